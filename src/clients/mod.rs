@@ -1,0 +1,3 @@
+//! How to reach a system: addresses, TLS, login, timeouts, what an error means. Knows no tenant.
+
+pub mod postgres;

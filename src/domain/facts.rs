@@ -1,0 +1,247 @@
+//! What the sources deliver: facts of one instance, as the server says them. Counters are counters here; rates are made
+//! by whoever compares two of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::foreign::Foreign;
+use super::session::Session;
+
+/// The sources of one PostgreSQL instance; each has its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "what each delivers is said at its facts")]
+pub enum Source {
+    Activity,
+    Databases,
+    Roles,
+    Churn,
+    Debt,
+    Sizes,
+    Freeze,
+}
+
+impl Source {
+    /// All of them, the fast ones first.
+    pub const ALL: [Self; 7] =
+        [Self::Activity, Self::Databases, Self::Roles, Self::Churn, Self::Debt, Self::Sizes, Self::Freeze];
+
+    /// The name in `[poll]`, in documents and on screens.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Activity => "activity",
+            Self::Databases => "databases",
+            Self::Roles => "roles",
+            Self::Churn => "churn",
+            Self::Debt => "debt",
+            Self::Sizes => "sizes",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
+/// What a connection learns of the server when it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// `server_version`, without the packager's words: `15.18`.
+    pub version: String,
+    /// `server_version_num`: `150018`.
+    pub version_num: u32,
+    /// When the postmaster started.
+    pub started_at: Timestamp,
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// Connections that ordinary logins cannot have.
+    pub reserved_connections: u32,
+    /// The database that we are connected to.
+    pub database: Foreign,
+    /// Whether it is a standby.
+    pub in_recovery: bool,
+    /// Whether our login sees everybody's queries (`pg_read_all_stats`).
+    pub sees_all: bool,
+    /// `autovacuum_freeze_max_age`.
+    pub freeze_max_age: u32,
+}
+
+/// Source `activity`: every client session.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// The server's clock.
+    pub server_now: Timestamp,
+    /// Client backends, parallel workers folded into their leaders, our own polling sessions left out.
+    pub sessions: Vec<Session>,
+    /// Our own polling sessions.
+    pub own: u32,
+}
+
+/// Source `databases`: `pg_stat_database`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    /// Name.
+    pub name: Foreign,
+    /// Backends connected to it.
+    pub backends: u32,
+    /// Transactions committed and rolled back.
+    pub transactions: u64,
+    /// Blocks read from outside shared buffers.
+    pub blocks_read: u64,
+    /// Blocks found in shared buffers.
+    pub blocks_hit: u64,
+    /// Rows inserted, updated and deleted.
+    pub rows_written: u64,
+    /// Bytes written to temporary files.
+    pub temp_bytes: u64,
+    /// Deadlocks.
+    pub deadlocks: u64,
+    /// When its counters were set to zero.
+    pub stats_reset: Option<Timestamp>,
+    /// Age of its oldest unfrozen transaction id.
+    pub xid_age: u32,
+}
+
+/// Source `roles`: one role and what is set on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// Name.
+    pub name: Foreign,
+    /// May log in.
+    pub can_login: bool,
+    /// `rolconnlimit`; `None` for no limit.
+    pub connection_limit: Option<u32>,
+    /// Superusers are bound by no limit.
+    pub superuser: bool,
+    /// `rolconfig` and per-database settings in effect for it in the tenants' database, by lower-case name.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Source `roles`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Roles {
+    /// All roles that may log in, and all that our naming says are tenants'.
+    pub roles: Vec<Role>,
+    /// The server's and the database's own values, for roles on which nothing is set.
+    pub defaults: BTreeMap<String, String>,
+}
+
+/// Source `churn`: counters of the tables of one schema (or of one database, where each tenant has one).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SchemaChurn {
+    /// Schema or database.
+    pub home: Arc<str>,
+    /// Tables.
+    pub tables: u32,
+    /// Rows inserted, updated and deleted since the counters were reset.
+    pub rows_written: u64,
+    /// Blocks read from outside shared buffers, tables and indexes; `None` where not counted.
+    pub blocks_read: Option<u64>,
+    /// Dead rows, an estimate of the server's; `None` where not counted.
+    pub dead_tuples: Option<u64>,
+    /// Live rows, an estimate of the server's; `None` where not counted.
+    pub live_tuples: Option<u64>,
+}
+
+/// Source `churn`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Churn {
+    /// The server's clock.
+    pub server_now: Timestamp,
+    /// Since when the counters count.
+    pub since: Option<Timestamp>,
+    /// One for each schema or database that has tables.
+    pub homes: Vec<SchemaChurn>,
+}
+
+/// Source `debt`: one table beside its own autovacuum threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableDebt {
+    /// Database.
+    pub database: Foreign,
+    /// Schema.
+    pub schema: Foreign,
+    /// Table.
+    pub table: Foreign,
+    /// Dead rows (estimate of the server's statistics).
+    pub dead_tuples: u64,
+    /// Live rows (`reltuples`).
+    pub live_tuples: u64,
+    /// Dead rows at which autovacuum acts: the table's own settings first.
+    pub threshold: f64,
+    /// Whether autovacuum acts on it at all.
+    pub autovacuum: bool,
+    /// Last time anything vacuumed it.
+    pub last_vacuum: Option<Timestamp>,
+    /// Bytes of the table with its TOAST and indexes, from `relpages`.
+    pub bytes: u64,
+}
+
+impl TableDebt {
+    /// Dead rows as a multiple of the threshold.
+    pub fn ratio(&self) -> f64 {
+        self.dead_tuples as f64 / self.threshold.max(1.0)
+    }
+}
+
+/// Source `debt`: the worst tables, the most indebted first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Debt {
+    /// The worst tables.
+    pub tables: Vec<TableDebt>,
+}
+
+/// Source `sizes`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sizes {
+    /// Bytes by schema, or by database where each tenant has one.
+    pub homes: BTreeMap<Arc<str>, u64>,
+    /// From `relpages`, which lags behind: an estimate.
+    pub estimated: bool,
+}
+
+/// Source `freeze`: the oldest table of one schema (or database).
+#[derive(Debug, Clone, PartialEq)]
+pub struct OldestTable {
+    /// Database.
+    pub database: Foreign,
+    /// Schema.
+    pub schema: Foreign,
+    /// Table; empty where only the database's age is known.
+    pub table: Foreign,
+    /// Age of its `relfrozenxid`.
+    pub xid_age: u32,
+}
+
+/// Source `freeze`: the oldest tables, oldest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Freeze {
+    /// The oldest tables.
+    pub tables: Vec<OldestTable>,
+}
+
+/// What one poll of one source brought.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each carries the facts of the same name")]
+pub enum Fragment {
+    Activity(Activity),
+    Databases(Vec<Database>),
+    Roles(Roles),
+    Churn(Churn),
+    Debt(Debt),
+    Sizes(Sizes),
+    Freeze(Freeze),
+}
+
+impl Fragment {
+    /// The source that delivers it.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Activity(_) => Source::Activity,
+            Self::Databases(_) => Source::Databases,
+            Self::Roles(_) => Source::Roles,
+            Self::Churn(_) => Source::Churn,
+            Self::Debt(_) => Source::Debt,
+            Self::Sizes(_) => Source::Sizes,
+            Self::Freeze(_) => Source::Freeze,
+        }
+    }
+}

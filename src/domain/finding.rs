@@ -1,0 +1,190 @@
+//! What is wrong, in words and with evidence; and what could not be judged.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{InstanceName, TenantId};
+
+/// How bad it is. Ordered: `Critical` is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Needs attention in working hours.
+    Warning,
+    /// Needs attention now.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+/// The names of the signals, as the contract spells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each signal's own file says what it means")]
+pub enum Signal {
+    Unreachable,
+    NoisyNeighbour,
+    ConnectionSaturation,
+    RoleLimitSaturation,
+    LongRunningQuery,
+    IdleInTransaction,
+    LockChain,
+    AutovacuumDebt,
+    Wraparound,
+    Deadlocks,
+    LimitMissing,
+    LimitDrift,
+}
+
+impl Signal {
+    /// The name that people script against.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::NoisyNeighbour => "noisy-neighbour",
+            Self::ConnectionSaturation => "connection-saturation",
+            Self::RoleLimitSaturation => "role-limit-saturation",
+            Self::LongRunningQuery => "long-running-query",
+            Self::IdleInTransaction => "idle-in-transaction",
+            Self::LockChain => "lock-chain",
+            Self::AutovacuumDebt => "autovacuum-debt",
+            Self::Wraparound => "wraparound",
+            Self::Deadlocks => "deadlocks",
+            Self::LimitMissing => "limit-missing",
+            Self::LimitDrift => "limit-drift",
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.name())
+    }
+}
+
+/// What kind of thing a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum SubjectKind {
+    Instance,
+    Tenant,
+    Role,
+    Session,
+    Table,
+    Database,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Subject {
+    /// The kind of thing.
+    pub kind: SubjectKind,
+    /// Its name, sanitised: a tenant id, an instance's name, `schema.table`, a pid.
+    pub id: String,
+    /// The instance it lives on.
+    pub instance: InstanceName,
+}
+
+/// The unit of an evidence's value and threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Unit {
+    Ratio,
+    Count,
+    Seconds,
+    Bytes,
+    Rows,
+    PerMinute,
+    Milliseconds,
+    Transactions,
+}
+
+/// One number behind a finding, beside the number that it was held against.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evidence {
+    /// What was measured.
+    pub name: String,
+    /// What it measured.
+    pub value: f64,
+    /// What it was held against; `None` where it only explains.
+    pub threshold: Option<f64>,
+    /// The unit of both.
+    pub unit: Unit,
+}
+
+impl Evidence {
+    /// A number held against a threshold.
+    pub fn against(name: impl Into<String>, value: f64, threshold: f64, unit: Unit) -> Self {
+        Self { name: name.into(), value, threshold: Some(threshold), unit }
+    }
+
+    /// A number that only explains.
+    pub fn fact(name: impl Into<String>, value: f64, unit: Unit) -> Self {
+        Self { name: name.into(), value, threshold: None, unit }
+    }
+
+    /// A value of this evidence's unit, as people read it.
+    pub fn written(&self, value: f64) -> String {
+        use super::quantity::{bytes, count, duration, percent};
+        match self.unit {
+            Unit::Ratio if value > 1.5 => format!("{value:.1}×"),
+            Unit::Ratio => percent(value),
+            Unit::Count | Unit::Rows | Unit::Transactions => count(value),
+            Unit::Seconds => duration(value),
+            Unit::Bytes => bytes(value.max(0.0) as u64),
+            Unit::PerMinute => format!("{}/min", count(value)),
+            Unit::Milliseconds => format!("{value:.0} ms"),
+        }
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Which signal says so.
+    pub signal: Signal,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about: the culprit, where there is one.
+    pub subject: Subject,
+    /// One sentence: who hurts whom, how much. Sanitised.
+    pub summary: String,
+    /// The numbers, with the thresholds they crossed.
+    pub evidence: Vec<Evidence>,
+    /// One sentence: the next step. Sanitised.
+    pub advice: String,
+    /// Since when it has been true.
+    pub since: Timestamp,
+    /// Who causes it, where that is known from strong evidence.
+    pub culprits: Vec<TenantId>,
+    /// Who suffers from it.
+    pub victims: Vec<TenantId>,
+    /// The input it rests on went missing: this is the last that was known.
+    pub stale: bool,
+}
+
+/// A signal that could not be judged, and why. Never the same as "fine".
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unknown {
+    /// Which signal.
+    pub signal: Signal,
+    /// About what.
+    pub subject: Subject,
+    /// Why, in words. Sanitised.
+    pub reason: String,
+}

@@ -1,0 +1,23 @@
+//! What this product talks about, as plain values: tenants, instances, sessions, limits, findings, the snapshot.
+//!
+//! Pure: nothing here reads a clock, a file or a socket, and nothing here knows the other rooms. What the sources
+//! deliver is in [`facts`]; what screens and documents are made from is in [`snapshot`].
+
+pub mod facts;
+pub mod finding;
+pub mod foreign;
+pub mod history;
+pub mod ids;
+pub mod observed;
+pub mod policy;
+pub mod quantity;
+pub mod session;
+pub mod snapshot;
+
+pub use finding::{Evidence, Finding, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
+pub use foreign::Foreign;
+pub use ids::{InstanceName, Naming, TenantId};
+pub use observed::Observed;
+pub use policy::{Limits, Policy, Thresholds};
+pub use session::{Attribution, Session, SessionKey, SessionState};
+pub use snapshot::{Instance, Layout, Snapshot, Tenant, Tier};

@@ -1,0 +1,89 @@
+//! A value with its age: what a source said last, when, and what went wrong since.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Why a source did not deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What went wrong, safe to print, with what to do next where that is known.
+    pub message: String,
+    /// SQLSTATE where the server said one.
+    pub code: Option<String>,
+}
+
+/// What is known of one thing. An error keeps the old value, whose age then shows.
+#[derive(Debug, Clone)]
+pub struct Observed<T> {
+    /// The newest value, however old.
+    pub value: Option<T>,
+    /// When that value was taken.
+    pub at: Option<Timestamp>,
+    /// What went wrong at the newest attempt; `None` when it went well or none was made.
+    pub error: Option<Trouble>,
+    /// How often a new value is due; a value much older than this is stale.
+    pub every: Duration,
+}
+
+impl<T> Observed<T> {
+    /// Nothing known yet, a value due every so often.
+    pub fn nothing(every: Duration) -> Self {
+        Self { value: None, at: None, error: None, every }
+    }
+
+    /// Takes a new value.
+    pub fn set(&mut self, value: T, at: Timestamp) {
+        self.value = Some(value);
+        self.at = Some(at);
+        self.error = None;
+    }
+
+    /// Takes an error; the old value stays.
+    pub fn fail(&mut self, trouble: Trouble) {
+        self.error = Some(trouble);
+    }
+
+    /// How old the value is.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+    }
+
+    /// The value unless it is too old to say anything about now: three periods and a grace of two seconds.
+    pub fn fresh(&self, now: Timestamp) -> Option<&T> {
+        let limit = self.every * 3 + Duration::from_secs(2);
+        self.value.as_ref().filter(|_| self.age(now).is_some_and(|age| age <= limit))
+    }
+
+    /// In words, why there is no fresh value; `None` when there is one.
+    pub fn missing(&self, now: Timestamp) -> Option<String> {
+        if self.fresh(now).is_some() {
+            return None;
+        }
+        Some(match (&self.error, self.age(now)) {
+            (Some(trouble), _) => trouble.message.clone(),
+            (None, Some(age)) => format!("last seen {} ago", super::quantity::duration(age.as_secs_f64())),
+            (None, None) => "not seen yet".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_the_value_and_age_makes_it_stale() {
+        let start = Timestamp::from_second(1_000).unwrap();
+        let mut seen = Observed::nothing(Duration::from_secs(1));
+        assert_eq!(seen.missing(start), Some("not seen yet".to_owned()));
+        seen.set(7, start);
+        assert_eq!((seen.fresh(start), seen.missing(start)), (Some(&7), None));
+        seen.fail(Trouble { message: "refused".to_owned(), code: None });
+        let at_limit = Timestamp::from_second(1_005).unwrap();
+        assert_eq!(seen.fresh(at_limit), Some(&7));
+        let later = Timestamp::from_second(1_006).unwrap();
+        assert_eq!((seen.fresh(later), seen.value), (None, Some(7)));
+        assert_eq!(seen.missing(later), Some("refused".to_owned()));
+    }
+}

@@ -1,0 +1,95 @@
+//! Numbers as people read them: bytes, counts, durations, ratios. Fixed widths, so that columns do not jump.
+
+/// `812 B`, `9.4 KiB`, `118 GiB`.
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    let mut scaled = value as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if scaled < 1023.5 {
+            break;
+        }
+        scaled /= 1024.0;
+        unit = next;
+    }
+    if scaled < 9.95 { format!("{scaled:.1} {unit}") } else { format!("{scaled:.0} {unit}") }
+}
+
+/// `7`, `812`, `4.1k`, `212k`, `4.1M`.
+pub fn count(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude < 999.5 {
+        return if magnitude > 0.0 && magnitude < 9.95 && value.fract().abs() > 0.049 {
+            format!("{value:.1}")
+        } else {
+            format!("{value:.0}")
+        };
+    }
+    let mut scaled = value;
+    let mut unit = "";
+    for next in ["k", "M", "G", "T", "P"] {
+        if scaled.abs() < 999.5 {
+            break;
+        }
+        scaled /= 1000.0;
+        unit = next;
+    }
+    if scaled.abs() < 9.95 { format!("{scaled:.1}{unit}") } else { format!("{scaled:.0}{unit}") }
+}
+
+/// Seconds as `0.4s`, `12s`, `3m 20s`, `2h 05m`, `4d 02h`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "0s".to_owned();
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1}s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=59 => format!("{whole}s"),
+        60..=3_599 => format!("{}m {:02}s", whole / 60, whole % 60),
+        3_600..=86_399 => format!("{}h {:02}m", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// A ratio of 0 to 1 as `71%`.
+pub fn percent(ratio: f64) -> String {
+    format!("{:.0}%", ratio * 100.0)
+}
+
+/// `1 tenant`, `6 tenants`.
+pub fn plural(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well_at_every_size() {
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1024), bytes(10 * 1024), bytes(126_701_535_232)],
+            ["0 B", "1023 B", "1.0 KiB", "10 KiB", "118 GiB"]
+        );
+        assert_eq!(bytes(1024 * 1024 - 1), "1.0 MiB");
+        assert_eq!(
+            [count(0.0), count(0.25), count(7.0), count(999.0), count(1_000.0), count(212_345.0), count(4_100_000.0)],
+            ["0", "0.2", "7", "999", "1.0k", "212k", "4.1M"]
+        );
+        assert_eq!(
+            [duration(0.0), duration(9.96), duration(200.0), duration(7_500.0), duration(352_800.0)],
+            ["0.0s", "10s", "3m 20s", "2h 05m", "4d 02h"]
+        );
+        assert_eq!(duration(-3.0), "0s");
+        assert_eq!(
+            (percent(0.71), plural(1, "tenant"), plural(6, "tenant")),
+            ("71%".into(), "1 tenant".into(), "6 tenants".into())
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! The one picture that everything is shown from: console, documents and signals read the same snapshot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Database, Debt, Freeze, Roles, Server, Sizes, Source};
+use super::finding::{Finding, Severity, Signal, Unknown};
+use super::foreign::Foreign;
+use super::history::{InstancePoint, Series, TenantPoint};
+use super::ids::{InstanceName, TenantId};
+use super::observed::{Observed, Trouble};
+use super::policy::{Limits, TenantNotes};
+use super::session::Session;
+
+/// Storage tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Tier {
+    Shared,
+    Dedicated,
+}
+
+/// How tenants live on a shared instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A schema for each tenant in one database.
+    Schema,
+    /// A database for each tenant.
+    Database,
+}
+
+/// Whether an instance can be polled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reach {
+    /// The first connection is still being made.
+    Connecting,
+    /// It answers.
+    Up,
+    /// It does not; the old data ages.
+    Down {
+        /// Since when.
+        since: Timestamp,
+        /// Why; code `53300` means that all connections are taken.
+        trouble: Trouble,
+    },
+}
+
+/// How near the instance is to its limit of each resource, 0 to 1, over the last 60 s. `None`: not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pressure {
+    /// Sessions that are runnable against vCPUs.
+    pub cpu: Option<f64>,
+    /// Sessions that wait for reads against vCPUs.
+    pub reads: Option<f64>,
+    /// Sessions that wait for writes and WAL against vCPUs.
+    pub writes: Option<f64>,
+    /// Connections against `max_connections`.
+    pub connections: Option<f64>,
+}
+
+/// How one source of an instance does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceState {
+    /// Which.
+    pub source: Source,
+    /// When its newest value was taken.
+    pub at: Option<Timestamp>,
+    /// What went wrong at the newest attempt.
+    pub error: Option<Trouble>,
+    /// How often it is asked now (it slows down when it is dear).
+    pub every: Duration,
+    /// How long the newest answer took.
+    pub took: Option<Duration>,
+}
+
+/// Rates of the whole instance; `None` until two samples, or across a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rates {
+    /// Transactions a second.
+    pub transactions: Option<f64>,
+    /// Rows written a second.
+    pub rows_written: Option<f64>,
+    /// Deadlocks a minute, over the last five minutes.
+    pub deadlocks_per_minute: Option<f64>,
+    /// Temporary bytes a second.
+    pub temp_bytes: Option<f64>,
+    /// Share of blocks found in shared buffers.
+    pub cache_hit: Option<f64>,
+}
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// The configuration's name for it.
+    pub name: InstanceName,
+    /// Tier.
+    pub tier: Tier,
+    /// How tenants live on it.
+    pub layout: Layout,
+    /// Whether it answers.
+    pub reach: Reach,
+    /// What the server said of itself when we connected.
+    pub server: Option<Arc<Server>>,
+    /// vCPUs; estimated when the configuration does not say.
+    pub vcpus: f64,
+    /// Whether `vcpus` is a guess.
+    pub vcpus_estimated: bool,
+    /// Client connections now, ours included.
+    pub connections: Option<u32>,
+    /// Sessions busy now.
+    pub active: Option<u32>,
+    /// Sessions that wait for a lock now.
+    pub blocked: Option<u32>,
+    /// When the sessions were read last, and what went wrong since.
+    pub activity: Observed<()>,
+    /// Databases.
+    pub databases: Observed<Arc<Vec<Database>>>,
+    /// Roles.
+    pub roles: Observed<Arc<Roles>>,
+    /// When churn was counted last.
+    pub churn: Observed<()>,
+    /// Tables in debt.
+    pub debt: Observed<Arc<Debt>>,
+    /// Sizes.
+    pub sizes: Observed<Arc<Sizes>>,
+    /// Oldest tables.
+    pub freeze: Observed<Arc<Freeze>>,
+    /// Rates.
+    pub rates: Rates,
+    /// How near it is to its limits.
+    pub pressure: Pressure,
+    /// How its sources do.
+    pub sources: Vec<SourceState>,
+    /// Charts.
+    pub series: Arc<Series<InstancePoint>>,
+}
+
+impl Instance {
+    /// Connections that ordinary logins may have at all.
+    pub fn usable_connections(&self) -> Option<u32> {
+        self.server.as_ref().map(|server| server.max_connections.saturating_sub(server.reserved_connections))
+    }
+}
+
+/// Where a limit binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    /// The tenant has a login of its own, and the limit is on it.
+    Tenant,
+    /// The tenant's sessions use the shared account: only that account's limit binds.
+    ServiceAccount,
+}
+
+/// What share of the instance a tenant took over the last 60 s, from strong evidence only. `None`: not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, JsonSchema)]
+pub struct Noise {
+    /// Of the time that sessions were busy.
+    pub active_time: Option<f64>,
+    /// Of the connections.
+    pub connections: Option<f64>,
+    /// Of the rows written.
+    pub rows_written: Option<f64>,
+    /// Of the WAL.
+    pub wal: Option<f64>,
+    /// Of the blocks read from outside shared buffers.
+    pub blocks_read: Option<f64>,
+    /// Seconds that its locks kept other tenants waiting.
+    pub blocked_others_seconds: Option<f64>,
+}
+
+/// Limits in effect for a tenant beside those wanted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TenantLimits {
+    /// What binds its sessions, from the login that they use.
+    pub effective: Limits,
+    /// The login that this is set on.
+    pub login: Option<Foreign>,
+    /// What the policy wants.
+    pub wanted: Limits,
+}
+
+/// One tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Id.
+    pub id: TenantId,
+    /// Tier.
+    pub tier: Tier,
+    /// The instance it lives on.
+    pub instance: InstanceName,
+    /// Its schema (in the database layout: the schema in its database is not looked at).
+    pub schema: Option<Arc<str>>,
+    /// Its database, where it has one of its own.
+    pub database: Option<Arc<str>>,
+    /// Its role.
+    pub role: Option<Arc<str>>,
+    /// Sessions, strong and claimed; `None` when sessions are not fresh.
+    pub connections: Option<u32>,
+    /// Of those, by strong evidence.
+    pub strong: u32,
+    /// Of those, by claims only.
+    pub claimed: u32,
+    /// Sessions that run a statement.
+    pub active: Option<u32>,
+    /// Sessions that wait for a lock or for I/O.
+    pub waiting: Option<u32>,
+    /// What most of its waiting sessions wait for: `Lock`, `IO`, …
+    pub waits_for: Option<Arc<str>>,
+    /// Sessions idle in an open transaction.
+    pub idle_in_transaction: Option<u32>,
+    /// Age of its oldest transaction.
+    pub oldest_transaction_seconds: Option<f64>,
+    /// Where limits bind.
+    pub limit_scope: LimitScope,
+    /// Limits.
+    pub limits: TenantLimits,
+    /// Shares of the instance.
+    pub noise: Noise,
+    /// 100 × the greatest of share × pressure.
+    pub noise_score: Option<f64>,
+    /// Rows written a day.
+    pub rows_written_per_day: Option<f64>,
+    /// Rows written a second, now.
+    pub rows_written_per_second: Option<f64>,
+    /// Dead rows.
+    pub dead_tuples: Option<u64>,
+    /// Live rows.
+    pub live_tuples: Option<u64>,
+    /// Bytes.
+    pub size_bytes: Option<u64>,
+    /// Whether `size_bytes` is an estimate.
+    pub size_estimated: bool,
+    /// Signals that name it as subject or culprit.
+    pub findings: Vec<Signal>,
+    /// Signals that name it as victim.
+    pub suffers: Vec<Signal>,
+    /// The worst of `findings`.
+    pub severity: Option<Severity>,
+    /// What the operator wrote about it.
+    pub notes: Option<Arc<TenantNotes>>,
+    /// Charts.
+    pub series: Arc<Series<TenantPoint>>,
+}
+
+/// Sessions that nothing points to a tenant, or several do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+pub struct Unattributed {
+    /// Sessions.
+    pub connections: u32,
+    /// Of those, running a statement.
+    pub active: u32,
+}
+
+/// What watching costs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Time the servers spend on our queries: milliseconds a second, an upper bound from the time answers took.
+    pub database_ms_per_second: Option<f64>,
+    /// CloudWatch's bill; `None` where it is not asked.
+    pub cloudwatch_usd_per_hour: Option<f64>,
+}
+
+/// The picture at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When it was made.
+    pub taken_at: Timestamp,
+    /// `environment` of the configuration.
+    pub environment: Arc<str>,
+    /// Instances, as configured.
+    pub instances: Vec<Instance>,
+    /// Tenants, by id and instance.
+    pub tenants: Vec<Tenant>,
+    /// Sessions of all instances.
+    pub sessions: Vec<Session>,
+    /// Sessions without a tenant.
+    pub unattributed: Unattributed,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// What cannot be judged.
+    pub unknown: Vec<Unknown>,
+    /// What watching costs.
+    pub cost: Cost,
+}
+
+impl Snapshot {
+    /// The picture before anything was seen.
+    pub fn empty(taken_at: Timestamp, environment: &str) -> Self {
+        Self {
+            taken_at,
+            environment: Arc::from(environment),
+            instances: Vec::new(),
+            tenants: Vec::new(),
+            sessions: Vec::new(),
+            unattributed: Unattributed::default(),
+            findings: Vec::new(),
+            unknown: Vec::new(),
+            cost: Cost::default(),
+        }
+    }
+
+    /// The instance of that name.
+    pub fn instance(&self, name: &InstanceName) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.name == *name)
+    }
+
+    /// The tenant of that id, on whatever instance.
+    pub fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
+        self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().and_then(|at| self.tenants.get(at))
+    }
+}

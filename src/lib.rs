@@ -1,0 +1,20 @@
+//! tierdeck: a terminal operations console for multi-tenant PostgreSQL.
+//!
+//! The rooms, from the inside out; `ARCHITECTURE.md` draws the arrows between them and a test enforces them:
+//!
+//! - [`domain`]: pure values: tenants, sessions, findings, the snapshot; the one sanitiser of foreign text
+//! - [`attribution`]: evidence about a session → its tenant, with the reason
+//! - [`signals`]: one file a signal, one registry, and the evaluator that holds and clears findings
+//! - [`config`]: the configuration file → a validated [`config::Config`]; secret references
+//! - [`clients`]: how to reach a system (TLS, login, timeouts); knows no tenant
+//! - [`sources`]: read-only questions to a system → facts
+//! - [`poll`]: clocks, back-off, one request in flight each; merges facts into snapshots and publishes the newest
+//! - [`app`]: the console's state, keys and update function
+//! - [`ui`]: drawing only
+//! - [`lab`]: the local estate behind `tierdeck demo` and the tests
+//! - [`cli`]: one file a subcommand
+
+pub mod clients;
+pub mod config;
+pub mod domain;
+pub mod signals;

@@ -1,0 +1,3 @@
+//! The `tierdeck` binary.
+
+fn main() {}

@@ -14,6 +14,7 @@
 //! - [`lab`]: the local estate behind `tierdeck demo` and the tests
 //! - [`cli`]: one file a subcommand
 
+pub mod attribution;
 pub mod clients;
 pub mod config;
 pub mod domain;

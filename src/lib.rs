@@ -18,4 +18,5 @@ pub mod attribution;
 pub mod clients;
 pub mod config;
 pub mod domain;
+pub mod poll;
 pub mod signals;

@@ -37,6 +37,11 @@ impl Directory {
         self.known = tenants.into_iter().collect();
     }
 
+    /// How tenants are named.
+    pub fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
     /// The tenant whose schema this is, on an instance where tenants have schemas.
     pub fn by_schema(&self, schema: &str) -> Option<TenantId> {
         (self.layout == Layout::Schema).then(|| self.naming.tenant_schema.id(schema)).flatten()

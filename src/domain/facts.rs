@@ -54,6 +54,8 @@ pub struct Server {
     pub max_connections: u32,
     /// Connections that ordinary logins cannot have.
     pub reserved_connections: u32,
+    /// `max_worker_processes`: RDS sets it to twice the vCPUs, and to 8 at least.
+    pub max_worker_processes: u32,
     /// The database that we are connected to.
     pub database: Foreign,
     /// Whether it is a standby.

@@ -1,0 +1,338 @@
+//! What the collector knows of one instance: the newest facts, the last minute's usage, its charts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::counters::DatabaseWindow;
+use super::window::{ChurnWindow, SessionWindow};
+use crate::attribution::{Attributor, Directory};
+use crate::domain::facts::{Activity, Database, Debt, Fragment, Freeze, Roles, Server, Sizes, Source};
+use crate::domain::history::{BUCKET, InstancePoint, Series, TenantPoint};
+use crate::domain::observed::Trouble;
+use crate::domain::snapshot::{Instance, Pressure, Reach, SourceState};
+use crate::domain::{InstanceName, Layout, Naming, Observed, Session, TenantId, Tier};
+
+/// What the configuration says of an instance, as far as merging needs it.
+#[derive(Debug, Clone)]
+pub struct InstancePlan {
+    /// Name.
+    pub name: InstanceName,
+    /// Tier.
+    pub tier: Tier,
+    /// Layout.
+    pub layout: Layout,
+    /// The one tenant of a dedicated instance.
+    pub tenant: Option<TenantId>,
+    /// vCPUs, where the operator said.
+    pub vcpus: Option<f64>,
+}
+
+/// The charts of one tenant and the bucket that is being filled.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    pub series: Arc<Series<TenantPoint>>,
+    connections: u64,
+    active: u64,
+    waiting: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct InstanceState {
+    pub plan: InstancePlan,
+    pub directory: Directory,
+    attributor: Attributor,
+    pub reach: Reach,
+    pub server: Option<Arc<Server>>,
+    sources: BTreeMap<Source, SourceState>,
+    activity: Option<Activity>,
+    databases: Option<Arc<Vec<Database>>>,
+    pub roles: Option<Arc<Roles>>,
+    debt: Option<Arc<Debt>>,
+    pub sizes: Option<Arc<Sizes>>,
+    freeze: Option<Arc<Freeze>>,
+    pub window: SessionWindow,
+    pub written: ChurnWindow,
+    counters: DatabaseWindow,
+    /// Tenants that exist here, by id.
+    pub tenants: Vec<TenantId>,
+    pub tracks: HashMap<TenantId, Track>,
+    series: Arc<Series<InstancePoint>>,
+    bucket: Bucket,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    began: Option<Timestamp>,
+    samples: u64,
+    connections: u64,
+    active: u64,
+    blocked: u64,
+}
+
+impl InstanceState {
+    pub fn new(plan: InstancePlan, naming: &Arc<Naming>, every: impl Fn(Source) -> Duration) -> Self {
+        let directory = Directory::new(naming.clone(), plan.layout, plan.tenant.clone());
+        Self {
+            directory,
+            attributor: Attributor::default(),
+            reach: Reach::Connecting,
+            server: None,
+            sources: Source::ALL
+                .into_iter()
+                .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
+                .collect(),
+            activity: None,
+            databases: None,
+            roles: None,
+            debt: None,
+            sizes: None,
+            freeze: None,
+            window: SessionWindow::default(),
+            written: ChurnWindow::default(),
+            counters: DatabaseWindow::default(),
+            tenants: plan.tenant.iter().cloned().collect(),
+            tracks: HashMap::new(),
+            series: Arc::default(),
+            bucket: Bucket::default(),
+            plan,
+        }
+    }
+
+    /// A connection was made. A server that was restarted starts its counters and sessions anew.
+    pub fn connected(&mut self, server: Server) {
+        if self.server.as_ref().is_some_and(|before| before.started_at != server.started_at) {
+            self.window.clear();
+        }
+        self.server = Some(Arc::new(server));
+    }
+
+    /// Takes what a source brought.
+    pub fn took(&mut self, now: Timestamp, fragment: Fragment, took: Duration, every: Duration) {
+        let source = fragment.source();
+        let state = SourceState { source, at: Some(now), error: None, every, took: Some(took) };
+        self.sources.insert(source, state);
+        match fragment {
+            Fragment::Activity(activity) => self.take_activity(now, every, activity),
+            Fragment::Databases(databases) => {
+                self.counters.take(now, &databases);
+                self.databases = Some(Arc::new(databases));
+                self.relist();
+            }
+            Fragment::Roles(roles) => {
+                self.roles = Some(Arc::new(roles));
+                self.relist();
+            }
+            Fragment::Churn(churn) => {
+                self.written.take(churn);
+                self.relist();
+            }
+            Fragment::Debt(debt) => self.debt = Some(Arc::new(debt)),
+            Fragment::Sizes(sizes) => {
+                self.sizes = Some(Arc::new(sizes));
+                self.relist();
+            }
+            Fragment::Freeze(freeze) => self.freeze = Some(Arc::new(freeze)),
+        }
+    }
+
+    /// A source failed: its old value stays and ages.
+    pub fn failed(&mut self, source: Source, trouble: Trouble, every: Duration) {
+        if let Some(state) = self.sources.get_mut(&source) {
+            state.error = Some(trouble);
+            state.every = every;
+        }
+    }
+
+    /// The instance cannot be polled.
+    pub fn down(&mut self, now: Timestamp, trouble: Trouble) {
+        let since = match &self.reach {
+            Reach::Down { since, .. } => *since,
+            Reach::Connecting | Reach::Up => now,
+        };
+        self.reach = Reach::Down { since, trouble };
+    }
+
+    fn take_activity(&mut self, now: Timestamp, every: Duration, mut activity: Activity) {
+        self.reach = Reach::Up;
+        self.attributor.attribute(&self.directory, &mut activity.sessions);
+        self.window.sample(activity.server_now, every, &activity.sessions);
+        self.fill_charts(now, &activity);
+        self.activity = Some(activity);
+    }
+
+    /// Tenants that exist: the union of what schemas, databases and roles say.
+    fn relist(&mut self) {
+        let mut ids: BTreeSet<TenantId> = self.plan.tenant.iter().cloned().collect();
+        if self.plan.tenant.is_none() {
+            let churn = self.written.newest().into_iter().flat_map(|churn| churn.homes.iter().map(|home| &*home.home));
+            let sizes = self.sizes.iter().flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
+            for home in churn.chain(sizes) {
+                ids.extend(self.directory.by_schema(home).or_else(|| self.directory.by_database(home)));
+            }
+            for database in self.databases.iter().flat_map(|databases| databases.iter()) {
+                ids.extend(self.directory.by_database(database.name.raw()));
+            }
+            if self.plan.layout == Layout::Schema {
+                for role in self.roles.iter().flat_map(|roles| &roles.roles) {
+                    ids.extend(self.directory.by_login(role.name.raw()));
+                }
+            }
+        }
+        if self.tenants.len() != ids.len() || !self.tenants.iter().eq(ids.iter()) {
+            self.tracks.retain(|id, _| ids.contains(id));
+            self.directory.set_known(ids.iter().cloned());
+            self.tenants = ids.into_iter().collect();
+        }
+    }
+
+    fn fill_charts(&mut self, now: Timestamp, activity: &Activity) {
+        let began = *self.bucket.began.get_or_insert(now);
+        self.bucket.samples += 1;
+        self.bucket.connections += activity.sessions.len() as u64 + u64::from(activity.own);
+        for session in &activity.sessions {
+            self.bucket.active += u64::from(session.is_busy());
+            self.bucket.blocked += u64::from(session.blocking.is_some());
+            if let Some(tenant) = session.attribution.tenant() {
+                let track = match self.tracks.get_mut(tenant) {
+                    Some(track) => track,
+                    None => self.tracks.entry(tenant.clone()).or_default(),
+                };
+                track.connections += 1;
+                track.active += u64::from(session.is_busy());
+                track.waiting += u64::from(session.is_waiting());
+            }
+        }
+        let filled = now.duration_since(began).as_secs_f64() >= BUCKET.as_secs_f64() - 0.5;
+        if filled || self.series.is_empty() {
+            self.close_bucket(now);
+        }
+    }
+
+    fn close_bucket(&mut self, now: Timestamp) {
+        let samples = self.bucket.samples.max(1) as f32;
+        for (id, track) in &mut self.tracks {
+            let home = self.plan.home(&self.directory, id);
+            let rates = self.written.rates(&home);
+            let point = TenantPoint {
+                connections: track.connections as f32 / samples,
+                active: track.active as f32 / samples,
+                waiting: track.waiting as f32 / samples,
+                rows_written: rates.map(|(rows, _)| rows as f32),
+                blocks_read: rates.and_then(|(_, blocks)| blocks).map(|blocks| blocks as f32),
+            };
+            Arc::make_mut(&mut track.series).push(now, point);
+            (track.connections, track.active, track.waiting) = (0, 0, 0);
+        }
+        let point = InstancePoint {
+            connections: self.bucket.connections as f32 / samples,
+            active: self.bucket.active as f32 / samples,
+            blocked: self.bucket.blocked as f32 / samples,
+            transactions: self.counters.rates().transactions.map(|rate| rate as f32),
+        };
+        Arc::make_mut(&mut self.series).push(now, point);
+        self.bucket = Bucket { began: Some(now), ..Bucket::default() };
+    }
+
+    /// vCPUs and whether that is a guess: RDS sets `max_worker_processes` to twice the vCPUs, and to 8 at least.
+    pub fn vcpus(&self) -> (f64, bool) {
+        match (self.plan.vcpus, &self.server) {
+            (Some(vcpus), _) => (vcpus, false),
+            (None, Some(server)) => (f64::from(server.max_worker_processes.max(8)) / 2.0, true),
+            (None, None) => (4.0, true),
+        }
+    }
+
+    pub fn usable_connections(&self) -> Option<f64> {
+        self.server.as_ref().map(|server| f64::from(server.max_connections.saturating_sub(server.reserved_connections)))
+    }
+
+    /// How near the instance is to its limits, over the window.
+    pub fn pressure(&self) -> Pressure {
+        let load = self.window.load();
+        if load.elapsed == 0 {
+            return Pressure::default();
+        }
+        let mean = |time: u64| time as f64 / load.elapsed as f64;
+        let (vcpus, _) = self.vcpus();
+        let of_cpus = |time: u64| Some((mean(time) / vcpus).min(1.0));
+        Pressure {
+            cpu: of_cpus(load.runnable),
+            reads: of_cpus(load.reading),
+            writes: of_cpus(load.writing),
+            connections: self.usable_connections().map(|usable| (mean(load.connected) / usable.max(1.0)).min(1.0)),
+        }
+    }
+
+    /// Sessions as far as they are known, however old.
+    pub fn sessions(&self) -> &[Session] {
+        self.activity.as_ref().map_or(&[], |activity| &activity.sessions)
+    }
+
+    /// Milliseconds a second that the server spends on our queries, from the time that answers took.
+    pub fn cost(&self) -> Option<f64> {
+        let each = |state: &SourceState| Some(state.took?.as_secs_f64() * 1e3 / state.every.as_secs_f64().max(0.1));
+        self.sources.values().filter_map(each).reduce(|sum, cost| sum + cost)
+    }
+
+    /// A value with the age and the troubles of the source that it came from.
+    fn observed<T>(&self, source: Source, value: Option<T>) -> Observed<T> {
+        let state = self.sources.get(&source);
+        Observed {
+            value,
+            at: state.and_then(|state| state.at),
+            error: state.and_then(|state| state.error.clone()),
+            every: state.map_or(Duration::MAX, |state| state.every),
+        }
+    }
+
+    /// The newest sessions, if they are new enough to say something about now.
+    pub fn fresh_sessions(&self, now: Timestamp) -> Option<&Activity> {
+        self.observed(Source::Activity, self.activity.as_ref()).fresh(now).copied()
+    }
+
+    /// The instance as it is shown.
+    pub fn view(&self, now: Timestamp) -> Instance {
+        let fresh = self.fresh_sessions(now);
+        let count = |what: fn(&Session) -> bool| {
+            fresh.map(|activity| activity.sessions.iter().filter(|session| what(session)).count() as u32)
+        };
+        let (vcpus, vcpus_estimated) = self.vcpus();
+        Instance {
+            name: self.plan.name.clone(),
+            tier: self.plan.tier,
+            layout: self.plan.layout,
+            reach: self.reach.clone(),
+            server: self.server.clone(),
+            vcpus,
+            vcpus_estimated,
+            connections: fresh.map(|activity| activity.sessions.len() as u32 + activity.own),
+            active: count(Session::is_busy),
+            blocked: count(|session| session.blocking.is_some()),
+            activity: self.observed(Source::Activity, self.activity.as_ref().map(|_| ())),
+            databases: self.observed(Source::Databases, self.databases.clone()),
+            roles: self.observed(Source::Roles, self.roles.clone()),
+            churn: self.observed(Source::Churn, self.written.newest().map(|_| ())),
+            debt: self.observed(Source::Debt, self.debt.clone()),
+            sizes: self.observed(Source::Sizes, self.sizes.clone()),
+            freeze: self.observed(Source::Freeze, self.freeze.clone()),
+            rates: self.counters.rates(),
+            pressure: self.pressure(),
+            sources: self.sources.values().cloned().collect(),
+            series: self.series.clone(),
+        }
+    }
+}
+
+impl InstancePlan {
+    /// The schema or database that a tenant's counters are kept under.
+    pub fn home(&self, directory: &Directory, id: &TenantId) -> String {
+        match self.layout {
+            Layout::Schema => directory.naming().tenant_schema.name(id),
+            Layout::Database => directory.naming().tenant_database.name(id),
+        }
+    }
+}

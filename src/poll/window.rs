@@ -1,0 +1,301 @@
+//! Who used what over the last minute, from samples of sessions and from counters.
+//!
+//! A session that is seen busy is taken to have been busy since the sample before it: with a sample a second that is
+//! Active Session History, the way RDS computes `DBLoad`. Sums are whole microseconds, so that a minute of adding and
+//! taking away leaves nothing behind. Only strong evidence counts for a tenant; everything counts for the instance.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::facts::Churn;
+use crate::domain::{Session, TenantId};
+
+/// How far back shares look.
+pub(super) const SPAN: Duration = Duration::from_secs(60);
+
+/// Session time, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub busy: u64,
+    pub connected: u64,
+    pub blocked_others: u64,
+}
+
+/// Session time of the whole instance, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub elapsed: u64,
+    pub busy: u64,
+    pub runnable: u64,
+    pub reading: u64,
+    pub writing: u64,
+    pub connected: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sample {
+    at: Timestamp,
+    load: Load,
+    tenants: Vec<(TenantId, Usage)>,
+}
+
+/// The samples of the last minute and their sums.
+#[derive(Debug, Default)]
+pub(super) struct SessionWindow {
+    samples: VecDeque<Sample>,
+    load: Load,
+    tenants: HashMap<TenantId, Usage>,
+    last: Option<Timestamp>,
+}
+
+impl SessionWindow {
+    /// Takes one poll's sessions. The first sample stands for one period; a gap counts as three periods at most.
+    pub fn sample(&mut self, at: Timestamp, every: Duration, sessions: &[Session]) {
+        let period = every.as_micros() as i64;
+        let elapsed = self.last.map_or(period, |last| at.duration_since(last).as_micros() as i64);
+        self.last = Some(at);
+        // A server's clock that stepped back says nothing about the time that passed.
+        let elapsed = if elapsed < 0 { period } else { elapsed.min(3 * period) } as u64;
+        let mut sample = Sample { at, load: Load { elapsed, ..Load::default() }, tenants: Vec::new() };
+        let mut tenants: HashMap<&TenantId, Usage> = HashMap::new();
+        for session in sessions {
+            let count = |condition: bool| if condition { elapsed } else { 0 };
+            let busy = elapsed * u64::from(session.workers + 1) * u64::from(session.is_busy());
+            sample.load.connected += elapsed;
+            sample.load.busy += busy;
+            sample.load.runnable += elapsed * u64::from(session.workers + 1) * u64::from(session.is_runnable());
+            let waits = session.wait.as_ref().filter(|_| session.state.is_active());
+            sample.load.reading += count(waits.is_some_and(|wait| is_read(&wait.kind, &wait.event)));
+            sample.load.writing += count(waits.is_some_and(|wait| is_write(&wait.kind, &wait.event)));
+            if let Some(tenant) = session.attribution.strong() {
+                let usage = tenants.entry(tenant).or_default();
+                usage.connected += elapsed;
+                usage.busy += busy;
+            }
+        }
+        for (tenant, waiters) in blocked_others(sessions) {
+            tenants.entry(tenant).or_default().blocked_others += elapsed * waiters;
+        }
+        sample.tenants = tenants.into_iter().map(|(tenant, usage)| (tenant.clone(), usage)).collect();
+        self.add(sample);
+        while self
+            .samples
+            .front()
+            .is_some_and(|oldest| at.duration_since(oldest.at).as_secs_f64() >= SPAN.as_secs_f64())
+        {
+            self.drop_oldest();
+        }
+    }
+
+    /// Forgets everything: the server was restarted or was away for longer than the window.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The sums of the instance.
+    pub fn load(&self) -> Load {
+        self.load
+    }
+
+    /// The sums of one tenant.
+    pub fn usage(&self, tenant: &TenantId) -> Usage {
+        self.tenants.get(tenant).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, sample: Sample) {
+        self.load = combine(self.load, sample.load, u64::wrapping_add);
+        for (tenant, usage) in &sample.tenants {
+            let sum = self.tenants.entry(tenant.clone()).or_default();
+            *sum = combine_usage(*sum, *usage, u64::wrapping_add);
+        }
+        self.samples.push_back(sample);
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(sample) = self.samples.pop_front() else { return };
+        self.load = combine(self.load, sample.load, u64::wrapping_sub);
+        for (tenant, usage) in &sample.tenants {
+            if let Some(sum) = self.tenants.get_mut(tenant) {
+                *sum = combine_usage(*sum, *usage, u64::wrapping_sub);
+                if *sum == Usage::default() {
+                    self.tenants.remove(tenant);
+                }
+            }
+        }
+    }
+}
+
+fn combine(left: Load, right: Load, by: impl Fn(u64, u64) -> u64) -> Load {
+    Load {
+        elapsed: by(left.elapsed, right.elapsed),
+        busy: by(left.busy, right.busy),
+        runnable: by(left.runnable, right.runnable),
+        reading: by(left.reading, right.reading),
+        writing: by(left.writing, right.writing),
+        connected: by(left.connected, right.connected),
+    }
+}
+
+fn combine_usage(left: Usage, right: Usage, by: impl Fn(u64, u64) -> u64) -> Usage {
+    Usage {
+        busy: by(left.busy, right.busy),
+        connected: by(left.connected, right.connected),
+        blocked_others: by(left.blocked_others, right.blocked_others),
+    }
+}
+
+fn is_read(kind: &str, event: &str) -> bool {
+    kind == "IO" && event.contains("Read")
+}
+
+fn is_write(kind: &str, event: &str) -> bool {
+    match kind {
+        "IO" => {
+            event.contains("Write") || event.contains("Sync") || event.contains("Extend") || event.starts_with("WAL")
+        }
+        "LWLock" => event.starts_with("WAL"),
+        _ => false,
+    }
+}
+
+/// How many sessions of other tenants wait behind each tenant's sessions: the root of a chain is blamed, not who waits
+/// in the middle of it.
+fn blocked_others(sessions: &[Session]) -> HashMap<&TenantId, u64> {
+    let waiters: HashMap<i32, &Session> = sessions
+        .iter()
+        .filter(|session| session.blocking.is_some())
+        .map(|session| (session.key.pid, session))
+        .collect();
+    let mut blamed = HashMap::new();
+    if waiters.is_empty() {
+        return blamed;
+    }
+    let by_pid: HashMap<i32, &Session> = sessions.iter().map(|session| (session.key.pid, session)).collect();
+    let mut root_of: HashMap<i32, i32> = HashMap::new();
+    for waiter in waiters.values() {
+        let mut path = vec![waiter.key.pid];
+        let mut at = waiter.key.pid;
+        let root = loop {
+            if let Some(known) = root_of.get(&at) {
+                break *known;
+            }
+            // Of several blockers the one that waits for nobody explains the most.
+            let next = waiters.get(&at).and_then(|session| {
+                let by = &session.blocking.as_ref()?.by;
+                by.iter().find(|pid| !waiters.contains_key(pid)).or_else(|| by.first()).copied()
+            });
+            match next {
+                Some(next) if !path.contains(&next) => {
+                    path.push(next);
+                    at = next;
+                }
+                _ => break at,
+            }
+        };
+        for pid in path {
+            root_of.insert(pid, root);
+        }
+        let culprit = by_pid.get(&root).and_then(|session| session.attribution.strong());
+        if let Some(culprit) = culprit
+            && root != waiter.key.pid
+            && waiter.attribution.tenant() != Some(culprit)
+        {
+            *blamed.entry(culprit).or_default() += 1;
+        }
+    }
+    blamed
+}
+
+/// What one tenant's tables went through between two polls of the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Written {
+    pub rows: u64,
+    pub blocks_read: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Delta {
+    at: Timestamp,
+    seconds: f64,
+    total: Written,
+    homes: HashMap<std::sync::Arc<str>, Written>,
+}
+
+/// Differences of counters over the last minute, and the newest of them at least.
+#[derive(Debug, Default)]
+pub(super) struct ChurnWindow {
+    last: Option<Churn>,
+    deltas: VecDeque<Delta>,
+}
+
+impl ChurnWindow {
+    /// Takes one poll's counters. A counter that fell was reset: a gap, never a spike.
+    pub fn take(&mut self, churn: Churn) {
+        let now = churn.server_now;
+        if let Some(last) = &self.last
+            && last.since == churn.since
+            && now > last.server_now
+        {
+            let before: HashMap<_, _> = last.homes.iter().map(|home| (&home.home, home)).collect();
+            let mut delta = Delta {
+                at: now,
+                seconds: now.duration_since(last.server_now).as_secs_f64(),
+                total: Written { rows: 0, blocks_read: Some(0) },
+                homes: HashMap::new(),
+            };
+            for home in &churn.homes {
+                let Some(before) = before.get(&home.home) else { continue };
+                let Some(rows) = home.rows_written.checked_sub(before.rows_written) else { continue };
+                let blocks_read =
+                    home.blocks_read.zip(before.blocks_read).and_then(|(now, then)| now.checked_sub(then));
+                delta.total.rows += rows;
+                delta.total.blocks_read = delta.total.blocks_read.zip(blocks_read).map(|(sum, blocks)| sum + blocks);
+                if rows > 0 || blocks_read != Some(0) {
+                    delta.homes.insert(home.home.clone(), Written { rows, blocks_read });
+                }
+            }
+            self.deltas.push_back(delta);
+        } else if self.last.is_some() {
+            self.deltas.clear();
+        }
+        while self.deltas.len() > 1
+            && self
+                .deltas
+                .front()
+                .is_some_and(|oldest| now.duration_since(oldest.at).as_secs_f64() >= SPAN.as_secs_f64())
+        {
+            self.deltas.pop_front();
+        }
+        self.last = Some(churn);
+    }
+
+    /// The newest counters.
+    pub fn newest(&self) -> Option<&Churn> {
+        self.last.as_ref()
+    }
+
+    /// What one home wrote and read over the window, and what all did; `None` before there are two polls.
+    pub fn shares(&self, home: &str) -> Option<(Written, Written)> {
+        if self.deltas.is_empty() {
+            return None;
+        }
+        let mut sums = (Written { rows: 0, blocks_read: Some(0) }, Written { rows: 0, blocks_read: Some(0) });
+        for delta in &self.deltas {
+            let own = delta.homes.get(home).copied().unwrap_or(Written { rows: 0, blocks_read: Some(0) });
+            for (sum, part) in [(&mut sums.0, own), (&mut sums.1, delta.total)] {
+                sum.rows += part.rows;
+                sum.blocks_read = sum.blocks_read.zip(part.blocks_read).map(|(sum, part)| sum + part);
+            }
+        }
+        Some(sums)
+    }
+
+    /// Rows written and blocks read a second between the newest two polls.
+    pub fn rates(&self, home: &str) -> Option<(f64, Option<f64>)> {
+        let delta = self.deltas.back()?;
+        let own = delta.homes.get(home).copied().unwrap_or(Written { rows: 0, blocks_read: Some(0) });
+        Some((own.rows as f64 / delta.seconds, own.blocks_read.map(|blocks| blocks as f64 / delta.seconds)))
+    }
+}

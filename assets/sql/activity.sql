@@ -49,3 +49,4 @@ FROM pg_stat_get_activity(NULL) a
 LEFT JOIN touched t USING (pid)
 LEFT JOIN waiting w USING (pid)
 WHERE a.backend_type IN ('client backend', 'parallel worker')
+   OR a.backend_type IS NULL AND a.usesysid IS NOT NULL -- not shown to a login without pg_read_all_stats

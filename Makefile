@@ -1,0 +1,38 @@
+# Two commands: `make demo` to see it, `make test` to check it. Both install what is missing first.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := demo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: demo build install-server install-test test lint bench clean help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+demo: install-server build ## Build, start a local estate of real PostgreSQL, open the console on it
+	@$(TARGET)/demo/tierdeck demo $(ARGS)
+
+build: ## Build quickly, fast enough to run
+	@cargo build --locked --profile demo --bin tierdeck
+
+install-server: ## Install PostgreSQL by the system's package manager, unless it is there
+	@./.ci/install server
+
+install-test: ## Install what the tests need: PostgreSQL, and tools around it
+	@./.ci/install test
+
+test: install-test ## Run every test
+	cargo test --locked --all-targets
+	cargo test --locked --doc
+
+lint: ## Format, lints and documentation, as CI has them
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+bench: ## Measure what watching costs the server, beside pg_activity on the same server in the same run
+	@./.ci/install bench
+	@./benches/database-cost
+
+clean: ## Remove what was built
+	cargo clean

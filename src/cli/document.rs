@@ -1,0 +1,382 @@
+//! The documents that people script against: `status --json` and `findings --json`. Shapes are part of the contract, their
+//! JSON schemas are published in `assets/schema/`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, Unattributed};
+use crate::domain::{Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot, SubjectKind, Tier, Unit};
+use crate::domain::{Subject as DomainSubject, Tenant as DomainTenant, Unknown as DomainUnknown};
+
+/// The version of these shapes.
+pub const SCHEMA: u32 = 1;
+
+/// `tierdeck status --json`. A value that is not known is `null`; one that is estimated is named in `estimated`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// Version of this shape.
+    pub schema: u32,
+    /// When the picture was taken, UTC.
+    pub taken_at: String,
+    /// `environment` of the configuration.
+    pub environment: String,
+    /// Instances, in the configuration's order.
+    pub instances: Vec<Instance>,
+    /// Tenants, by id.
+    pub tenants: Vec<Tenant>,
+    /// Client sessions that no tenant could be found for.
+    pub unattributed: Unattributed,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be judged, and why.
+    pub unknown: Vec<Unknown>,
+    /// What watching costs.
+    pub cost: Cost,
+}
+
+/// `tierdeck findings --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Findings {
+    /// Version of this shape.
+    pub schema: u32,
+    /// When the picture was taken, UTC.
+    pub taken_at: String,
+    /// `environment` of the configuration.
+    pub environment: String,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be judged, and why.
+    pub unknown: Vec<Unknown>,
+}
+
+/// One instance.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Instance {
+    /// The configuration's name for it.
+    pub name: String,
+    /// Tier.
+    pub tier: Tier,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Why it does not.
+    pub error: Option<String>,
+    /// Such as `15.18`.
+    pub server_version: Option<String>,
+    /// Client connections, the console's own included.
+    pub connections: Option<u32>,
+    /// `max_connections`.
+    pub max_connections: Option<u32>,
+    /// CPU as CloudWatch says.
+    pub cpu_percent: Option<f64>,
+    /// Free storage as CloudWatch says.
+    pub free_storage_bytes: Option<u64>,
+    /// vCPUs that load is held against.
+    pub vcpus: f64,
+    /// Sessions busy on CPU or I/O.
+    pub active: Option<u32>,
+    /// Sessions that wait for a lock.
+    pub blocked: Option<u32>,
+    /// Transactions a second.
+    pub transactions_per_second: Option<f64>,
+    /// Deadlocks a minute, over up to five minutes.
+    pub deadlocks_per_minute: Option<f64>,
+    /// Share of blocks found in shared buffers.
+    pub cache_hit_ratio: Option<f64>,
+    /// Fields here that are estimates.
+    pub estimated: Vec<&'static str>,
+    /// How each source does.
+    pub sources: Vec<Source>,
+}
+
+/// One source of an instance.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Source {
+    /// Name, as in `[poll]`.
+    pub name: &'static str,
+    /// Age of its newest value.
+    pub age_seconds: Option<f64>,
+    /// What went wrong at the newest attempt.
+    pub error: Option<String>,
+}
+
+/// How many of a tenant's sessions were found by which kind of evidence.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AttributionCounts {
+    /// By evidence that a tenant cannot choose.
+    pub strong: u32,
+    /// By claims.
+    pub claimed: u32,
+}
+
+/// One tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tenant {
+    /// Id.
+    pub id: String,
+    /// Tier.
+    pub tier: Tier,
+    /// The instance it lives on.
+    pub instance: String,
+    /// Its schema.
+    pub schema: Option<String>,
+    /// Its database, where it has one of its own.
+    pub database: Option<String>,
+    /// Its role.
+    pub role: Option<String>,
+    /// Sessions.
+    pub connections: Option<u32>,
+    /// How they were found.
+    pub attribution: AttributionCounts,
+    /// `CONNECTION LIMIT` of its own login; `null` where it has none or uses the service account.
+    pub connection_limit: Option<u32>,
+    /// Where limits bind.
+    pub limit_scope: LimitScope,
+    /// Sessions that run a statement.
+    pub active: Option<u32>,
+    /// Sessions idle in an open transaction.
+    pub idle_in_transaction: Option<u32>,
+    /// Sessions that wait for a lock or for I/O.
+    pub waiting: Option<u32>,
+    /// Age of its oldest transaction.
+    pub oldest_transaction_seconds: Option<f64>,
+    /// 100 × the greatest of share × pressure.
+    pub noise_score: Option<f64>,
+    /// Shares of the instance over the last 60 s.
+    pub noise: Noise,
+    /// Rows written a day.
+    pub rows_written_per_day: Option<f64>,
+    /// Dead rows.
+    pub dead_tuples: Option<u64>,
+    /// Bytes.
+    pub size_bytes: Option<u64>,
+    /// The tier that its load asks for.
+    pub recommended_tier: Option<Tier>,
+    /// Signals that name it as the cause.
+    pub findings: Vec<Signal>,
+    /// Signals that name it as a victim.
+    pub suffers: Vec<Signal>,
+    /// Fields here that are estimates.
+    pub estimated: Vec<&'static str>,
+}
+
+/// What something is about.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Subject {
+    /// The kind of thing.
+    pub kind: SubjectKind,
+    /// Its name.
+    pub id: String,
+    /// The instance it lives on.
+    pub instance: String,
+}
+
+/// One number beside what it was held against.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// What was measured.
+    pub name: String,
+    /// What it measured.
+    pub value: f64,
+    /// What it was held against.
+    pub threshold: Option<f64>,
+    /// The unit of both.
+    pub unit: Unit,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Which signal says so.
+    pub signal: Signal,
+    /// How bad.
+    pub severity: Severity,
+    /// About what.
+    pub subject: Subject,
+    /// Who hurts whom.
+    pub summary: String,
+    /// The numbers.
+    pub evidence: Vec<Evidence>,
+    /// The next step.
+    pub advice: String,
+    /// Since when, UTC.
+    pub since: String,
+    /// Tenants that cause it.
+    pub culprits: Vec<String>,
+    /// Tenants that suffer.
+    pub victims: Vec<String>,
+    /// Its input went missing: this is the last that was known.
+    pub stale: bool,
+}
+
+/// A signal that could not be judged.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Unknown {
+    /// Which.
+    pub signal: Signal,
+    /// About what.
+    pub subject: Subject,
+    /// Why.
+    pub reason: String,
+}
+
+/// What watching costs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cost {
+    /// The servers' time on our queries, milliseconds a second.
+    pub database_ms_per_second: Option<f64>,
+    /// CloudWatch's bill.
+    pub cloudwatch_usd_per_hour: Option<f64>,
+    /// Fields here that are estimates.
+    pub estimated: Vec<&'static str>,
+}
+
+/// A moment as documents spell it: UTC, whole seconds.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+impl Status {
+    /// The document of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let Findings { schema, taken_at, environment, findings, unknown } = Findings::of(snapshot);
+        Self {
+            schema,
+            taken_at,
+            environment,
+            instances: snapshot.instances.iter().map(|instance| Instance::of(instance, snapshot.taken_at)).collect(),
+            tenants: snapshot.tenants.iter().map(Tenant::of).collect(),
+            unattributed: snapshot.unattributed,
+            findings,
+            unknown,
+            cost: Cost {
+                database_ms_per_second: snapshot.cost.database_ms_per_second,
+                cloudwatch_usd_per_hour: snapshot.cost.cloudwatch_usd_per_hour,
+                estimated: vec!["database_ms_per_second"],
+            },
+        }
+    }
+}
+
+impl Findings {
+    /// The document of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            schema: SCHEMA,
+            taken_at: moment(snapshot.taken_at),
+            environment: snapshot.environment.to_string(),
+            findings: snapshot.findings.iter().map(Finding::of).collect(),
+            unknown: snapshot.unknown.iter().map(Unknown::of).collect(),
+        }
+    }
+}
+
+impl Instance {
+    fn of(instance: &DomainInstance, now: Timestamp) -> Self {
+        let server = instance.server.as_deref();
+        let error = match &instance.reach {
+            Reach::Down { trouble, .. } => Some(trouble.message.clone()),
+            Reach::Connecting => Some("no answer yet".to_owned()),
+            Reach::Up => None,
+        };
+        Self {
+            name: instance.name.to_string(),
+            tier: instance.tier,
+            reachable: instance.reach == Reach::Up,
+            error,
+            server_version: server.map(|server| server.version.clone()),
+            connections: instance.connections,
+            max_connections: server.map(|server| server.max_connections),
+            cpu_percent: None,
+            free_storage_bytes: None,
+            vcpus: instance.vcpus,
+            active: instance.active,
+            blocked: instance.blocked,
+            transactions_per_second: instance.rates.transactions,
+            deadlocks_per_minute: instance.rates.deadlocks_per_minute,
+            cache_hit_ratio: instance.rates.cache_hit,
+            estimated: if instance.vcpus_estimated { vec!["vcpus"] } else { Vec::new() },
+            sources: instance
+                .sources
+                .iter()
+                .map(|source| Source {
+                    name: source.source.name(),
+                    age_seconds: source.at.map(|at| now.duration_since(at).as_secs_f64().max(0.0)),
+                    error: source.error.as_ref().map(|trouble| trouble.message.clone()),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Tenant {
+    fn of(tenant: &DomainTenant) -> Self {
+        let own_limit = tenant.limit_scope == LimitScope::Tenant;
+        let estimates = [
+            ("dead_tuples", tenant.dead_tuples.is_some()),
+            ("size_bytes", tenant.size_bytes.is_some() && tenant.size_estimated),
+            ("rows_written_per_day", tenant.rows_written_per_day.is_some() && tenant.rows_written_estimated),
+        ];
+        Self {
+            id: tenant.id.to_string(),
+            tier: tenant.tier,
+            instance: tenant.instance.to_string(),
+            schema: tenant.schema.as_deref().map(str::to_owned),
+            database: tenant.database.as_deref().map(str::to_owned),
+            role: tenant.role.as_deref().map(str::to_owned),
+            connections: tenant.connections,
+            attribution: AttributionCounts { strong: tenant.strong, claimed: tenant.claimed },
+            connection_limit: tenant.limits.effective.connection_limit.filter(|_| own_limit),
+            limit_scope: tenant.limit_scope,
+            active: tenant.active,
+            idle_in_transaction: tenant.idle_in_transaction,
+            waiting: tenant.waiting,
+            oldest_transaction_seconds: tenant.oldest_transaction_seconds,
+            noise_score: tenant.noise_score,
+            noise: tenant.noise,
+            rows_written_per_day: tenant.rows_written_per_day,
+            dead_tuples: tenant.dead_tuples,
+            size_bytes: tenant.size_bytes,
+            recommended_tier: None,
+            findings: tenant.findings.clone(),
+            suffers: tenant.suffers.clone(),
+            estimated: estimates.into_iter().filter_map(|(name, estimated)| estimated.then_some(name)).collect(),
+        }
+    }
+}
+
+impl Subject {
+    fn of(subject: &DomainSubject) -> Self {
+        Self { kind: subject.kind, id: subject.id.clone(), instance: subject.instance.to_string() }
+    }
+}
+
+impl Evidence {
+    fn of(evidence: &DomainEvidence) -> Self {
+        let DomainEvidence { name, value, threshold, unit } = evidence.clone();
+        Self { name, value, threshold, unit }
+    }
+}
+
+impl Finding {
+    fn of(finding: &DomainFinding) -> Self {
+        Self {
+            signal: finding.signal,
+            severity: finding.severity,
+            subject: Subject::of(&finding.subject),
+            summary: finding.summary.clone(),
+            evidence: finding.evidence.iter().map(Evidence::of).collect(),
+            advice: finding.advice.clone(),
+            since: moment(finding.since),
+            culprits: finding.culprits.iter().map(ToString::to_string).collect(),
+            victims: finding.victims.iter().map(ToString::to_string).collect(),
+            stale: finding.stale,
+        }
+    }
+}
+
+impl Unknown {
+    fn of(unknown: &DomainUnknown) -> Self {
+        Self { signal: unknown.signal, subject: Subject::of(&unknown.subject), reason: unknown.reason.clone() }
+    }
+}

@@ -1,0 +1,76 @@
+//! `tierdeck findings`: what is wrong, for people, scripts and cron.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use color_eyre::eyre::Result;
+
+use super::arguments::FindingsOptions;
+use super::document::Findings;
+use super::{Exit, observe, output};
+use crate::domain::{Finding, Severity, Signal, Snapshot, Subject};
+
+pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Result<Exit> {
+    let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
+    let mut poller = observe::look(&config)?;
+    let began = tokio::time::Instant::now();
+    let mut snapshot = Snapshot::clone(&*observe::complete(&mut poller).await);
+    if let Some(duration) = options.duration {
+        let mut found = BTreeMap::new();
+        collect(&mut found, &snapshot);
+        let end = began + duration;
+        while let Ok(Ok(())) = tokio::time::timeout_at(end, poller.snapshots.changed()).await {
+            snapshot = Snapshot::clone(&poller.snapshots.borrow_and_update());
+            collect(&mut found, &snapshot);
+        }
+        snapshot.findings = found.into_values().collect();
+        snapshot.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.since.cmp(&b.since)));
+    }
+    let written = if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
+    if written? != Exit::Fine {
+        return Ok(Exit::Interrupted);
+    }
+    let worst = snapshot.findings.iter().map(|finding| finding.severity).max();
+    Ok(match options.fail_on {
+        Some(least) if worst >= Some(Severity::from(least)) => Exit::Found,
+        _ => Exit::Fine,
+    })
+}
+
+/// What came and went while sampling is kept, as it was at its worst.
+fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
+    for finding in &snapshot.findings {
+        let key = (finding.signal, finding.subject.clone());
+        match found.get(&key) {
+            Some(before) if before.severity > finding.severity => {}
+            _ => {
+                found.insert(key, finding.clone());
+            }
+        }
+    }
+}
+
+/// The findings as people read them.
+pub(super) fn words(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    for finding in &snapshot.findings {
+        let (glyph, severity) = match finding.severity {
+            Severity::Critical => ("✖", "CRIT"),
+            Severity::Warning => ("▲", "WARN"),
+            Severity::Info => ("●", "INFO"),
+        };
+        let age = snapshot.taken_at.duration_since(finding.since).as_secs_f64();
+        let since = crate::domain::quantity::duration(age);
+        let stale = if finding.stale { ", last known" } else { "" };
+        let _ = writeln!(text, "{glyph} {severity}  {}  [{}, {since}{stale}]", finding.summary, finding.signal);
+        let _ = writeln!(text, "        → {}", finding.advice);
+    }
+    if snapshot.findings.is_empty() {
+        text.push_str("nothing found\n");
+    }
+    for unknown in &snapshot.unknown {
+        let _ = writeln!(text, "?       {} on {} cannot be judged: {}", unknown.signal, unknown.subject.id, unknown.reason);
+    }
+    text
+}

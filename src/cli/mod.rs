@@ -1,0 +1,66 @@
+//! The command line: one file a subcommand, the console is one of them. Results go to stdout, messages to stderr.
+
+pub mod arguments;
+mod config;
+mod console;
+mod demo;
+mod doctor;
+pub mod document;
+mod findings;
+mod observe;
+mod output;
+mod status;
+
+use clap::{CommandFactory, Parser};
+use color_eyre::eyre::Result;
+
+pub use arguments::{Arguments, Command};
+
+/// How the process ends, as the contract has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Fine.
+    Fine,
+    /// Findings at or above the threshold, or a check that failed.
+    Found,
+    /// Usage or configuration.
+    Usage,
+    /// Interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Found => 1,
+            Self::Usage => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Parses the arguments and does what they say.
+pub async fn run() -> Result<Exit> {
+    let arguments = Arguments::parse();
+    let config = arguments.config.as_deref();
+    match arguments.command {
+        None => console::run(config).await,
+        Some(Command::Demo(demo)) => demo::run(demo).await,
+        Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
+        Some(Command::Findings(options)) => findings::run(config, options).await,
+        Some(Command::Doctor { json }) => doctor::run(config, json).await,
+        Some(Command::Config { action }) => config::run(config, &action),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "tierdeck", &mut script);
+            output::bytes(&script)
+        }
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            output::bytes(&page)
+        }
+    }
+}

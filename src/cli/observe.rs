@@ -1,0 +1,88 @@
+//! Looking without a console: the same poller and the same snapshot, until everything was seen often enough.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::Result;
+use jiff::Timestamp;
+
+use crate::clients::postgres::Target;
+use crate::config::{self, Config};
+use crate::domain::facts::Source;
+use crate::domain::snapshot::{Instance, Reach};
+use crate::domain::Snapshot;
+use crate::poll::Poller;
+use crate::signals::Evaluator;
+
+use super::output::say;
+
+/// The longest that one look waits for a slow source.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Reads the configuration, or tells every error of it.
+pub(super) fn configuration(path: Option<&Path>) -> Option<Config> {
+    match config::find_and_load(path) {
+        Ok(config) => Some(config),
+        Err(errors) => {
+            say(&errors.to_string());
+            None
+        }
+    }
+}
+
+/// Where the instances are.
+pub(super) fn targets(config: &Config) -> Result<Vec<Target>> {
+    config.instances.iter().map(|instance| Ok(instance.target()?)).collect()
+}
+
+/// Starts polling for a look: nothing waits to be confirmed over time.
+pub(super) fn look(config: &Config) -> Result<Poller> {
+    Ok(Poller::start(config, targets(config)?, Evaluator::immediate()))
+}
+
+/// Waits until every instance was seen often enough for rates, or cannot be, and returns the newest picture.
+pub(super) async fn complete(poller: &mut Poller) -> Arc<Snapshot> {
+    let mut watched = Watched::default();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let snapshot = poller.snapshots.borrow_and_update().clone();
+        if watched.enough(&snapshot) {
+            return snapshot;
+        }
+        let changed = tokio::time::timeout_at(deadline, poller.snapshots.changed()).await;
+        if !matches!(changed, Ok(Ok(()))) {
+            return poller.snapshots.borrow().clone();
+        }
+    }
+}
+
+/// Which sources were seen first when, by instance.
+#[derive(Default)]
+struct Watched {
+    first: BTreeMap<(usize, Source), Timestamp>,
+}
+
+impl Watched {
+    fn enough(&mut self, snapshot: &Snapshot) -> bool {
+        let mut enough = true;
+        for (place, instance) in snapshot.instances.iter().enumerate() {
+            enough &= self.instance(place, instance);
+        }
+        enough
+    }
+
+    fn instance(&mut self, place: usize, instance: &Instance) -> bool {
+        if matches!(instance.reach, Reach::Down { .. }) {
+            return true;
+        }
+        instance.sources.iter().all(|state| {
+            let twice = matches!(state.source, Source::Activity | Source::Databases | Source::Churn);
+            match state.at {
+                None => state.error.is_some(),
+                Some(at) => *self.first.entry((place, state.source)).or_insert(at) < at || !twice,
+            }
+        })
+    }
+}

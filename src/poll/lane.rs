@@ -1,0 +1,209 @@
+//! One connection of one instance and the sources that are asked over it, each on its own clock, one at a time.
+//!
+//! Sources that may be slow share no lane with those that must not wait. A lane connects again by itself, with back-off,
+//! and a source that turns out dear is asked more rarely.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use secrecy::SecretString;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::board::News;
+use crate::clients::postgres::{Target, Timeouts, connect};
+use crate::config::{InstanceConfig, Secret};
+use crate::domain::facts::{Fragment, Source};
+use crate::domain::observed::Trouble;
+use crate::domain::{Foreign, InstanceName, Layout};
+use crate::sources::postgres::tour::Tour;
+use crate::sources::postgres::{Desk, ask, server};
+
+/// The first and the longest pause before connecting again.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// When counters are asked for the second time.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// The lanes of an instance. Sessions have one of their own; what reads every table has one too.
+pub(super) const LANES: [&[Source]; 3] = [
+    &[Source::Activity],
+    &[Source::Databases, Source::Roles],
+    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze],
+];
+
+/// How often sources are asked; the operator may change it while running.
+#[derive(Debug, Clone)]
+pub(super) struct Clocks {
+    pub every: Arc<std::collections::BTreeMap<Source, Duration>>,
+    /// Sessions, as set with `[` and `]`.
+    pub activity: watch::Receiver<Duration>,
+}
+
+impl Clocks {
+    fn configured(&self, source: Source) -> Duration {
+        match source {
+            Source::Activity => *self.activity.borrow(),
+            other => self.every.get(&other).copied().unwrap_or(Duration::from_secs(60)),
+        }
+    }
+
+    /// How often a source is asked that took so long: reading tables may take a hundredth of the server's time, looking at
+    /// sessions a twentieth, because a server in trouble answers late and is looked at all the more.
+    fn slowed(&self, source: Source, took: Duration) -> Duration {
+        let (factor, most) = match source {
+            Source::Activity => (20, Duration::from_secs(10)),
+            _ => (100, Duration::from_secs(3_600)),
+        };
+        self.configured(source).max((took * factor).min(most))
+    }
+}
+
+/// See the module.
+pub(super) struct Lane {
+    pub place: usize,
+    pub instance: InstanceName,
+    pub layout: Layout,
+    pub target: Target,
+    pub password: Option<Secret>,
+    pub sources: &'static [Source],
+    pub clocks: Clocks,
+    pub news: mpsc::Sender<(usize, News)>,
+    tour: Tour,
+    databases: Vec<Foreign>,
+}
+
+/// Sources whose answers are counters.
+fn counts(source: Source) -> bool {
+    matches!(source, Source::Databases | Source::Churn)
+}
+
+struct Due {
+    source: Source,
+    at: Instant,
+    every: Duration,
+    took: Duration,
+}
+
+impl Lane {
+    pub fn new(place: usize, instance: &InstanceConfig, target: Target, sources: &'static [Source], clocks: Clocks, news: mpsc::Sender<(usize, News)>) -> Self {
+        Self {
+            place,
+            instance: instance.name.clone(),
+            layout: instance.layout,
+            target,
+            password: instance.password.clone(),
+            sources,
+            clocks,
+            news,
+            tour: Tour::default(),
+            databases: Vec::new(),
+        }
+    }
+
+    /// Polls until nobody listens any more.
+    pub async fn run(mut self) {
+        let mut pause = BACK_OFF.0;
+        while !self.news.is_closed() {
+            let trouble = match self.connect().await {
+                Ok(desk) => {
+                    pause = BACK_OFF.0;
+                    self.serve(desk).await
+                }
+                Err(trouble) => trouble,
+            };
+            self.lost(trouble).await;
+            let jitter = rand::rng().random_range(0.8..1.2);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    async fn connect(&self) -> Result<Desk, Trouble> {
+        let connection = connect(&self.target, self.password()?, &Timeouts::default()).await.map_err(|error| error.trouble())?;
+        let desk = Desk::new(connection);
+        let server = server(&desk).await.map_err(|error| error.trouble())?;
+        self.tell(News::Connected(server)).await;
+        Ok(desk)
+    }
+
+    /// Read anew at each login: it may have been rotated.
+    fn password(&self) -> Result<Option<SecretString>, Trouble> {
+        let read = self.password.as_ref().map(Secret::read).transpose();
+        read.map_err(|error| Trouble { message: error.to_string(), code: None })
+    }
+
+    /// Asks whatever is due next, until the connection is lost; says why it was.
+    async fn serve(&mut self, desk: Desk) -> Trouble {
+        let now = Instant::now();
+        let first = |source: &Source| Due { source: *source, at: now, every: self.clocks.configured(*source), took: Duration::MAX };
+        let mut dues: Vec<Due> = self.sources.iter().map(first).collect();
+        let mut pace = self.clocks.activity.clone();
+        loop {
+            let Some(next) = dues.iter_mut().min_by_key(|due| due.at) else {
+                return Trouble { message: "nothing to ask".to_owned(), code: None };
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(next.at) => {}
+                () = self.news.closed() => return Trouble { message: "stopped".to_owned(), code: None },
+                Ok(()) = pace.changed(), if next.source == Source::Activity => {
+                    next.at = Instant::now();
+                    continue;
+                }
+            }
+            let began = Instant::now();
+            let answer = self.ask(&desk, next.source).await;
+            let took = began.elapsed();
+            // One slow answer may be an accident; two are the price. Rates need two, so the second comes soon.
+            let first = next.took == Duration::MAX;
+            next.every = self.clocks.slowed(next.source, took.min(next.took));
+            next.took = took;
+            let pause = if first && counts(next.source) { next.every.min(SECOND_LOOK) } else { next.every };
+            next.at = (began + pause).max(Instant::now());
+            let (source, every) = (next.source, next.every);
+            match answer {
+                Ok(fragment) => self.tell(News::Delivered { fragment, took, every }).await,
+                Err(trouble) if desk.is_closed() => return trouble,
+                Err(trouble) => self.tell(News::Failed { source, trouble, every }).await,
+            }
+        }
+    }
+
+    async fn ask(&mut self, desk: &Desk, source: Source) -> Result<Fragment, Trouble> {
+        if self.layout == Layout::Database && source == Source::Debt {
+            return self.visit().await;
+        }
+        let mut fragment = ask(desk, source, &self.instance, self.layout).await.map_err(|error| error.trouble())?;
+        if let (Layout::Database, Fragment::Churn(churn)) = (self.layout, &mut fragment) {
+            self.databases = churn.homes.iter().map(|home| Foreign::from(&*home.home)).collect();
+            for home in &mut churn.homes {
+                (home.dead_tuples, home.live_tuples) = self.tour.rows(&home.home).unzip();
+            }
+        }
+        Ok(fragment)
+    }
+
+    /// Where tenants have databases, a few of those are visited instead.
+    async fn visit(&mut self) -> Result<Fragment, Trouble> {
+        let password = self.password()?;
+        let debt = self.tour.next(&self.target, password, &Timeouts::default(), &self.databases).await;
+        debt.map(Fragment::Debt).map_err(|error| error.trouble())
+    }
+
+    /// The connection was lost: where sessions are asked that means the instance is down, elsewhere the sources say so.
+    async fn lost(&self, trouble: Trouble) {
+        if self.sources.contains(&Source::Activity) {
+            self.tell(News::Down(trouble.clone())).await;
+        }
+        for source in self.sources {
+            let every = self.clocks.configured(*source);
+            self.tell(News::Failed { source: *source, trouble: trouble.clone(), every }).await;
+        }
+    }
+
+    async fn tell(&self, news: News) {
+        // Nobody listens any more: the loop above ends.
+        let _ = self.news.send((self.place, news)).await;
+    }
+}

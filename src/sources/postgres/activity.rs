@@ -1,0 +1,98 @@
+//! Source `activity`: every client session, with waits, blockers and the schemas that it touches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::text::Text;
+use super::desk::Desk;
+use crate::clients::postgres::{APPLICATION_NAME, QueryError};
+use crate::domain::facts::Activity;
+use crate::domain::session::{Blocking, Wait};
+use crate::domain::{Attribution, Foreign, InstanceName, Session, SessionKey, SessionState};
+
+pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity, QueryError> {
+    let rows = desk.rows(include_str!("../../../assets/sql/activity.sql"), &[&APPLICATION_NAME]).await?;
+    let mut activity = Activity { server_now: Timestamp::now(), sessions: Vec::with_capacity(rows.len()), own: 0 };
+    let mut workers: HashMap<i32, u32> = HashMap::new();
+    let mut blockers: HashMap<String, Vec<i32>> = HashMap::new();
+    let mut targets: HashMap<i32, String> = HashMap::new();
+    for row in &rows {
+        activity.server_now = row.try_get("now")?;
+        if row.try_get::<_, Option<Text>>("backend_type")?.is_some_and(|kind| kind.0 == "parallel worker") {
+            if let Some(leader) = row.try_get::<_, Option<i32>>("leader_pid")? {
+                *workers.entry(leader).or_default() += 1;
+            }
+        } else if row.try_get::<_, Option<bool>>("own")?.unwrap_or(false) {
+            activity.own += 1;
+        } else {
+            let session = session(row, instance, activity.server_now)?;
+            if let (Some(target), Some(blocking)) = (row.try_get::<_, Option<Text>>("target")?, &session.blocking) {
+                if !blocking.by.is_empty() {
+                    blockers.entry(target.0.clone()).or_insert_with(|| blocking.by.clone());
+                }
+                targets.insert(session.key.pid, target.0);
+            }
+            activity.sessions.push(session);
+        }
+    }
+    for session in &mut activity.sessions {
+        session.workers = workers.get(&session.key.pid).copied().unwrap_or_default();
+        // In a lock storm only the oldest waiters were asked; who waits for the same thing has the same blockers.
+        if let Some(blocking) = &mut session.blocking
+            && blocking.by.is_empty()
+            && let Some(by) = targets.get(&session.key.pid).and_then(|target| blockers.get(target))
+        {
+            blocking.by = by.iter().copied().filter(|pid| *pid != session.key.pid).collect();
+        }
+    }
+    Ok(activity)
+}
+
+/// What PostgreSQL shows in place of a query that our login may not see.
+const HIDDEN: &str = "<insufficient privilege>";
+
+fn session(row: &Row, instance: &InstanceName, server_now: Timestamp) -> Result<Session, QueryError> {
+    let text = |name| row.try_get::<_, Option<Text>>(name).map(Option::unwrap_or_default);
+    // Not shown to a login without pg_read_all_stats: the session counts, but nobody can tell it from a later one.
+    let started = row.try_get::<_, Option<Timestamp>>("backend_start")?.unwrap_or(Timestamp::UNIX_EPOCH);
+    let wait_kind = row.try_get::<_, Option<Text>>("wait_event_type")?;
+    let wait_event = row.try_get::<_, Option<Text>>("wait_event")?;
+    let touched = row.try_get::<_, Option<Vec<Text>>>("schemas")?.unwrap_or_default();
+    Ok(Session {
+        instance: instance.clone(),
+        key: SessionKey { pid: row.try_get("pid")?, started },
+        attribution: Attribution::None,
+        role: text("role")?.into(),
+        database: text("database")?.into(),
+        application: text("application_name")?.into(),
+        client: row.try_get::<_, Option<Text>>("client")?.map(Into::into),
+        state: SessionState::parse(row.try_get::<_, Option<Text>>("state")?.as_ref().map(|state| state.0.as_str())),
+        wait: wait_kind.zip(wait_event).map(|(kind, event)| Wait { kind: kind.into(), event: event.into() }),
+        transaction_started: row.try_get("xact_start")?,
+        query_started: row.try_get("query_start")?,
+        state_changed: row.try_get("state_change")?,
+        query: row.try_get::<_, Option<Text>>("query")?.filter(|query| query.0 != HIDDEN).map(Foreign::from),
+        blocking: row.try_get::<_, bool>("waits")?.then(|| blocking(row)).transpose()?,
+        workers: 0,
+        touched: touched.into_iter().map(Arc::from).collect(),
+        server_now,
+    })
+}
+
+fn blocking(row: &Row) -> Result<Blocking, QueryError> {
+    let schema = row.try_get::<_, Option<Text>>("target_schema")?;
+    let relation = row.try_get::<_, Option<Text>>("target_relation")?;
+    let mut by = row.try_get::<_, Option<Vec<i32>>>("blocked_by")?.unwrap_or_default();
+    // One blocker is listed once for each of its parallel workers.
+    by.sort_unstable();
+    by.dedup();
+    Ok(Blocking {
+        by,
+        since: row.try_get("waitstart")?,
+        mode: row.try_get::<_, Option<Text>>("mode")?.map(Into::into),
+        relation: schema.zip(relation).map(|(schema, relation)| Foreign::from(format!("{}.{}", schema.0, relation.0))),
+    })
+}

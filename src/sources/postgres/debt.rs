@@ -1,0 +1,26 @@
+//! Source `debt`: the worst tables beside their own autovacuum thresholds.
+
+use super::text::Text;
+use super::desk::Desk;
+use crate::clients::postgres::QueryError;
+use crate::domain::facts::{Debt, TableDebt};
+
+pub(super) async fn ask(desk: &Desk, min_dead: i64) -> Result<Debt, QueryError> {
+    let rows = desk.rows(include_str!("../../../assets/sql/debt.sql"), &[&min_dead]).await?;
+    let mut debt = Debt { tables: Vec::with_capacity(rows.len()) };
+    for row in &rows {
+        let count = |name| row.try_get::<_, i64>(name).map(|count| u64::try_from(count).unwrap_or_default());
+        debt.tables.push(TableDebt {
+            database: row.try_get::<_, Text>("database")?.into(),
+            schema: row.try_get::<_, Text>("schema")?.into(),
+            table: row.try_get::<_, Text>("table")?.into(),
+            dead_tuples: count("dead")?,
+            live_tuples: count("live")?,
+            threshold: row.try_get("threshold")?,
+            autovacuum: row.try_get("autovacuum")?,
+            last_vacuum: row.try_get("last_vacuum")?,
+            bytes: count("bytes")?,
+        });
+    }
+    Ok(debt)
+}

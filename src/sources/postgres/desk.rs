@@ -1,0 +1,57 @@
+//! A connection at which the same questions are asked again and again: each is prepared once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::Mutex;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use crate::clients::postgres::{Connection, QueryError};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Desk {
+    connection: Connection,
+    prepared: Mutex<HashMap<&'static str, Statement>>,
+}
+
+impl Desk {
+    /// Takes a connection.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, prepared: Mutex::default() }
+    }
+
+    /// The rows that answer a question.
+    pub async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
+        let known = self.prepared.lock().await.get(sql).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = self.connection.run(self.connection.client().prepare(sql)).await?;
+                self.prepared.lock().await.insert(sql, statement.clone());
+                statement
+            }
+        };
+        self.connection.run(self.connection.client().query(&statement, parameters)).await
+    }
+
+    /// The database that we are connected to.
+    pub fn database(&self) -> &str {
+        self.connection.database()
+    }
+
+    /// The login that we are.
+    pub fn user(&self) -> &str {
+        self.connection.user()
+    }
+
+    /// The timeouts that a session of ours would have if we set none: the server's own, and the database's.
+    pub fn defaults(&self) -> &BTreeMap<String, String> {
+        self.connection.defaults()
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+}

@@ -142,6 +142,34 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// An instance of which nothing is known yet; every source is due each second until somebody says otherwise.
+    pub fn named(name: InstanceName, tier: Tier, layout: Layout) -> Self {
+        let every = Duration::from_secs(1);
+        Self {
+            name,
+            tier,
+            layout,
+            reach: Reach::Connecting,
+            server: None,
+            vcpus: 1.0,
+            vcpus_estimated: true,
+            connections: None,
+            active: None,
+            blocked: None,
+            activity: Observed::nothing(every),
+            databases: Observed::nothing(every),
+            roles: Observed::nothing(every),
+            churn: Observed::nothing(every),
+            debt: Observed::nothing(every),
+            sizes: Observed::nothing(every),
+            freeze: Observed::nothing(every),
+            rates: Rates::default(),
+            pressure: Pressure::default(),
+            sources: Vec::new(),
+            series: Arc::default(),
+        }
+    }
+
     /// Connections that ordinary logins may have at all.
     pub fn usable_connections(&self) -> Option<u32> {
         self.server.as_ref().map(|server| server.max_connections.saturating_sub(server.reserved_connections))
@@ -247,6 +275,43 @@ pub struct Tenant {
     pub notes: Option<Arc<TenantNotes>>,
     /// Charts.
     pub series: Arc<Series<TenantPoint>>,
+}
+
+impl Tenant {
+    /// A tenant of which nothing is known but where it lives.
+    pub fn named(id: TenantId, tier: Tier, instance: InstanceName) -> Self {
+        Self {
+            id,
+            tier,
+            instance,
+            schema: None,
+            database: None,
+            role: None,
+            connections: None,
+            strong: 0,
+            claimed: 0,
+            active: None,
+            waiting: None,
+            waits_for: None,
+            idle_in_transaction: None,
+            oldest_transaction_seconds: None,
+            limit_scope: LimitScope::ServiceAccount,
+            limits: TenantLimits::default(),
+            noise: Noise::default(),
+            noise_score: None,
+            rows_written_per_day: None,
+            rows_written_per_second: None,
+            dead_tuples: None,
+            live_tuples: None,
+            size_bytes: None,
+            size_estimated: false,
+            findings: Vec::new(),
+            suffers: Vec::new(),
+            severity: None,
+            notes: None,
+            series: Arc::default(),
+        }
+    }
 }
 
 /// Sessions that nothing points to a tenant, or several do.

@@ -1,0 +1,103 @@
+//! `autovacuum-debt`: tables with many times more dead rows than autovacuum would let stand. One finding a tenant,
+//! about its worst table; tables of nobody each have their own.
+
+use std::collections::BTreeMap;
+
+use crate::domain::facts::{Source, TableDebt};
+use crate::domain::quantity::{count, plural};
+use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit};
+
+use super::words::quoted;
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct AutovacuumDebt;
+
+impl Check for AutovacuumDebt {
+    fn signal(&self) -> Signal {
+        Signal::AutovacuumDebt
+    }
+
+    fn about(&self) -> &'static str {
+        "Dead rows are not cleaned up: 2× a table's own autovacuum threshold (10k rows at least); critical at 10×"
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let instance = place.instance;
+            let Some(debt) = verdicts.seen(self.signal(), &place, Source::Debt, &instance.debt, scene.now) else {
+                continue;
+            };
+            let mut debtors: BTreeMap<Subject, (Option<TenantId>, Vec<&TableDebt>)> = BTreeMap::new();
+            for table in &debt.tables {
+                let small = (table.dead_tuples as f64) < scene.thresholds.autovacuum_min_dead;
+                if small || scene.thresholds.autovacuum_debt.rung(table.ratio()).is_none() {
+                    continue;
+                }
+                let owner = place.owner(&table.database, &table.schema);
+                let subject = owner.as_ref().map_or_else(
+                    || place.about(SubjectKind::Table, &format!("{}.{}", table.schema, table.table)),
+                    |tenant| place.about(SubjectKind::Tenant, tenant.as_str()),
+                );
+                debtors.entry(subject).or_insert_with(|| (owner, Vec::new())).1.push(table);
+            }
+            for (subject, (owner, tables)) in debtors {
+                verdicts.raised.extend(raise(scene, &place, subject, owner, &tables));
+            }
+        }
+    }
+}
+
+fn raise(
+    scene: &Scene<'_>,
+    place: &Place<'_>,
+    subject: Subject,
+    owner: Option<TenantId>,
+    tables: &[&TableDebt],
+) -> Option<Raised> {
+    let worst = tables.iter().copied().max_by(|a, b| a.ratio().total_cmp(&b.ratio()).then(b.table.cmp(&a.table)))?;
+    let (severity, threshold) = scene.thresholds.autovacuum_debt.rung(worst.ratio())?;
+    let dead = worst.dead_tuples as f64;
+    let whose = owner
+        .as_ref()
+        .map_or_else(|| format!("{}.{}", worst.schema, worst.table), |tenant| format!("{tenant}: {}", worst.table));
+    let off = if worst.autovacuum { "" } else { ", autovacuum is switched off on it" };
+    let more =
+        if tables.len() > 1 { format!("; {} like it", plural(tables.len() - 1, "more table")) } else { String::new() };
+    let name = format!("{}.{}", quoted(worst.schema.raw()), quoted(worst.table.raw()));
+    let advice = if worst.autovacuum {
+        format!(
+            "Look for an old transaction that holds vacuum back, then in {}: VACUUM (ANALYZE) {name}.",
+            worst.database
+        )
+    } else {
+        format!("In {}: ALTER TABLE {name} RESET (autovacuum_enabled), then VACUUM (ANALYZE) {name}.", worst.database)
+    };
+    Some(Raised {
+        severity,
+        subject,
+        summary: format!(
+            "{whose} on {} has {:.1}× the dead rows that autovacuum allows ({} dead{off}){more}",
+            place.name(),
+            worst.ratio(),
+            count(dead)
+        ),
+        evidence: vec![
+            Evidence::against(
+                "dead rows as a multiple of the table's threshold",
+                worst.ratio(),
+                threshold,
+                Unit::Ratio,
+            ),
+            Evidence::against("dead rows", dead, scene.thresholds.autovacuum_min_dead, Unit::Rows),
+            Evidence::fact("dead rows at which autovacuum acts", worst.threshold, Unit::Rows),
+            Evidence::fact("size of the table", worst.bytes as f64, Unit::Bytes),
+        ],
+        advice,
+        since: None,
+        culprits: owner.into_iter().collect(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Debt],
+    })
+}

@@ -1,0 +1,201 @@
+//! `connection-saturation`: the instance runs out of connections, or has run out (53300: not even we get in).
+
+use crate::domain::facts::Source;
+use crate::domain::observed::Trouble;
+use crate::domain::quantity::percent;
+use crate::domain::snapshot::Reach;
+use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId, Unit};
+
+use super::words::{quoted, remedy};
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct ConnectionSaturation;
+
+/// Whether a refusal means that the server is full. The limit of our own login or database has the same code; then the
+/// server is not full, we are.
+pub(super) fn is_full(trouble: &Trouble) -> bool {
+    let ours = ["for role", "for database"].iter().any(|whose| trouble.message.contains(whose));
+    trouble.code.as_deref() == Some("53300") && !ours
+}
+
+impl Check for ConnectionSaturation {
+    fn signal(&self) -> Signal {
+        Signal::ConnectionSaturation
+    }
+
+    fn about(&self) -> &'static str {
+        "The instance runs out of connections: 80% of those that clients may have; critical at 95%, or if full"
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            if let Reach::Down { trouble, .. } = &place.instance.reach
+                && is_full(trouble)
+            {
+                verdicts.raised.push(full(scene, &place));
+                continue;
+            }
+            let instance = place.instance;
+            if verdicts.seen(self.signal(), &place, Source::Activity, &instance.activity, scene.now).is_none() {
+                continue;
+            }
+            let (Some(used), Some(usable)) = (instance.connections, instance.usable_connections()) else {
+                verdicts.doubt(self.signal(), &place, Source::Activity, "the number of connections is not known");
+                continue;
+            };
+            let share = f64::from(used) / f64::from(usable.max(1));
+            if let Some((severity, threshold)) = scene.thresholds.connections.rung(share) {
+                verdicts.raised.push(raise(scene, &place, severity, used, usable, threshold));
+            }
+        }
+    }
+}
+
+/// Who holds the most connections.
+struct Holder<'a> {
+    tenant: Option<&'a TenantId>,
+    role: &'a str,
+    sessions: Vec<&'a Session>,
+    /// Far more than its part, so that it may be blamed.
+    to_blame: bool,
+}
+
+impl<'a> Holder<'a> {
+    /// The tenant that holds most if it is to blame for it, else the login that holds most.
+    fn of(scene: &Scene<'_>, place: &Place<'a>) -> Option<Self> {
+        let all = place.sessions.len() as f64;
+        let by_tenant = place.by_tenant();
+        // Far more than its part: the noisy neighbour's measure, but half of all connections is always too much.
+        let limit =
+            (scene.thresholds.noisy_fair_shares / by_tenant.len().max(1) as f64).min(scene.thresholds.noisy_share);
+        if let Some((tenant, sessions)) = by_tenant.into_iter().max_by_key(|(_, sessions)| sessions.len())
+            && sessions.len() as f64 >= limit * all
+        {
+            let role = sessions.first().map_or("", |session| session.role.raw());
+            return Some(Self { tenant: Some(tenant), role, sessions, to_blame: true });
+        }
+        let (role, sessions) = place.by_role().into_iter().max_by_key(|(_, sessions)| sessions.len())?;
+        let tenant = place.login_owner(role).map(|tenant| &tenant.id);
+        Some(Self { tenant, role, sessions, to_blame: false })
+    }
+
+    fn name(&self) -> String {
+        self.tenant.map_or_else(|| format!("login {}", quoted(self.role)), ToString::to_string)
+    }
+
+    fn idle(&self) -> usize {
+        self.sessions.iter().filter(|session| session.state == SessionState::Idle).count()
+    }
+
+    fn culprits(&self) -> Vec<TenantId> {
+        self.tenant.filter(|_| self.to_blame).into_iter().cloned().collect()
+    }
+
+    fn advice(&self, place: &Place<'_>) -> String {
+        let first = self.sessions.iter().filter(|session| session.state == SessionState::Idle);
+        let first = match first.min_by_key(|session| (session.state_changed, session.key.pid)) {
+            Some(idle) => format!(
+                "End idle sessions of {}, the longest idle first: SELECT pg_terminate_backend({})",
+                self.name(),
+                idle.key.pid
+            ),
+            None => format!("Look at the sessions of {} and cancel what can wait", self.name()),
+        };
+        let then = match self.tenant {
+            Some(tenant) => {
+                remedy(place, tenant, |login| format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n"))
+            }
+            None if place.is_service_account(self.role) => {
+                "a limit on the shared account would refuse every tenant: find the pool that grew".to_owned()
+            }
+            None => format!("then cap it: ALTER ROLE {} CONNECTION LIMIT n", quoted(self.role)),
+        };
+        format!("{first}; {then}.")
+    }
+}
+
+/// Who cannot get in, with the verb.
+fn everybody(place: &Place<'_>) -> String {
+    match place.tenants.as_slice() {
+        [] => "its clients are".to_owned(),
+        [one] => format!("{} is", one.id),
+        all => format!("all {} tenants are", all.len()),
+    }
+}
+
+fn others(place: &Place<'_>, culprits: &[TenantId]) -> Vec<TenantId> {
+    place.tenants.iter().map(|tenant| &tenant.id).filter(|id| !culprits.contains(id)).cloned().collect()
+}
+
+fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, usable: u32, threshold: f64) -> Raised {
+    let share = f64::from(used) / f64::from(usable.max(1));
+    let mut evidence = vec![
+        Evidence::against("connections used", share, threshold, Unit::Ratio),
+        Evidence::fact("connections", f64::from(used), Unit::Count),
+        Evidence::fact("connections that clients may have", f64::from(usable), Unit::Count),
+    ];
+    let holder = Holder::of(scene, place);
+    let mut clauses =
+        vec![format!("{} is running out of connections: {used} of {usable} ({})", place.name(), percent(share))];
+    if let Some(holder) = &holder {
+        let held = holder.sessions.len();
+        let part = held as f64 / f64::from(used.max(1));
+        clauses.push(format!("{} holds {held} ({}), {} idle", holder.name(), percent(part), holder.idle()));
+        evidence.push(Evidence::fact(format!("share held by {}", holder.name()), part, Unit::Ratio));
+    }
+    clauses.push(format!("{} refused next", everybody(place)));
+    let culprits = holder.as_ref().map(Holder::culprits).unwrap_or_default();
+    // Before it is nearly full nobody suffers yet.
+    let victims = if severity == Severity::Critical { others(place, &culprits) } else { Vec::new() };
+    Raised {
+        severity,
+        subject: place.subject(),
+        summary: clauses.join("; "),
+        evidence,
+        advice: holder.map_or_else(|| "Look at who opened connections last.".to_owned(), |it| it.advice(place)),
+        since: None,
+        culprits,
+        victims,
+        rests_on: vec![Source::Activity],
+    }
+}
+
+/// The server refuses us: what is known of its sessions is what was seen last.
+fn full(scene: &Scene<'_>, place: &Place<'_>) -> Raised {
+    let name = place.name();
+    let holder = Holder::of(scene, place);
+    let mut clauses = vec![
+        format!("{name} has no connection left (53300): even this console cannot get in"),
+        format!("{} refused", everybody(place)),
+    ];
+    let mut evidence = Vec::new();
+    if let Some(usable) = place.instance.usable_connections() {
+        evidence.push(Evidence::fact("connections that clients may have", f64::from(usable), Unit::Count));
+    }
+    if let Some(holder) = &holder {
+        let part = holder.sessions.len() as f64 / place.sessions.len().max(1) as f64;
+        clauses.push(format!("when last seen, {} held {}", holder.name(), percent(part)));
+        evidence.push(Evidence::fact(format!("share held by {} when last seen", holder.name()), part, Unit::Ratio));
+    }
+    let culprits = holder.as_ref().map(Holder::culprits).unwrap_or_default();
+    let way_in = "get in by a reserved connection (superuser; from 16 GRANT pg_use_reserved_connections)";
+    Raised {
+        severity: Severity::Critical,
+        subject: place.subject(),
+        summary: clauses.join("; "),
+        evidence,
+        advice: match &holder {
+            Some(holder) => format!("Stop the clients of {}, or {way_in} and end idle sessions.", holder.name()),
+            None => format!("Stop the clients that opened connections last, or {way_in} and end idle sessions."),
+        },
+        since: match &place.instance.reach {
+            Reach::Down { since, .. } => Some(*since),
+            Reach::Up | Reach::Connecting => None,
+        },
+        victims: others(place, &culprits),
+        culprits,
+        rests_on: vec![Source::Activity],
+    }
+}

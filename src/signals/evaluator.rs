@@ -1,0 +1,189 @@
+//! From what checks see at one moment to findings that stay put: what is new must hold, what is over must stay over,
+//! and what cannot be seen any more is neither.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::domain::{Finding, InstanceName, Severity, Signal, Subject, SubjectKind, Thresholds, Unknown};
+
+use super::{Check, Doubt, REGISTRY, Raised, Scene, Verdicts};
+
+/// Remembers what was wrong before, so that findings do not flap.
+#[derive(Debug, Default)]
+pub struct Evaluator {
+    /// `None`: whatever is wrong now is a finding now.
+    memory: Option<Memory>,
+}
+
+impl Evaluator {
+    /// For a console: findings are held and cleared by the thresholds' times.
+    pub fn steady() -> Self {
+        Self { memory: Some(Memory::default()) }
+    }
+
+    /// For one look: whatever is wrong now is a finding now.
+    pub fn immediate() -> Self {
+        Self { memory: None }
+    }
+
+    /// The findings, the worst first, and what cannot be judged.
+    pub fn evaluate(&mut self, scene: &Scene<'_>) -> (Vec<Finding>, Vec<Unknown>) {
+        let mut passing = Memory::default();
+        let immediate = self.memory.is_none();
+        let memory = self.memory.as_mut().unwrap_or(&mut passing);
+        let moment = memory.moment(scene);
+        let mut unknown = Vec::new();
+        for &check in REGISTRY {
+            let mut verdicts = Verdicts::default();
+            check.check(scene, &mut verdicts);
+            memory.take(check, &moment, &verdicts.doubts, verdicts.raised, immediate);
+            unknown.extend(verdicts.doubts.into_iter().map(|doubt| doubt.unknown));
+        }
+        let instances: BTreeSet<&InstanceName> = scene.instances.iter().map(|instance| &instance.name).collect();
+        memory.known.retain(|(_, subject), _| instances.contains(&subject.instance));
+        unknown.sort();
+        unknown.dedup();
+        (memory.findings(), unknown)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// The clock at the last evaluation.
+    last: Option<Timestamp>,
+    /// Seconds that have passed, as far as the clock went forward.
+    elapsed: f64,
+    known: BTreeMap<(Signal, Subject), Known>,
+}
+
+/// One evaluation's time.
+struct Moment {
+    now: Timestamp,
+    /// Seconds on a clock that never goes back.
+    elapsed: f64,
+    hold: f64,
+    clear_after: f64,
+}
+
+/// Something that is or was wrong.
+#[derive(Debug)]
+struct Known {
+    /// As it was when last seen.
+    raised: Raised,
+    /// First seen by the wall clock.
+    first: Timestamp,
+    /// First seen, and last true or last out of sight.
+    began: f64,
+    last_true: f64,
+    shown: bool,
+    stale: bool,
+    severity: Falling<Severity>,
+    victims: Falling<usize>,
+}
+
+/// A value that rises at once and falls only after it has been lower for a while.
+#[derive(Debug)]
+struct Falling<T> {
+    value: T,
+    /// The greatest value since it has been lower, and since when.
+    lower: Option<(T, f64)>,
+}
+
+impl<T: Copy + Ord> Falling<T> {
+    fn take(&mut self, new: T, moment: &Moment) {
+        if new >= self.value {
+            *self = Self { value: new, lower: None };
+            return;
+        }
+        let (most, since) = self.lower.map_or((new, moment.elapsed), |(most, since)| (most.max(new), since));
+        self.lower = Some((most, since));
+        if moment.elapsed - since >= moment.clear_after {
+            *self = Self { value: most, lower: None };
+        }
+    }
+}
+
+impl Memory {
+    fn moment(&mut self, scene: &Scene<'_>) -> Moment {
+        let passed = self.last.map_or(0.0, |last| scene.now.duration_since(last).as_secs_f64().max(0.0));
+        self.last = Some(scene.now);
+        self.elapsed += passed;
+        let Thresholds { hold_seconds: hold, clear_after_seconds: clear_after, .. } = *scene.thresholds;
+        Moment { now: scene.now, elapsed: self.elapsed, hold, clear_after }
+    }
+
+    /// What one check says now.
+    fn take(&mut self, check: &dyn Check, moment: &Moment, doubts: &[Doubt], raised: Vec<Raised>, immediate: bool) {
+        let signal = check.signal();
+        for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
+            // A clock that stepped back must not leave findings that begin in the future.
+            known.first = known.first.min(moment.now);
+            known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
+        }
+        let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
+        for raised in raised {
+            let known = self.known.entry((signal, raised.subject.clone())).or_insert_with(|| Known {
+                severity: Falling { value: raised.severity, lower: None },
+                victims: Falling { value: raised.victims.len(), lower: None },
+                raised: raised.clone(),
+                first: moment.now,
+                began: moment.elapsed,
+                last_true: moment.elapsed,
+                shown: false,
+                stale: false,
+            });
+            known.severity.take(raised.severity, moment);
+            known.victims.take(raised.victims.len(), moment);
+            known.raised = raised;
+            known.stale = false;
+            known.last_true = moment.elapsed;
+            known.shown |= immediate || !check.holds() || moment.elapsed - known.began >= moment.hold;
+        }
+        self.known.retain(|(of, subject), known| {
+            if *of != signal || now_true.contains(subject) {
+                return true;
+            }
+            if known.stale {
+                known.last_true = moment.elapsed;
+                return true;
+            }
+            let quiet = moment.elapsed - known.last_true;
+            // What is not shown yet may pause for less than it has to hold: a sample may miss it.
+            if known.shown { check.lingers() && quiet < moment.clear_after } else { quiet < moment.hold }
+        });
+    }
+
+    /// What is shown, the worst first; equals stay where they are.
+    fn findings(&self) -> Vec<Finding> {
+        let mut shown: Vec<(&(Signal, Subject), &Known)> = self.known.iter().filter(|(_, known)| known.shown).collect();
+        let place = |signal: Signal| REGISTRY.iter().position(|check| check.signal() == signal);
+        shown.sort_by_cached_key(|((signal, subject), known)| {
+            let worst = (Reverse(known.severity.value), Reverse(known.victims.value));
+            (worst, known.since(), place(*signal), subject.clone())
+        });
+        shown.into_iter().map(|((signal, _), known)| known.finding(*signal)).collect()
+    }
+}
+
+impl Known {
+    fn since(&self) -> Timestamp {
+        self.raised.since.map_or(self.first, |since| since.min(self.first))
+    }
+
+    fn finding(&self, signal: Signal) -> Finding {
+        let Raised { subject, summary, evidence, advice, culprits, victims, .. } = self.raised.clone();
+        let (severity, since) = (self.severity.value, self.since());
+        Finding { signal, severity, subject, summary, evidence, advice, since, culprits, victims, stale: self.stale }
+    }
+}
+
+impl Doubt {
+    /// Whether this is why nothing can be said about something that was raised before.
+    fn touches(&self, subject: &Subject, raised: &Raised) -> bool {
+        let about = &self.unknown.subject;
+        let here = about.instance == subject.instance && (about.kind == SubjectKind::Instance || about == subject);
+        here && self.source.is_none_or(|source| raised.rests_on.contains(&source))
+    }
+}

@@ -1,0 +1,99 @@
+//! `idle-in-transaction`: transactions left open with nothing running: they keep locks, and hold vacuum back. One
+//! finding a tenant, about its worst.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::domain::facts::Source;
+use crate::domain::quantity::{duration, plural};
+use crate::domain::{Evidence, Session, Signal, Subject, TenantId, Unit};
+
+use super::words::{quoted, remedy, tenants, whose};
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct IdleInTransaction;
+
+impl Check for IdleInTransaction {
+    fn signal(&self) -> Signal {
+        Signal::IdleInTransaction
+    }
+
+    fn about(&self) -> &'static str {
+        "A transaction is left open with nothing running: 1 minute; critical at 5 minutes"
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let activity = &place.instance.activity;
+            if verdicts.seen(self.signal(), &place, Source::Activity, activity, scene.now).is_none() {
+                continue;
+            }
+            let idle =
+                |session: &Session| session.state.is_idle_in_transaction().then(|| session.state_age()).flatten();
+            for (subject, open) in place.offenders(idle, scene.thresholds.idle_in_transaction_seconds.warning) {
+                verdicts.raised.extend(raise(scene, &place, subject, &open));
+            }
+        }
+    }
+}
+
+fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &Session)]) -> Option<Raised> {
+    let (age, worst) = open.first().copied()?;
+    let (severity, threshold) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
+    let tenant = worst.attribution.strong().cloned();
+    let pids: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
+    let blocked: Vec<&Session> = place
+        .sessions
+        .iter()
+        .copied()
+        .filter(|session| {
+            session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
+        })
+        .collect();
+    let victims: BTreeSet<&TenantId> = blocked.iter().filter_map(|session| session.attribution.strong()).collect();
+    let victims: Vec<TenantId> =
+        victims.into_iter().filter(|&victim| Some(victim) != tenant.as_ref()).cloned().collect();
+    let pid = worst.key.pid;
+    let mut clauses = vec![format!(
+        "{} left a transaction open and idle for {} on {} (pid {pid})",
+        whose(worst),
+        duration(age),
+        place.name()
+    )];
+    if open.len() > 1 {
+        clauses.push(format!("{} like it", plural(open.len() - 1, "more session")));
+    }
+    if !blocked.is_empty() {
+        let of = if victims.is_empty() { String::new() } else { format!(" of {}", tenants(&victims)) };
+        clauses.push(format!("blocks {}{of}", plural(blocked.len(), "session")));
+    }
+    let login = quoted(worst.role.raw()).into_owned();
+    let then = match &tenant {
+        Some(tenant) => remedy(place, tenant, |login| {
+            format!("ALTER ROLE {login} SET idle_in_transaction_session_timeout ends the next one")
+        }),
+        None => format!("idle_in_transaction_session_timeout on {login} ends the next one"),
+    };
+    Some(Raised {
+        severity,
+        subject,
+        summary: clauses.join("; "),
+        evidence: vec![
+            Evidence::against("idle in an open transaction", age, threshold, Unit::Seconds),
+            Evidence::fact("transactions left open", open.len() as f64, Unit::Count),
+            Evidence::fact("sessions that they block", blocked.len() as f64, Unit::Count),
+        ],
+        advice: format!(
+            "End it: SELECT pg_terminate_backend({pid}) (a cancel does nothing to an idle session); {then}."
+        ),
+        since: worst.state_changed,
+        culprits: tenant.into_iter().collect(),
+        victims,
+        rests_on: vec![Source::Activity],
+    })
+}

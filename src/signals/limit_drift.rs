@@ -1,0 +1,34 @@
+//! `limit-drift`: a login's limit is not the one that the policy wants.
+
+use crate::domain::Signal;
+
+use super::login_limits::logins;
+use super::{Check, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct LimitDrift;
+
+impl Check for LimitDrift {
+    fn signal(&self) -> Signal {
+        Signal::LimitDrift
+    }
+
+    fn about(&self) -> &'static str {
+        "A login's limit differs from [policy]: warning where it allows more connections, else info"
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for login in logins(scene, self.signal(), verdicts, |it| !it.is_missing()) {
+            let drift = login.differences.iter();
+            let drift = drift.map(|it| format!("{} is {}, wanted {}", it.name, it.effective_text, it.wanted_text));
+            let drift = drift.collect::<Vec<_>>().join(", ");
+            let summary = format!("{} on {}: {drift}", login.who, login.subject.instance);
+            verdicts.raised.extend(login.raised(summary));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `lock-chain`: sessions that wait for a lock, blamed on whoever stands at the beginning: one finding a culprit.
+//!
+//! The wait itself is the proof over time, so nothing needs to be held; many victims are critical as soon as the oldest
+//! has waited as long as a finding would otherwise have to hold.
+
+use std::collections::BTreeSet;
+
+use crate::domain::facts::Source;
+use crate::domain::quantity::{duration, plural};
+use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
+
+use super::lock_graph::{Chain, Root, chains, waits_since};
+use super::words::{tenants, whose};
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct LockChain;
+
+impl Check for LockChain {
+    fn signal(&self) -> Signal {
+        Signal::LockChain
+    }
+
+    fn about(&self) -> &'static str {
+        "Sessions wait for a lock; the root is blamed: 5 s; critical at 30 s or 10 waiting sessions"
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let activity = &place.instance.activity;
+            if verdicts.seen(self.signal(), &place, Source::Activity, activity, scene.now).is_none() {
+                continue;
+            }
+            for (subject, chain) in chains(&place.sessions, |root| subject(&place, root)) {
+                verdicts.raised.extend(raise(scene, &place, subject, &chain));
+            }
+        }
+    }
+}
+
+fn subject(place: &Place<'_>, root: &Root<'_>) -> Subject {
+    let session = |id: &str| place.about(SubjectKind::Session, id);
+    match root {
+        Root::Session(root) => match root.attribution.strong() {
+            Some(tenant) => place.about(SubjectKind::Tenant, tenant.as_str()),
+            None => session(&root.key.pid.to_string()),
+        },
+        Root::Prepared => session("prepared transaction"),
+        Root::Other(pid) => session(&pid.to_string()),
+        Root::Unseen => session("unknown"),
+        Root::Cycle(pids) => session(&pids.first().map(ToString::to_string).unwrap_or_default()),
+    }
+}
+
+fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'_>) -> Option<Raised> {
+    let thresholds = scene.thresholds;
+    let root = chain.roots.first()?;
+    let oldest = chain.waiters.first()?;
+    let wait = oldest.lock_wait()?;
+    let waiting = chain.waiters.len() as f64;
+    let rung = thresholds.lock_wait_seconds.rung(wait);
+    let many = waiting >= thresholds.lock_victims && wait >= thresholds.hold_seconds;
+    let (severity, threshold) = match rung {
+        Some((_, threshold)) if many => (Severity::Critical, threshold),
+        Some(rung) => rung,
+        None if many => (Severity::Critical, thresholds.lock_wait_seconds.warning),
+        None => return None,
+    };
+    let culprits = culprits(chain);
+    let behind: BTreeSet<&TenantId> = chain.waiters.iter().filter_map(|waiter| waiter.attribution.strong()).collect();
+    let in_cycle = matches!(root, Root::Cycle(_));
+    let victims: Vec<TenantId> =
+        behind.into_iter().filter(|tenant| in_cycle || !culprits.contains(tenant)).cloned().collect();
+    let mut evidence = vec![
+        Evidence::against("oldest wait for a lock", wait, threshold, Unit::Seconds),
+        Evidence::against("sessions waiting", waiting, thresholds.lock_victims, Unit::Count),
+        Evidence::fact("tenants that wait for somebody else", victims.len() as f64, Unit::Count),
+    ];
+    if let Root::Session(root) = root
+        && let Some(age) = root.transaction_age()
+    {
+        evidence.push(Evidence::fact(format!("age of the transaction of pid {}", root.key.pid), age, Unit::Seconds));
+    }
+    Some(Raised {
+        severity,
+        subject,
+        summary: format!(
+            "{}; oldest wait {}{}",
+            sentence(place, chain, &culprits, &victims),
+            duration(wait),
+            on(oldest)
+        ),
+        evidence,
+        advice: advice(root),
+        since: waits_since(oldest),
+        culprits,
+        victims,
+        rests_on: vec![Source::Activity],
+    })
+}
+
+/// The tenants at the beginning, by strong evidence.
+fn culprits(chain: &Chain<'_>) -> Vec<TenantId> {
+    let mut culprits = BTreeSet::new();
+    for root in &chain.roots {
+        match root {
+            Root::Session(root) => culprits.extend(root.attribution.strong().cloned()),
+            Root::Cycle(pids) => {
+                let members = chain.waiters.iter().filter(|waiter| pids.contains(&waiter.key.pid));
+                culprits.extend(members.filter_map(|waiter| waiter.attribution.strong().cloned()));
+            }
+            Root::Prepared | Root::Other(_) | Root::Unseen => {}
+        }
+    }
+    culprits.into_iter().collect()
+}
+
+/// What the oldest waits for.
+fn on(oldest: &Session) -> String {
+    let blocking = oldest.blocking.as_ref();
+    let relation = blocking.and_then(|blocking| blocking.relation.as_ref()).map(|relation| format!(" on {relation}"));
+    let mode = blocking.and_then(|blocking| blocking.mode.as_ref()).map(|mode| format!(" for {mode}"));
+    format!("{}{}", mode.unwrap_or_default(), relation.unwrap_or_default())
+}
+
+/// Who blocks whom, and what the blocker does meanwhile.
+fn sentence(place: &Place<'_>, chain: &Chain<'_>, culprits: &[TenantId], victims: &[TenantId]) -> String {
+    let name = place.name();
+    let count = chain.waiters.len();
+    let own =
+        chain.waiters.iter().all(|waiter| waiter.attribution.strong().is_some_and(|tenant| culprits.contains(tenant)));
+    let whom = if own && !culprits.is_empty() {
+        format!("{count} of its own sessions")
+    } else if victims.is_empty() {
+        plural(count, "session")
+    } else {
+        format!("{} of {}", plural(count, "session"), tenants(victims))
+    };
+    let more = if chain.roots.len() > 1 { format!(" and {} more", chain.roots.len() - 1) } else { String::new() };
+    match chain.roots.first() {
+        Some(Root::Session(root)) => {
+            let pid = root.key.pid;
+            format!("{} blocks {whom} on {name}: pid {pid}{more} {}", whose(root), doing(root))
+        }
+        Some(Root::Prepared) => format!("a prepared transaction that nobody finished blocks {whom} on {name}"),
+        Some(Root::Other(pid)) => format!("pid {pid}, no client session (autovacuum?), blocks {whom} on {name}"),
+        Some(Root::Cycle(pids)) => {
+            let pids = pids.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let of = if victims.is_empty() { String::new() } else { format!(" of {}", tenants(victims)) };
+            format!(
+                "pids {pids}{of} wait for each other on {name}, a deadlock in the making: {} stuck",
+                plural(count, "session")
+            )
+        }
+        Some(Root::Unseen) | None => {
+            format!("{} on {name} wait for a lock, holder not known", plural(count, "session"))
+        }
+    }
+}
+
+fn doing(root: &Session) -> String {
+    let age = |seconds: Option<f64>| seconds.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
+    if root.state.is_idle_in_transaction() {
+        format!("idle in transaction{}", age(root.state_age()))
+    } else if root.state.is_active() {
+        format!("running a statement{}", age(root.query_age()))
+    } else {
+        format!("{}{}", root.state.label(), age(root.state_age()))
+    }
+}
+
+fn advice(root: &Root<'_>) -> String {
+    match root {
+        Root::Session(root) if root.state.is_active() => {
+            format!("Look at pid {pid}; if it can be repeated: SELECT pg_cancel_backend({pid}).", pid = root.key.pid)
+        }
+        Root::Session(root) => format!(
+            "Look at pid {pid}, which holds the lock without working; end it: SELECT pg_terminate_backend({pid}) (a cancel does nothing to it).",
+            pid = root.key.pid
+        ),
+        Root::Prepared => {
+            "Find it in pg_prepared_xacts, then ROLLBACK PREPARED or COMMIT PREPARED with its gid.".to_owned()
+        }
+        Root::Other(pid) => format!(
+            "Look at pid {pid} in pg_stat_activity: an autovacuum worker gives way by itself unless it prevents wraparound."
+        ),
+        Root::Unseen => "Look at pg_locks for the relation: the server named no holder.".to_owned(),
+        Root::Cycle(pids) => format!(
+            "PostgreSQL ends one of them after deadlock_timeout; if it does not: SELECT pg_cancel_backend({}).",
+            pids.first().copied().unwrap_or_default()
+        ),
+    }
+}

@@ -1,0 +1,255 @@
+//! `noisy-neighbour`: a tenant takes far more than its share of something, the instance is short of just that, and
+//! others suffer from it. All three, or nobody is blamed.
+//!
+//! Connections are not among the resources here: `connection-saturation` says who holds them.
+
+use std::collections::BTreeSet;
+
+use crate::domain::facts::Source;
+use crate::domain::quantity::{duration, percent};
+use crate::domain::snapshot::{Noise, Pressure};
+use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Unit};
+
+use super::words::{remedy, tenants};
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct NoisyNeighbour;
+
+/// A part that a tenant takes.
+struct Share {
+    of: &'static str,
+    value: fn(&Noise) -> Option<f64>,
+}
+
+/// Something that an instance can be short of.
+struct Resource {
+    name: &'static str,
+    pressure: fn(&Pressure) -> Option<f64>,
+    shares: &'static [Share],
+    /// What the shares are counted from.
+    source: Source,
+    /// Whether a session suffers when it is short; told whether more sessions want a CPU than there are.
+    suffers: fn(&Session, bool) -> bool,
+}
+
+static RESOURCES: [Resource; 3] = [
+    Resource {
+        name: "CPU",
+        pressure: |pressure| pressure.cpu,
+        shares: &[Share { of: "active time", value: |noise| noise.active_time }],
+        source: Source::Activity,
+        suffers: |session, crowded| crowded && session.is_runnable() || waits_on(session, &["LWLock"]),
+    },
+    Resource {
+        name: "reads",
+        pressure: |pressure| pressure.reads,
+        shares: &[Share { of: "blocks read", value: |noise| noise.blocks_read }],
+        source: Source::Churn,
+        suffers: |session, _| waits_on(session, &["IO", "LWLock", "BufferPin"]),
+    },
+    Resource {
+        name: "writes",
+        pressure: |pressure| pressure.writes,
+        shares: &[
+            Share { of: "rows written", value: |noise| noise.rows_written },
+            Share { of: "WAL", value: |noise| noise.wal },
+        ],
+        source: Source::Churn,
+        suffers: |session, _| waits_on(session, &["IO", "LWLock", "BufferPin"]),
+    },
+];
+
+fn waits_on(session: &Session, kinds: &[&str]) -> bool {
+    session.state.is_active() && session.wait.as_ref().is_some_and(|wait| kinds.contains(&&*wait.kind))
+}
+
+impl Check for NoisyNeighbour {
+    fn signal(&self) -> Signal {
+        Signal::NoisyNeighbour
+    }
+
+    fn about(&self) -> &'static str {
+        "A tenant takes 50% and 3 fair shares of what the instance is short of (70%, 95%), and others wait"
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let instance = place.instance;
+            if verdicts.seen(self.signal(), &place, Source::Activity, &instance.activity, scene.now).is_none() {
+                continue;
+            }
+            let runnable: u32 =
+                place.sessions.iter().filter(|session| session.is_runnable()).map(|it| 1 + it.workers).sum();
+            let crowded = f64::from(runnable) > instance.vcpus;
+            let mut scarce = Vec::new();
+            for resource in &RESOURCES {
+                let Some(pressure) = (resource.pressure)(&instance.pressure) else {
+                    let reason = format!("how short {} is of {} is not known yet", place.name(), resource.name);
+                    verdicts.doubt(self.signal(), &place, Source::Activity, &reason);
+                    continue;
+                };
+                // Where there is enough for everybody it does not matter who takes how much, nor whether that is known.
+                let Some((severity, threshold)) = scene.thresholds.noisy_pressure.rung(pressure) else { continue };
+                if let Some(reason) = unknown_shares(scene, &place, resource) {
+                    verdicts.doubt(self.signal(), &place, resource.source, &reason);
+                    continue;
+                }
+                scarce.push(Scarcity::new(scene, &place, resource, crowded, pressure, severity, threshold));
+            }
+            for tenant in &place.tenants {
+                let taken: Vec<_> = scarce.iter().filter_map(|scarcity| scarcity.taken_by(scene, tenant)).collect();
+                verdicts.raised.extend(raise(&place, tenant, &taken));
+            }
+        }
+    }
+}
+
+/// Why nobody's share of a resource is known.
+fn unknown_shares(scene: &Scene<'_>, place: &Place<'_>, resource: &Resource) -> Option<String> {
+    let known =
+        place.tenants.iter().any(|tenant| resource.shares.iter().any(|share| (share.value)(&tenant.noise).is_some()));
+    let stale = if resource.source == Source::Churn { place.instance.churn.missing(scene.now) } else { None };
+    let why = match stale {
+        Some(reason) => format!("churn: {reason}"),
+        None if known || place.tenants.is_empty() => return None,
+        None => "no shares yet: it takes two samples".to_owned(),
+    };
+    Some(format!("{} is short of {}, but not who takes it: {why}", place.name(), resource.name))
+}
+
+/// A resource that an instance is short of.
+struct Scarcity<'a> {
+    resource: &'static Resource,
+    pressure: f64,
+    severity: Severity,
+    threshold: f64,
+    /// For each of the resource's shares, how much is too much.
+    limits: Vec<f64>,
+    sufferers: BTreeSet<&'a TenantId>,
+}
+
+/// What a tenant takes too much of, and who suffers from that.
+struct Taken<'s, 'a> {
+    scarcity: &'s Scarcity<'a>,
+    shares: Vec<(&'static str, f64, f64)>,
+    victims: Vec<TenantId>,
+    least_victims: f64,
+}
+
+impl<'a> Scarcity<'a> {
+    fn new(
+        scene: &Scene<'_>,
+        place: &Place<'a>,
+        resource: &'static Resource,
+        crowded: bool,
+        pressure: f64,
+        severity: Severity,
+        threshold: f64,
+    ) -> Self {
+        let limit = |share: &Share| {
+            let active = place.tenants.iter().filter(|tenant| (share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
+            let fair = scene.thresholds.noisy_fair_shares / active.count().max(1) as f64;
+            scene.thresholds.noisy_share.max(fair.min(0.9))
+        };
+        let suffering = place.sessions.iter().filter(|session| (resource.suffers)(session, crowded));
+        Self {
+            resource,
+            pressure,
+            severity,
+            threshold,
+            limits: resource.shares.iter().map(limit).collect(),
+            sufferers: suffering.filter_map(|session| session.attribution.strong()).collect(),
+        }
+    }
+
+    /// `None` unless the tenant takes far too much of it and enough others suffer.
+    fn taken_by(&self, scene: &Scene<'_>, tenant: &Tenant) -> Option<Taken<'_, 'a>> {
+        let shares: Vec<_> = self
+            .resource
+            .shares
+            .iter()
+            .zip(&self.limits)
+            .filter_map(|(share, &limit)| Some((share.of, (share.value)(&tenant.noise)?, limit)))
+            .filter(|(_, value, limit)| value >= limit)
+            .collect();
+        let victims: Vec<TenantId> =
+            self.sufferers.iter().filter(|&&it| *it != tenant.id).map(|&it| it.clone()).collect();
+        let least_victims = scene.thresholds.noisy_victims;
+        let enough = !victims.is_empty() && victims.len() as f64 >= least_victims;
+        (enough && !shares.is_empty()).then_some(Taken { scarcity: self, shares, victims, least_victims })
+    }
+}
+
+fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<Raised> {
+    let severity = taken.iter().map(|it| it.scarcity.severity).max()?;
+    let victims: BTreeSet<&TenantId> = taken.iter().flat_map(|it| &it.victims).collect();
+    let victims: Vec<TenantId> = victims.into_iter().cloned().collect();
+    let mut evidence = Vec::new();
+    let mut shares = Vec::new();
+    let mut rests_on = vec![Source::Activity];
+    for it in taken {
+        let Scarcity { resource, pressure, threshold, .. } = it.scarcity;
+        for &(of, value, limit) in &it.shares {
+            shares.push((value, format!("{} of {of}", percent(value))));
+            evidence.push(Evidence::against(format!("share of {of}"), value, limit, Unit::Ratio));
+        }
+        evidence.push(Evidence::against(format!("pressure on {}", resource.name), *pressure, *threshold, Unit::Ratio));
+        let suffering = it.victims.len() as f64;
+        evidence.push(Evidence::against(
+            format!("tenants that wait on {}", resource.name),
+            suffering,
+            it.least_victims,
+            Unit::Count,
+        ));
+        if !rests_on.contains(&resource.source) {
+            rests_on.push(resource.source);
+        }
+    }
+    let shares = shares.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ");
+    let resources = taken.iter().map(|it| it.scarcity.resource.name).collect::<Vec<_>>().join(" and ");
+    let verb = if victims.len() == 1 { "waits" } else { "wait" };
+    let summary = match victims.as_slice() {
+        [one] => format!("{one} waits on {resources}"),
+        all => {
+            let who = tenants(all);
+            // `6 tenants (…)` with the verb before the names, as one would say it.
+            who.split_once(" (").map_or_else(
+                || format!("{who} {verb} on {resources}"),
+                |(count, names)| format!("{count} {verb} on {resources} ({names}"),
+            )
+        }
+    };
+    Some(Raised {
+        severity,
+        subject: place.about(SubjectKind::Tenant, tenant.id.as_str()),
+        summary: format!("{} is a noisy neighbour on {}: {shares}; {summary}", tenant.id, place.name()),
+        evidence,
+        advice: advice(place, tenant),
+        since: None,
+        culprits: vec![tenant.id.clone()],
+        victims,
+        rests_on,
+    })
+}
+
+fn advice(place: &Place<'_>, tenant: &Tenant) -> String {
+    let busy = place.sessions.iter().filter(|it| it.attribution.strong() == Some(&tenant.id) && it.is_busy());
+    let oldest = busy.max_by(|a, b| {
+        let age = |session: &Session| session.query_age().unwrap_or_default();
+        age(a).total_cmp(&age(b)).then(b.key.pid.cmp(&a.key.pid))
+    });
+    let first = match oldest {
+        Some(session) => format!(
+            "Look at its sessions, first pid {pid} (running {}): SELECT pg_cancel_backend({pid})",
+            duration(session.query_age().unwrap_or_default()),
+            pid = session.key.pid
+        ),
+        None => "Look at its sessions and cancel what can wait".to_owned(),
+    };
+    let then = remedy(place, &tenant.id, |login| {
+        format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n (new sessions only), or promote it to dedicated")
+    });
+    format!("{first}; {then}.")
+}

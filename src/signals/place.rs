@@ -1,0 +1,149 @@
+//! One instance with its tenants and sessions: what most checks look at, one after the other.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::domain::snapshot::{LimitScope, Reach};
+use crate::domain::{
+    Foreign, Instance, InstanceName, Layout, Naming, Session, Subject, SubjectKind, Tenant, TenantId, Tier, foreign,
+};
+
+use super::Scene;
+
+/// One instance, with what lives on it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub instance: &'a Instance,
+    /// Sorted by id.
+    pub tenants: Vec<&'a Tenant>,
+    pub sessions: Vec<&'a Session>,
+    naming: &'a Naming,
+}
+
+impl<'a> Scene<'a> {
+    /// The instances, each with its own tenants and sessions.
+    pub(super) fn places(&self) -> Vec<Place<'a>> {
+        let mut places: Vec<Place<'a>> = self
+            .instances
+            .iter()
+            .map(|instance| Place { instance, tenants: Vec::new(), sessions: Vec::new(), naming: self.naming })
+            .collect();
+        let at: HashMap<&InstanceName, usize> =
+            self.instances.iter().enumerate().map(|(at, instance)| (&instance.name, at)).collect();
+        for tenant in self.tenants {
+            if let Some(place) = at.get(&tenant.instance).and_then(|&at| places.get_mut(at)) {
+                place.tenants.push(tenant);
+            }
+        }
+        for session in self.sessions {
+            if let Some(place) = at.get(&session.instance).and_then(|&at| places.get_mut(at)) {
+                place.sessions.push(session);
+            }
+        }
+        places
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Why nothing can be judged here; `None` when the instance answers.
+    pub fn unseen(&self) -> Option<String> {
+        match &self.instance.reach {
+            Reach::Up => None,
+            Reach::Connecting => Some("not connected yet".to_owned()),
+            Reach::Down { trouble, .. } => Some(foreign::sanitise(&trouble.message).into_owned()),
+        }
+    }
+
+    pub fn name(&self) -> &'a InstanceName {
+        &self.instance.name
+    }
+
+    /// The instance as a subject.
+    pub fn subject(&self) -> Subject {
+        self.about(SubjectKind::Instance, self.instance.name.as_str())
+    }
+
+    /// Something on this instance as a subject; its name is made safe to print.
+    pub fn about(&self, kind: SubjectKind, id: &str) -> Subject {
+        Subject { kind, id: foreign::sanitise(id).into_owned(), instance: self.instance.name.clone() }
+    }
+
+    /// The tenant of that id, if it lives here.
+    pub fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
+        self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().and_then(|at| self.tenants.get(at)).copied()
+    }
+
+    /// Whose a table is, by the name of its schema or database.
+    pub fn owner(&self, database: &Foreign, schema: &Foreign) -> Option<TenantId> {
+        let by_name = match self.instance.layout {
+            Layout::Schema => self.naming.tenant_schema.id(schema.raw()),
+            Layout::Database => self.naming.tenant_database.id(database.raw()),
+        };
+        by_name.or_else(|| match (self.instance.tier, self.tenants.as_slice()) {
+            (Tier::Dedicated, [only]) => Some(only.id.clone()),
+            _ => None,
+        })
+    }
+
+    /// Whose login a role is; `None` for the shared account and for everybody else's.
+    pub fn login_owner(&self, role: &str) -> Option<&'a Tenant> {
+        self.tenants.iter().copied().find(|tenant| {
+            tenant.limit_scope == LimitScope::Tenant
+                && tenant.limits.login.as_ref().map_or(tenant.role.as_deref(), |login| Some(login.raw())) == Some(role)
+        })
+    }
+
+    /// The login that all tenants share.
+    pub fn is_service_account(&self, role: &str) -> bool {
+        role == self.naming.service_account
+    }
+
+    pub fn service_account(&self) -> &'a str {
+        &self.naming.service_account
+    }
+
+    /// The sessions of each tenant that strong evidence points to.
+    pub fn by_tenant(&self) -> BTreeMap<&'a TenantId, Vec<&'a Session>> {
+        let mut sessions: BTreeMap<&TenantId, Vec<&Session>> = BTreeMap::new();
+        for session in &self.sessions {
+            if let Some(tenant) = session.attribution.strong() {
+                sessions.entry(tenant).or_default().push(session);
+            }
+        }
+        sessions
+    }
+
+    /// The sessions of each login.
+    pub fn by_role(&self) -> BTreeMap<&'a str, Vec<&'a Session>> {
+        let mut sessions: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
+        for session in &self.sessions {
+            sessions.entry(session.role.raw()).or_default().push(session);
+        }
+        sessions
+    }
+
+    /// Whom a session is blamed on: its tenant by strong evidence, else its login.
+    fn blamed(&self, session: &Session) -> Subject {
+        match session.attribution.strong() {
+            Some(tenant) => self.about(SubjectKind::Tenant, tenant.as_str()),
+            None => self.about(SubjectKind::Role, session.role.raw()),
+        }
+    }
+
+    /// The sessions whose measure reaches `least`, by whom they are blamed on, the worst first.
+    pub fn offenders(
+        &self,
+        measure: impl Fn(&Session) -> Option<f64>,
+        least: f64,
+    ) -> BTreeMap<Subject, Vec<(f64, &'a Session)>> {
+        let mut offenders: BTreeMap<Subject, Vec<(f64, &Session)>> = BTreeMap::new();
+        for &session in &self.sessions {
+            if let Some(value) = measure(session).filter(|&value| value >= least) {
+                offenders.entry(self.blamed(session)).or_default().push((value, session));
+            }
+        }
+        for sessions in offenders.values_mut() {
+            sessions.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(one.key.cmp(&other.key)));
+        }
+        offenders
+    }
+}

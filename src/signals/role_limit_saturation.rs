@@ -1,0 +1,113 @@
+//! `role-limit-saturation`: a login comes near its own `CONNECTION LIMIT`. Logins without a limit are not judged.
+
+use crate::domain::facts::Source;
+use crate::domain::quantity::{percent, plural};
+use crate::domain::snapshot::LimitScope;
+use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
+
+use super::words::quoted;
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct RoleLimitSaturation;
+
+impl Check for RoleLimitSaturation {
+    fn signal(&self) -> Signal {
+        Signal::RoleLimitSaturation
+    }
+
+    fn about(&self) -> &'static str {
+        "A login comes near its CONNECTION LIMIT: 80% of it; critical when nothing is left"
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let instance = place.instance;
+            let signal = self.signal();
+            if verdicts.seen(signal, &place, Source::Activity, &instance.activity, scene.now).is_none() {
+                continue;
+            }
+            let Some(roles) = verdicts.seen(signal, &place, Source::Roles, &instance.roles, scene.now) else {
+                continue;
+            };
+            let sessions = place.by_role();
+            for role in &roles.roles {
+                // A limit of 0 shuts a login out on purpose: nothing runs full.
+                let Some(limit) = role.connection_limit.filter(|&limit| limit > 0 && role.can_login && !role.superuser)
+                else {
+                    continue;
+                };
+                let held = sessions.get(role.name.raw()).map_or(&[][..], Vec::as_slice);
+                let share = held.len() as f64 / f64::from(limit);
+                if let Some((severity, threshold)) = scene.thresholds.role_limit.rung(share) {
+                    verdicts.raised.push(raise(&place, role.name.raw(), limit, held, severity, threshold));
+                }
+            }
+        }
+    }
+}
+
+fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity: Severity, threshold: f64) -> Raised {
+    let instance = place.name();
+    let used = held.len();
+    let share = used as f64 / f64::from(limit);
+    let login = quoted(role);
+    let next = if used as f64 >= f64::from(limit) { "are refused" } else { "are refused next" };
+    let owner = place.login_owner(role).map(|tenant| tenant.id.clone());
+    let mut evidence = vec![
+        Evidence::against("connections used of the limit", share, threshold, Unit::Ratio),
+        Evidence::fact("sessions", used as f64, Unit::Count),
+        Evidence::fact("CONNECTION LIMIT", f64::from(limit), Unit::Count),
+    ];
+    let mut victims: Vec<TenantId> = Vec::new();
+    let summary = if let Some(tenant) = &owner {
+        format!(
+            "{tenant} uses {used} of {login}'s {limit} connections ({}) on {instance}: its new sessions {next}",
+            percent(share)
+        )
+    } else if place.is_service_account(role) {
+        let behind = place.tenants.iter().filter(|tenant| tenant.limit_scope == LimitScope::ServiceAccount);
+        victims.extend(behind.map(|tenant| tenant.id.clone()));
+        let mut clauses = vec![format!(
+            "shared account {login} uses {used} of {limit} connections ({}) on {instance}: {} behind it {next}",
+            percent(share),
+            plural(victims.len(), "tenant"),
+        )];
+        let mut counts = std::collections::BTreeMap::new();
+        for tenant in held.iter().filter_map(|session| session.attribution.strong()) {
+            *counts.entry(tenant).or_insert(0_usize) += 1;
+        }
+        if let Some((tenant, count)) = counts.into_iter().max_by_key(|(_, count)| *count) {
+            let part = count as f64 / used.max(1) as f64;
+            clauses.push(format!("{tenant} holds most ({count})"));
+            evidence.push(Evidence::fact(format!("share held by {tenant}"), part, Unit::Ratio));
+        }
+        clauses.join("; ")
+    } else {
+        format!(
+            "login {login} uses {used} of its {limit} connections ({}) on {instance}: its new sessions {next}",
+            percent(share)
+        )
+    };
+    let idle = held.iter().filter(|session| session.state == SessionState::Idle);
+    let first = match idle.min_by_key(|session| (session.state_changed, session.key.pid)) {
+        Some(idle) => {
+            format!("End idle sessions, the longest idle first: SELECT pg_terminate_backend({})", idle.key.pid)
+        }
+        None => "No session is idle: look at what they run and why they pile up".to_owned(),
+    };
+    Raised {
+        severity,
+        subject: place.about(SubjectKind::Role, role),
+        summary,
+        evidence,
+        advice: format!(
+            "{first}; raise the limit only if the instance has room: ALTER ROLE {login} CONNECTION LIMIT n (new sessions only)."
+        ),
+        since: None,
+        culprits: owner.into_iter().collect(),
+        victims,
+        rests_on: vec![Source::Activity, Source::Roles],
+    }
+}

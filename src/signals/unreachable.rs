@@ -1,0 +1,70 @@
+//! `unreachable`: an instance that cannot be polled.
+
+use crate::domain::facts::Source;
+use crate::domain::snapshot::Reach;
+use crate::domain::{Evidence, Severity, Signal, Unit, Unknown, foreign, quantity};
+
+use super::connection_saturation::is_full;
+use super::{Check, Doubt, Raised, Scene, Verdicts};
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct Unreachable;
+
+impl Check for Unreachable {
+    fn signal(&self) -> Signal {
+        Signal::Unreachable
+    }
+
+    fn about(&self) -> &'static str {
+        "An instance cannot be polled: nothing about its tenants is known. Critical at once."
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn lingers(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
+        for place in scene.places() {
+            let name = place.name();
+            match &place.instance.reach {
+                Reach::Up => {}
+                Reach::Connecting => verdicts.doubts.push(Doubt {
+                    unknown: Unknown {
+                        signal: self.signal(),
+                        subject: place.subject(),
+                        reason: "the first connection is still being made".to_owned(),
+                    },
+                    source: None,
+                }),
+                // A server that is full answers: connection-saturation says so, in better words.
+                Reach::Down { trouble, .. } if is_full(trouble) => {}
+                Reach::Down { since, trouble } => {
+                    let seconds = scene.now.duration_since(*since).as_secs_f64().max(0.0);
+                    verdicts.raised.push(Raised {
+                        severity: Severity::Critical,
+                        subject: place.subject(),
+                        summary: format!(
+                            "{name} cannot be polled: {}; nothing is known of its {}",
+                            foreign::sanitise(trouble.message.trim_end_matches('.')),
+                            quantity::plural(place.tenants.len(), "tenant"),
+                        ),
+                        evidence: vec![Evidence::fact("not reached for", seconds, Unit::Seconds)],
+                        advice: format!(
+                            "Check whether {name} runs and accepts the monitoring login (tierdeck doctor says what fails); \
+                             polling goes on by itself."
+                        ),
+                        since: Some(*since),
+                        culprits: Vec::new(),
+                        victims: Vec::new(),
+                        rests_on: vec![Source::Activity],
+                    });
+                }
+            }
+        }
+    }
+}

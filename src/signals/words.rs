@@ -1,0 +1,96 @@
+//! How findings speak: lists of tenants, SQL that can be pasted, and the limit that would have helped.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::plural;
+use crate::domain::snapshot::LimitScope;
+use crate::domain::{Session, TenantId};
+
+use super::Place;
+
+/// How many names a sentence bears.
+const NAMED: usize = 3;
+
+/// `globex, initech, umbrella +3`
+pub(super) fn names<'t>(tenants: impl IntoIterator<Item = &'t TenantId>) -> String {
+    let all: Vec<&str> = tenants.into_iter().map(TenantId::as_str).collect();
+    let shown = all.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED { format!("{shown} +{}", all.len() - NAMED) } else { shown }
+}
+
+/// `globex`, or `6 tenants (globex, initech, umbrella +3)`
+pub(super) fn tenants(tenants: &[TenantId]) -> String {
+    match tenants {
+        [one] => one.to_string(),
+        all => format!("{} ({})", plural(all.len(), "tenant"), names(all)),
+    }
+}
+
+/// The tenant, if strong evidence names one; else an honest description of a session that cannot be blamed on anybody.
+pub(super) fn whose(session: &Session) -> String {
+    session.attribution.strong().map_or_else(|| nobody(session), ToString::to_string)
+}
+
+/// A session without strong evidence, in words.
+pub(super) fn nobody(session: &Session) -> String {
+    let role = &session.role;
+    match session.attribution.tenant() {
+        Some(claimed) => format!("a session of {role} that cannot be attributed (claims to be {claimed})"),
+        None => format!("a session of {role} that cannot be attributed"),
+    }
+}
+
+/// An identifier as it stands in SQL, safe to print.
+pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
+    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
+    if identifier.chars().all(plain) && !identifier.starts_with(|char: char| char.is_ascii_digit()) {
+        return Cow::Borrowed(identifier);
+    }
+    Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
+}
+
+/// A time as PostgreSQL's settings take it: `30s`, `5min`, `250ms`.
+pub(super) fn setting(time: Duration) -> String {
+    let milliseconds = time.as_millis();
+    match milliseconds {
+        0 => "0".to_owned(),
+        _ if milliseconds.is_multiple_of(60_000) => format!("{}min", milliseconds / 60_000),
+        _ if milliseconds.is_multiple_of(1_000) => format!("{}s", milliseconds / 1_000),
+        _ => format!("{milliseconds}ms"),
+    }
+}
+
+/// What can be done about a tenant for good. A limit is only named where it binds (on a login of the tenant's own).
+pub(super) fn remedy(place: &Place<'_>, tenant: &TenantId, own_login: impl FnOnce(&str) -> String) -> String {
+    let login = place.tenant(tenant).filter(|tenant| tenant.limit_scope == LimitScope::Tenant).and_then(|tenant| {
+        tenant.limits.login.as_ref().map(|login| quoted(login.raw())).or_else(|| tenant.role.as_deref().map(quoted))
+    });
+    match login {
+        Some(login) => own_login(&login),
+        None => format!(
+            "no limit can bind {tenant} alone while it logs in as {}: give it its own login, or promote it to dedicated",
+            quoted(place.service_account())
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_few_and_identifiers_safe() {
+        let ids: Vec<TenantId> = ["aaa", "bbb", "ccc", "ddd"].map(|id| TenantId::parse(id).unwrap()).into();
+        assert_eq!(names(&ids[..3]), "aaa, bbb, ccc");
+        assert_eq!(tenants(&ids), "4 tenants (aaa, bbb, ccc +1)");
+        assert_eq!(tenants(&ids[..1]), "aaa");
+        assert_eq!(quoted("tenant_acme"), "tenant_acme");
+        assert_eq!(quoted("Bad\"\u{1b}"), "\"Bad\"\"␛\"");
+        assert_eq!(
+            ["30s", "5min", "250ms", "0"],
+            [30_000, 300_000, 250, 0].map(|ms| setting(Duration::from_millis(ms)))
+        );
+    }
+}

@@ -1,3 +1,6 @@
 //! How to reach a system: addresses, TLS, login, timeouts, what an error means. Knows no tenant.
 
+pub mod environment;
 pub mod postgres;
+
+pub use environment::Environment;

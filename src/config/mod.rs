@@ -1,16 +1,35 @@
 //! The configuration: a TOML file becomes a validated [`Config`], or a list of everything that is wrong with it.
 //!
-//! Secrets are only ever references here ([`Secret`]); they are read when a client logs in.
+//! Secrets are only ever references here ([`Secret`]); they are read when a client logs in. Every key is named once, in
+//! `schema` (and `later`, for keys that wait for a later version); reading, `config show` and the example file follow
+//! from there.
+
+mod check;
+mod duration;
+mod field;
+mod find;
+mod later;
+mod problem;
+mod read;
+mod schema;
+mod secret;
+mod write;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
+
+pub use check::{Checked, check, check_file};
+pub use find::{FindError, SHORTEST, VARIABLE, find};
+pub use problem::{ConfigErrors, Problem};
+pub use secret::{Secret, SecretError};
+pub use write::{example, show};
 
 use crate::domain::facts::Source;
 use crate::domain::{InstanceName, Layout, Naming, Policy, TenantId, Thresholds, Tier};
 
 /// Everything that the operator configured, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `environment`: drives how loud the header is.
     pub environment: String,
@@ -31,7 +50,7 @@ pub struct Config {
 }
 
 /// One `[[instance]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InstanceConfig {
     /// `name`.
     pub name: InstanceName,
@@ -49,11 +68,24 @@ pub struct InstanceConfig {
     pub vcpus: Option<f64>,
 }
 
-/// Where a secret is, never the secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// `{ env = "NAME" }`
-    Env(String),
-    /// `{ file = "PATH" }`: the file's content without the newline at its end.
-    File(PathBuf),
+/// How often each source is asked when the file does not say.
+pub fn default_poll() -> BTreeMap<Source, Duration> {
+    let every = |source| match source {
+        Source::Activity => 1,
+        Source::Databases => 5,
+        Source::Churn => 10,
+        Source::Roles | Source::Debt => 30,
+        Source::Sizes | Source::Freeze => 300,
+    };
+    Source::ALL.into_iter().map(|source| (source, Duration::from_secs(every(source)))).collect()
+}
+
+/// Reads and checks a file.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    check_file(path).map(|checked| checked.config)
+}
+
+/// Reads and checks a text; messages name the path, and relative paths in it start at the path's folder.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    check(text, path).map(|checked| checked.config)
 }

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod quantity;
 pub mod session;
 pub mod snapshot;
+pub mod spelling;
 
 pub use finding::{Evidence, Finding, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
 pub use foreign::Foreign;

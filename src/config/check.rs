@@ -1,0 +1,177 @@
+//! From what was read to what may be used: the rules that need more than one key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::problem::{ConfigErrors, Problem};
+use super::read::Reader;
+use super::schema::{File, InstanceDraft};
+use super::{Config, InstanceConfig};
+use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
+use crate::domain::{InstanceName, Policy, TenantId, Tier};
+
+/// A configuration that may be used, and what in its file has no effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// Keys that are accepted and have no effect in this version.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a file.
+pub fn check_file(path: &Path) -> Result<Checked, ConfigErrors> {
+    let whole = |message: String| {
+        ConfigErrors(vec![Problem {
+            file: path.display().to_string(),
+            line: 1,
+            column: 1,
+            key: String::new(),
+            message,
+            source: None,
+        }])
+    };
+    if path.is_dir() {
+        return Err(whole("is a folder; name the file in it".to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        whole(format!("is not UTF-8 text (byte {}); save it as UTF-8", error.utf8_error().valid_up_to()))
+    })?;
+    check(&text, path)
+}
+
+/// Reads and checks a text; messages name the path, and relative paths in it start at the path's folder.
+pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
+    let mut reader = Reader::new(text, path);
+    let mut file = File::default();
+    reader.document(&mut file);
+    // A broken text was not read: what would be missing from it is not known.
+    let broken = !reader.errors.is_empty() && file.instances.is_empty() && !reader.written("instance");
+    if !broken {
+        check_tenants(&mut reader, &file);
+    }
+    let instances = if broken { Vec::new() } else { check_instances(&mut reader, &file) };
+    let Reader { mut errors, mut warnings, .. } = reader;
+    let place = |problem: &Problem| (problem.line, problem.column);
+    errors.sort_by_key(place);
+    warnings.sort_by_key(place);
+    if !errors.is_empty() {
+        return Err(ConfigErrors(errors));
+    }
+    let config = Config {
+        environment: file.environment,
+        namespace: file.namespace,
+        allow_actions: file.allow_actions,
+        naming: file.naming,
+        instances,
+        poll: file.poll.0,
+        policy: Policy { shared: file.policy.shared, dedicated: file.policy.dedicated, tenants: file.tenants },
+        thresholds: file.thresholds,
+    };
+    Ok(Checked { config, warnings })
+}
+
+fn check_tenants(reader: &mut Reader<'_>, file: &File) {
+    for id in file.tenants.keys() {
+        if let Some(message) = too_long(&file.naming, id) {
+            reader.error(&format!("tenant.{id}"), message);
+        }
+    }
+    if file.naming.service_account.len() > LONGEST_IDENTIFIER {
+        reader.error("naming.service_account", format!("PostgreSQL names have at most {LONGEST_IDENTIFIER} bytes"));
+    }
+}
+
+/// PostgreSQL cuts long names without a word, and two tenants could land in one schema.
+fn too_long(naming: &Naming, id: &TenantId) -> Option<String> {
+    let templates = [&naming.tenant_schema, &naming.tenant_role, &naming.tenant_database, &naming.tenant_login];
+    let name = templates.into_iter().map(|template| template.name(id)).max_by_key(String::len)?;
+    (name.len() > LONGEST_IDENTIFIER).then(|| {
+        format!(
+            "the name {name} has {} bytes and PostgreSQL cuts names at {LONGEST_IDENTIFIER}; use a shorter id",
+            name.len()
+        )
+    })
+}
+
+fn check_instances(reader: &mut Reader<'_>, file: &File) -> Vec<InstanceConfig> {
+    if file.instances.is_empty() && !reader.written("instance") {
+        reader.error("instance", "at least one [[instance]] with name and url is needed");
+    }
+    let mut names = BTreeMap::new();
+    let mut instances = Vec::new();
+    for (index, draft) in file.instances.iter().enumerate() {
+        let path = format!("instance[{index}]");
+        instances.extend(check_instance(reader, &file.naming, &path, draft));
+        let Some(name) = &draft.name else { continue };
+        if let Some(first) = names.insert(name.as_str(), index) {
+            reader.error(
+                &format!("{path}.name"),
+                format!("{name:?} is the name of the {} instance already; names must differ", ordinal(first + 1)),
+            );
+        }
+    }
+    instances
+}
+
+fn check_instance(
+    reader: &mut Reader<'_>,
+    naming: &Naming,
+    path: &str,
+    draft: &InstanceDraft,
+) -> Option<InstanceConfig> {
+    let key = |name: &str| format!("{path}.{name}");
+    for (name, missing) in [("name", draft.name.is_none()), ("url", draft.url.is_none())] {
+        if missing && !reader.written(&key(name)) {
+            reader.error(&key(name), "is missing; every [[instance]] needs name and url");
+        }
+    }
+    if draft.name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+        reader.error(&key("name"), "must not contain control characters");
+    }
+    let tenant = match (draft.tier, draft.tenant.as_deref()) {
+        (_, Some(id)) => match TenantId::parse(id) {
+            Ok(id) => {
+                if draft.tier == Tier::Shared {
+                    reader.error(&key("tenant"), "only an instance with tier = \"dedicated\" has a tenant");
+                }
+                if let Some(message) = too_long(naming, &id) {
+                    reader.error(&key("tenant"), message);
+                }
+                Some(id)
+            }
+            Err(error) => {
+                reader.error(&key("tenant"), error.to_string());
+                None
+            }
+        },
+        (Tier::Dedicated, None) => {
+            if !reader.written(&key("tenant")) {
+                reader.error(&key("tenant"), "is missing; tier = \"dedicated\" needs tenant = \"ID\"");
+            }
+            None
+        }
+        (Tier::Shared, None) => None,
+    };
+    Some(InstanceConfig {
+        name: InstanceName::new(draft.name.as_deref()?),
+        tier: draft.tier,
+        layout: draft.layout,
+        tenant,
+        url: draft.url.clone()?,
+        password: draft.password.clone(),
+        vcpus: draft.vcpus,
+    })
+}
+
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}

@@ -1,0 +1,408 @@
+//! Fills a [`Table`] from a text and notes everything that is wrong, each with its place.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::Secret;
+use super::duration;
+use super::field::{Scale, Slot, Table};
+use super::later::{SECRET, Shape};
+use super::problem::Problem;
+use crate::clients::postgres;
+use crate::domain::ids::Template;
+use crate::domain::policy::Ladder;
+use crate::domain::spelling::did_you_mean;
+use crate::domain::{Layout, Tier};
+
+type Value<'i> = Spanned<DeValue<'i>>;
+
+/// One reading of one text.
+pub(super) struct Reader<'t> {
+    text: &'t str,
+    file: String,
+    folder: PathBuf,
+    places: BTreeMap<String, Range<usize>>,
+    /// What is wrong.
+    pub errors: Vec<Problem>,
+    /// What has no effect.
+    pub warnings: Vec<Problem>,
+}
+
+impl<'t> Reader<'t> {
+    /// For a text that came from a file.
+    pub fn new(text: &'t str, path: &Path) -> Self {
+        Self {
+            text,
+            file: path.display().to_string(),
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            places: BTreeMap::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reads the whole text.
+    pub fn document(&mut self, into: &mut dyn Table) {
+        let (document, faults) = DeTable::parse_recoverable(self.text);
+        for fault in &faults {
+            let place = fault.span().unwrap_or_default();
+            let message = fault.message().to_owned();
+            let problem = Problem::at(&self.file, self.text, place, "", message).quoting(self.text);
+            self.errors.push(problem);
+        }
+        // What a broken text seems to say would only add errors that are not there.
+        if faults.is_empty() {
+            self.table("", document.get_ref(), into);
+        }
+    }
+
+    /// Notes an error about a key, at its value or at the nearest table that is written down.
+    pub fn error(&mut self, path: &str, message: impl Into<String>) {
+        let problem = self.problem(path, message.into());
+        self.errors.push(problem);
+    }
+
+    /// Whether the key stands in the file, right or wrong.
+    pub fn written(&self, path: &str) -> bool {
+        self.places.contains_key(path)
+    }
+
+    fn warn(&mut self, path: &str, message: impl Into<String>) {
+        let problem = self.problem(path, message.into());
+        self.warnings.push(problem);
+    }
+
+    fn problem(&self, path: &str, message: String) -> Problem {
+        Problem::at(&self.file, self.text, self.place(path), &shown(path), message)
+    }
+
+    fn place(&self, path: &str) -> Range<usize> {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return place.clone();
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => return 0..0,
+            }
+        }
+    }
+
+    fn table(&mut self, at: &str, table: &DeTable<'_>, into: &mut dyn Table) {
+        let mut fields = into.fields();
+        let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let path = join(at, name);
+            match fields.iter().position(|field| field.name == name) {
+                Some(found) => {
+                    self.places.insert(path.clone(), value.span());
+                    let field = fields.swap_remove(found);
+                    self.slot(&path, value, field.slot);
+                }
+                None => {
+                    self.places.insert(path.clone(), key.span());
+                    self.unknown(&path, name, &known);
+                }
+            }
+        }
+    }
+
+    fn unknown(&mut self, path: &str, name: &str, known: &[&str]) {
+        let message = match did_you_mean(name, known.iter().copied()) {
+            Some(near) => format!("unknown key; did you mean {near:?}?"),
+            None if known.is_empty() => "unknown key".to_owned(),
+            None => format!("unknown key; here may stand: {}", known.join(", ")),
+        };
+        self.error(path, message);
+    }
+
+    fn slot(&mut self, path: &str, value: &Value<'_>, slot: Slot<'_>) {
+        if let Err(message) = self.fill(path, value, slot) {
+            self.error(path, message);
+        }
+    }
+
+    fn fill(&mut self, path: &str, value: &Value<'_>, slot: Slot<'_>) -> Result<(), String> {
+        match slot {
+            Slot::Text(into) => *into = filled(value)?,
+            Slot::OptionalText(into) => *into = Some(filled(value)?),
+            Slot::Url(into) => {
+                let url = filled(value)?;
+                postgres::Target::check(&url).map_err(|error| error.to_string())?;
+                *into = Some(url);
+            }
+            Slot::Flag(into) => {
+                *into = value.get_ref().as_bool().ok_or_else(|| expected("true or false", value))?;
+            }
+            Slot::Limit(into) => *into = Some(count(value)?),
+            Slot::Vcpus(into) => {
+                let amount = number(value).filter(|amount| *amount > 0.0);
+                *into = Some(amount.ok_or_else(|| expected("a number above 0", value))?);
+            }
+            Slot::Number(into, scale) => *into = scaled(value, scale)?,
+            Slot::Ladder(into, scale) => self.ladder(path, value, into, scale)?,
+            Slot::Duration(into, least) => {
+                let every = time(value)?;
+                if every < least {
+                    return Err(format!("at the least {:?}", duration::format(least)));
+                }
+                *into = every;
+            }
+            Slot::OptionalDuration(into) => *into = Some(time(value)?),
+            Slot::Template(into) => {
+                *into = Template::parse(&filled(value)?).ok_or("must contain {id} exactly once")?;
+            }
+            Slot::Path(into) => {
+                let text = filled(value)?;
+                Template::parse(&text).ok_or("must contain {id} exactly once")?;
+                *into = text;
+            }
+            Slot::Tier(into) => *into = choice(value, &[("shared", Tier::Shared), ("dedicated", Tier::Dedicated)])?,
+            Slot::Layout(into) => {
+                *into = choice(value, &[("schema", Layout::Schema), ("database", Layout::Database)])?;
+            }
+            Slot::Secret(into) => *into = self.secret(path, value)?,
+            Slot::Table(into) => self.table(path, as_table(value)?, into),
+            Slot::Tables(into) => {
+                let written = format!("[[{path}]]");
+                let entries: &DeArray<'_> = value.get_ref().as_array().ok_or_else(|| expected(&written, value))?;
+                for (index, entry) in entries.iter().enumerate() {
+                    let path = format!("{path}[{index}]");
+                    self.places.insert(path.clone(), entry.span());
+                    match as_table(entry) {
+                        Ok(table) => self.table(&path, table, into.add()),
+                        Err(message) => self.error(&path, message),
+                    }
+                }
+            }
+            Slot::Named(into) => {
+                for (key, entry) in as_table(value)? {
+                    let path = join(path, key.get_ref());
+                    self.places.insert(path.clone(), key.span());
+                    match (into.add(key.get_ref()), as_table(entry)) {
+                        (Ok(into), Ok(table)) => self.table(&path, table, into),
+                        (Err(message), _) | (_, Err(message)) => self.error(&path, message),
+                    }
+                }
+            }
+            Slot::Later(shape) => {
+                self.warn(path, "accepted, has no effect in this version");
+                self.shape(path, value, shape);
+            }
+        }
+        Ok(())
+    }
+
+    fn ladder(&mut self, path: &str, value: &Value<'_>, into: &mut Ladder, scale: Scale) -> Result<(), String> {
+        let table = value.get_ref().as_table().ok_or_else(|| expected("{ warning = …, critical = … }", value))?;
+        for (key, rung) in table {
+            let path = join(path, key.get_ref());
+            self.places.insert(path.clone(), rung.span());
+            match (key.get_ref().as_ref(), scaled(rung, scale)) {
+                ("warning", Ok(amount)) => into.warning = amount,
+                ("critical", Ok(amount)) => into.critical = amount,
+                ("warning" | "critical", Err(message)) => self.error(&path, message),
+                (name, _) => {
+                    self.places.insert(path.clone(), key.span());
+                    self.unknown(&path, name, &["warning", "critical"]);
+                }
+            }
+        }
+        // One rung that was left out keeps its default, so this may be a surprise worth explaining.
+        if into.warning > into.critical {
+            return Err(format!("warning ({}) must not be above critical ({})", into.warning, into.critical));
+        }
+        Ok(())
+    }
+
+    fn secret(&mut self, path: &str, value: &Value<'_>) -> Result<Option<Secret>, String> {
+        let (kind, place) = reference(value)?;
+        Ok(match kind {
+            "env" => Some(Secret::Env(place)),
+            // Below the file that names it, wherever the program was started.
+            "file" => Some(Secret::File(if place.starts_with('~') { place.into() } else { self.folder.join(place) })),
+            kind => {
+                self.warn(
+                    path,
+                    format!(
+                        "{kind}: accepted, has no effect in this version; PGPASSWORD, then .pgpass are used instead"
+                    ),
+                );
+                None
+            }
+        })
+    }
+
+    fn shape(&mut self, path: &str, value: &Value<'_>, shape: &Shape) {
+        let wrong = || Err(expected(shape.expected(), value));
+        let result = match (shape, value.get_ref()) {
+            (Shape::Text, DeValue::String(_))
+            | (Shape::Flag, DeValue::Boolean(_))
+            | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_))
+            | (Shape::Any, DeValue::Table(_)) => Ok(()),
+            (Shape::Url, DeValue::String(url)) if postgres::has_password(url) => {
+                Err("a password does not belong into a url; use password = …".to_owned())
+            }
+            (Shape::Url, DeValue::String(url)) if url.contains("://") => Ok(()),
+            (Shape::Duration, DeValue::String(_)) => time(value).map(drop),
+            (Shape::Secret, _) => reference(value).map(drop),
+            (Shape::Keys(_) | Shape::Open(_), DeValue::Table(table)) => {
+                let known: Vec<&str> = shape.keys().iter().map(|later| later.name).collect();
+                for (key, value) in table {
+                    let path = join(path, key.get_ref());
+                    match shape.keys().iter().find(|later| later.name == key.get_ref()) {
+                        Some(later) => {
+                            self.places.insert(path.clone(), value.span());
+                            self.shape(&path, value, &later.shape);
+                        }
+                        None if matches!(shape, Shape::Open(_)) => {}
+                        None => {
+                            self.places.insert(path.clone(), key.span());
+                            self.unknown(&path, key.get_ref(), &known);
+                        }
+                    }
+                }
+                Ok(())
+            }
+            (Shape::Each(each), DeValue::Table(table)) => {
+                for (key, value) in table {
+                    let path = join(path, key.get_ref());
+                    self.places.insert(path.clone(), value.span());
+                    self.shape(&path, value, each);
+                }
+                Ok(())
+            }
+            _ => wrong(),
+        };
+        if let Err(message) = result {
+            self.error(path, message);
+        }
+    }
+}
+
+/// The key as messages show it: `instance.url` wherever it stands, the line tells which.
+fn shown(path: &str) -> String {
+    let mut key = String::with_capacity(path.len());
+    let mut inside = false;
+    for char in path.chars() {
+        match char {
+            '[' => inside = true,
+            ']' => inside = false,
+            _ if inside => {}
+            char => key.push(char),
+        }
+    }
+    key
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn expected(what: &str, value: &Value<'_>) -> String {
+    let found = match value.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    format!("must be {what}, not {found}")
+}
+
+fn as_table<'v, 'i>(value: &'v Value<'i>) -> Result<&'v DeTable<'i>, String> {
+    value.get_ref().as_table().ok_or_else(|| expected("a table", value))
+}
+
+fn filled(value: &Value<'_>) -> Result<String, String> {
+    let text = value.get_ref().as_str().ok_or_else(|| expected("a text", value))?;
+    if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn time(value: &Value<'_>) -> Result<Duration, String> {
+    let text = value.get_ref().as_str();
+    text.map_or_else(
+        || Err(expected("a duration such as \"500ms\", \"1s\", \"5m\", \"2h\", \"14d\"", value)),
+        duration::parse,
+    )
+}
+
+fn number(value: &Value<'_>) -> Option<f64> {
+    match value.get_ref() {
+        DeValue::Integer(_) => integer(value).map(|amount| amount as f64),
+        DeValue::Float(float) => float.as_str().replace('_', "").parse().ok().filter(|amount: &f64| amount.is_finite()),
+        _ => None,
+    }
+}
+
+fn integer(value: &Value<'_>) -> Option<i64> {
+    let integer = value.get_ref().as_integer()?;
+    i64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok()
+}
+
+fn count(value: &Value<'_>) -> Result<u32, String> {
+    let amount = integer(value).and_then(|amount| u32::try_from(amount).ok());
+    // PostgreSQL keeps it in a signed 32 bit number.
+    amount.filter(|amount| *amount <= i32::MAX as u32).ok_or_else(|| expected("a whole number from 0", value))
+}
+
+fn scaled(value: &Value<'_>, scale: Scale) -> Result<f64, String> {
+    let amount = number(value);
+    match scale {
+        Scale::Share => {
+            amount.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be a number from 0 to 1".to_owned())
+        }
+        Scale::Amount => amount.filter(|amount| *amount >= 0.0).ok_or_else(|| expected("a number from 0", value)),
+        Scale::Seconds => match amount {
+            Some(seconds) if seconds >= 0.0 => Ok(seconds),
+            Some(_) => Err("must not be below 0".to_owned()),
+            None => time(value).map(|time| time.as_secs_f64()),
+        },
+    }
+}
+
+fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) -> Result<T, String> {
+    let names = || choices.iter().map(|(name, _)| *name);
+    let listed = || names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
+    let text = value.get_ref().as_str().ok_or_else(|| expected(&listed(), value))?;
+    choices.iter().find(|(name, _)| *name == text).map(|(_, chosen)| *chosen).ok_or_else(|| {
+        match did_you_mean(text, names()) {
+            Some(near) => format!("must be {}; did you mean {near:?}?", listed()),
+            None => format!("must be {}, not {text:?}", listed()),
+        }
+    })
+}
+
+/// `{ KIND = PLACE }`. What stands in its stead is never repeated: it is most likely the secret.
+fn reference<'v>(value: &'v Value<'_>) -> Result<(&'v str, String), String> {
+    let table = match value.get_ref() {
+        DeValue::Table(table) => table,
+        DeValue::String(_) => return Err(format!("a secret does not belong into this file; use {SECRET}")),
+        _ => return Err(expected(SECRET, value)),
+    };
+    let mut entries = table.iter();
+    let (Some((key, place)), None) = (entries.next(), entries.next()) else {
+        return Err(format!("must be exactly {SECRET}"));
+    };
+    let kind: &str = key.get_ref();
+    match (kind, place.get_ref()) {
+        ("env" | "file" | "vault", DeValue::String(place)) if !place.trim().is_empty() => {
+            Ok((kind, place.as_ref().to_owned()))
+        }
+        ("iam", DeValue::Boolean(true)) => Ok((kind, String::new())),
+        ("env" | "file" | "vault", _) => Err(format!("{kind} must be a text that names the place")),
+        ("iam", _) => Err("iam must be true, or left out".to_owned()),
+        (kind, _) => match did_you_mean(kind, ["env", "file", "vault", "iam"]) {
+            Some(near) => Err(format!("unknown kind of secret; did you mean {near:?}?")),
+            None => Err(format!("unknown kind of secret; must be {SECRET}")),
+        },
+    }
+}

@@ -1,0 +1,452 @@
+//! Every key that the file may have, in one place.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::field::{Field, Named, Scale, Slot, Table, Tables};
+use super::{Config, InstanceConfig, Secret, default_poll, later};
+use crate::domain::facts::Source;
+use crate::domain::ids::Naming;
+use crate::domain::policy::{Limits, TenantNotes, Thresholds};
+use crate::domain::{Layout, TenantId, Tier};
+
+/// Asked more often than this, a source costs the server more than it tells.
+pub(super) const SHORTEST_POLL: Duration = Duration::from_millis(200);
+
+/// The whole file, its defaults filled in, not yet checked as a whole.
+pub(super) struct File {
+    pub environment: String,
+    pub namespace: String,
+    pub allow_actions: bool,
+    pub naming: Naming,
+    pub instances: Vec<InstanceDraft>,
+    pub tenants: BTreeMap<TenantId, TenantNotes>,
+    pub poll: Poll,
+    pub policy: Tiers,
+    pub thresholds: Thresholds,
+}
+
+/// `[policy.*]`
+#[derive(Default)]
+pub(super) struct Tiers {
+    pub shared: Limits,
+    pub dedicated: Limits,
+}
+
+/// `[poll]`
+pub(super) struct Poll(pub BTreeMap<Source, Duration>);
+
+/// One `[[instance]]` as it was written.
+pub(super) struct InstanceDraft {
+    pub name: Option<String>,
+    pub tier: Tier,
+    pub layout: Layout,
+    pub tenant: Option<String>,
+    pub url: Option<String>,
+    pub password: Option<Secret>,
+    pub vcpus: Option<f64>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            environment: "prod".to_owned(),
+            namespace: "portarium".to_owned(),
+            allow_actions: false,
+            naming: Naming::default(),
+            instances: Vec::new(),
+            tenants: BTreeMap::new(),
+            poll: Poll(default_poll()),
+            policy: Tiers::default(),
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+impl Default for InstanceDraft {
+    fn default() -> Self {
+        Self {
+            name: None,
+            tier: Tier::Shared,
+            layout: Layout::Schema,
+            tenant: None,
+            url: None,
+            password: None,
+            vcpus: None,
+        }
+    }
+}
+
+impl From<&InstanceConfig> for InstanceDraft {
+    fn from(instance: &InstanceConfig) -> Self {
+        Self {
+            name: Some(instance.name.to_string()),
+            tier: instance.tier,
+            layout: instance.layout,
+            tenant: instance.tenant.as_ref().map(ToString::to_string),
+            url: Some(instance.url.clone()),
+            password: instance.password.clone(),
+            vcpus: instance.vcpus,
+        }
+    }
+}
+
+impl From<&Config> for File {
+    fn from(config: &Config) -> Self {
+        Self {
+            environment: config.environment.clone(),
+            namespace: config.namespace.clone(),
+            allow_actions: config.allow_actions,
+            naming: config.naming.clone(),
+            instances: config.instances.iter().map(InstanceDraft::from).collect(),
+            tenants: config.policy.tenants.clone(),
+            poll: Poll(config.poll.clone()),
+            policy: Tiers { shared: config.policy.shared, dedicated: config.policy.dedicated },
+            thresholds: config.thresholds.clone(),
+        }
+    }
+}
+
+impl Table for File {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new("environment", "drives how loud the header is", Slot::Text(&mut self.environment)),
+            Field::new("namespace", "prefix of dedicated RDS identifiers", Slot::Text(&mut self.namespace)),
+            Field::new(
+                "allow_actions",
+                "whether anything may be changed at all; false: this console only looks",
+                Slot::Flag(&mut self.allow_actions),
+            ),
+            Field::new("naming", "How tenants are named in PostgreSQL.", Slot::Table(&mut self.naming)),
+            Field::new("instance", "The PostgreSQL instances; at least one.", Slot::Tables(&mut self.instances)),
+            Field::new(
+                "tenant",
+                "What differs for one tenant, and what to know about it.",
+                Slot::Named(&mut self.tenants),
+            ),
+            Field::new("poll", "How often each source is asked, 200ms at the least.", Slot::Table(&mut self.poll)),
+            Field::new(
+                "policy",
+                "What logins should have; what is left out is not asked for.",
+                Slot::Table(&mut self.policy),
+            ),
+            Field::new(
+                "thresholds",
+                "Every number that a signal compares with. Shares are from 0 to 1.",
+                Slot::Table(&mut self.thresholds),
+            ),
+            Field::new("aws", "AWS accounts and regions.", Slot::Later(&later::AWS)),
+            Field::new("dedicated", "Instances that were discovered.", Slot::Later(&later::DEDICATED)),
+            Field::new("control", "Leases and mirrored journals.", Slot::Later(&later::CONTROL)),
+            Field::new("vault", "HashiCorp Vault or OpenBao.", Slot::Later(&later::VAULT)),
+            Field::new("history", "What is remembered.", Slot::Later(&later::HISTORY)),
+            Field::new("operations", "Wizards.", Slot::Later(&later::OPERATIONS)),
+        ]
+    }
+}
+
+impl Table for Naming {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new(
+                "tenant_schema",
+                "schema of a tenant; {id} is the tenant's id with '-' as '_'",
+                Slot::Template(&mut self.tenant_schema),
+            ),
+            Field::new(
+                "tenant_role",
+                "owner of that schema, and the login of a tenant that has its own",
+                Slot::Template(&mut self.tenant_role),
+            ),
+            Field::new(
+                "tenant_database",
+                "with layout = \"database\": a tenant's database",
+                Slot::Template(&mut self.tenant_database),
+            ),
+            Field::new(
+                "tenant_login",
+                "with layout = \"database\": a tenant's login",
+                Slot::Template(&mut self.tenant_login),
+            ),
+            Field::new(
+                "service_account",
+                "the login that most sessions of all tenants share",
+                Slot::Text(&mut self.service_account),
+            ),
+            Field::new(
+                "vault_path",
+                "a tenant's secret below the KV mount; here '-' stays '-'",
+                Slot::Path(&mut self.vault_path),
+            ),
+        ]
+    }
+}
+
+impl Table for InstanceDraft {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::optional(
+                "name",
+                "how screens and documents call it",
+                "\"shared\"",
+                Slot::OptionalText(&mut self.name),
+            ),
+            Field::new("tier", "\"shared\", or \"dedicated\" to one tenant", Slot::Tier(&mut self.tier)),
+            Field::new(
+                "layout",
+                "\"schema\" or \"database\": what each tenant has of its own",
+                Slot::Layout(&mut self.layout),
+            ),
+            Field::optional(
+                "tenant",
+                "whose it is, with tier = \"dedicated\"",
+                "\"acme\"",
+                Slot::OptionalText(&mut self.tenant),
+            ),
+            Field::optional(
+                "url",
+                "the monitoring login, as libpq reads it: sslmode, sslrootcert, connect_timeout …; no password",
+                "\"postgresql://tierdeck@localhost:5432/portarium?sslmode=prefer\"",
+                Slot::Url(&mut self.url),
+            ),
+            Field::optional(
+                "password",
+                "{ env = \"NAME\" } or { file = \"PATH\" }; left out: PGPASSWORD, then .pgpass",
+                "{ env = \"TIERDECK_PG_PASSWORD\" }",
+                Slot::Secret(&mut self.password),
+            ),
+            Field::optional(
+                "vcpus",
+                "what the instance class has; left out: guessed, and marked so",
+                "4",
+                Slot::Vcpus(&mut self.vcpus),
+            ),
+            Field::optional(
+                "admin",
+                "the login of wizards and actions",
+                "{ user = \"portarium_admin\", password = { vault = \"tierdeck/shared#password\" } }",
+                Slot::Later(&later::LOGIN),
+            ),
+            Field::optional(
+                "rds",
+                "RDS identifier; left out: no CloudWatch, no backups for it",
+                "\"portarium-prod-shared\"",
+                Slot::Later(&later::Shape::Text),
+            ),
+            Field::optional(
+                "pgbouncer",
+                "the pooler before it",
+                "\"postgresql://stats@localhost:6432/pgbouncer\"",
+                Slot::Later(&later::Shape::Url),
+            ),
+        ]
+    }
+}
+
+impl Table for Limits {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::optional(
+                "connection_limit",
+                "CONNECTION LIMIT of the login",
+                "40",
+                Slot::Limit(&mut self.connection_limit),
+            ),
+            Field::optional(
+                "statement_timeout",
+                "setting of the login",
+                "\"30s\"",
+                Slot::OptionalDuration(&mut self.statement_timeout),
+            ),
+            Field::optional(
+                "lock_timeout",
+                "setting of the login",
+                "\"5s\"",
+                Slot::OptionalDuration(&mut self.lock_timeout),
+            ),
+            Field::optional(
+                "idle_in_transaction_session_timeout",
+                "setting of the login",
+                "\"60s\"",
+                Slot::OptionalDuration(&mut self.idle_in_transaction_session_timeout),
+            ),
+        ]
+    }
+}
+
+impl Table for TenantNotes {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        let mut fields = self.limits.fields();
+        fields.push(Field::optional(
+            "contact",
+            "whom to call; shown on the tenant's page",
+            "\"payments team, #payments-oncall\"",
+            Slot::OptionalText(&mut self.contact),
+        ));
+        fields.push(Field::optional(
+            "notes",
+            "what to know; shown on the tenant's page",
+            "\"nightly import from 01:00 to 02:00 UTC\"",
+            Slot::OptionalText(&mut self.notes),
+        ));
+        fields
+    }
+}
+
+impl Table for Tiers {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new("shared", "Each tenant's own login on a shared instance.", Slot::Table(&mut self.shared)),
+            Field::new("dedicated", "Tenants on dedicated instances.", Slot::Table(&mut self.dedicated)),
+            Field::new("backup", "Backups and drills.", Slot::Later(&later::BACKUP)),
+        ]
+    }
+}
+
+impl Table for Poll {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        let about = |source| match source {
+            Source::Activity => "sessions, what they wait for, who blocks whom",
+            Source::Databases => "pg_stat_database: transactions, deadlocks, temporary files",
+            Source::Roles => "limits and settings of roles",
+            Source::Churn => "rows written and dead rows of each schema",
+            Source::Debt => "tables that autovacuum is behind with",
+            Source::Sizes => "sizes",
+            Source::Freeze => "ages of transaction ids",
+        };
+        let field = |(source, every)| {
+            let source: &Source = source;
+            Field::new(source.name(), about(*source), Slot::Duration(every, SHORTEST_POLL))
+        };
+        self.0.iter_mut().map(field).collect()
+    }
+}
+
+impl Table for Thresholds {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        use Scale::{Amount, Seconds, Share};
+        use Slot::{Ladder, Number};
+        // Taken apart so that a new threshold without a key does not compile.
+        let Self {
+            noisy_share,
+            noisy_fair_shares,
+            noisy_pressure,
+            noisy_victims,
+            connections,
+            role_limit,
+            query_seconds,
+            idle_in_transaction_seconds,
+            lock_wait_seconds,
+            lock_victims,
+            autovacuum_debt,
+            autovacuum_min_dead,
+            xid_age_info,
+            xid_age,
+            deadlocks_per_minute,
+            hold_seconds,
+            clear_after_seconds,
+        } = self;
+        vec![
+            Field::new(
+                "noisy_share",
+                "noisy-neighbour: the least share of a resource that one tenant must take",
+                Number(noisy_share, Share),
+            ),
+            Field::new(
+                "noisy_fair_shares",
+                "noisy-neighbour: how many times its fair share it must take as well",
+                Number(noisy_fair_shares, Amount),
+            ),
+            Field::new(
+                "noisy_pressure",
+                "noisy-neighbour: how near the instance must be to its limit of that resource",
+                Ladder(noisy_pressure, Share),
+            ),
+            Field::new(
+                "noisy_victims",
+                "noisy-neighbour: how many other tenants must suffer",
+                Number(noisy_victims, Amount),
+            ),
+            Field::new(
+                "connections",
+                "connection-saturation: used share of the connections that clients may have",
+                Ladder(connections, Share),
+            ),
+            Field::new(
+                "role_limit",
+                "role-limit-saturation: used share of a role's CONNECTION LIMIT",
+                Ladder(role_limit, Share),
+            ),
+            Field::new("query_seconds", "long-running-query: age of a statement", Ladder(query_seconds, Seconds)),
+            Field::new(
+                "idle_in_transaction_seconds",
+                "idle-in-transaction: time since the last statement of an open transaction",
+                Ladder(idle_in_transaction_seconds, Seconds),
+            ),
+            Field::new(
+                "lock_wait_seconds",
+                "lock-chain: how long the oldest victim has waited",
+                Ladder(lock_wait_seconds, Seconds),
+            ),
+            Field::new(
+                "lock_victims",
+                "lock-chain: this many victims are critical whatever they waited",
+                Number(lock_victims, Amount),
+            ),
+            Field::new(
+                "autovacuum_debt",
+                "autovacuum-debt: dead rows as a multiple of the table's own threshold",
+                Ladder(autovacuum_debt, Amount),
+            ),
+            Field::new(
+                "autovacuum_min_dead",
+                "autovacuum-debt: tables with fewer dead rows are left alone",
+                Number(autovacuum_min_dead, Amount),
+            ),
+            Field::new(
+                "xid_age_info",
+                "wraparound: the age at which it is worth knowing",
+                Number(xid_age_info, Amount),
+            ),
+            Field::new("xid_age", "wraparound: age in transaction ids", Ladder(xid_age, Amount)),
+            Field::new("deadlocks_per_minute", "deadlocks: how many a minute", Ladder(deadlocks_per_minute, Amount)),
+            Field::new(
+                "hold_seconds",
+                "how long something must be true before it is a finding",
+                Number(hold_seconds, Seconds),
+            ),
+            Field::new(
+                "clear_after_seconds",
+                "how long it must be untrue before the finding goes",
+                Number(clear_after_seconds, Seconds),
+            ),
+        ]
+    }
+}
+
+impl Tables for Vec<InstanceDraft> {
+    fn add(&mut self) -> &mut dyn Table {
+        self.push(InstanceDraft::default());
+        let last = self.len() - 1;
+        &mut self[last]
+    }
+
+    fn all(&mut self) -> Vec<&mut dyn Table> {
+        self.iter_mut().map(|draft| draft as &mut dyn Table).collect()
+    }
+}
+
+impl Named for BTreeMap<TenantId, TenantNotes> {
+    fn add(&mut self, name: &str) -> Result<&mut dyn Table, String> {
+        let id = TenantId::parse(name).map_err(|error| error.to_string())?;
+        Ok(self.entry(id).or_default())
+    }
+
+    fn all(&mut self) -> Vec<(String, &mut dyn Table)> {
+        self.iter_mut().map(|(id, notes)| (id.to_string(), notes as &mut dyn Table)).collect()
+    }
+
+    fn sample(&self) -> (&'static str, Box<dyn Table>) {
+        ("acme", Box::new(TenantNotes::default()))
+    }
+}

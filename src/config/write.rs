@@ -1,0 +1,210 @@
+//! The configuration as TOML: `config show`, and the example file that names every key.
+
+use std::fmt::Write as _;
+
+use super::duration;
+use super::field::{Field, Scale, Slot, Table};
+use super::later::{Later, Shape};
+use super::schema::{File, InstanceDraft};
+use super::{Config, Secret};
+use crate::domain::policy::Ladder;
+use crate::domain::{Layout, Tier};
+
+/// The merged result without secrets; reading it gives the same configuration.
+pub fn show(config: &Config) -> String {
+    let mut writer = Writer::default();
+    writer.table("", &mut File::from(config));
+    writer.out
+}
+
+/// `config.example.toml`: every key with its default and what it means.
+pub fn example() -> String {
+    let mut writer = Writer { example: true, ..Writer::default() };
+    writer.out.push_str(EXAMPLE_HEAD);
+    let mut file = File::default();
+    file.instances.push(InstanceDraft {
+        name: Some("shared".to_owned()),
+        url: Some("postgresql://tierdeck@localhost:5432/portarium?sslmode=prefer".to_owned()),
+        ..InstanceDraft::default()
+    });
+    writer.table("", &mut file);
+    writer.out
+}
+
+const EXAMPLE_HEAD: &str = "\
+# tierdeck: every key, its default and what it means. Only [[instance]] has no default.
+#
+# Searched in this order: --config, $TIERDECK_CONFIG, ./tierdeck.toml, tierdeck/config.toml in your configuration
+# folder. Durations are texts: \"500ms\", \"1s\", \"5m\", \"2h\", \"14d\". `tierdeck config check` tells what is wrong with a
+# file, `tierdeck config show` what came of it.
+
+";
+
+const NOT_YET: &str = "not yet: accepted, has no effect in this version";
+
+#[derive(Default)]
+struct Writer {
+    out: String,
+    /// With comments, and with the keys that are not set.
+    example: bool,
+    /// Everything is commented out.
+    commented: bool,
+}
+
+impl Writer {
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{}{text}", if self.commented { "# " } else { "" });
+    }
+
+    fn comment(&mut self, text: &str) {
+        if self.example {
+            let _ = writeln!(self.out, "# {text}");
+        }
+    }
+
+    fn header(&mut self, header: &str, about: &str) {
+        if !self.out.is_empty() && !self.out.ends_with("\n\n") {
+            self.out.push('\n');
+        }
+        self.comment(about);
+        self.line(header);
+    }
+
+    /// Values first, then the tables below: TOML has no way back to a table that was left.
+    fn table(&mut self, path: &str, table: &mut dyn Table) {
+        let (tables, values): (Vec<_>, Vec<_>) = table.fields().into_iter().partition(Field::is_table);
+        for field in values {
+            self.value(field);
+        }
+        for field in tables {
+            let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
+            self.section(&path, field);
+        }
+    }
+
+    fn value(&mut self, field: Field<'_>) {
+        let later = matches!(field.slot, Slot::Later(_));
+        let written = field.slot.written();
+        if !self.example {
+            if let Some(value) = written {
+                self.line(&format!("{} = {value}", field.name));
+            }
+            return;
+        }
+        if later {
+            self.comment(&format!("{} ({NOT_YET})", field.about));
+        } else {
+            self.comment(field.about);
+        }
+        match written {
+            Some(value) => self.line(&format!("{} = {value}", field.name)),
+            None => self.comment(&format!("{} = {}", field.name, field.sample)),
+        }
+    }
+
+    fn section(&mut self, path: &str, field: Field<'_>) {
+        match field.slot {
+            Slot::Table(table) => {
+                if table.fields().iter().all(Field::is_table) {
+                    // Only tables below: a header of its own would say nothing.
+                    self.comment(field.about);
+                } else if self.example || table.fields().iter().any(|field| field.slot_is_written()) {
+                    self.header(&format!("[{path}]"), field.about);
+                }
+                self.table(path, table);
+            }
+            Slot::Tables(tables) => {
+                for table in tables.all() {
+                    self.header(&format!("[[{path}]]"), field.about);
+                    self.table(path, table);
+                }
+            }
+            Slot::Named(tables) => {
+                for (name, table) in tables.all() {
+                    self.header(&format!("[{path}.{name}]"), field.about);
+                    self.table(path, table);
+                }
+                if self.example {
+                    let (name, mut table) = tables.sample();
+                    self.commented = true;
+                    self.header(&format!("[{path}.{name}]"), field.about);
+                    self.table(path, table.as_mut());
+                    self.commented = false;
+                }
+            }
+            Slot::Later(shape) if self.example => {
+                let (path, keys) = match shape {
+                    Shape::Each(each) => (format!("{path}.main"), each.keys()),
+                    shape => (path.to_owned(), shape.keys()),
+                };
+                self.commented = true;
+                self.header(&format!("[{path}]"), &format!("{} ({NOT_YET})", field.about));
+                for Later { name, about, sample, .. } in keys {
+                    self.comment(about);
+                    self.line(&format!("{name} = {sample}"));
+                }
+                self.commented = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Field<'_> {
+    fn is_table(&self) -> bool {
+        match self.slot {
+            Slot::Table(_) | Slot::Tables(_) | Slot::Named(_) => true,
+            // A key that is not yet in effect is written inline where it has an inline sample.
+            Slot::Later(_) => self.sample.is_empty(),
+            _ => false,
+        }
+    }
+
+    fn slot_is_written(&self) -> bool {
+        self.slot.written().is_some()
+    }
+}
+
+impl Slot<'_> {
+    /// The value as TOML; `None` where there is none, and for tables.
+    fn written(&self) -> Option<String> {
+        match self {
+            Self::Text(text) | Self::Path(text) => Some(quoted(text)),
+            Self::OptionalText(text) | Self::Url(text) => text.as_deref().map(quoted),
+            Self::Flag(flag) => Some(flag.to_string()),
+            Self::Limit(limit) => limit.map(|limit| limit.to_string()),
+            Self::Vcpus(amount) => amount.map(|amount| amount.to_string()),
+            Self::Number(amount, scale) => Some(scale.written(**amount)),
+            Self::Ladder(Ladder { warning, critical }, scale) => {
+                Some(format!("{{ warning = {}, critical = {} }}", scale.written(*warning), scale.written(*critical)))
+            }
+            Self::Duration(every, _) => Some(quoted(&duration::format(**every))),
+            Self::OptionalDuration(every) => every.map(|every| quoted(&duration::format(every))),
+            Self::Template(template) => Some(quoted(&template.to_string())),
+            Self::Tier(Tier::Shared) => Some(quoted("shared")),
+            Self::Tier(Tier::Dedicated) => Some(quoted("dedicated")),
+            Self::Layout(Layout::Schema) => Some(quoted("schema")),
+            Self::Layout(Layout::Database) => Some(quoted("database")),
+            Self::Secret(secret) => secret.as_ref().map(|secret| match secret {
+                Secret::Env(name) => format!("{{ env = {} }}", quoted(name)),
+                Secret::File(path) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+            }),
+            Self::Table(_) | Self::Tables(_) | Self::Named(_) | Self::Later(_) => None,
+        }
+    }
+}
+
+impl Scale {
+    fn written(self, amount: f64) -> String {
+        // Numbers stay exact; only what a duration can say without loss becomes one.
+        let milliseconds = amount * 1_000.0;
+        if self == Self::Seconds && milliseconds.fract() == 0.0 && milliseconds < 1e13 {
+            return quoted(&duration::format(std::time::Duration::from_millis(milliseconds as u64)));
+        }
+        amount.to_string()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -15,8 +15,10 @@
 //! - [`cli`]: one file a subcommand
 
 pub mod attribution;
+pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod poll;
 pub mod signals;
+pub mod sources;

@@ -36,7 +36,10 @@ fn sources() -> Vec<(PathBuf, String)> {
     files(&root.join("src"), &mut found);
     files(&root.join("tests"), &mut found);
     assert!(found.len() > 50, "only {} files found: this test looks in the wrong place", found.len());
-    found.into_iter().map(|path| (path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap())).collect()
+    found
+        .into_iter()
+        .map(|path| (path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect()
 }
 
 /// The room that a file of `src` lies in; `None` for `main.rs`, `lib.rs` and files elsewhere.
@@ -48,11 +51,7 @@ fn room(path: &Path) -> Option<String> {
 
 /// The rooms that a text names: `crate::room…`, also within `use crate::{a::…, b::…}`.
 fn named(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut rooms = BTreeSet::new();
     for after in code.split("crate::").skip(1) {
         if let Some(list) = after.strip_prefix('{') {
@@ -87,7 +86,9 @@ fn arrows_are_those_of_the_list() {
     let mut seen = 0;
     for (path, text) in sources() {
         let Some(room) = room(&path) else { continue };
-        let may = allowed.get(room.as_str()).unwrap_or_else(|| panic!("{room} is a new room: give it its arrows here and in ARCHITECTURE.md"));
+        let may = allowed
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} is a new room: give it its arrows here and in ARCHITECTURE.md"));
         for used in named(&text) {
             if allowed.contains_key(used.as_str()) && used != room {
                 seen += 1;
@@ -121,7 +122,8 @@ fn every_file_says_what_lives_there() {
 #[test]
 fn the_map_names_every_room_and_every_dependency() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
-    let manifest: toml::Table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap().parse().unwrap();
     let mut missing: Vec<String> = ARROWS.iter().map(|(room, _)| format!("`{room}`")).collect();
     for table in ["dependencies", "dev-dependencies"] {
         missing.extend(manifest[table].as_table().unwrap().keys().map(|name| format!("`{name}`")));

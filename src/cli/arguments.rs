@@ -13,7 +13,7 @@ use crate::domain::{Layout, Severity};
 #[derive(Debug, Parser)]
 #[command(name = "tierdeck", version, about, max_term_width = 100)]
 pub struct Arguments {
-    /// Configuration file [default: $TIERDECK_CONFIG, ./tierdeck.toml, the user's configuration folder]
+    /// Configuration file; without it `$TIERDECK_CONFIG`, ./tierdeck.toml, or the one in the user's configuration folder
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do

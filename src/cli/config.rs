@@ -7,11 +7,18 @@ use color_eyre::eyre::Result;
 use super::arguments::ConfigAction;
 use super::{Exit, observe, output};
 use crate::config;
+use crate::domain::quantity::plural;
 
-pub(super) fn run(path: Option<&Path>, action: &ConfigAction) -> Result<Exit> {
-    let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
+pub(super) fn run(path: Option<&Path>, action: ConfigAction) -> Result<Exit> {
+    let Some((path, checked)) = observe::checked(path) else { return Ok(Exit::Usage) };
     match action {
-        ConfigAction::Check => output::text(&config::verdict(&config)),
-        ConfigAction::Show => output::text(&config::show(&config)),
+        ConfigAction::Check => {
+            for warning in &checked.warnings {
+                output::say(&warning.to_string());
+            }
+            let instances = plural(checked.config.instances.len(), "instance");
+            output::text(&format!("{}: fine, {instances}\n", path.display()))
+        }
+        ConfigAction::Show => output::text(&config::show(&checked.config)),
     }
 }

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, Unattributed};
-use crate::domain::{Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot, SubjectKind, Tier, Unit};
+use crate::domain::{
+    Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot, SubjectKind, Tier, Unit,
+};
 use crate::domain::{Subject as DomainSubject, Tenant as DomainTenant, Unknown as DomainUnknown};
 
 /// The version of these shapes.

@@ -27,7 +27,8 @@ pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Resu
         snapshot.findings = found.into_values().collect();
         snapshot.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.since.cmp(&b.since)));
     }
-    let written = if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
+    let written =
+        if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     if written? != Exit::Fine {
         return Ok(Exit::Interrupted);
     }
@@ -70,7 +71,8 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
         text.push_str("nothing found\n");
     }
     for unknown in &snapshot.unknown {
-        let _ = writeln!(text, "?       {} on {} cannot be judged: {}", unknown.signal, unknown.subject.id, unknown.reason);
+        let _ =
+            writeln!(text, "?       {} on {} cannot be judged: {}", unknown.signal, unknown.subject.id, unknown.reason);
     }
     text
 }

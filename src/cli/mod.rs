@@ -2,9 +2,6 @@
 
 pub mod arguments;
 mod config;
-mod console;
-mod demo;
-mod doctor;
 pub mod document;
 mod findings;
 mod observe;
@@ -46,12 +43,12 @@ pub async fn run() -> Result<Exit> {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
     match arguments.command {
-        None => console::run(config).await,
-        Some(Command::Demo(demo)) => demo::run(demo).await,
+        None => Ok(Exit::Usage),
+        Some(Command::Demo(_)) => Ok(Exit::Usage),
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Doctor { json }) => doctor::run(config, json).await,
-        Some(Command::Config { action }) => config::run(config, &action),
+        Some(Command::Doctor { .. }) => Ok(Exit::Usage),
+        Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "tierdeck", &mut script);

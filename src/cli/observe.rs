@@ -1,18 +1,19 @@
 //! Looking without a console: the same poller and the same snapshot, until everything was seen often enough.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::Result;
 use jiff::Timestamp;
 
+use crate::clients::Environment;
 use crate::clients::postgres::Target;
-use crate::config::{self, Config};
+use crate::config::{self, Checked, Config};
+use crate::domain::Snapshot;
 use crate::domain::facts::Source;
 use crate::domain::snapshot::{Instance, Reach};
-use crate::domain::Snapshot;
 use crate::poll::Poller;
 use crate::signals::Evaluator;
 
@@ -21,20 +22,25 @@ use super::output::say;
 /// The longest that one look waits for a slow source.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Reads the configuration, or tells every error of it.
+/// Finds, reads and checks the configuration, or tells every error of it.
+pub(super) fn checked(path: Option<&Path>) -> Option<(PathBuf, Checked)> {
+    let found = config::find(path, &Environment::of_process()).map_err(|error| error.to_string());
+    let checked = found.and_then(|path| match config::check_file(&path) {
+        Ok(checked) => Ok((path, checked)),
+        Err(errors) => Err(errors.to_string()),
+    });
+    checked.map_err(|errors| say(&errors)).ok()
+}
+
+/// The configuration, or what is wrong with it told.
 pub(super) fn configuration(path: Option<&Path>) -> Option<Config> {
-    match config::find_and_load(path) {
-        Ok(config) => Some(config),
-        Err(errors) => {
-            say(&errors.to_string());
-            None
-        }
-    }
+    checked(path).map(|(_, checked)| checked.config)
 }
 
 /// Where the instances are.
 pub(super) fn targets(config: &Config) -> Result<Vec<Target>> {
-    config.instances.iter().map(|instance| Ok(instance.target()?)).collect()
+    let environment = Environment::of_process();
+    config.instances.iter().map(|instance| Ok(Target::parse(&instance.url, &environment)?)).collect()
 }
 
 /// Starts polling for a look: nothing waits to be confirmed over time.
@@ -77,12 +83,14 @@ impl Watched {
         if matches!(instance.reach, Reach::Down { .. }) {
             return true;
         }
-        instance.sources.iter().all(|state| {
+        let seen = instance.sources.iter().map(|state| {
             let twice = matches!(state.source, Source::Activity | Source::Databases | Source::Churn);
             match state.at {
                 None => state.error.is_some(),
                 Some(at) => *self.first.entry((place, state.source)).or_insert(at) < at || !twice,
             }
-        })
+        });
+        // No short cut: the first sighting of each is noted.
+        seen.fold(true, |all, one| all & one)
     }
 }

@@ -67,7 +67,9 @@ fn words(snapshot: &Snapshot) -> String {
     );
     for tenant in &snapshot.tenants {
         let limit = match tenant.limit_scope {
-            crate::domain::snapshot::LimitScope::Tenant => known(tenant.limits.effective.connection_limit, |limit| limit.to_string()),
+            crate::domain::snapshot::LimitScope::Tenant => {
+                known(tenant.limits.effective.connection_limit, |limit| limit.to_string())
+            }
             crate::domain::snapshot::LimitScope::ServiceAccount => "acct".to_owned(),
         };
         let dead = tenant.dead_tuples.zip(tenant.live_tuples).filter(|(dead, live)| dead + live > 0);

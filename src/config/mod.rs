@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use check::{Checked, check, check_file};
+pub use duration::parse as duration;
 pub use find::{FindError, SHORTEST, VARIABLE, find};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::{Secret, SecretError};

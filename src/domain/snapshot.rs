@@ -255,6 +255,8 @@ pub struct Tenant {
     pub noise_score: Option<f64>,
     /// Rows written a day.
     pub rows_written_per_day: Option<f64>,
+    /// Whether that is extrapolated from less than an hour of counting.
+    pub rows_written_estimated: bool,
     /// Rows written a second, now.
     pub rows_written_per_second: Option<f64>,
     /// Dead rows.
@@ -300,6 +302,7 @@ impl Tenant {
             noise: Noise::default(),
             noise_score: None,
             rows_written_per_day: None,
+            rows_written_estimated: false,
             rows_written_per_second: None,
             dead_tuples: None,
             live_tuples: None,

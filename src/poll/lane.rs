@@ -87,7 +87,14 @@ struct Due {
 }
 
 impl Lane {
-    pub fn new(place: usize, instance: &InstanceConfig, target: Target, sources: &'static [Source], clocks: Clocks, news: mpsc::Sender<(usize, News)>) -> Self {
+    pub fn new(
+        place: usize,
+        instance: &InstanceConfig,
+        target: Target,
+        sources: &'static [Source],
+        clocks: Clocks,
+        news: mpsc::Sender<(usize, News)>,
+    ) -> Self {
         Self {
             place,
             instance: instance.name.clone(),
@@ -121,7 +128,8 @@ impl Lane {
     }
 
     async fn connect(&self) -> Result<Desk, Trouble> {
-        let connection = connect(&self.target, self.password()?, &Timeouts::default()).await.map_err(|error| error.trouble())?;
+        let connection =
+            connect(&self.target, self.password()?, &Timeouts::default()).await.map_err(|error| error.trouble())?;
         let desk = Desk::new(connection);
         let server = server(&desk).await.map_err(|error| error.trouble())?;
         self.tell(News::Connected(server)).await;
@@ -137,7 +145,12 @@ impl Lane {
     /// Asks whatever is due next, until the connection is lost; says why it was.
     async fn serve(&mut self, desk: Desk) -> Trouble {
         let now = Instant::now();
-        let first = |source: &Source| Due { source: *source, at: now, every: self.clocks.configured(*source), took: Duration::MAX };
+        let first = |source: &Source| Due {
+            source: *source,
+            at: now,
+            every: self.clocks.configured(*source),
+            took: Duration::MAX,
+        };
         let mut dues: Vec<Due> = self.sources.iter().map(first).collect();
         let mut pace = self.clocks.activity.clone();
         loop {

@@ -81,6 +81,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                     .zip(since)
                     .filter(|(_, since)| *since > 0.0)
                     .map(|(home, since)| home.rows_written as f64 * 86_400.0 / since),
+                rows_written_estimated: since.is_some_and(|since| since < 3_600.0),
                 rows_written_per_second: state.written.rates(&home).map(|(rows, _)| rows),
                 dead_tuples: churned.and_then(|home| home.dead_tuples),
                 live_tuples: churned.and_then(|home| home.live_tuples),

@@ -1,5 +1,6 @@
 //! Logging in, and a connection that never makes its user wait for ever.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::error::{ConnectError, Ending, Login, QueryError, Stage};
 use super::socket::{self, Route, Socket};
 use super::target::{Address, Host, Target};
 use super::tls::SslMode;
-use super::{Timeouts, lookup};
+use super::{APPLICATION_NAME, Timeouts, lookup};
 
 /// How long a server may take to act on a cancel request, and we to send one.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -33,6 +34,9 @@ pub struct Connection {
     way_back: WayBack,
     limit: Duration,
     server_version: String,
+    database: String,
+    user: String,
+    defaults: BTreeMap<String, String>,
     warning: Option<String>,
 }
 
@@ -202,13 +206,18 @@ impl<'a> Attempt<'a> {
                 (client, tokio::spawn(drive(connection, tell)), version)
             }
         };
+        let driver = Driver(driver);
+        let defaults = self.timeouts.settle(&client).await.map_err(failed)?;
         Ok(Connection {
             client,
-            driver: Driver(driver),
+            driver,
             ending,
             way_back,
             limit: self.timeouts.statement + self.timeouts.grace,
             server_version: crate::domain::foreign::sanitise(&server_version).into_owned(),
+            database: self.target.database.clone(),
+            user: self.target.user.clone(),
+            defaults,
             warning: self.warning.clone(),
         })
     }
@@ -219,7 +228,7 @@ impl<'a> Attempt<'a> {
         config
             .user(&self.target.user)
             .dbname(&self.target.database)
-            .application_name("tierdeck")
+            .application_name(APPLICATION_NAME)
             .options(self.timeouts.options())
             .ssl_mode(if tls { DriverMode::Require } else { DriverMode::Disable });
         if self.target.tls.require_binding {
@@ -315,6 +324,21 @@ impl Connection {
     /// `server_version`, as the server announces it: `15.18 (Debian 15.18-0+deb12u1)`.
     pub fn server_version(&self) -> &str {
         &self.server_version
+    }
+
+    /// The database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The login.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The timeouts that this login would have if we had set none.
+    pub fn defaults(&self) -> &BTreeMap<String, String> {
+        &self.defaults
     }
 
     /// What the operator should know although the login worked: a password file that was ignored.

@@ -209,6 +209,13 @@ pub enum QueryError {
     Answer { reason: String },
 }
 
+/// A column that is not there or of another type: what is left when a row is read.
+impl From<tokio_postgres::Error> for QueryError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Answer { reason: sanitise(&error.to_string()).into_owned() }
+    }
+}
+
 impl QueryError {
     /// SQLSTATE, where the server said one.
     pub fn code(&self) -> Option<&str> {

@@ -7,13 +7,23 @@ mod socket;
 mod target;
 mod tls;
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
+
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 pub use connection::{Connection, connect};
 pub use error::{ConnectError, QueryError, Stage};
 pub use passfile::{Lookup, lookup};
 pub use target::{Address, Host, Target, UrlError, has_password};
 pub use tls::{SslMode, Tls};
+
+/// What our sessions call themselves in `pg_stat_activity`.
+pub const APPLICATION_NAME: &str = "tierdeck";
+
+/// What a session may take, in the order of [`Timeouts`].
+const TIMEOUTS: [&str; 3] = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
 
 /// How a session behaves: how long anything may take, and whether it may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +57,27 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The settings as the start of a session takes them, in force before its first statement.
+    /// The settings that the start of a session takes, in force before its first statement.
     fn options(&self) -> String {
-        format!(
-            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} \
-             -c default_transaction_read_only={} -c jit=off",
-            self.statement.as_millis(),
-            self.lock.as_millis(),
-            self.idle_in_transaction.as_millis(),
-            if self.read_only { "on" } else { "off" },
-        )
+        format!("-c default_transaction_read_only={} -c jit=off", if self.read_only { "on" } else { "off" })
+    }
+
+    /// Sets the timeouts, and says what they were: set at the start of the session they would hide what the server gives to
+    /// everybody else. One round trip.
+    async fn settle(&self, client: &Client) -> Result<BTreeMap<String, String>, tokio_postgres::Error> {
+        let ours = [self.statement, self.lock, self.idle_in_transaction];
+        let columns: Vec<String> = TIMEOUTS.iter().map(|name| format!("current_setting('{name}') AS {name}")).collect();
+        let mut sql = format!("SELECT {}", columns.join(", "));
+        for (name, value) in TIMEOUTS.iter().zip(ours) {
+            let _ = write!(sql, "; SET {name} = {}", value.as_millis());
+        }
+        let mut defaults = BTreeMap::new();
+        for message in client.simple_query(&sql).await? {
+            if let SimpleQueryMessage::Row(row) = message {
+                let pairs = TIMEOUTS.iter().filter_map(|name| Some(((*name).to_owned(), row.get(name)?.to_owned())));
+                defaults.extend(pairs);
+            }
+        }
+        Ok(defaults)
     }
 }

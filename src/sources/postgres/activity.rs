@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::{APPLICATION_NAME, QueryError};
 use crate::domain::facts::Activity;
 use crate::domain::session::{Blocking, Wait};

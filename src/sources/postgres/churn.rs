@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Churn, SchemaChurn};
 

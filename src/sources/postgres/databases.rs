@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Churn, Database, SchemaChurn};
 
 /// One poll of the counters.
-pub(super) struct Databases {
+pub(super) struct Counters {
     pub databases: Vec<Database>,
     counting_since: Option<Timestamp>,
     server_now: Timestamp,
 }
 
-pub(super) async fn ask(desk: &Desk) -> Result<Databases, QueryError> {
+pub(super) async fn ask(desk: &Desk) -> Result<Counters, QueryError> {
     let rows = desk.rows(include_str!("../../../assets/sql/databases.sql"), &[]).await?;
-    let mut polled = Databases { databases: Vec::with_capacity(rows.len()), counting_since: None, server_now: Timestamp::UNIX_EPOCH };
+    let mut polled =
+        Counters { databases: Vec::with_capacity(rows.len()), counting_since: None, server_now: Timestamp::UNIX_EPOCH };
     for row in &rows {
         let count = |name| row.try_get::<_, i64>(name).map(|count| u64::try_from(count).unwrap_or_default());
         polled.server_now = row.try_get("now")?;
@@ -39,7 +40,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Databases, QueryError> {
     Ok(polled)
 }
 
-impl Databases {
+impl Counters {
     /// The counters as churn of databases. Dead rows are not counted there: a tour of the databases brings them.
     pub fn churn(self) -> Churn {
         let oldest_reset = self.databases.iter().filter_map(|database| database.stats_reset).max();

@@ -1,7 +1,7 @@
 //! Source `debt`: the worst tables beside their own autovacuum thresholds.
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Debt, TableDebt};
 

@@ -24,13 +24,12 @@ impl Desk {
     /// The rows that answer a question.
     pub async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
         let known = self.prepared.lock().await.get(sql).cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let statement = self.connection.run(self.connection.client().prepare(sql)).await?;
-                self.prepared.lock().await.insert(sql, statement.clone());
-                statement
-            }
+        let statement = if let Some(statement) = known {
+            statement
+        } else {
+            let statement = self.connection.run(self.connection.client().prepare(sql)).await?;
+            self.prepared.lock().await.insert(sql, statement.clone());
+            statement
         };
         self.connection.run(self.connection.client().query(&statement, parameters)).await
     }

@@ -1,7 +1,7 @@
 //! Source `freeze`: the tables with the oldest unfrozen transaction ids.
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Freeze, OldestTable};
 

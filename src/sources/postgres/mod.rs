@@ -12,7 +12,6 @@ mod sizes;
 mod text;
 pub mod tour;
 
-
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{InstanceName, Layout};
@@ -26,12 +25,7 @@ const MIN_DEAD: i64 = 1_000;
 /// Asks one source of the instance that this connection leads to.
 ///
 /// Where tenants have databases of their own, what lives inside of them comes from a [`tour::Tour`] instead.
-pub async fn ask(
-    desk: &Desk,
-    source: Source,
-    instance: &InstanceName,
-    layout: Layout,
-) -> Result<Fragment, QueryError> {
+pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: Layout) -> Result<Fragment, QueryError> {
     Ok(match (source, layout) {
         (Source::Activity, _) => Fragment::Activity(activity::ask(desk, instance).await?),
         (Source::Databases, _) => Fragment::Databases(databases::ask(desk).await?.databases),

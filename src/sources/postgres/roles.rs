@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Role, Roles};
 use crate::domain::{Foreign, Layout};
@@ -51,7 +51,9 @@ pub(super) async fn ask(desk: &Desk, layout: Layout) -> Result<Roles, QueryError
 /// `{"name=value", …}` as PostgreSQL keeps it; no settings are NULL.
 fn settings(list: Option<Vec<Text>>) -> BTreeMap<String, String> {
     let pairs = list.unwrap_or_default().into_iter();
-    pairs.filter_map(|pair| pair.0.split_once('=').map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))).collect()
+    pairs
+        .filter_map(|pair| pair.0.split_once('=').map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())))
+        .collect()
 }
 
 fn overlay(settings: &mut BTreeMap<String, String>, over: Option<&BTreeMap<String, String>>) {

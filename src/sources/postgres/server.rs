@@ -1,14 +1,14 @@
 //! What a connection learns of the server when it is made.
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::Server;
 
 /// Asks the server what it is.
 pub async fn server(desk: &Desk) -> Result<Server, QueryError> {
     let rows = desk.rows(include_str!("../../../assets/sql/server.sql"), &[]).await?;
-    let row = rows.first().ok_or(QueryError::Empty)?;
+    let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     let count = |name| row.try_get::<_, i32>(name).map(|count| u32::try_from(count).unwrap_or_default());
     Ok(Server {
         version: row.try_get("version")?,

@@ -1,7 +1,7 @@
 //! Source `sizes`: bytes of each schema, or of each database where tenants have those.
 
-use super::text::Text;
 use super::desk::Desk;
+use super::text::Text;
 use crate::clients::postgres::QueryError;
 use crate::domain::Layout;
 use crate::domain::facts::Sizes;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use super::{MIN_DEAD, churn, debt};
 use super::desk::Desk;
+use super::{MIN_DEAD, churn, debt};
 use crate::clients::postgres::{ConnectError, QueryError, Target, Timeouts, connect};
 use crate::domain::Foreign;
 use crate::domain::facts::{Debt, TableDebt};
@@ -98,8 +98,13 @@ impl Tour {
     }
 }
 
-async fn visit(target: &Target, password: Option<SecretString>, timeouts: &Timeouts, database: &Foreign) -> Result<Visit, TourError> {
-    let connection = connect(&target.in_database(database.raw()), password, timeouts)
+async fn visit(
+    target: &Target,
+    password: Option<SecretString>,
+    timeouts: &Timeouts,
+    database: &Foreign,
+) -> Result<Visit, TourError> {
+    let connection = connect(&target.with_database(database.raw()), password, timeouts)
         .await
         .map_err(|error| TourError::Connect { database: database.clone(), error })?;
     let desk = Desk::new(connection);

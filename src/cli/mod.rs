@@ -2,6 +2,7 @@
 
 pub mod arguments;
 mod config;
+pub mod doctor;
 pub mod document;
 mod findings;
 mod observe;
@@ -47,7 +48,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(_)) => Ok(Exit::Usage),
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Doctor { .. }) => Ok(Exit::Usage),
+        Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

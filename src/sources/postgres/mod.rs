@@ -6,6 +6,7 @@ mod databases;
 mod debt;
 mod desk;
 mod freeze;
+mod privileges;
 mod roles;
 mod server;
 mod sizes;
@@ -17,6 +18,7 @@ use crate::domain::facts::{Fragment, Source};
 use crate::domain::{InstanceName, Layout};
 
 pub use desk::Desk;
+pub use privileges::{Privileges, privileges};
 pub use server::server;
 
 /// Tables with fewer dead rows than this are not looked at: autovacuum's own threshold is of that order.

@@ -1,0 +1,343 @@
+//! `tierdeck doctor`: each component, what our login may do there, what that leaves out, and the statement that fixes it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use color_eyre::eyre::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::document::SCHEMA;
+use super::{Exit, observe, output};
+use crate::clients::postgres::{Target, Timeouts, connect};
+use crate::config::{InstanceConfig, Secret};
+use crate::domain::facts::{Roles, Server, Sizes};
+use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
+use crate::sources::postgres::{Desk, Privileges, ask, privileges, server};
+
+/// `tierdeck doctor --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// Version of this shape.
+    pub schema: u32,
+    /// Whether every check is fine.
+    pub healthy: bool,
+    /// Each system that the configuration names.
+    pub components: Vec<Component>,
+}
+
+/// One system.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Component {
+    /// The configuration's name for it.
+    pub name: String,
+    /// What it is: `postgresql`.
+    pub kind: &'static str,
+    /// Whether we got in.
+    pub reachable: bool,
+    /// Its version.
+    pub version: Option<String>,
+    /// Who we are there.
+    pub login: Option<String>,
+    /// What was checked.
+    pub checks: Vec<Check>,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Works, and could be better.
+    Warning,
+    /// Something cannot be seen.
+    Missing,
+}
+
+/// One thing that was checked.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// In words.
+    pub detail: String,
+    /// Signals that cannot be judged because of it.
+    pub leaves_out: Vec<Signal>,
+    /// The statement that fixes it.
+    pub fix: Option<String>,
+}
+
+pub(super) async fn run(config: Option<&Path>, json: bool) -> Result<Exit> {
+    let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
+    let targets = observe::targets(&config)?;
+    let examinations =
+        config.instances.iter().zip(&targets).map(|(instance, target)| examine(instance, target, &config.naming));
+    let components = futures::future::join_all(examinations).await;
+    let healthy = components
+        .iter()
+        .all(|component| component.reachable && component.checks.iter().all(|check| check.verdict != Verdict::Missing));
+    let report = Report { schema: SCHEMA, healthy, components };
+    let written = if json { output::document(&report)? } else { output::text(&words(&report))? };
+    Ok(match written {
+        Exit::Fine if !healthy => Exit::Found,
+        other => other,
+    })
+}
+
+async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) -> Component {
+    let mut component = Component {
+        name: instance.name.to_string(),
+        kind: "postgresql",
+        reachable: false,
+        version: None,
+        login: Some(target.user.clone()),
+        checks: Vec::new(),
+    };
+    let unreachable = |detail: String| Check {
+        name: "connection",
+        verdict: Verdict::Missing,
+        detail,
+        leaves_out: crate::signals::REGISTRY
+            .iter()
+            .map(|check| check.signal())
+            .filter(|signal| *signal != Signal::Unreachable)
+            .collect(),
+        fix: None,
+    };
+    let password = match instance.password.as_ref().map(Secret::read).transpose() {
+        Ok(password) => password,
+        Err(error) => {
+            component.checks.push(unreachable(error.to_string()));
+            return component;
+        }
+    };
+    let connection = match connect(target, password, &Timeouts::default()).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            component.checks.push(unreachable(error.to_string()));
+            return component;
+        }
+    };
+    component.reachable = true;
+    let (encrypted, warning) = (connection.is_encrypted(), connection.warning().map(str::to_owned));
+    let desk = Desk::new(connection);
+    let seen = async {
+        let server = server(&desk).await?;
+        let privileges = privileges(&desk).await?;
+        let roles = facts(&desk, instance).await?;
+        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles))
+    };
+    match seen.await {
+        Ok((server, privileges, (roles, sizes))) => {
+            component.version = Some(server.version.clone());
+            component.login = Some(privileges.login.to_string());
+            component.checks = checks(&server, &privileges, instance, encrypted, warning);
+            component.checks.push(tenants(naming, instance.layout, &roles, &sizes, &instance.name));
+        }
+        Err(error) => component.checks.push(unreachable(error.to_string())),
+    }
+    component
+}
+
+async fn facts(desk: &Desk, instance: &InstanceConfig) -> Result<(Roles, Sizes), crate::clients::postgres::QueryError> {
+    use crate::domain::facts::{Fragment, Source};
+    let roles = ask(desk, Source::Roles, &instance.name, instance.layout).await?;
+    let sizes = ask(desk, Source::Sizes, &instance.name, instance.layout).await;
+    let Fragment::Roles(roles) = roles else { return Ok(Default::default()) };
+    Ok((roles, if let Ok(Fragment::Sizes(sizes)) = sizes { sizes } else { Sizes::default() }))
+}
+
+fn checks(
+    server: &Server,
+    privileges: &Privileges,
+    instance: &InstanceConfig,
+    encrypted: bool,
+    warning: Option<String>,
+) -> Vec<Check> {
+    let login = quoted(&privileges.login);
+    let fine = |name, detail: String| Check { name, verdict: Verdict::Fine, detail, leaves_out: Vec::new(), fix: None };
+    let mut checks = Vec::new();
+    let mut add = |name, fine_when: bool, good: &str, otherwise: Check| {
+        checks.push(if fine_when { fine(name, good.to_owned()) } else { otherwise });
+    };
+    let major = server.version_num / 10_000;
+    add(
+        "version",
+        (14..=18).contains(&major),
+        "supported (14 to 18)",
+        Check {
+            name: "version",
+            verdict: Verdict::Warning,
+            detail: format!("PostgreSQL {major} is not one that this version was tested on (14 to 18)"),
+            leaves_out: Vec::new(),
+            fix: None,
+        },
+    );
+    add(
+        "sessions",
+        privileges.reads_all_stats,
+        "sees everybody's sessions and queries",
+        Check {
+            name: "sessions",
+            verdict: Verdict::Missing,
+            detail: format!("{login} sees only its own sessions: who is active, waits or blocks stays hidden"),
+            leaves_out: vec![
+                Signal::NoisyNeighbour,
+                Signal::LongRunningQuery,
+                Signal::IdleInTransaction,
+                Signal::LockChain,
+            ],
+            fix: Some(format!("GRANT pg_monitor TO {login};")),
+        },
+    );
+    add(
+        "activity",
+        privileges.track_activities,
+        "the server notes what sessions do",
+        Check {
+            name: "activity",
+            verdict: Verdict::Missing,
+            detail: "track_activities is off: the server does not note what sessions do".to_owned(),
+            leaves_out: vec![Signal::NoisyNeighbour, Signal::LongRunningQuery, Signal::IdleInTransaction],
+            fix: Some("set track_activities = on in the parameter group".to_owned()),
+        },
+    );
+    add(
+        "counters",
+        privileges.track_counts,
+        "the server counts rows, blocks and deadlocks",
+        Check {
+            name: "counters",
+            verdict: Verdict::Missing,
+            detail: "track_counts is off: nothing is counted, and autovacuum does not run".to_owned(),
+            leaves_out: vec![Signal::AutovacuumDebt, Signal::Deadlocks],
+            fix: Some("set track_counts = on in the parameter group".to_owned()),
+        },
+    );
+    add(
+        "privileges",
+        !privileges.superuser,
+        "no superuser",
+        Check {
+            name: "privileges",
+            verdict: Verdict::Warning,
+            detail: format!("{login} is a superuser: more than watching needs"),
+            leaves_out: Vec::new(),
+            fix: Some(format!("ALTER ROLE {login} NOSUPERUSER; GRANT pg_monitor TO {login};")),
+        },
+    );
+    add(
+        "read-only",
+        privileges.read_only,
+        "our sessions cannot write",
+        Check {
+            name: "read-only",
+            verdict: Verdict::Missing,
+            detail: "our session could write: something between us and the server drops the start-up options"
+                .to_owned(),
+            leaves_out: Vec::new(),
+            fix: Some(format!("ALTER ROLE {login} SET default_transaction_read_only = on;")),
+        },
+    );
+    add(
+        "encryption",
+        encrypted,
+        "TLS",
+        Check {
+            name: "encryption",
+            verdict: Verdict::Warning,
+            detail: "the connection is not encrypted".to_owned(),
+            leaves_out: Vec::new(),
+            fix: Some("sslmode=verify-full in the url".to_owned()),
+        },
+    );
+    if let Some(warning) = warning {
+        checks.push(Check {
+            name: "password",
+            verdict: Verdict::Warning,
+            detail: warning,
+            leaves_out: Vec::new(),
+            fix: None,
+        });
+    }
+    if instance.layout == Layout::Database && !privileges.closed_databases.is_empty() {
+        let names: Vec<String> = privileges.closed_databases.iter().take(5).map(ToString::to_string).collect();
+        let grants: Vec<String> = privileges
+            .closed_databases
+            .iter()
+            .map(|database| format!("GRANT CONNECT ON DATABASE {} TO {login};", quoted(database)))
+            .collect();
+        checks.push(Check {
+            name: "databases",
+            verdict: Verdict::Missing,
+            detail: format!("{} databases let us not in: {} …", privileges.closed_databases.len(), names.join(", ")),
+            leaves_out: vec![Signal::AutovacuumDebt],
+            fix: Some(grants.join(" ")),
+        });
+    }
+    checks
+}
+
+/// Whether the naming of the configuration finds any tenant, and the account that most sessions share.
+fn tenants(naming: &Naming, layout: Layout, roles: &Roles, sizes: &Sizes, instance: &InstanceName) -> Check {
+    let (template, kind) = match layout {
+        Layout::Schema => (&naming.tenant_schema, "schemas"),
+        Layout::Database => (&naming.tenant_database, "databases"),
+    };
+    let found = sizes.homes.keys().filter(|home| template.id(home).is_some()).count();
+    let account = roles.roles.iter().any(|role| role.name.raw() == naming.service_account);
+    let mut check = Check {
+        name: "tenants",
+        verdict: Verdict::Fine,
+        detail: format!("{found} {kind} named {template}"),
+        leaves_out: Vec::new(),
+        fix: None,
+    };
+    if found == 0 {
+        check.verdict = Verdict::Warning;
+        check.detail = format!("no {kind} named {template} on {instance}: is [naming] what this platform uses?");
+    } else if layout == Layout::Schema && !account {
+        check.verdict = Verdict::Warning;
+        check.detail =
+            format!("{}; no role {}: is naming.service_account right?", check.detail, naming.service_account);
+    }
+    check
+}
+
+/// An identifier as SQL takes it, on one line, whatever it is made of.
+fn quoted(name: &Foreign) -> String {
+    let shown = name.to_string();
+    let plain = !shown.is_empty()
+        && shown.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
+        && !shown.starts_with(|char: char| char.is_ascii_digit());
+    if plain { shown } else { format!("\"{}\"", shown.replace('"', "\"\"")) }
+}
+
+fn words(report: &Report) -> String {
+    let mut text = String::new();
+    for component in &report.components {
+        let version = component.version.as_deref().unwrap_or("—");
+        let login = component.login.as_deref().unwrap_or("—");
+        let state = if component.reachable { "reachable" } else { "NOT REACHABLE" };
+        let _ = writeln!(text, "{}  PostgreSQL {version}  as {login}  {state}", component.name);
+        for check in &component.checks {
+            let glyph = match check.verdict {
+                Verdict::Fine => "✓",
+                Verdict::Warning => "▲",
+                Verdict::Missing => "✖",
+            };
+            let _ = writeln!(text, "  {glyph} {:<12} {}", check.name, check.detail);
+            if !check.leaves_out.is_empty() {
+                let names: Vec<&str> = check.leaves_out.iter().map(|signal| signal.name()).collect();
+                let _ = writeln!(text, "    leaves out   {}", names.join(", "));
+            }
+            if let Some(fix) = &check.fix {
+                let _ = writeln!(text, "    fix          {fix}");
+            }
+        }
+    }
+    text
+}

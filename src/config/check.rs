@@ -45,13 +45,11 @@ pub fn check_file(path: &Path) -> Result<Checked, ConfigErrors> {
 pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
     let mut reader = Reader::new(text, path);
     let mut file = File::default();
-    reader.document(&mut file);
-    // A broken text was not read: what would be missing from it is not known.
-    let broken = !reader.errors.is_empty() && file.instances.is_empty() && !reader.written("instance");
-    if !broken {
+    let mut instances = Vec::new();
+    if reader.document(&mut file) {
         check_tenants(&mut reader, &file);
+        instances = check_instances(&mut reader, &file);
     }
-    let instances = if broken { Vec::new() } else { check_instances(&mut reader, &file) };
     let Reader { mut errors, mut warnings, .. } = reader;
     let place = |problem: &Problem| (problem.line, problem.column);
     errors.sort_by_key(place);
@@ -96,7 +94,7 @@ fn too_long(naming: &Naming, id: &TenantId) -> Option<String> {
 }
 
 fn check_instances(reader: &mut Reader<'_>, file: &File) -> Vec<InstanceConfig> {
-    if file.instances.is_empty() && !reader.written("instance") {
+    if file.instances.is_empty() && !reader.errors.iter().any(|error| error.key == "instance") {
         reader.error("instance", "at least one [[instance]] with name and url is needed");
     }
     let mut names = BTreeMap::new();

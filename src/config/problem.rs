@@ -24,7 +24,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem at a place of a text.
-    pub(super) fn at(file: &str, text: &str, place: Range<usize>, key: &str, message: String) -> Self {
+    pub(super) fn at(file: &str, text: &str, place: Range<usize>, key: &str, message: &str) -> Self {
         let before = text.get(..place.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {
@@ -32,7 +32,7 @@ impl Problem {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             key: key.to_owned(),
-            message: sanitise(&message).into_owned(),
+            message: sanitise(message).into_owned(),
             source: None,
         }
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn places_are_counted_in_characters_and_the_caret_stands_below() {
         let text = "a = 1\n\u{1b}é = [\n";
-        let problem = Problem::at("x.toml", text, 10..11, "", "wrong".to_owned()).quoting(text);
+        let problem = Problem::at("x.toml", text, 10..11, "", "wrong").quoting(text);
         assert_eq!((problem.line, problem.column), (2, 4));
         assert_eq!(problem.to_string(), "x.toml:2:4: wrong\n  2 | ␛é = [\n    |    ^");
     }
@@ -91,7 +91,7 @@ mod tests {
     fn a_line_that_may_hold_a_secret_is_not_quoted() {
         let text = "password = \"hunter2\nurl = postgresql://u:hunter2@h\n";
         for start in [0, 20] {
-            let problem = Problem::at("x.toml", text, start..start + 1, "", "wrong".to_owned()).quoting(text);
+            let problem = Problem::at("x.toml", text, start..start + 1, "", "wrong").quoting(text);
             assert!(!problem.to_string().contains("hunter2"));
         }
     }

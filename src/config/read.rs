@@ -46,24 +46,24 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Reads the whole text.
-    pub fn document(&mut self, into: &mut dyn Table) {
+    /// Reads the whole text; false when it is no TOML at all, so that what is missing from it is not known.
+    pub fn document(&mut self, into: &mut dyn Table) -> bool {
         let (document, faults) = DeTable::parse_recoverable(self.text);
         for fault in &faults {
             let place = fault.span().unwrap_or_default();
-            let message = fault.message().to_owned();
-            let problem = Problem::at(&self.file, self.text, place, "", message).quoting(self.text);
+            let problem = Problem::at(&self.file, self.text, place, "", fault.message()).quoting(self.text);
             self.errors.push(problem);
         }
         // What a broken text seems to say would only add errors that are not there.
         if faults.is_empty() {
             self.table("", document.get_ref(), into);
         }
+        faults.is_empty()
     }
 
     /// Notes an error about a key, at its value or at the nearest table that is written down.
     pub fn error(&mut self, path: &str, message: impl Into<String>) {
-        let problem = self.problem(path, message.into());
+        let problem = self.problem(path, &message.into());
         self.errors.push(problem);
     }
 
@@ -73,11 +73,11 @@ impl<'t> Reader<'t> {
     }
 
     fn warn(&mut self, path: &str, message: impl Into<String>) {
-        let problem = self.problem(path, message.into());
+        let problem = self.problem(path, &message.into());
         self.warnings.push(problem);
     }
 
-    fn problem(&self, path: &str, message: String) -> Problem {
+    fn problem(&self, path: &str, message: &str) -> Problem {
         Problem::at(&self.file, self.text, self.place(path), &shown(path), message)
     }
 
@@ -100,16 +100,13 @@ impl<'t> Reader<'t> {
         for (key, value) in table {
             let name: &str = key.get_ref();
             let path = join(at, name);
-            match fields.iter().position(|field| field.name == name) {
-                Some(found) => {
-                    self.places.insert(path.clone(), value.span());
-                    let field = fields.swap_remove(found);
-                    self.slot(&path, value, field.slot);
-                }
-                None => {
-                    self.places.insert(path.clone(), key.span());
-                    self.unknown(&path, name, &known);
-                }
+            if let Some(found) = fields.iter().position(|field| field.name == name) {
+                self.places.insert(path.clone(), value.span());
+                let field = fields.swap_remove(found);
+                self.slot(&path, value, field.slot);
+            } else {
+                self.places.insert(path.clone(), key.span());
+                self.unknown(&path, name, &known);
             }
         }
     }
@@ -289,17 +286,13 @@ impl<'t> Reader<'t> {
 
 /// The key as messages show it: `instance.url` wherever it stands, the line tells which.
 fn shown(path: &str) -> String {
-    let mut key = String::with_capacity(path.len());
-    let mut inside = false;
-    for char in path.chars() {
-        match char {
-            '[' => inside = true,
-            ']' => inside = false,
-            _ if inside => {}
-            char => key.push(char),
+    let part = |part: &str| match part.split_once('[') {
+        Some((name, index)) if index.strip_suffix(']').is_some_and(|index| index.parse::<usize>().is_ok()) => {
+            name.to_owned()
         }
-    }
-    key
+        _ => part.to_owned(),
+    };
+    path.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -351,7 +344,7 @@ fn integer(value: &Value<'_>) -> Option<i64> {
 fn count(value: &Value<'_>) -> Result<u32, String> {
     let amount = integer(value).and_then(|amount| u32::try_from(amount).ok());
     // PostgreSQL keeps it in a signed 32 bit number.
-    amount.filter(|amount| *amount <= i32::MAX as u32).ok_or_else(|| expected("a whole number from 0", value))
+    amount.filter(|amount| i32::try_from(*amount).is_ok()).ok_or_else(|| expected("a whole number from 0", value))
 }
 
 fn scaled(value: &Value<'_>, scale: Scale) -> Result<f64, String> {

@@ -53,12 +53,24 @@ struct Writer {
 
 impl Writer {
     fn line(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{}{text}", if self.commented { "# " } else { "" });
+        let _ = writeln!(self.out, "{}{text}", if self.commented && !text.starts_with('#') { "#" } else { "" });
     }
 
     fn comment(&mut self, text: &str) {
         if self.example {
             let _ = writeln!(self.out, "# {text}");
+        }
+    }
+
+    /// The comment behind the line, where both fit, else above it.
+    fn explained(&mut self, line: &str, about: &str) {
+        let width = if self.commented && !line.starts_with('#') { 39 } else { 40 };
+        let aligned = format!("{line:<width$}# {about}");
+        if line.len() < width && aligned.chars().count() < 120 {
+            self.line(&aligned);
+        } else {
+            self.comment(about);
+            self.line(line);
         }
     }
 
@@ -74,7 +86,7 @@ impl Writer {
     fn table(&mut self, path: &str, table: &mut dyn Table) {
         let (tables, values): (Vec<_>, Vec<_>) = table.fields().into_iter().partition(Field::is_table);
         for field in values {
-            self.value(field);
+            self.value(&field);
         }
         for field in tables {
             let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
@@ -82,7 +94,7 @@ impl Writer {
         }
     }
 
-    fn value(&mut self, field: Field<'_>) {
+    fn value(&mut self, field: &Field<'_>) {
         let later = matches!(field.slot, Slot::Later(_));
         let written = field.slot.written();
         if !self.example {
@@ -91,14 +103,10 @@ impl Writer {
             }
             return;
         }
-        if later {
-            self.comment(&format!("{} ({NOT_YET})", field.about));
-        } else {
-            self.comment(field.about);
-        }
+        let about = if later { format!("{} (not yet in effect)", field.about) } else { field.about.to_owned() };
         match written {
-            Some(value) => self.line(&format!("{} = {value}", field.name)),
-            None => self.comment(&format!("{} = {}", field.name, field.sample)),
+            Some(value) => self.explained(&format!("{} = {value}", field.name), &about),
+            None => self.explained(&format!("#{} = {}", field.name, field.sample), &about),
         }
     }
 
@@ -107,8 +115,9 @@ impl Writer {
             Slot::Table(table) => {
                 if table.fields().iter().all(Field::is_table) {
                     // Only tables below: a header of its own would say nothing.
+                    self.out.push_str(if self.example { "\n" } else { "" });
                     self.comment(field.about);
-                } else if self.example || table.fields().iter().any(|field| field.slot_is_written()) {
+                } else if self.example || table.fields().iter().any(Field::slot_is_written) {
                     self.header(&format!("[{path}]"), field.about);
                 }
                 self.table(path, table);
@@ -140,8 +149,7 @@ impl Writer {
                 self.commented = true;
                 self.header(&format!("[{path}]"), &format!("{} ({NOT_YET})", field.about));
                 for Later { name, about, sample, .. } in keys {
-                    self.comment(about);
-                    self.line(&format!("{name} = {sample}"));
+                    self.explained(&format!("{name} = {sample}"), about);
                 }
                 self.commented = false;
             }

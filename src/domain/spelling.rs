@@ -19,7 +19,7 @@ mod tests {
         let known = ["role_limit", "connections", "lock_wait_seconds", "url"];
         assert_eq!(did_you_mean("role_limt", known), Some("role_limit"));
         assert_eq!(did_you_mean("lock_wait", known), Some("lock_wait_seconds"));
-        assert_eq!(did_you_mean("usr", known), Some("url"));
+        assert_eq!(did_you_mean("ulr", known), Some("url"));
         assert_eq!(did_you_mean("frobnicate", known), None);
     }
 }

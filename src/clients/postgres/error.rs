@@ -313,11 +313,10 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
 /// rustls hides its errors inside of I/O errors.
 fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
     let cause = error.source()?;
-    let inner = match cause.downcast_ref::<io::Error>() {
+    match cause.downcast_ref::<io::Error>() {
         Some(io) => io.get_ref()?.downcast_ref(),
         None => cause.downcast_ref(),
-    };
-    inner
+    }
 }
 
 fn seconds(time: Duration) -> String {

@@ -133,7 +133,7 @@ pub enum UrlError {
     #[error("{0}")]
     Host(String),
     /// A parameter that nobody knows.
-    #[error("unknown parameter {0:?}{hint}", hint = hint(.1))]
+    #[error("unknown parameter {0:?}{hint}", hint = hint(*.1))]
     Unknown(String, Option<&'static str>),
     /// A parameter of libpq's that is not implemented.
     #[error("the parameter {0} is not supported; remove it")]
@@ -146,7 +146,7 @@ pub enum UrlError {
     NoUser,
 }
 
-fn hint(near: &Option<&'static str>) -> String {
+fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
 }
 

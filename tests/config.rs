@@ -1,0 +1,312 @@
+//! The configuration as an operator meets it: the contract's file loads, everything wrong is said at once, the example
+//! file names every key.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use tierdeck::config::{Config, ConfigErrors, Secret, check, check_file, example, parse, show};
+use tierdeck::domain::facts::Source;
+use tierdeck::domain::policy::Ladder;
+use tierdeck::domain::{Layout, Limits, TenantId, Thresholds, Tier};
+
+const CONTRACT: &str = include_str!("config/contract.toml");
+const EXAMPLE: &str = include_str!("../config.example.toml");
+const SMALLEST: &str = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@localhost/portarium\"\n";
+
+fn read(text: &str) -> Result<Config, ConfigErrors> {
+    parse(text, Path::new("x.toml"))
+}
+
+/// The problems of a text as they are printed.
+fn problems(text: &str) -> Vec<String> {
+    read(text).expect_err("the text is wrong").0.iter().map(ToString::to_string).collect()
+}
+
+/// Asserts that a text has exactly one thing wrong with it, and that the message has these parts.
+fn one_problem(text: &str, parts: &[&str]) {
+    let found = problems(text);
+    assert_eq!(found.len(), 1, "{text}\n{found:#?}");
+    for part in parts {
+        assert!(found[0].contains(part), "{text}\n{part:?} is not in {}", found[0]);
+    }
+}
+
+#[test]
+fn the_smallest_file_has_every_default() {
+    let config = read(SMALLEST).unwrap();
+    assert_eq!((config.environment.as_str(), config.namespace.as_str()), ("prod", "portarium"));
+    assert!(!config.allow_actions);
+    assert_eq!(config.thresholds, Thresholds::default());
+    let instance = &config.instances[0];
+    assert_eq!((instance.tier, instance.layout, &instance.password), (Tier::Shared, Layout::Schema, &None));
+    let every = |source| config.poll[&source].as_secs();
+    assert_eq!(Source::ALL.map(every), [1, 5, 30, 10, 30, 300, 300]);
+    assert_eq!(config.policy.shared, Limits::default());
+}
+
+#[test]
+fn the_contracts_file_loads_and_says_what_waits() {
+    let checked = check(CONTRACT, Path::new("tierdeck.toml")).unwrap();
+    let config = &checked.config;
+    assert_eq!(config.instances[0].password, Some(Secret::Env("TIERDECK_PG_PASSWORD".into())));
+    assert_eq!(config.policy.shared.statement_timeout, Some(Duration::from_secs(30)));
+    let acme = TenantId::parse("acme").unwrap();
+    assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
+    assert_eq!(config.policy.wanted(&acme, Tier::Shared).lock_timeout, Some(Duration::from_secs(5)));
+    let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(
+        waiting,
+        [
+            "instance.admin",
+            "instance.rds",
+            "instance.pgbouncer",
+            "aws",
+            "dedicated",
+            "control",
+            "vault",
+            "history",
+            "policy.backup",
+            "operations"
+        ]
+    );
+    for warning in &checked.warnings {
+        assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");
+    }
+}
+
+#[test]
+fn secrets_that_wait_are_said_to_wait() {
+    for reference in ["{ vault = \"tenants/x#password\" }", "{ iam = true }"] {
+        let checked = check(&format!("{SMALLEST}password = {reference}\n"), Path::new("x.toml")).unwrap();
+        assert_eq!(checked.config.instances[0].password, None);
+        assert_eq!(checked.warnings.len(), 1);
+        let text = checked.warnings[0].to_string();
+        assert!(text.starts_with("x.toml:4:12: instance.password: ") && text.contains("no effect"), "{text}");
+    }
+}
+
+#[test]
+fn every_error_at_once_with_its_place() {
+    let text = "\
+enviroment = \"prod\"
+allow_actions = \"yes\"
+
+[naming]
+tenant_schema = \"tenant\"
+
+[[instance]]
+name = \"one\"
+tier = \"dedicatd\"
+url = \"postgresql://tierdeck@localhost/x?sslmod=require\"
+
+[[instance]]
+name = \"one\"
+tier = \"dedicated\"
+vcpus = 0
+
+[tenant.Acme]
+connection_limit = 3
+
+[poll]
+activity = \"10ms\"
+sizes = 5
+
+[thresholds]
+role_limt = { warning = 0.8 }
+connections = { warning = 0.99, critical = 0.9 }
+noisy_share = 1.5
+";
+    let found = problems(text);
+    let expected = [
+        ("x.toml:1:1: enviroment: ", "did you mean \"environment\"?"),
+        ("x.toml:2:17: allow_actions: ", "must be true or false, not a text"),
+        ("x.toml:5:17: naming.tenant_schema: ", "{id} exactly once"),
+        ("x.toml:9:8: instance.tier: ", "did you mean \"dedicated\"?"),
+        ("x.toml:10:7: instance.url: ", "did you mean \"sslmode\"?"),
+        ("x.toml:12:1: instance.url: ", "is missing"),
+        ("x.toml:12:1: instance.tenant: ", "tenant = \"ID\""),
+        ("x.toml:13:8: instance.name: ", "1st instance already"),
+        ("x.toml:15:9: instance.vcpus: ", "above 0"),
+        ("x.toml:17:9: tenant.Acme: ", "'A' cannot stand there"),
+        ("x.toml:21:12: poll.activity: ", "200ms"),
+        ("x.toml:22:9: poll.sizes: ", "\"500ms\""),
+        ("x.toml:25:1: thresholds.role_limt: ", "did you mean \"role_limit\"?"),
+        ("x.toml:26:15: thresholds.connections: ", "must not be above critical"),
+        ("x.toml:27:15: thresholds.noisy_share: ", "from 0 to 1"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (place, message)) in found.iter().zip(expected) {
+        assert!(found.starts_with(place) && found.contains(message), "{found}\nshould be {place} … {message}");
+    }
+}
+
+#[test]
+fn broken_toml_is_shown_with_its_line() {
+    let found = problems("environment = \"prod\"\n[[instance]\n");
+    assert!(
+        found[0].starts_with("x.toml:2:12: ") && found[0].contains("\n  2 | [[instance]\n    |            ^"),
+        "{}",
+        found[0]
+    );
+    let found = problems("namespace = here\n\n[poll\nx = 1\nactivity = ]\n");
+    assert!(found.len() >= 2, "{found:#?}");
+    assert!(found[0].starts_with("x.toml:1:") && found[0].contains("1 | namespace = here"), "{}", found[0]);
+    let found = problems("environment = \"a\"\nenvironment = \"b\"\n");
+    assert!(found[0].starts_with("x.toml:2:1:") && found[0].contains("duplicate"), "{}", found[0]);
+}
+
+#[test]
+fn no_message_repeats_a_secret() {
+    for text in [
+        "[[instance]]\nname = \"a\"\nurl = \"postgresql://u:hunter2@h/d\"\n",
+        "[[instance]]\nname = \"a\"\nurl = \"postgresql://u@h/d?password=hunter2\"\n",
+        &format!("{SMALLEST}password = \"hunter2\"\n"),
+        &format!("{SMALLEST}password = {{ env = \"A\", value = \"hunter2\" }}\n"),
+        &format!("{SMALLEST}password = {{ plain = \"hunter2\" }}\n"),
+        &format!("{SMALLEST}password = \"hunter2\n"),
+        &format!("{SMALLEST}pgbouncer = \"postgresql://u:hunter2@h/d\"\n"),
+        &format!("{SMALLEST}admin = {{ user = \"a\", password = \"hunter2\" }}\n"),
+        &format!("{SMALLEST}[dedicated]\nurl = \"postgresql://u:hunter2@{{host}}/d\"\n"),
+    ] {
+        let found = problems(text);
+        assert!(!found.is_empty());
+        assert!(!found.concat().contains("hunter2"), "{found:#?}");
+    }
+    one_problem(
+        "[[instance]]\nname = \"a\"\nurl = \"postgresql://u:hunter2@h/d\"\n",
+        &["x.toml:3:7: instance.url: ", "use password ="],
+    );
+}
+
+#[test]
+fn one_wrong_value_is_one_problem() {
+    let with = |lines: &str| format!("{SMALLEST}{lines}\n");
+    one_problem("", &["x.toml:1:1: instance: ", "at least one [[instance]]"]);
+    assert_eq!(problems("frobnicate = 1\n").len(), 2);
+    one_problem("instance = []\n", &["at least one [[instance]]"]);
+    one_problem("instance = 3\n", &["must be [[instance]], not a number"]);
+    one_problem(&with("layout = \"schemas\""), &["x.toml:4:10: instance.layout", "did you mean \"schema\"?"]);
+    one_problem(&with("tenant = \"acme\""), &["instance.tenant", "tier = \"dedicated\""]);
+    one_problem(&with("tier = \"dedicated\"\ntenant = \"a\""), &["instance.tenant", "3 to 63"]);
+    one_problem(&with("tier = \"dedicated\"\ntenant = 7"), &["instance.tenant", "must be a text"]);
+    one_problem(&with("password = { envv = \"A\" }"), &["instance.password", "did you mean \"env\"?"]);
+    one_problem(&with("password = { env = 3 }"), &["names the place"]);
+    one_problem(&with("admin = { usr = \"a\" }"), &["instance.admin.usr", "did you mean \"user\"?"]);
+    one_problem(&with("[aws.main]\nregion = 3"), &["x.toml:5:10: aws.main.region", "must be a text"]);
+    one_problem(&with("[aws.main]\nmax_usd = 3"), &["did you mean \"max_usd_per_hour\"?"]);
+    one_problem(&with("[history]\nkeep = \"long\""), &["history.keep", "14d"]);
+    one_problem(&with("[policy.backup]\nrpo = { shared = 3 }"), &["policy.backup.rpo.shared", "duration"]);
+    one_problem(&with("[vault]\nauth = { token = \"hvs.x\" }"), &["vault.auth.token", "does not belong"]);
+    one_problem(&with("[policy.shard]\nlock_timeout = \"1s\""), &["policy.shard", "did you mean \"shared\"?"]);
+    one_problem(&with("[policy.shared]\nlock_timeout = \"1 week\""), &["policy.shared.lock_timeout", "14d"]);
+    one_problem(&with("[policy.shared]\nconnection_limit = -1"), &["policy.shared.connection_limit", "whole number"]);
+    one_problem(&with("[thresholds]\nrole_limit = { warn = 0.1 }"), &["role_limit.warn", "did you mean \"warning\"?"]);
+    one_problem(&with("[thresholds]\nhold_seconds = -1"), &["thresholds.hold_seconds", "below 0"]);
+    one_problem(&with("[thresholds]\nlock_victims = nan"), &["thresholds.lock_victims"]);
+    one_problem(&with("[thresholds]\nzzz = 1"), &["thresholds.zzz", "unknown key", "noisy_share"]);
+    one_problem(&with("[naming]\ntenant_role = \"{id}{id}\""), &["naming.tenant_role", "exactly once"]);
+    one_problem(&with("[naming]\nservice_account = \"\""), &["naming.service_account", "must not be empty"]);
+    one_problem(&with("[poll]\nactivty = \"1s\""), &["poll.activty", "did you mean \"activity\"?"]);
+    one_problem(&with("\"a\\u001b[31m\" = 1"), &["␛[31m"]);
+    let long = "a".repeat(60);
+    one_problem(&with(&format!("[tenant.{long}]\ncontact = \"x\"")), &["x.toml:4:9: tenant.aaa", "67 bytes", "63"]);
+}
+
+#[test]
+fn values_are_taken_over() {
+    let text = format!(
+        "environment = \"staging\"\nallow_actions = true\n{SMALLEST}
+        [[instance]]\nname = \"acme\"\ntier = \"dedicated\"\nlayout = \"database\"\ntenant = \"acme-eu\"
+        url = \"postgresql://%2Frun/x\"\npassword = {{ file = \"secrets/pg\" }}\nvcpus = 2.5
+        [tenant.acme-eu]\nconnection_limit = 7\ncontact = \"ann\"\nnotes = \"two\\nlines \\\"quoted\\\"\"
+        [poll]\nactivity = \"500ms\"
+        [policy.dedicated]\nidle_in_transaction_session_timeout = \"2h\"
+        [thresholds]\nquery_seconds = {{ warning = \"90s\", critical = 600.5 }}\nrole_limit.warning = 0.7
+        xid_age_info = 400_000_000\nhold_seconds = \"500ms\"\n"
+    );
+    let config = parse(&text, Path::new("/etc/tierdeck/x.toml")).unwrap();
+    let acme = &config.instances[1];
+    assert_eq!(acme.tenant, TenantId::parse("acme-eu").ok());
+    assert_eq!(acme.password, Some(Secret::File("/etc/tierdeck/secrets/pg".into())));
+    assert_eq!((acme.layout, acme.vcpus), (Layout::Database, Some(2.5)));
+    assert_eq!(config.poll[&Source::Activity], Duration::from_millis(500));
+    assert_eq!(config.thresholds.query_seconds, Ladder::new(90.0, 600.5));
+    assert_eq!(config.thresholds.role_limit, Ladder::new(0.7, 1.0));
+    assert!((config.thresholds.hold_seconds - 0.5).abs() < f64::EPSILON);
+    assert_eq!(config.policy.tenants[&TenantId::parse("acme-eu").unwrap()].limits.connection_limit, Some(7));
+
+    // What is shown reads as the same, wherever the text is then.
+    let shown = show(&config);
+    assert_eq!(parse(&shown, Path::new("/elsewhere/y.toml")).unwrap(), config, "{shown}");
+    assert_eq!(show(&read(&shown).unwrap()), shown);
+}
+
+#[test]
+fn what_is_shown_reads_back() {
+    for text in [SMALLEST, CONTRACT, EXAMPLE] {
+        let config = read(text).unwrap();
+        let again = check(&show(&config), Path::new("x.toml")).unwrap();
+        assert_eq!(again.config, config);
+        assert_eq!(again.warnings, []);
+    }
+}
+
+#[test]
+fn the_example_is_what_the_program_knows() {
+    assert_eq!(EXAMPLE, example(), "write it anew: UPDATE=1 cargo test --test config the_example_can_be_renewed");
+}
+
+#[test]
+fn the_example_can_be_renewed() {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml"), example()).unwrap();
+    }
+}
+
+#[test]
+fn the_example_as_it_is_says_the_defaults() {
+    let config = read(EXAMPLE).unwrap();
+    let mut defaults = read(SMALLEST).unwrap();
+    defaults.instances.clone_from(&config.instances);
+    assert_eq!(config, defaults);
+}
+
+#[test]
+fn the_example_with_every_key_in_effect_is_right() {
+    let mut text = String::new();
+    for line in EXAMPLE.lines() {
+        // A key that is not set has no space behind its `#`; a sentence has one.
+        let bare = line.strip_prefix('#').filter(|bare| !bare.starts_with(' ')).unwrap_or(line);
+        let _ = writeln!(text, "{bare}");
+    }
+    // The one key that cannot stand beside the others of the sample.
+    let text = text.replace("tier = \"shared\"", "tier = \"dedicated\"");
+    let checked = check(&text, Path::new("example")).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+    let config = &checked.config;
+    assert!(config.instances[0].password.is_some() && config.instances[0].vcpus.is_some());
+    assert_eq!(config.policy.shared.connection_limit, Some(40));
+    assert_eq!(config.policy.tenants.len(), 1);
+    let waiting: BTreeSet<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(waiting.len(), 10, "{waiting:?}");
+    // And every key of the contract's file is among them.
+    for line in CONTRACT.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, _)) = line.split_once('=') else { continue };
+        let key = key.trim();
+        assert!(text.lines().any(|line| line.split(" =").next() == Some(key)), "{key}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = check_file(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("is a folder"), "{error}");
+    let path = folder.path().join("x.toml");
+    assert!(check_file(&path).unwrap_err().to_string().contains("cannot be read"));
+    std::fs::write(&path, b"environment = \"\xff\"\n").unwrap();
+    assert!(check_file(&path).unwrap_err().to_string().contains("not UTF-8"));
+    std::fs::write(&path, format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"))).unwrap();
+    check_file(&path).unwrap();
+}

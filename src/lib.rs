@@ -17,4 +17,5 @@
 pub mod clients;
 pub mod config;
 pub mod domain;
+pub mod lab;
 pub mod signals;

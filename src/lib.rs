@@ -19,6 +19,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod domain;
+pub mod lab;
 pub mod poll;
 pub mod signals;
 pub mod sources;

@@ -1,0 +1,355 @@
+//! The local estate behind `tierdeck demo` and the tests: a real PostgreSQL cluster in a folder of its own, an RDS-like
+//! world in it, tenants who work, and incidents as a scenario tells them. Everything goes when the [`Lab`] goes.
+//!
+//! Nothing but the `demo` command and the tests may use this.
+
+mod binaries;
+mod claim;
+mod cluster;
+mod door;
+mod error;
+mod roster;
+mod runner;
+mod scenario;
+mod truth;
+mod workload;
+mod world;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use self::binaries::Binaries;
+use self::claim::Claim;
+use self::cluster::{Cluster, SUPERUSER};
+use self::door::Door;
+use self::runner::Runner;
+use self::workload::Stage;
+use crate::domain::{Layout, TenantId};
+
+pub use self::claim::{Swept, sweep};
+pub use self::error::LabError;
+pub use self::roster::{Member, Oddity, Roster, Style};
+pub use self::scenario::{Background, Culprit, Incident, Kind, Scenario};
+pub use self::truth::{Known, Truth};
+
+/// What estate to make.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// How many tenants.
+    pub tenants: usize,
+    /// What happens.
+    pub scenario: Scenario,
+    /// How tenants live on the instance.
+    pub layout: Layout,
+    /// The estate's folder (new or empty); left out: one in the temp folder.
+    pub dir: Option<PathBuf>,
+    /// Leave the files when it stops.
+    pub keep: bool,
+    /// Decides names, sizes and who does what.
+    pub seed: u64,
+    /// Which PostgreSQL; left out: whichever is found.
+    pub bin_dir: Option<PathBuf>,
+    /// Settings of the server, over the lab's own.
+    pub settings: Vec<(String, String)>,
+    /// TOML to append to the configuration for the console.
+    pub extra_config: String,
+}
+
+impl Spec {
+    /// The demo's: 40 tenants, a schema each, for the given scenario.
+    pub fn new(scenario: Scenario) -> Self {
+        Self {
+            tenants: 40,
+            scenario,
+            layout: Layout::Schema,
+            dir: None,
+            keep: false,
+            seed: 1,
+            bin_dir: None,
+            settings: Vec::new(),
+            extra_config: String::new(),
+        }
+    }
+}
+
+/// How to get into an instance of the estate.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// The monitoring login's URL, without its password.
+    pub url: String,
+    /// The port on 127.0.0.1.
+    pub port: u16,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// Process id of its postmaster.
+    pub pid: u32,
+    logins: Vec<(&'static str, SecretString)>,
+}
+
+impl Instance {
+    /// The password of `rdsadmin`, `portarium_admin`, `portarium_shared` or `tierdeck`.
+    pub fn password(&self, login: &str) -> Option<&SecretString> {
+        self.logins.iter().find(|(name, _)| *name == login).map(|(_, password)| password)
+    }
+}
+
+/// A running estate. [`Lab::stop`] ends it; dropping it does the same and blocks meanwhile.
+#[derive(Debug)]
+pub struct Lab {
+    // In the order in which they must go: workers, server, folder.
+    crew: JoinSet<()>,
+    stage: Arc<Stage>,
+    cast: Vec<(Kind, TenantId)>,
+    instances: Vec<Instance>,
+    config: PathBuf,
+    remains: Option<Remains>,
+}
+
+/// What is left to stop and to remove: the server first, then the folder.
+#[derive(Debug)]
+struct Remains {
+    cluster: Cluster,
+    claim: Option<Claim>,
+}
+
+impl Remains {
+    /// A folder with a running server in it; a failure half-way leaves nothing.
+    fn raise(
+        binaries: &Binaries,
+        dir: Option<&Path>,
+        keep: bool,
+        password: &SecretString,
+        settings: &[(String, String)],
+    ) -> Result<Self, LabError> {
+        let runner = Runner::choose()?;
+        let claim = Claim::new(dir, keep, &runner)?;
+        let started = cluster::create(binaries, &runner, claim.home(), password)
+            .and_then(|()| Cluster::start(binaries, &runner, claim.home(), settings));
+        match started {
+            Ok(cluster) => Ok(Self { cluster, claim: Some(claim) }),
+            Err(error) => {
+                claim.release();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Remains {
+    fn home(&self) -> &Path {
+        self.claim.as_ref().map_or(Path::new("/"), Claim::home)
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        self.cluster.stop();
+        if let Some(claim) = self.claim.take() {
+            claim.release();
+        }
+    }
+}
+
+impl Lab {
+    /// Sweeps, then makes and starts an estate; `progress` hears what is being done. Wants a Tokio runtime with time and
+    /// network.
+    pub async fn start(spec: Spec, progress: impl Fn(&str)) -> Result<Self, LabError> {
+        let most = if spec.layout == Layout::Database { world::MOST_DATABASES } else { 20_000 };
+        if !(1..=most).contains(&spec.tenants) {
+            return Err(LabError::TooMany { asked: spec.tenants, most });
+        }
+        spawn_blocking(sweep).await?;
+        let roster = Roster::new(spec.tenants, spec.layout, spec.seed);
+        let keys = keys(&roster);
+        let binaries = Binaries::find(spec.bin_dir.as_deref())?;
+        let major = binaries.major;
+        progress(&format!("starting PostgreSQL {major}"));
+        let settings = settings(&spec);
+        let boss = keys.get(SUPERUSER).cloned().unwrap_or_default();
+        let (dir, keep) = (spec.dir.clone(), spec.keep);
+        let remains =
+            spawn_blocking(move || Remains::raise(&binaries, dir.as_deref(), keep, &boss, &settings)).await??;
+        // From here on, whatever goes wrong or is dropped takes the server and the folder with it.
+        let mut lab = Self::around(&spec, roster, keys, remains);
+        lab.write_config(&spec)?;
+        world::build(&lab.stage.door, major, lab.stage.layout, &lab.stage.roster, &progress).await?;
+        lab.crew = workload::start(&lab.stage, &spec.scenario);
+        progress("ready");
+        Ok(lab)
+    }
+
+    fn around(spec: &Spec, roster: Roster, keys: HashMap<String, SecretString>, remains: Remains) -> Self {
+        let port = remains.cluster.port();
+        let home = remains.home().to_owned();
+        let logins = [SUPERUSER, world::ADMIN, world::SERVICE, world::MONITOR]
+            .into_iter()
+            .filter_map(|name| Some((name, keys.get(name)?.clone())))
+            .collect();
+        let instance = Instance {
+            name: "shared",
+            url: format!(
+                "postgresql://{}@127.0.0.1:{port}/{}?sslmode=disable",
+                world::MONITOR,
+                roster::SHARED_DATABASE
+            ),
+            port,
+            data: cluster::data_folder(&home),
+            pid: remains.cluster.pid(),
+            logins,
+        };
+        let cast = |incident: &Incident| {
+            let place = roster.cast(incident.culprit.style, incident.culprit.rank);
+            (incident.kind, roster.members[place].id.clone())
+        };
+        let cast = spec.scenario.incidents.iter().map(cast).collect();
+        let stage = Stage {
+            door: Door::new(port, keys),
+            roster,
+            layout: spec.layout,
+            truth: Truth::default(),
+            seed: spec.seed,
+            refused: AtomicU64::new(0),
+        };
+        Self {
+            crew: JoinSet::new(),
+            stage: Arc::new(stage),
+            cast,
+            instances: vec![instance],
+            config: home.join("tierdeck.toml"),
+            remains: Some(remains),
+        }
+    }
+
+    fn write_config(&self, spec: &Spec) -> Result<(), LabError> {
+        let instance = &self.instances[0];
+        let home = self.config.parent().unwrap_or(Path::new("/"));
+        let secret = |login: &str| {
+            let path = home.join(format!("{login}.password"));
+            let password = instance.password(login).map(ExposeSecret::expose_secret).unwrap_or_default();
+            cluster::write_private(&path, password).map(|()| path)
+        };
+        secret(world::ADMIN)?;
+        let secret = secret(world::MONITOR)?;
+        let layout = match spec.layout {
+            Layout::Schema => "schema",
+            Layout::Database => "database",
+        };
+        let quoted = |text: &str| toml::Value::from(text).to_string();
+        let vcpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let text = format!(
+            "# The estate of `tierdeck demo`; it goes when the demo ends.
+environment = \"demo\"
+
+[[instance]]
+name = {name}
+tier = \"shared\"
+layout = \"{layout}\"
+url = {url}
+password = {{ file = {secret} }}
+vcpus = {vcpus}
+
+[policy.shared]
+connection_limit = 40
+statement_timeout = \"30s\"
+lock_timeout = \"5s\"
+idle_in_transaction_session_timeout = \"60s\"
+{extra}",
+            name = quoted(instance.name),
+            url = quoted(&instance.url),
+            secret = quoted(&secret.to_string_lossy()),
+            extra = spec.extra_config,
+        );
+        cluster::write_private(&self.config, &text)
+    }
+
+    /// The configuration file that the console opens as it is.
+    pub fn config_path(&self) -> &Path {
+        &self.config
+    }
+
+    /// The instances of the estate.
+    pub fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// Who really is behind a session.
+    pub fn truth(&self) -> &Truth {
+        &self.stage.truth
+    }
+
+    /// Who lives here.
+    pub fn roster(&self) -> &Roster {
+        &self.stage.roster
+    }
+
+    /// Who causes which incident of the scenario, in the scenario's order.
+    pub fn cast(&self) -> &[(Kind, TenantId)] {
+        &self.cast
+    }
+
+    /// How often a tenant's login was refused because there were too many connections (SQLSTATE 53300).
+    pub fn refused_logins(&self) -> u64 {
+        self.stage.refused.load(Ordering::Relaxed)
+    }
+
+    /// Stops everybody, then the server, and removes the files (unless they are to be kept).
+    pub async fn stop(mut self) {
+        self.crew.shutdown().await;
+        if let Some(remains) = self.remains.take() {
+            // Whatever becomes of the task, the remains clear themselves up when they are dropped.
+            let _ = spawn_blocking(move || drop(remains)).await;
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.crew.abort_all();
+    }
+}
+
+/// Passwords of everybody who may log in.
+fn keys(roster: &Roster) -> HashMap<String, SecretString> {
+    let tenants = roster.members.iter().filter(|member| member.style == Style::OwnLogin);
+    [SUPERUSER, world::ADMIN, world::SERVICE, world::MONITOR]
+        .into_iter()
+        .chain(tenants.map(|member| member.role.as_str()))
+        .map(|role| (role.to_owned(), door::password()))
+        .collect()
+}
+
+/// A throw-away server with the settings that RDS sets for everybody and a size for a laptop.
+fn settings(spec: &Spec) -> Vec<(String, String)> {
+    let settings = [
+        ("listen_addresses", "127.0.0.1"),
+        ("unix_socket_directories", ""),
+        ("max_connections", "120"),
+        ("shared_buffers", "96MB"),
+        ("max_wal_size", "512MB"),
+        ("wal_level", "logical"),
+        ("fsync", "off"),
+        ("synchronous_commit", "off"),
+        ("full_page_writes", "off"),
+        // What burns a processor burns one, so that scenarios are bounded by the number of their sessions.
+        ("max_parallel_workers_per_gather", "0"),
+        ("jit", "off"),
+        ("autovacuum_naptime", "10s"),
+        ("track_io_timing", "on"),
+        ("shared_preload_libraries", "pg_stat_statements"),
+        ("pg_stat_statements.max", "10000"),
+        ("pg_stat_statements.track_planning", "on"),
+        ("log_lock_waits", "on"),
+        ("log_timezone", "UTC"),
+        ("timezone", "UTC"),
+        ("password_encryption", "scram-sha-256"),
+    ];
+    let own = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.chain(spec.settings.iter().cloned()).collect()
+}

@@ -14,7 +14,9 @@
 //! - [`lab`]: the local estate behind `tierdeck demo` and the tests
 //! - [`cli`]: one file a subcommand
 
+pub mod app;
 pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod signals;
+pub mod ui;

@@ -14,6 +14,7 @@
 //! - [`lab`]: the local estate behind `tierdeck demo` and the tests
 //! - [`cli`]: one file a subcommand
 
+pub mod app;
 pub mod attribution;
 pub mod cli;
 pub mod clients;
@@ -23,3 +24,4 @@ pub mod lab;
 pub mod poll;
 pub mod signals;
 pub mod sources;
+pub mod ui;

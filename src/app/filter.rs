@@ -1,0 +1,211 @@
+//! The little language behind `/`: plain words, `!word`, `tier:dedicated`, `noise>50`, `oldest>=5m`, `"two words"`.
+
+use super::table::{Column, Value};
+use crate::domain::quantity;
+
+/// A filter that was understood. The default admits everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter<C> {
+    text: String,
+    terms: Vec<Term<C>>,
+}
+
+impl<C> Default for Filter<C> {
+    fn default() -> Self {
+        Self { text: String::new(), terms: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Term<C> {
+    excludes: bool,
+    test: Test<C>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Test<C> {
+    Anywhere(String),
+    Contains(C, String),
+    Compares(C, Comparison, f64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Comparison {
+    Less,
+    AtMost,
+    Equal,
+    AtLeast,
+    More,
+}
+
+/// Why a filter was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// No such column.
+    #[error("no column {word:?}{}; columns: {known}", suggestion.as_ref().map(|near| format!(", did you mean {near}?")).unwrap_or_default())]
+    Column {
+        /// What was written.
+        word: String,
+        /// What was perhaps meant.
+        suggestion: Option<String>,
+        /// What there is.
+        known: String,
+    },
+    /// Words cannot be compared.
+    #[error("{0} holds words: write {0}:word")]
+    Words(&'static str),
+    /// Not a number.
+    #[error("{text:?} is not a number that {column} can be compared with: write 50, 4.1M, 2GiB, 30s or 5m")]
+    Number {
+        /// The column.
+        column: &'static str,
+        /// What was written.
+        text: String,
+    },
+    /// Nothing after `!`.
+    #[error("nothing after !: write !word to exclude it")]
+    Nothing,
+}
+
+impl<C: Column> Filter<C> {
+    /// Reads a filter.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let terms = words(text).iter().map(|word| term(word)).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.trim().to_owned(), terms })
+    }
+
+    /// What was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it admits everything.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether a row passes every term. What is not known passes no comparison, excluded or not.
+    pub fn admits(&self, row: &C::Row, context: &C::Context) -> bool {
+        self.terms.iter().all(|term| match &term.test {
+            Test::Anywhere(word) => {
+                C::ALL.iter().any(|column| contains(&column.value(row, context), word)) != term.excludes
+            }
+            Test::Contains(column, word) => contains(&column.value(row, context), word) != term.excludes,
+            Test::Compares(column, comparison, than) => match column.value(row, context) {
+                Value::Number(value) => compares(value, *comparison, *than) != term.excludes,
+                Value::Text(_) | Value::Missing => false,
+            },
+        })
+    }
+}
+
+fn contains(value: &Value<'_>, word: &str) -> bool {
+    match value {
+        Value::Text(text) if text.is_ascii() && word.is_ascii() => {
+            let (text, word) = (text.as_bytes(), word.as_bytes());
+            word.is_empty() || text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+        }
+        Value::Text(text) => text.to_lowercase().contains(word),
+        Value::Number(number) => {
+            word.starts_with(|first: char| first.is_ascii_digit())
+                && quantity::count(*number).eq_ignore_ascii_case(word)
+        }
+        Value::Missing => false,
+    }
+}
+
+fn compares(value: f64, comparison: Comparison, than: f64) -> bool {
+    match comparison {
+        Comparison::Less => value < than,
+        Comparison::AtMost => value <= than,
+        Comparison::Equal => (value - than).abs() < 1e-9,
+        Comparison::AtLeast => value >= than,
+        Comparison::More => value > than,
+    }
+}
+
+/// Splits at white space outside double quotes; the quotes themselves go.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for char in text.chars() {
+        match char {
+            '"' => quoted = !quoted,
+            char if char.is_whitespace() && !quoted => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+            }
+            char => word.push(char),
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+fn term<C: Column>(word: &str) -> Result<Term<C>, FilterError> {
+    let (excludes, word) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
+    if word.is_empty() {
+        return Err(FilterError::Nothing);
+    }
+    let Some(at) = word.find(['>', '<', '=', ':']) else {
+        return Ok(Term { excludes, test: Test::Anywhere(word.to_lowercase()) });
+    };
+    let (name, rest) = word.split_at(at);
+    let (comparison, wanted) = [
+        (">=", Comparison::AtLeast),
+        ("<=", Comparison::AtMost),
+        (">", Comparison::More),
+        ("<", Comparison::Less),
+        ("=", Comparison::Equal),
+    ]
+    .into_iter()
+    .find_map(|(sign, comparison)| rest.strip_prefix(sign).map(|wanted| (Some(comparison), wanted)))
+    .unwrap_or((None, rest.get(1..).unwrap_or_default()));
+    let column = column::<C>(name)?;
+    let test = match (column.is_number(), comparison) {
+        (true, comparison) => {
+            let number =
+                number(wanted).ok_or_else(|| FilterError::Number { column: column.key(), text: wanted.to_owned() })?;
+            Test::Compares(column, comparison.unwrap_or(Comparison::Equal), number)
+        }
+        (false, None | Some(Comparison::Equal)) => Test::Contains(column, wanted.to_lowercase()),
+        (false, Some(_)) => return Err(FilterError::Words(column.key())),
+    };
+    Ok(Term { excludes, test })
+}
+
+fn column<C: Column>(name: &str) -> Result<C, FilterError> {
+    let name = name.to_lowercase();
+    C::ALL.iter().copied().find(|column| column.key() == name).ok_or_else(|| {
+        let suggestion = C::ALL
+            .iter()
+            .map(|column| (strsim::jaro_winkler(column.key(), &name), column.key()))
+            .filter(|(near, _)| *near > 0.75)
+            .max_by(|left, right| left.0.total_cmp(&right.0))
+            .map(|(_, key)| key.to_owned());
+        let known = C::ALL.iter().map(|column| column.key()).collect::<Vec<_>>().join(" ");
+        FilterError::Column { word: crate::domain::foreign::sanitise(&name).into_owned(), suggestion, known }
+    })
+}
+
+/// `50`, `50%`, `4.1M`, `2GiB`, `30s`, `5m`, `2h`, `1d`.
+fn number(text: &str) -> Option<f64> {
+    let split = text.find(|char: char| !(char.is_ascii_digit() || char == '.' || char == '-')).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let times = match unit {
+        "" | "s" | "%" | "B" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "KiB" => 1_024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        "TiB" => 1_099_511_627_776.0,
+        _ => return None,
+    };
+    digits.parse::<f64>().ok().map(|value| value * times)
+}

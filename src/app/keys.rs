@@ -1,0 +1,204 @@
+//! The one key table: dispatch, footer hints, `?` help and the README's table are all read from here.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Where a key means something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// On every screen (not while text is typed).
+    Everywhere,
+    /// Wherever something scrolls or has a cursor.
+    Move,
+    /// Where rows can be filtered and sorted.
+    Table,
+    /// Screen 1.
+    Fleet,
+    /// Screen 2.
+    Tenant,
+    /// Screen 3.
+    Sessions,
+    /// The page of one finding.
+    Finding,
+    /// The page of one session.
+    Session,
+    /// The help.
+    Help,
+    /// While a filter is typed.
+    Prompt,
+    /// In the command palette.
+    Palette,
+}
+
+impl Context {
+    /// How help and README head its keys.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::Move => "moving",
+            Self::Table => "tables",
+            Self::Fleet => "fleet",
+            Self::Tenant => "tenant",
+            Self::Sessions => "sessions",
+            Self::Finding => "finding",
+            Self::Session => "session",
+            Self::Help => "help",
+            Self::Prompt => "typing a filter",
+            Self::Palette => "command palette",
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the table's help says what each does")]
+pub enum Command {
+    Quit,
+    Help,
+    Palette,
+    Filter,
+    Fleet,
+    Tenant,
+    Sessions,
+    Open,
+    Back,
+    Previous,
+    Down,
+    Up,
+    PageDown,
+    PageUp,
+    First,
+    Last,
+    NextMatch,
+    PreviousMatch,
+    Sort,
+    Reverse,
+    NextPane,
+    PreviousPane,
+    Pause,
+    Copy,
+    CopyQuery,
+    Faster,
+    Slower,
+    Accept,
+    Cancel,
+}
+
+/// One key as the terminal reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    pub code: KeyCode,
+    /// With Ctrl.
+    pub control: bool,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Where.
+    pub context: Context,
+    /// Any of these keys.
+    pub keys: &'static [Key],
+    /// How the keys are written.
+    pub label: &'static str,
+    /// What happens.
+    pub command: Command,
+    /// A word for the footer; `None` keeps it out of there.
+    pub hint: Option<&'static str>,
+    /// A line for help and README.
+    pub help: &'static str,
+}
+
+const fn char(char: char) -> Key {
+    Key { code: KeyCode::Char(char), control: false }
+}
+
+const fn code(code: KeyCode) -> Key {
+    Key { code, control: false }
+}
+
+const fn control(char: char) -> Key {
+    Key { code: KeyCode::Char(char), control: true }
+}
+
+const fn bind(
+    context: Context,
+    keys: &'static [Key],
+    label: &'static str,
+    command: Command,
+    hint: Option<&'static str>,
+    help: &'static str,
+) -> Binding {
+    Binding { context, keys, label, command, hint, help }
+}
+
+/// Every key there is.
+pub fn bindings() -> &'static [Binding] {
+    BINDINGS
+}
+
+/// The command of a key in the first of the contexts that knows it.
+pub fn lookup(contexts: &[Context], event: &KeyEvent) -> Option<Command> {
+    let key = Key { code: event.code, control: event.modifiers.contains(KeyModifiers::CONTROL) };
+    if event.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
+    contexts.iter().find_map(|context| {
+        BINDINGS
+            .iter()
+            .find(|binding| binding.context == *context && binding.keys.contains(&key))
+            .map(|found| found.command)
+    })
+}
+
+use Command as Do;
+use Context as In;
+use KeyCode as On;
+
+#[rustfmt::skip]
+static BINDINGS: &[Binding] = &[
+    bind(In::Fleet, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the finding or the tenant under the cursor"),
+    bind(In::Fleet, &[code(On::Tab), code(On::BackTab)], "Tab", Do::NextPane, Some("findings ⇄ tenants"), "move between the findings and the tenants"),
+    bind(In::Tenant, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the finding or the session under the cursor"),
+    bind(In::Tenant, &[code(On::Tab), code(On::Right), char('l')], "Tab →", Do::NextPane, Some("next page"), "next page: overview, findings, sessions, tables"),
+    bind(In::Tenant, &[code(On::BackTab), code(On::Left), char('h')], "⇧Tab ←", Do::PreviousPane, None, "the page before"),
+    bind(In::Tenant, &[char('Y')], "Y", Do::CopyQuery, None, "copy the query of the session, or the VACUUM of the table, under the cursor"),
+    bind(In::Sessions, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the session: full query, locks, who blocks it"),
+    bind(In::Sessions, &[char('Y')], "Y", Do::CopyQuery, None, "copy the session's query"),
+    bind(In::Finding, &[code(On::Enter)], "⏎", Do::Open, Some("go there"), "go to the tenant or the sessions it is about"),
+    bind(In::Session, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the session's tenant"),
+    bind(In::Session, &[char('Y')], "Y", Do::CopyQuery, Some("copy query"), "copy the session's query"),
+    bind(In::Table, &[char('/')], "/", Do::Filter, Some("filter"), "filter rows: words, !word, tier:shared, noise>50, oldest>=5m"),
+    bind(In::Table, &[char('s')], "s", Do::Sort, Some("sort"), "sort by the next column"),
+    bind(In::Table, &[char('S')], "S", Do::Reverse, None, "turn the order round"),
+    bind(In::Table, &[char('n')], "n", Do::NextMatch, None, "next row that the filter found, or that has a problem"),
+    bind(In::Table, &[char('N')], "N", Do::PreviousMatch, None, "the one before"),
+    bind(In::Move, &[code(On::Down), char('j')], "j ↓", Do::Down, None, "down"),
+    bind(In::Move, &[code(On::Up), char('k')], "k ↑", Do::Up, None, "up"),
+    bind(In::Move, &[code(On::PageDown), control('f'), control('d'), char(' ')], "PgDn", Do::PageDown, None, "a page down"),
+    bind(In::Move, &[code(On::PageUp), control('b'), control('u')], "PgUp", Do::PageUp, None, "a page up"),
+    bind(In::Move, &[char('g'), code(On::Home)], "g", Do::First, None, "first row; from then on the cursor stays on whatever is first"),
+    bind(In::Move, &[char('G'), code(On::End)], "G", Do::Last, None, "last row"),
+    bind(In::Everywhere, &[char(':')], ":", Do::Palette, Some("command"), "command palette: screens, tenants, actions; :q leaves"),
+    bind(In::Everywhere, &[char('1')], "1", Do::Fleet, Some("fleet"), "what is wrong, and every tenant"),
+    bind(In::Everywhere, &[char('2')], "2", Do::Tenant, Some("tenant"), "the tenant under the cursor, or the one looked at last"),
+    bind(In::Everywhere, &[char('3')], "3", Do::Sessions, Some("sessions"), "every session, with its tenant and how that was found"),
+    bind(In::Everywhere, &[code(On::Esc), code(On::Backspace)], "Esc", Do::Back, None, "clear the filter, or go back"),
+    bind(In::Everywhere, &[char('-')], "-", Do::Previous, None, "the view before this one"),
+    bind(In::Everywhere, &[char('p')], "p", Do::Pause, Some("pause"), "freeze the screen; polling goes on"),
+    bind(In::Everywhere, &[char('[')], "[", Do::Faster, None, "ask for sessions more often"),
+    bind(In::Everywhere, &[char(']')], "]", Do::Slower, None, "ask for sessions less often"),
+    bind(In::Everywhere, &[char('y')], "y", Do::Copy, None, "copy what is under the cursor"),
+    bind(In::Everywhere, &[char('?'), code(On::F(1))], "?", Do::Help, Some("help"), "this help"),
+    bind(In::Everywhere, &[char('q'), control('c')], "q", Do::Quit, Some("quit"), "leave (also Ctrl-C and :q)"),
+    bind(In::Help, &[char('?'), code(On::Esc), char('q'), code(On::Enter), code(On::F(1))], "Esc", Do::Back, Some("close"), "close the help"),
+    bind(In::Help, &[control('c')], "Ctrl-C", Do::Quit, None, "leave"),
+    bind(In::Prompt, &[code(On::Enter)], "⏎", Do::Accept, Some("keep"), "keep the filter"),
+    bind(In::Prompt, &[code(On::Esc)], "Esc", Do::Cancel, Some("as it was"), "back to the filter as it was"),
+    bind(In::Prompt, &[control('c')], "Ctrl-C", Do::Quit, None, "leave"),
+    bind(In::Palette, &[code(On::Enter)], "⏎", Do::Accept, Some("go"), "do it"),
+    bind(In::Palette, &[code(On::Down), code(On::Tab), control('n')], "↓", Do::Down, None, "next match"),
+    bind(In::Palette, &[code(On::Up), code(On::BackTab), control('p')], "↑", Do::Up, None, "the match before"),
+    bind(In::Palette, &[code(On::Esc)], "Esc", Do::Cancel, Some("close"), "close the palette"),
+    bind(In::Palette, &[control('c')], "Ctrl-C", Do::Quit, None, "leave"),
+];

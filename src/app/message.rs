@@ -1,0 +1,77 @@
+//! What comes into the console and what goes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::KeyEvent;
+use jiff::Timestamp;
+
+use crate::domain::Snapshot;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// A newer picture.
+    Snapshot(Arc<Snapshot>),
+    /// Time passed: it is now this.
+    Tick(Timestamp),
+    /// An effect came to an end.
+    Report(Report),
+    /// A frame was drawn, with so much room.
+    Drawn(Viewport),
+}
+
+/// Something that the world should do; carried out by whoever runs the loop, who must not block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put this text on the clipboard.
+    Copy(String),
+    /// Ask for sessions this often from now on.
+    Refresh(Duration),
+    /// Leave.
+    Quit,
+}
+
+/// What became of an effect: one line for the operator, safe to print.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// It worked.
+    Done(String),
+    /// It did not, and why.
+    Failed(String),
+}
+
+/// Why the console ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The operator left.
+    Quit,
+    /// The input was closed: the terminal is gone.
+    InputClosed,
+    /// A signal asked for it.
+    Signal(i32),
+}
+
+/// How a list was drawn: its first visible row, and how many there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First visible row.
+    pub top: usize,
+    /// Rows that fit.
+    pub page: usize,
+}
+
+/// How much room the newest frame had; scrolling by pages needs it, and lists keep their place by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Viewport {
+    /// The list that the cursor moves in.
+    pub list: Option<Span>,
+    /// Text that scrolls: its first line and height.
+    pub text: Option<Span>,
+    /// All lines of that text.
+    pub lines: usize,
+}

@@ -1,0 +1,325 @@
+//! What the console knows and where the operator stands in it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tui_input::Input;
+
+use super::columns::{Blockers, SessionColumn, TenantColumn};
+use super::keys::Context;
+use super::list::{Keyed, List};
+use super::palette::Palette;
+use super::table::Table;
+use super::{Settings, Theme};
+use crate::domain::facts::TableDebt;
+use crate::domain::{Finding, Session, Snapshot, Tenant};
+
+/// What identifies a session on every instance.
+pub type SessionId = <Session as Keyed>::Key;
+
+/// A place in the console.
+#[derive(Debug, Clone, PartialEq)]
+pub enum View {
+    /// Screen 1: what is wrong, and every tenant.
+    Fleet,
+    /// Screen 2: one tenant.
+    Tenant(<Tenant as Keyed>::Key),
+    /// Screen 3: every session.
+    Sessions,
+    /// Why: one finding with its evidence.
+    Finding(<Finding as Keyed>::Key),
+    /// One session in full.
+    Session(SessionId),
+}
+
+/// Where keys go.
+#[derive(Debug)]
+pub enum Mode {
+    /// To the view.
+    Normal,
+    /// The help lies over the view.
+    Help,
+    /// A filter is being typed.
+    Filter(Prompt),
+    /// The command palette is open.
+    Palette(Palette),
+}
+
+/// A filter being typed.
+#[derive(Debug)]
+pub struct Prompt {
+    /// What was typed so far.
+    pub input: Input,
+    /// The filter to go back to.
+    pub before: String,
+    /// Why what was typed is not understood; the last good filter stays in force.
+    pub error: Option<String>,
+}
+
+/// Which part of the fleet screen has the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FleetFocus {
+    /// WHAT IS WRONG.
+    Findings,
+    /// TENANTS.
+    Tenants,
+}
+
+/// Screen 1.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Where the cursor is.
+    pub focus: FleetFocus,
+    /// WHAT IS WRONG.
+    pub findings: List<Finding>,
+    /// TENANTS.
+    pub tenants: Table<TenantColumn>,
+}
+
+/// A page of the tenant's screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TenantTab {
+    Overview,
+    Findings,
+    Sessions,
+    Tables,
+}
+
+impl TenantTab {
+    /// All pages, in order.
+    pub const ALL: [Self; 4] = [Self::Overview, Self::Findings, Self::Sessions, Self::Tables];
+
+    /// Its title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Findings => "findings",
+            Self::Sessions => "sessions",
+            Self::Tables => "tables",
+        }
+    }
+}
+
+/// Screen 2.
+#[derive(Debug)]
+pub struct TenantPage {
+    /// The page that is open.
+    pub tab: TenantTab,
+    /// Findings that name the tenant.
+    pub findings: List<Finding>,
+    /// Its sessions.
+    pub sessions: Table<SessionColumn>,
+    /// Its tables in debt.
+    pub tables: List<TableDebt>,
+}
+
+/// A thing that is looked at, kept as it was last seen when it goes.
+#[derive(Debug, Clone)]
+pub struct Kept<T> {
+    /// The newest that was seen of it.
+    pub value: T,
+    /// Whether it is not there any more.
+    pub gone: bool,
+}
+
+/// How far a text is scrolled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scroll {
+    /// First visible line.
+    pub top: usize,
+    /// Lines that fit.
+    pub page: usize,
+    /// All lines.
+    pub lines: usize,
+}
+
+/// One line for the operator that goes by itself.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// What to say.
+    pub text: String,
+    /// Whether something went wrong.
+    pub bad: bool,
+    /// When it was said.
+    pub at: Timestamp,
+}
+
+/// The console's state.
+#[derive(Debug)]
+pub struct Model {
+    /// What it was told of the configuration.
+    pub settings: Settings,
+    /// Colours.
+    pub theme: Theme,
+    /// What time it is.
+    pub now: Timestamp,
+    /// The newest picture.
+    pub live: Arc<Snapshot>,
+    /// The picture on the screen: the newest, unless paused.
+    pub shown: Arc<Snapshot>,
+    /// Since when the screen is frozen.
+    pub paused: Option<Timestamp>,
+    /// Where we are.
+    pub view: View,
+    /// Where Esc leads.
+    pub back: Vec<View>,
+    /// Where `-` leads.
+    pub previous: Option<View>,
+    /// Where keys go.
+    pub mode: Mode,
+    /// Screen 1.
+    pub fleet: Fleet,
+    /// Screen 2.
+    pub page: TenantPage,
+    /// Screen 3.
+    pub sessions: Table<SessionColumn>,
+    /// Who blocks how many.
+    pub blockers: Blockers,
+    /// The tenant looked at last.
+    pub tenant: Option<Kept<Tenant>>,
+    /// The finding looked at last.
+    pub finding: Option<Kept<Finding>>,
+    /// The session looked at last.
+    pub session: Option<Kept<Session>>,
+    /// The text that scrolls: a page, or the help.
+    pub scroll: Scroll,
+    /// What became of the newest effect.
+    pub notice: Option<Notice>,
+}
+
+impl Model {
+    /// The console before anything was seen.
+    pub fn new(settings: Settings, now: Timestamp) -> Self {
+        let empty = Arc::new(Snapshot::empty(now, &settings.environment));
+        Self {
+            theme: settings.theme,
+            settings,
+            now,
+            live: Arc::clone(&empty),
+            shown: empty,
+            paused: None,
+            view: View::Fleet,
+            back: Vec::new(),
+            previous: None,
+            mode: Mode::Normal,
+            fleet: Fleet {
+                focus: FleetFocus::Tenants,
+                findings: List::default(),
+                tenants: Table::by(TenantColumn::Severity),
+            },
+            page: TenantPage {
+                tab: TenantTab::Overview,
+                findings: List::default(),
+                sessions: Table::by(SessionColumn::Trouble),
+                tables: List::default(),
+            },
+            sessions: Table::by(SessionColumn::Trouble),
+            blockers: Blockers::default(),
+            tenant: None,
+            finding: None,
+            session: None,
+            scroll: Scroll::default(),
+            notice: None,
+        }
+    }
+
+    /// The moment that the screen shows: now, or when it was frozen.
+    pub fn moment(&self) -> Timestamp {
+        self.paused.unwrap_or(self.now)
+    }
+
+    /// Where a key is looked up, the nearest first.
+    pub fn contexts(&self) -> &'static [Context] {
+        self.contexts_in(&self.mode)
+    }
+
+    /// The same, were it in that mode.
+    pub fn contexts_in(&self, mode: &Mode) -> &'static [Context] {
+        use Context as In;
+        match (mode, &self.view) {
+            (Mode::Filter(_), _) => &[In::Prompt],
+            (Mode::Palette(_), _) => &[In::Palette],
+            (Mode::Help, _) => &[In::Help, In::Move],
+            (Mode::Normal, View::Fleet) => &[In::Fleet, In::Table, In::Move, In::Everywhere],
+            (Mode::Normal, View::Sessions) => &[In::Sessions, In::Table, In::Move, In::Everywhere],
+            (Mode::Normal, View::Tenant(_)) if self.page.tab == TenantTab::Sessions => {
+                &[In::Tenant, In::Table, In::Move, In::Everywhere]
+            }
+            (Mode::Normal, View::Tenant(_)) => &[In::Tenant, In::Move, In::Everywhere],
+            (Mode::Normal, View::Finding(_)) => &[In::Finding, In::Move, In::Everywhere],
+            (Mode::Normal, View::Session(_)) => &[In::Session, In::Move, In::Everywhere],
+        }
+    }
+
+    /// Makes every list anew from the picture on the screen.
+    pub fn refill(&mut self) {
+        let shown = Arc::clone(&self.shown);
+        self.blockers = Blockers::of(&shown.sessions);
+        keep(&mut self.finding, &shown.findings);
+        keep(&mut self.session, &shown.sessions);
+        keep(&mut self.tenant, &shown.tenants);
+        self.refill_lists();
+    }
+
+    /// Makes the lists anew: another filter, order or tenant.
+    pub fn refill_lists(&mut self) {
+        let shown = Arc::clone(&self.shown);
+        self.fleet.findings.refill((0..shown.findings.len()).collect(), &shown.findings);
+        self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
+        self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
+        let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
+        let named = shown
+            .findings
+            .iter()
+            .enumerate()
+            .filter(|(_, finding)| concerns(finding, tenant))
+            .map(|(at, _)| at)
+            .collect();
+        self.page.findings.refill(named, &shown.findings);
+        self.page.sessions.refill(&shown.sessions, &self.blockers, |session| {
+            session.instance == tenant.instance && session.attribution.tenant() == Some(&tenant.id)
+        });
+        let tables = tables(&shown, tenant);
+        let own = tables.iter().enumerate().filter(|(_, table)| owns(tenant, table)).map(|(at, _)| at).collect();
+        self.page.tables.refill(own, tables);
+    }
+}
+
+/// Whether a finding is about a tenant, blames it, or names it as victim.
+pub fn concerns(finding: &Finding, tenant: &Tenant) -> bool {
+    finding.subject.instance == tenant.instance
+        && (finding.subject.id == tenant.id.as_str()
+            || finding.culprits.contains(&tenant.id)
+            || finding.victims.contains(&tenant.id)
+            || (finding.subject.kind == crate::domain::SubjectKind::Table
+                && tenant.schema.as_deref().is_some_and(|schema| {
+                    finding.subject.id.strip_prefix(schema).is_some_and(|rest| rest.starts_with('.'))
+                })))
+}
+
+/// The tables in debt on a tenant's instance.
+pub fn tables<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> &'a [TableDebt] {
+    snapshot
+        .instance(&tenant.instance)
+        .and_then(|instance| instance.debt.value.as_ref())
+        .map_or(&[], |debt| debt.tables.as_slice())
+}
+
+fn owns(tenant: &Tenant, table: &TableDebt) -> bool {
+    match (&tenant.database, &tenant.schema) {
+        (Some(database), _) => table.database.raw() == &**database,
+        (None, Some(schema)) => table.schema.raw() == &**schema,
+        (None, None) => false,
+    }
+}
+
+fn keep<T: Keyed + Clone>(kept: &mut Option<Kept<T>>, items: &[T]) {
+    if let Some(kept) = kept {
+        let key = kept.value.key();
+        match items.iter().find(|item| item.is(&key)) {
+            Some(item) => *kept = Kept { value: item.clone(), gone: false },
+            None => kept.gone = true,
+        }
+    }
+}

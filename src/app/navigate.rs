@@ -1,0 +1,286 @@
+//! Going somewhere: views, the way back, the cursor.
+
+use std::sync::Arc;
+
+use super::keys::Command;
+use super::list::{Keyed, List};
+use super::model::{FleetFocus, Kept, Mode, Model, TenantTab, View, tables};
+use crate::domain::{Session, SubjectKind, Tenant};
+
+/// A list whose rows are known only here: lets one function move the cursor of any of them.
+pub(super) trait Cursor {
+    fn seen(&mut self, top: usize, page: usize);
+}
+
+impl<T: Keyed> Cursor for List<T> {
+    fn seen(&mut self, top: usize, page: usize) {
+        self.top = top;
+        self.page = page;
+    }
+}
+
+/// The deepest way back that is remembered.
+const DEPTH: usize = 50;
+
+impl Model {
+    /// Does something to the list that has the cursor; `None` where text scrolls instead.
+    pub(super) fn on_list<R>(&mut self, act: impl FnOnce(&mut dyn Cursor) -> R) -> Option<R> {
+        Some(match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => act(&mut self.fleet.findings),
+            (View::Fleet, FleetFocus::Tenants, _) => act(&mut self.fleet.tenants.list),
+            (View::Sessions, ..) => act(&mut self.sessions.list),
+            (View::Tenant(_), _, TenantTab::Findings) => act(&mut self.page.findings),
+            (View::Tenant(_), _, TenantTab::Sessions) => act(&mut self.page.sessions.list),
+            (View::Tenant(_), _, TenantTab::Tables) => act(&mut self.page.tables),
+            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_), ..) => return None,
+        })
+    }
+
+    fn scrolls_text(&self) -> bool {
+        matches!(self.mode, Mode::Help)
+            || match self.view {
+                View::Finding(_) | View::Session(_) => true,
+                View::Tenant(_) => self.page.tab == TenantTab::Overview,
+                View::Fleet | View::Sessions => false,
+            }
+    }
+
+    /// Moves the cursor, or the text.
+    pub(super) fn step(&mut self, by: isize) {
+        if let Mode::Palette(palette) = &mut self.mode {
+            palette.step(by);
+            return;
+        }
+        if self.scrolls_text() {
+            let most = self.scroll.lines.saturating_sub(self.scroll.page);
+            self.scroll.top = self.scroll.top.saturating_add_signed(by).min(most);
+            return;
+        }
+        let shown = Arc::clone(&self.shown);
+        match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.step(by, &shown.findings),
+            (View::Fleet, FleetFocus::Tenants, _) => self.fleet.tenants.list.step(by, &shown.tenants),
+            (View::Sessions, ..) => self.sessions.list.step(by, &shown.sessions),
+            (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.step(by, &shown.findings),
+            (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.step(by, &shown.sessions),
+            (View::Tenant(_), _, TenantTab::Tables) => {
+                if let Some(kept) = &self.tenant {
+                    self.page.tables.step(by, tables(&shown, &kept.value));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn page_step(&self) -> isize {
+        let page = if self.scrolls_text() {
+            self.scroll.page
+        } else {
+            match (&self.view, self.fleet.focus, self.page.tab) {
+                (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.page,
+                (View::Fleet, ..) => self.fleet.tenants.list.page,
+                (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.page,
+                (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.page,
+                (View::Tenant(_), ..) => self.page.sessions.list.page,
+                _ => self.sessions.list.page,
+            }
+        };
+        isize::try_from(page.saturating_sub(1).max(1)).unwrap_or(1)
+    }
+
+    pub(super) fn first(&mut self) {
+        if self.scrolls_text() {
+            self.scroll.top = 0;
+            return;
+        }
+        match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.first(),
+            (View::Fleet, FleetFocus::Tenants, _) => self.fleet.tenants.list.first(),
+            (View::Sessions, ..) => self.sessions.list.first(),
+            (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.first(),
+            (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.first(),
+            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.first(),
+            _ => {}
+        }
+    }
+
+    /// Goes to the next row worth a look: any that the filter let through, else one with a problem.
+    pub(super) fn seek(&mut self, forward: bool) {
+        let shown = Arc::clone(&self.shown);
+        let sick = |tenant: &Tenant| tenant.severity.is_some() || !tenant.suffers.is_empty();
+        match self.view {
+            View::Fleet => {
+                self.fleet.focus = FleetFocus::Tenants;
+                let all = !self.fleet.tenants.filter.is_empty();
+                self.fleet.tenants.list.seek(forward, &shown.tenants, |tenant| all || sick(tenant));
+            }
+            View::Sessions | View::Tenant(_) => {
+                let table = if self.view == View::Sessions { &mut self.sessions } else { &mut self.page.sessions };
+                let all = !table.filter.is_empty();
+                let blockers = &self.blockers;
+                table.list.seek(forward, &shown.sessions, |session| all || troubled(session, blockers));
+            }
+            View::Finding(_) | View::Session(_) => {}
+        }
+    }
+
+    /// Goes to a view; Esc leads back from there.
+    pub(super) fn open(&mut self, view: View) {
+        if self.view == view {
+            return;
+        }
+        let left = std::mem::replace(&mut self.view, view);
+        self.back.retain(|earlier| *earlier != self.view);
+        if self.view == View::Fleet {
+            self.back.clear();
+        } else {
+            self.back.push(left.clone());
+            if self.back.len() > DEPTH {
+                self.back.remove(0);
+            }
+        }
+        self.previous = Some(left);
+        self.arrive();
+    }
+
+    /// Takes up what the view is about.
+    fn arrive(&mut self) {
+        let shown = Arc::clone(&self.shown);
+        self.scroll.top = 0;
+        match &self.view {
+            View::Tenant(key) => {
+                if self.tenant.as_ref().is_none_or(|kept| !kept.value.is(key)) {
+                    self.page.tab = TenantTab::Overview;
+                    self.page.sessions.list.first();
+                    self.page.findings.first();
+                    self.page.tables.first();
+                    self.tenant = find(&shown.tenants, key);
+                }
+            }
+            View::Finding(key) => {
+                if let Some(kept) = find(&shown.findings, key) {
+                    self.finding = Some(kept);
+                }
+            }
+            View::Session(key) => {
+                if let Some(kept) = find(&shown.sessions, key) {
+                    self.session = Some(kept);
+                }
+            }
+            View::Fleet | View::Sessions => {}
+        }
+        self.refill_lists();
+    }
+
+    pub(super) fn go_back(&mut self) {
+        if matches!(self.mode, Mode::Help) {
+            self.mode = Mode::Normal;
+            self.scroll.top = 0;
+        } else if !self.filter_text().is_empty() {
+            // An empty filter is always understood.
+            let _ = self.set_filter("");
+        } else if let Some(view) = self.back.pop() {
+            self.previous = Some(std::mem::replace(&mut self.view, view));
+            self.arrive();
+        } else if self.view == View::Fleet {
+            self.fleet.focus = FleetFocus::Tenants;
+        }
+    }
+
+    pub(super) fn go_previous(&mut self) {
+        if let Some(view) = self.previous.take() {
+            self.open(view);
+        }
+    }
+
+    /// The tenant under the cursor, the one looked at last, or the first.
+    pub(super) fn open_some_tenant(&mut self) {
+        let under = match &self.view {
+            View::Fleet => self.fleet.tenants.list.selected().and_then(|at| self.shown.tenants.get(at)).map(Keyed::key),
+            View::Sessions => self
+                .sessions
+                .list
+                .selected()
+                .and_then(|at| self.shown.sessions.get(at))
+                .and_then(|session| self.tenant_of(session)),
+            View::Session(_) => self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)),
+            View::Tenant(_) => return,
+            View::Finding(_) => self.finding.as_ref().and_then(|kept| self.blamed(&kept.value)),
+        };
+        let last = || self.tenant.as_ref().map(|kept| kept.value.key());
+        match under.or_else(last).or_else(|| self.shown.tenants.first().map(Keyed::key)) {
+            Some(key) => self.open(View::Tenant(key)),
+            None => self.say("no tenant is known yet", true),
+        }
+    }
+
+    fn tenant_of(&self, session: &Session) -> Option<<Tenant as Keyed>::Key> {
+        let id = session.attribution.tenant()?;
+        self.shown.tenants.iter().find(|tenant| tenant.id == *id && tenant.instance == session.instance).map(Keyed::key)
+    }
+
+    /// The tenant that a finding is about.
+    fn blamed(&self, finding: &crate::domain::Finding) -> Option<<Tenant as Keyed>::Key> {
+        let on_it = |tenant: &&Tenant| tenant.instance == finding.subject.instance;
+        let by_subject = self.shown.tenants.iter().filter(on_it).find(|tenant| {
+            finding.subject.kind == SubjectKind::Tenant && tenant.id.as_str() == finding.subject.id
+                || finding.subject.kind == SubjectKind::Role
+                    && tenant.role.as_deref() == Some(finding.subject.id.as_str())
+        });
+        by_subject
+            .or_else(|| {
+                let id = finding.culprits.first()?;
+                self.shown.tenants.iter().filter(on_it).find(|tenant| tenant.id == *id)
+            })
+            .or_else(|| {
+                (finding.subject.kind == SubjectKind::Table)
+                    .then(|| {
+                        self.shown.tenants.iter().filter(on_it).find(|tenant| super::model::concerns(finding, tenant))
+                    })
+                    .flatten()
+            })
+            .map(Keyed::key)
+    }
+
+    pub(super) fn open_selected(&mut self) {
+        let shown = Arc::clone(&self.shown);
+        let finding = |list: &List<crate::domain::Finding>| {
+            list.selected().and_then(|at| shown.findings.get(at)).map(|finding| View::Finding(finding.key()))
+        };
+        let session = |list: &List<Session>| {
+            list.selected().and_then(|at| shown.sessions.get(at)).map(|session| View::Session(session.key()))
+        };
+        let target = match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => finding(&self.fleet.findings),
+            (View::Fleet, FleetFocus::Tenants, _) => self
+                .fleet
+                .tenants
+                .list
+                .selected()
+                .and_then(|at| shown.tenants.get(at))
+                .map(|tenant| View::Tenant(tenant.key())),
+            (View::Sessions, ..) => session(&self.sessions.list),
+            (View::Tenant(_), _, TenantTab::Sessions) => session(&self.page.sessions.list),
+            (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
+            (View::Tenant(_), _, TenantTab::Tables) => None,
+            (View::Session(_), ..) => {
+                self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)).map(View::Tenant)
+            }
+            (View::Finding(_), ..) => Some(
+                self.finding.as_ref().and_then(|kept| self.blamed(&kept.value)).map_or(View::Sessions, View::Tenant),
+            ),
+        };
+        match target {
+            Some(view) => self.open(view),
+            None => drop(self.command(Command::Tenant)),
+        }
+    }
+}
+
+fn troubled(session: &Session, blockers: &super::columns::Blockers) -> bool {
+    session.blocking.is_some() || session.state.is_idle_in_transaction() || blockers.blocks(session) > 0
+}
+
+fn find<T: Keyed + Clone>(items: &[T], key: &T::Key) -> Option<Kept<T>> {
+    items.iter().find(|item| item.is(key)).map(|item| Kept { value: item.clone(), gone: false })
+}

@@ -1,0 +1,99 @@
+//! A sortable, filterable list: columns as data, rows kept in order once per snapshot.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use super::filter::Filter;
+use super::list::{Keyed, List};
+
+/// What a column says of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Words, safe to print.
+    Text(Cow<'a, str>),
+    /// A number.
+    Number(f64),
+    /// Not known: sorts last in either direction and matches nothing.
+    Missing,
+}
+
+impl Value<'_> {
+    /// A number that may not be known.
+    pub fn number(value: Option<impl Into<f64>>) -> Self {
+        value.map_or(Self::Missing, |value| Self::Number(value.into()))
+    }
+}
+
+/// What a table can be sorted and filtered by.
+pub trait Column: Copy + Eq + std::fmt::Debug + 'static {
+    /// What a row is made from.
+    type Row: Keyed;
+    /// What else a value depends on.
+    type Context;
+    /// All of them, in the order in which sorting goes through them.
+    const ALL: &'static [Self];
+    /// Its name in the filter language and beside `sort:`.
+    fn key(self) -> &'static str;
+    /// Whether it holds numbers.
+    fn is_number(self) -> bool;
+    /// Its value.
+    fn value<'a>(self, row: &'a Self::Row, context: &Self::Context) -> Value<'a>;
+}
+
+/// Rows in order, with what they are ordered and filtered by.
+#[derive(Debug, Clone)]
+pub struct Table<C: Column> {
+    /// Rows and cursor.
+    pub list: List<C::Row>,
+    /// Sorted by.
+    pub sort: C,
+    /// The greatest first.
+    pub descending: bool,
+    /// What is shown of all.
+    pub filter: Filter<C>,
+    /// How many rows there were before the filter.
+    pub total: usize,
+}
+
+impl<C: Column> Table<C> {
+    /// An empty table sorted by a column.
+    pub fn by(sort: C) -> Self {
+        Self { list: List::default(), sort, descending: sort.is_number(), filter: Filter::default(), total: 0 }
+    }
+
+    /// Filters and sorts; the cursor stays on its thing.
+    pub fn refill(&mut self, items: &[C::Row], context: &C::Context, within: impl Fn(&C::Row) -> bool) {
+        self.total = 0;
+        let mut rows: Vec<(Value<'_>, usize)> = Vec::new();
+        for (row, item) in items.iter().enumerate().filter(|(_, item)| within(item)) {
+            self.total += 1;
+            if self.filter.admits(item, context) {
+                rows.push((self.sort.value(item, context), row));
+            }
+        }
+        rows.sort_by(|left, right| order(&left.0, &right.0, self.descending).then(left.1.cmp(&right.1)));
+        self.list.refill(rows.into_iter().map(|(_, row)| row).collect(), items);
+    }
+
+    /// Sorts by the next column, in its natural direction.
+    pub fn sort_next(&mut self) {
+        let at = C::ALL.iter().position(|column| *column == self.sort).map_or(0, |at| (at + 1) % C::ALL.len());
+        if let Some(&column) = C::ALL.get(at) {
+            self.sort = column;
+            self.descending = column.is_number();
+        }
+    }
+}
+
+fn order(left: &Value<'_>, right: &Value<'_>, descending: bool) -> Ordering {
+    let known = match (left, right) {
+        (Value::Missing, Value::Missing) => return Ordering::Equal,
+        (Value::Missing, _) => return Ordering::Greater,
+        (_, Value::Missing) => return Ordering::Less,
+        (Value::Number(left), Value::Number(right)) => left.total_cmp(right),
+        (Value::Text(left), Value::Text(right)) => left.cmp(right),
+        (Value::Number(_), Value::Text(_)) => Ordering::Less,
+        (Value::Text(_), Value::Number(_)) => Ordering::Greater,
+    };
+    if descending { known.reverse() } else { known }
+}

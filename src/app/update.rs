@@ -1,0 +1,282 @@
+//! `(model, message) → model, effects`: the only place where the console changes its mind. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{Event, KeyEvent, KeyEventKind, KeyModifiers};
+use tui_input::backend::crossterm::EventHandler;
+use tui_input::{Input, InputRequest};
+
+use super::filter::Filter;
+use super::keys::{self, Command};
+use super::message::{Effect, Message, Report, Viewport};
+use super::model::{FleetFocus, Mode, Model, Notice, Prompt, TenantTab, View};
+use super::palette::{Action, Palette};
+use super::table::{Column, Table};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity;
+
+/// How long a notice stays, in seconds.
+const NOTICE: f64 = 5.0;
+
+/// The steps of `[` and `]`, in milliseconds.
+const REFRESH: [u64; 8] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000];
+
+impl Model {
+    /// Takes in what happened and says what should be done about it.
+    pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        match message {
+            Message::Key(key) => return self.key(key),
+            Message::Paste(text) => self.type_in(|input| paste(input, &text)),
+            Message::Snapshot(snapshot) => {
+                self.now = self.now.max(snapshot.taken_at);
+                self.live = Arc::clone(&snapshot);
+                if self.paused.is_none() {
+                    self.shown = snapshot;
+                    self.refill();
+                }
+            }
+            Message::Tick(now) => {
+                self.now = now;
+                if self.notice.as_ref().is_some_and(|notice| now.duration_since(notice.at).as_secs_f64() > NOTICE) {
+                    self.notice = None;
+                }
+            }
+            Message::Report(Report::Done(text)) => self.say(text, false),
+            Message::Report(Report::Failed(text)) => self.say(text, true),
+            Message::Drawn(viewport) => self.drawn(viewport),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn say(&mut self, text: impl Into<String>, bad: bool) {
+        self.notice = Some(Notice { text: text.into(), bad, at: self.now });
+    }
+
+    fn drawn(&mut self, viewport: Viewport) {
+        if let Some(span) = viewport.list {
+            self.on_list(|list| list.seen(span.top, span.page));
+        }
+        if let Some(span) = viewport.text {
+            self.scroll.top = span.top;
+            self.scroll.page = span.page;
+            self.scroll.lines = viewport.lines;
+        }
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        if key.kind == KeyEventKind::Release {
+            return Vec::new();
+        }
+        match keys::lookup(self.contexts(), &key) {
+            Some(command) => self.command(command),
+            None => {
+                let plain = !key.modifiers.contains(KeyModifiers::ALT)
+                    || matches!(self.mode, Mode::Filter(_) | Mode::Palette(_));
+                if plain {
+                    self.type_in(|input| {
+                        input.handle_event(&Event::Key(key));
+                    });
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Carries out a command.
+    pub(super) fn command(&mut self, command: Command) -> Vec<Effect> {
+        match command {
+            Command::Quit => return vec![Effect::Quit],
+            Command::Copy => return self.copied(self.under_cursor()),
+            Command::CopyQuery => return self.copied(self.query_under_cursor()),
+            Command::Faster => return self.refresh(false),
+            Command::Slower => return self.refresh(true),
+            Command::Accept => return self.accept(),
+            Command::Cancel => self.cancel(),
+            Command::Help => {
+                self.scroll.top = 0;
+                self.mode = Mode::Help;
+            }
+            Command::Palette => self.mode = Mode::Palette(Palette::open(&self.shown)),
+            Command::Filter => self.prompt(),
+            Command::Pause => self.pause(),
+            Command::Fleet => self.open(View::Fleet),
+            Command::Sessions => self.open(View::Sessions),
+            Command::Tenant => self.open_some_tenant(),
+            Command::Open => self.open_selected(),
+            Command::Back => self.go_back(),
+            Command::Previous => self.go_previous(),
+            Command::Down => self.step(1),
+            Command::Up => self.step(-1),
+            Command::PageDown => {
+                let page = self.page_step();
+                self.step(page);
+            }
+            Command::PageUp => {
+                let page = self.page_step();
+                self.step(-page);
+            }
+            Command::First => self.first(),
+            Command::Last => self.step(isize::MAX),
+            Command::NextMatch => self.seek(true),
+            Command::PreviousMatch => self.seek(false),
+            Command::Sort => self.resort(false),
+            Command::Reverse => self.resort(true),
+            Command::NextPane => self.turn(true),
+            Command::PreviousPane => self.turn(false),
+        }
+        Vec::new()
+    }
+
+    fn copied(&mut self, text: Option<(String, &'static str)>) -> Vec<Effect> {
+        if let Some((text, what)) = text {
+            self.say(format!("copied {what}"), false);
+            vec![Effect::Copy(text)]
+        } else {
+            self.say("nothing to copy here", true);
+            Vec::new()
+        }
+    }
+
+    fn refresh(&mut self, slower: bool) -> Vec<Effect> {
+        let now = self.settings.refresh;
+        let steps = REFRESH.map(Duration::from_millis);
+        let next = if slower {
+            steps.into_iter().find(|step| *step > now)
+        } else {
+            steps.into_iter().rev().find(|step| *step < now)
+        };
+        let Some(next) = next else { return Vec::new() };
+        self.settings.refresh = next;
+        self.say(format!("sessions every {}", quantity::duration(next.as_secs_f64())), false);
+        vec![Effect::Refresh(next)]
+    }
+
+    fn pause(&mut self) {
+        if self.paused.take().is_some() {
+            self.shown = Arc::clone(&self.live);
+            self.refill();
+        } else {
+            self.paused = Some(self.now);
+        }
+    }
+
+    fn resort(&mut self, reverse: bool) {
+        fn turn<C: Column>(table: &mut Table<C>, reverse: bool) {
+            if reverse {
+                table.descending = !table.descending;
+            } else {
+                table.sort_next();
+            }
+            table.list.first();
+        }
+        match self.view {
+            View::Fleet => {
+                self.fleet.focus = FleetFocus::Tenants;
+                turn(&mut self.fleet.tenants, reverse);
+            }
+            View::Sessions => turn(&mut self.sessions, reverse),
+            View::Tenant(_) => turn(&mut self.page.sessions, reverse),
+            View::Finding(_) | View::Session(_) => {}
+        }
+        self.refill_lists();
+    }
+
+    fn turn(&mut self, forward: bool) {
+        match self.view {
+            View::Fleet => {
+                self.fleet.focus = match self.fleet.focus {
+                    FleetFocus::Tenants if !self.fleet.findings.rows.is_empty() => FleetFocus::Findings,
+                    _ => FleetFocus::Tenants,
+                };
+            }
+            View::Tenant(_) => {
+                let all = TenantTab::ALL;
+                let at = all.iter().position(|tab| *tab == self.page.tab).unwrap_or(0);
+                let next = if forward { (at + 1) % all.len() } else { (at + all.len() - 1) % all.len() };
+                self.page.tab = all[next];
+                self.scroll.top = 0;
+            }
+            _ => {}
+        }
+    }
+
+    /// The text of the filter in force in this view.
+    pub fn filter_text(&self) -> &str {
+        match self.view {
+            View::Sessions => self.sessions.filter.text(),
+            View::Tenant(_) if self.page.tab == TenantTab::Sessions => self.page.sessions.filter.text(),
+            View::Fleet => self.fleet.tenants.filter.text(),
+            _ => "",
+        }
+    }
+
+    /// Puts a filter in force in this view, or says why it cannot be.
+    pub(super) fn set_filter(&mut self, text: &str) -> Result<(), String> {
+        match self.view {
+            View::Fleet => self.fleet.tenants.filter = Filter::parse(text).map_err(|error| error.to_string())?,
+            View::Sessions => self.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
+            View::Tenant(_) => self.page.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
+            View::Finding(_) | View::Session(_) => {}
+        }
+        self.refill_lists();
+        Ok(())
+    }
+
+    fn prompt(&mut self) {
+        if self.view == View::Fleet {
+            self.fleet.focus = FleetFocus::Tenants;
+        }
+        let before = self.filter_text().to_owned();
+        self.mode = Mode::Filter(Prompt { input: Input::new(before.clone()), before, error: None });
+    }
+
+    fn type_in(&mut self, change: impl FnOnce(&mut Input)) {
+        match &mut self.mode {
+            Mode::Filter(prompt) => {
+                change(&mut prompt.input);
+                let text = prompt.input.value().to_owned();
+                let error = self.set_filter(&text).err();
+                if let Mode::Filter(prompt) = &mut self.mode {
+                    prompt.error = error;
+                }
+            }
+            Mode::Palette(palette) => {
+                change(&mut palette.input);
+                palette.search();
+            }
+            Mode::Normal | Mode::Help => {}
+        }
+    }
+
+    fn accept(&mut self) -> Vec<Effect> {
+        match std::mem::replace(&mut self.mode, Mode::Normal) {
+            Mode::Filter(Prompt { error: Some(error), input, before }) => {
+                // What is not understood is not thrown away: it stays to be corrected.
+                self.mode = Mode::Filter(Prompt { error: Some(error), input, before });
+            }
+            Mode::Palette(palette) => match palette.chosen() {
+                Some(Action::Open(view)) => self.open(view),
+                Some(Action::Do(command)) => return self.command(command),
+                Some(Action::Wear(theme)) => self.theme = theme,
+                None => self.say("no such command", true),
+            },
+            Mode::Filter(_) | Mode::Normal | Mode::Help => {}
+        }
+        Vec::new()
+    }
+
+    fn cancel(&mut self) {
+        if let Mode::Filter(Prompt { before, .. }) = std::mem::replace(&mut self.mode, Mode::Normal)
+            && let Err(error) = self.set_filter(&before)
+        {
+            self.say(error, true);
+        }
+    }
+}
+
+fn paste(input: &mut Input, text: &str) {
+    for char in sanitise(text).chars().take(200) {
+        input.handle(InputRequest::InsertChar(char));
+    }
+}

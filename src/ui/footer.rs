@@ -1,0 +1,67 @@
+//! The line at the bottom: the filter being typed, what became of the last effect, or the keys that mean something here.
+
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+
+use super::pen::{Edge, Pen};
+use super::widgets::text;
+use crate::app::{Mode, Prompt, bindings};
+use crate::domain::foreign::sanitise;
+
+/// Draws it; says where the terminal's cursor belongs while something is typed.
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
+    let row = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let (model, look) = (pen.model, pen.look);
+    match (&model.mode, &model.notice) {
+        (Mode::Filter(prompt), _) => return Some(filter(pen, row, prompt)),
+        (_, Some(notice)) => {
+            let style = if notice.bad { look.warning } else { look.good };
+            let words = text::cut(&sanitise(&notice.text), usize::from(area.width.saturating_sub(8)));
+            let line = Line::from(Span::styled(format!(" {words} "), style));
+            pen.rule(row, Edge::Bottom, look.rule, &line, &[]);
+        }
+        _ => {
+            let hints = hints(pen, usize::from(area.width.saturating_sub(6)));
+            pen.rule(row, Edge::Bottom, look.rule, &hints, &[]);
+        }
+    }
+    None
+}
+
+fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
+    let look = pen.look;
+    let typed = sanitise(prompt.input.value()).into_owned();
+    let room = usize::from(row.width.saturating_sub(10));
+    let typed = text::tail(&typed, room);
+    let mut line =
+        Line::from(vec![Span::styled(" / ", look.accent), Span::styled(typed, look.strong), Span::raw("  ")]);
+    let left = room.saturating_sub(line.width());
+    match &prompt.error {
+        Some(error) => line.spans.push(Span::styled(text::cut(error, left), look.warning)),
+        None if prompt.input.value().is_empty() => {
+            let words = "words  !word  tier:shared  noise>50  oldest>=5m  size>2GiB   ⏎ keep  Esc as it was";
+            line.spans.push(Span::styled(text::cut(words, left), look.faint));
+        }
+        None => line.spans.push(Span::styled(text::cut("⏎ keep  Esc as it was ", left), look.faint)),
+    }
+    pen.rule(row, Edge::Bottom, look.rule, &line, &[]);
+    let at = u16::try_from(prompt.input.visual_cursor().min(room)).unwrap_or(0);
+    Position::new((row.x + 5 + at).min(row.right() - 1), row.y)
+}
+
+/// Key hints, in the table's order, as many as fit.
+fn hints(pen: &Pen<'_>, room: usize) -> Line<'static> {
+    let mut line = Line::raw(" ");
+    for context in pen.model.contexts() {
+        for binding in bindings().iter().filter(|binding| binding.context == *context) {
+            let Some(hint) = binding.hint else { continue };
+            let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
+            let wide = text::width(binding.label) + text::width(hint) + 3;
+            if line.width() + wide <= room {
+                line.spans.push(Span::styled(binding.label, pen.look.key));
+                line.spans.push(Span::styled(format!(" {hint}  "), pen.look.dim));
+            }
+        }
+    }
+    line
+}

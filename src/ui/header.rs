@@ -1,0 +1,58 @@
+//! The line on top: where we are, what we may do, what time it is, how old the data is, what watching costs.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::pen::{Edge, Pen};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity;
+
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
+    let (model, look) = (pen.model, pen.look);
+    let production = model.settings.is_production();
+    let environment = sanitise(&model.settings.environment).into_owned();
+    let left = Line::from(vec![
+        Span::raw(" "),
+        Span::styled("tierdeck", look.badge),
+        Span::raw(" "),
+        Span::styled(format!(" {environment} "), if production { look.production } else { look.strong }),
+        Span::raw(" "),
+    ]);
+    let mut right = Vec::new();
+    if let Some(since) = model.paused {
+        let frozen = model.now.duration_since(since).as_secs_f64().max(0.0);
+        let words = format!(" ‖ PAUSED {} ", quantity::duration(frozen.floor()));
+        right.push(Line::from(Span::styled(words, look.warning)));
+    }
+    right.push(if model.settings.read_only {
+        Line::from(Span::styled(" READ-ONLY ", look.dim))
+    } else {
+        Line::from(Span::styled(" ACTIONS ALLOWED ", look.warning))
+    });
+    let clock = model.now.strftime("%H:%M:%SZ").to_string();
+    right.push(Line::from(Span::styled(format!(" {clock} "), look.text)));
+    right.push(age(pen));
+    if let Some(cost) = model.live.cost.database_ms_per_second {
+        right.push(Line::from(vec![
+            Span::styled(" db cost ", look.dim),
+            Span::styled(format!("{cost:>4.1}ms/s "), look.text),
+        ]));
+    }
+    if let Some(dollars) = model.live.cost.cloudwatch_usd_per_hour {
+        right.push(Line::from(Span::styled(format!(" ${dollars:.2}/h "), look.text)));
+    }
+    let edge = if production { look.critical } else { look.rule };
+    pen.rule(Rect { height: 1, ..area }, Edge::Top, edge, &left, &right);
+}
+
+/// How old the newest poll of sessions is, of the instance that is worst off.
+fn age(pen: &Pen<'_>) -> Line<'static> {
+    let (model, look) = (pen.model, pen.look);
+    let oldest = model.live.instances.iter().filter_map(|instance| instance.activity.age(model.now)).max();
+    let stale = model.live.instances.iter().any(|instance| instance.activity.fresh(model.now).is_none());
+    let words = oldest.map_or("—".to_owned(), |age| quantity::duration(age.as_secs_f64()));
+    Line::from(vec![
+        Span::styled(" poll ", look.dim),
+        Span::styled(format!("{words:>5} "), if stale { look.warning } else { look.text }),
+    ])
+}

@@ -1,0 +1,115 @@
+//! Why: one finding with its numbers beside their thresholds, who causes it, who suffers, and the next step.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::session::scrolled;
+use crate::app::Viewport;
+use crate::domain::{Finding, Signal, TenantId, quantity};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::theme::glyph;
+use crate::ui::widgets::{gauge, text};
+
+pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
+    let (model, look) = (pen.model, pen.look);
+    let Some(kept) = &model.finding else { return Viewport::default() };
+    let finding = &kept.value;
+    let title = Line::from(vec![
+        Span::styled(format!(" {} {} ", glyph(finding.severity), finding.signal), look.severity(finding.severity)),
+        Span::styled(format!("{} on {} ", text::cut(&finding.subject.id, 40), finding.subject.instance), look.strong),
+    ]);
+    let state = if kept.gone {
+        Line::from(Span::styled(" no longer so ", look.good))
+    } else if finding.stale {
+        Line::from(Span::styled(" as last known: its input is missing ", look.warning))
+    } else {
+        Line::from(Span::styled(format!(" {} ", finding.severity), look.severity(finding.severity)))
+    };
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[state]);
+    let inside = inner(below(area, 1));
+    let lines = lines(pen, finding, usize::from(inside.width));
+    scrolled(pen, inside, &lines)
+}
+
+/// A finding in full.
+pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
+    let look = pen.look;
+    let mut lines = Vec::new();
+    let mut say = |name: &str, words: &str, style| {
+        for (row, words) in text::wrap(words, width.saturating_sub(12)).into_iter().enumerate() {
+            let lead = if row == 0 { name } else { "" };
+            lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, style)]));
+        }
+    };
+    say("what", &finding.summary, look.strong);
+    if !finding.culprits.is_empty() {
+        say("caused by", &all(&finding.culprits), look.text);
+    }
+    if !finding.victims.is_empty() {
+        say("suffering", &all(&finding.victims), look.text);
+    }
+    let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
+    say("since", &format!("{:.0} ({age} ago)", finding.since), look.text);
+    if !finding.advice.is_empty() {
+        say("next step", &finding.advice, look.accent);
+    }
+    lines.push(Line::default());
+    lines.extend(evidence(pen, finding, width));
+    if let Some(about) = about(pen, finding.signal) {
+        lines.push(Line::default());
+        for (row, words) in text::wrap(about, width.saturating_sub(12)).into_iter().enumerate() {
+            let lead = if row == 0 { "the signal" } else { "" };
+            lines
+                .push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, look.dim)]));
+        }
+    }
+    lines
+}
+
+fn about<'a>(pen: &Pen<'a>, signal: Signal) -> Option<&'a str> {
+    pen.model.settings.signals.iter().find(|(name, _)| *name == signal.name()).map(|(_, about)| *about)
+}
+
+fn all(tenants: &[TenantId]) -> String {
+    tenants.iter().map(TenantId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What was measured beside what it was held against.
+pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
+    let look = pen.look;
+    if finding.evidence.is_empty() {
+        return Vec::new();
+    }
+    let bar = if width >= 76 { 20 } else { 0 };
+    let name = width.saturating_sub(12 + 11 + 14 + bar + 2).clamp(12, 48);
+    let mut lines = vec![Line::from(Span::styled(
+        format!(
+            "{:<12}{}{}{}",
+            "evidence",
+            text::fit("measured", name),
+            text::right("value", 11),
+            text::right("threshold", 14)
+        ),
+        look.faint,
+    ))];
+    for number in &finding.evidence {
+        let crossed = number.threshold.is_some_and(|threshold| number.value >= threshold);
+        let style = if crossed && !finding.stale { look.severity(finding.severity) } else { look.text };
+        let held = number.threshold.map_or("—".to_owned(), |threshold| format!("≥ {}", number.written(threshold)));
+        let mut line = Line::from(vec![
+            Span::raw(" ".repeat(12)),
+            Span::styled(text::fit(&number.name, name), look.text),
+            Span::styled(text::right(&number.written(number.value), 11), style),
+            Span::styled(text::right(&held, 14), look.dim),
+        ]);
+        if bar > 0
+            && let Some(threshold) = number.threshold.filter(|threshold| *threshold > 0.0)
+        {
+            // The threshold lies in the middle of the bar.
+            line.push_span(Span::raw("  "));
+            line.spans.extend(gauge::bar(Some(number.value / threshold / 2.0), bar - 2, style, look.track));
+        }
+        lines.push(line);
+    }
+    lines
+}

@@ -1,0 +1,248 @@
+//! Screen 1: what is wrong, and every tenant in one table.
+
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use crate::app::columns::{TenantColumn, problem};
+use crate::app::table::Column;
+use crate::app::{FleetFocus, Viewport};
+use crate::domain::snapshot::LimitScope;
+use crate::domain::{Tenant, Tier, quantity};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::theme::glyph;
+use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::{chart, gauge, text};
+use crate::ui::wrong;
+
+use TenantColumn as Of;
+
+const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
+    Look { column, title, width, right, rank }
+}
+
+const LOOKS: [Look<Of>; 15] = [
+    look(Of::Severity, "", 1, false, 0),
+    look(Of::Tenant, "tenant", 16, false, 0),
+    look(Of::Tier, "tier", 4, false, 10),
+    look(Of::Instance, "instance", 10, false, 12),
+    look(Of::Connections, "conn/limit", 13, false, 1),
+    look(Of::Active, "act", 4, true, 1),
+    look(Of::Waiting, "wait", 11, false, 2),
+    look(Of::IdleInTransaction, "idle-tx", 7, true, 6),
+    look(Of::Oldest, "oldest", 7, true, 8),
+    look(Of::Noise, "noise", 9, false, 1),
+    look(Of::RowsPerDay, "rows/day", 8, true, 4),
+    look(Of::Dead, "dead", 5, true, 7),
+    look(Of::Size, "size", 8, true, 3),
+    look(Of::Trend, "active 15m", 12, false, 5),
+    look(Of::Problem, "problem", 30, false, 9),
+];
+
+pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
+    // The table keeps at least five rows; the answer has the first call on the rest.
+    let budget = (area.height * 9 / 20).max(4).min(area.height.saturating_sub(8).max(2));
+    let (used, findings) = wrong::draw(pen, area, budget);
+    let rest = below(area, used);
+    let tenants = tenants(pen, rest);
+    let list = match pen.model.fleet.focus {
+        FleetFocus::Findings => findings,
+        FleetFocus::Tenants => tenants,
+    };
+    Viewport { list: Some(list), ..Viewport::default() }
+}
+
+fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
+    let (model, look) = (pen.model, pen.look);
+    let fleet = &model.fleet;
+    let focused = fleet.focus == FleetFocus::Tenants;
+    let table = &fleet.tenants;
+    let shown = table.list.rows.len();
+    let style = if focused { look.accent.add_modifier(Modifier::BOLD) } else { look.strong };
+    let mut title = vec![Span::styled(format!(" TENANTS {} ", thousands(table.total)), style)];
+    if !table.filter.is_empty() {
+        let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
+        title.push(Span::styled(format!("· {} match /{words} ", thousands(shown)), look.warning));
+    }
+    let order = if table.descending { "↓" } else { "↑" };
+    let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
+    let lost = model.shown.unattributed;
+    if lost.connections > 0 {
+        let words = format!(
+            " {} without a tenant, {} active ",
+            quantity::plural(lost.connections as usize, "session"),
+            lost.active
+        );
+        right.insert(0, Line::from(Span::styled(words, look.dim)));
+    }
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
+    let inside = inner(below(area, 1));
+    let looks: Vec<Look<Of>> =
+        LOOKS.into_iter().filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1).collect();
+    let columns = table::place(&looks, inside.width, Of::Tenant, 40, Some(table.sort));
+    table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
+    let rows = below(inside, 1);
+    if shown == 0 {
+        let words = if model.shown.instances.is_empty() {
+            ""
+        } else if table.total == 0 {
+            "no tenant is known yet"
+        } else {
+            "no tenant matches the filter: Esc clears it"
+        };
+        pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
+    }
+    table::rows(pen, rows, &columns, &table.list, &model.shown.tenants, focused, cell)
+}
+
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+/// Which cells are still true: what the sources said last may be too old to say anything about now.
+struct Fresh {
+    activity: bool,
+    churn: bool,
+    sizes: bool,
+}
+
+fn fresh(pen: &Pen<'_>, tenant: &Tenant) -> Fresh {
+    let moment = pen.model.moment();
+    pen.model.shown.instance(&tenant.instance).map_or(
+        Fresh { activity: false, churn: false, sizes: false },
+        |instance| Fresh {
+            activity: instance.activity.fresh(moment).is_some(),
+            churn: instance.churn.fresh(moment).is_some(),
+            sizes: instance.sizes.fresh(moment).is_some(),
+        },
+    )
+}
+
+fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'static> {
+    let look = pen.look;
+    let fresh = fresh(pen, tenant);
+    let activity = if fresh.activity { look.text } else { look.faint };
+    let churn = if fresh.churn { look.text } else { look.faint };
+    let count = |value: Option<u32>, style: Style| match value {
+        Some(0) => Span::styled("0", look.faint),
+        Some(value) => Span::styled(quantity::count(f64::from(value)), style),
+        None => Span::styled("—", look.faint),
+    };
+    let known = |value: Option<String>, style: Style| {
+        value.map_or(Span::styled("—", look.faint), |value| Span::styled(value, style))
+    };
+    match column {
+        Of::Severity => mark(pen, tenant),
+        Of::Tenant => {
+            let style = match tenant.severity {
+                Some(_) => look.strong,
+                None => look.text,
+            };
+            Line::from(Span::styled(text::cut(tenant.id.as_str(), width), style))
+        }
+        Of::Tier => Line::from(Span::styled(
+            match tenant.tier {
+                Tier::Shared => "S",
+                Tier::Dedicated => "D",
+            },
+            look.dim,
+        )),
+        Of::Instance => Line::from(Span::styled(text::cut(tenant.instance.as_str(), width), look.dim)),
+        Of::Connections => connections(pen, tenant, activity, fresh.activity),
+        Of::Active => Line::from(count(tenant.active, activity)),
+        Of::Waiting => waiting(pen, tenant, width, fresh.activity),
+        Of::IdleInTransaction => {
+            Line::from(count(tenant.idle_in_transaction, if fresh.activity { look.warning } else { look.faint }))
+        }
+        Of::Oldest => Line::from(known(
+            tenant.oldest_transaction_seconds.map(quantity::duration).map(|age| text::cut(&age, width)),
+            activity,
+        )),
+        Of::Noise => {
+            let style =
+                tenant.noise_score.filter(|_| fresh.activity).map_or(look.faint, |score| look.share(score / 100.0));
+            let mut line = Line::from(gauge::bar(tenant.noise_score.map(|score| score / 100.0), 5, style, look.track));
+            line.push_span(Span::styled(
+                text::right(&tenant.noise_score.map_or("—".to_owned(), |score| format!("{score:.0}")), 4),
+                if tenant.noise_score.is_some_and(|score| score >= 0.5) { activity } else { look.faint },
+            ));
+            line
+        }
+        Of::RowsPerDay => Line::from(known(tenant.rows_written_per_day.map(quantity::count), churn)),
+        Of::Dead => {
+            let share = tenant
+                .dead_tuples
+                .zip(tenant.live_tuples)
+                .map(|(dead, live)| dead as f64 / (dead + live).max(1) as f64);
+            let style = if share.is_some_and(|share| share >= 0.2) && fresh.churn { look.warning } else { churn };
+            Line::from(known(share.map(|share| format!("~{}", quantity::percent(share))), style))
+        }
+        Of::Size => {
+            let mark = if tenant.size_estimated { "~" } else { "" };
+            let style = if fresh.sizes { look.text } else { look.faint };
+            Line::from(known(tenant.size_bytes.map(|bytes| format!("{mark}{}", size(bytes))), style))
+        }
+        Of::Trend => {
+            let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
+            let style = if fresh.activity { look.second } else { look.faint };
+            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, Some(2.0)), style))
+        }
+        Of::Problem => {
+            let style =
+                tenant.severity.map_or(look.dim, |severity| look.severity(severity).remove_modifier(Modifier::BOLD));
+            Line::from(Span::styled(text::cut(&problem(tenant).unwrap_or_default(), width), style))
+        }
+    }
+}
+
+/// Bytes in few cells: `118G`, `9.4M`.
+fn size(bytes: u64) -> String {
+    quantity::bytes(bytes).replace("iB", "").replace(' ', "")
+}
+
+/// What a tenant causes, or that it suffers.
+fn mark(pen: &Pen<'_>, tenant: &Tenant) -> Line<'static> {
+    let look = pen.look;
+    Line::from(match tenant.severity {
+        Some(severity) => Span::styled(glyph(severity), look.severity(severity)),
+        None if !tenant.suffers.is_empty() => Span::styled("◆", look.second),
+        None => Span::raw(" "),
+    })
+}
+
+fn connections(pen: &Pen<'_>, tenant: &Tenant, style: Style, fresh: bool) -> Line<'static> {
+    let look = pen.look;
+    let used = tenant.connections.map_or("—".to_owned(), |used| quantity::count(f64::from(used)));
+    let mut line =
+        Line::from(Span::styled(format!("{used:>4}"), if tenant.connections == Some(0) { look.faint } else { style }));
+    match (tenant.limit_scope, tenant.limits.effective.connection_limit) {
+        // The limit of the shared account binds all of its tenants together: no gauge of this one.
+        (LimitScope::ServiceAccount, _) => line.push_span(Span::styled(" shared", look.faint)),
+        (LimitScope::Tenant, None) => line.push_span(Span::styled("/∞", look.dim)),
+        (LimitScope::Tenant, Some(limit)) => {
+            line.push_span(Span::styled(format!("/{:<4}", quantity::count(f64::from(limit))), look.dim));
+            let share = tenant.connections.map(|used| f64::from(used) / f64::from(limit.max(1)));
+            let style = share.filter(|_| fresh).map_or(look.faint, |share| look.share(share));
+            line.spans.extend(gauge::bar(share, 4, style, look.track));
+        }
+    }
+    line
+}
+
+fn waiting(pen: &Pen<'_>, tenant: &Tenant, width: usize, fresh: bool) -> Line<'static> {
+    let look = pen.look;
+    let style = if fresh { look.warning.remove_modifier(Modifier::BOLD) } else { look.faint };
+    match tenant.waiting {
+        None => Line::from(Span::styled("  —", look.faint)),
+        Some(0) => Line::from(Span::styled("  0", look.faint)),
+        Some(waiting) => {
+            let kind = tenant.waits_for.as_deref().unwrap_or_default();
+            let words =
+                format!("{:>3} {}", quantity::count(f64::from(waiting)), crate::domain::foreign::sanitise(kind));
+            Line::from(Span::styled(text::cut(&words, width), style))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The help: the keys that mean something here, all others, the filter's language, signs, signals.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::session::scrolled;
+use crate::app::columns::{SessionColumn, TenantColumn};
+use crate::app::table::Column;
+use crate::app::{Context, Viewport, bindings};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::widgets::text;
+
+const ORDER: [Context; 9] = [
+    Context::Fleet,
+    Context::Tenant,
+    Context::Sessions,
+    Context::Finding,
+    Context::Session,
+    Context::Table,
+    Context::Move,
+    Context::Everywhere,
+    Context::Palette,
+];
+
+pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
+    let title = pen.title("HELP");
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, pen.look.rule, &title, &[]);
+    let inside = inner(below(area, 1));
+    let lines = lines(pen, usize::from(inside.width));
+    scrolled(pen, inside, &lines)
+}
+
+fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
+    let look = pen.look;
+    let mut lines = Vec::new();
+    let here = crate::app::Mode::Normal;
+    let contexts = pen.model.contexts_in(&here);
+    let mut order: Vec<Context> = contexts.to_vec();
+    order.extend(ORDER.iter().filter(|context| !contexts.contains(context)));
+    for context in order {
+        let mark = if contexts.contains(&context) { "  (here)" } else { "" };
+        lines.push(Line::from(vec![Span::styled(context.title(), look.strong), Span::styled(mark, look.faint)]));
+        for binding in bindings().iter().filter(|binding| binding.context == context) {
+            lines.extend(pair(pen, binding.label, binding.help, width));
+        }
+        lines.push(Line::default());
+    }
+    lines.push(Line::from(Span::styled("filter", look.strong)));
+    for (example, means) in [
+        ("acme eu", "rows that contain both words, in any column"),
+        ("!idle", "rows that do not contain the word"),
+        ("tier:shared", "rows with the word in that column"),
+        ("noise>50", "numbers: > >= < <= =, with 4.1M, 2GiB, 30s, 5m, 2h"),
+        ("\"two words\"", "words with a space between them"),
+    ] {
+        lines.extend(pair(pen, example, means, width));
+    }
+    let keys = |keys: Vec<&str>| keys.join(" ");
+    lines.extend(pair(pen, "tenants", &keys(TenantColumn::ALL.iter().map(|column| column.key()).collect()), width));
+    lines.extend(pair(pen, "sessions", &keys(SessionColumn::ALL.iter().map(|column| column.key()).collect()), width));
+    lines.push(Line::default());
+    lines.push(Line::from(Span::styled("signs", look.strong)));
+    for (sign, means) in [
+        ("✖ ▲ ●", "critical, warning, worth knowing: the tenant (or session) causes it"),
+        ("◆", "suffers from somebody else"),
+        ("— ~", "not known; an estimate"),
+        ("acme?", "a tenant that the session only claims to be: never blamed"),
+        ("shared", "the limit is the shared account's: none binds this tenant alone"),
+    ] {
+        lines.extend(pair(pen, sign, means, width));
+    }
+    if !pen.model.settings.signals.is_empty() {
+        lines.push(Line::default());
+        lines.push(Line::from(Span::styled("signals", look.strong)));
+        for (name, about) in &pen.model.settings.signals {
+            lines.extend(pair(pen, name, about, width));
+        }
+    }
+    lines
+}
+
+fn pair(pen: &Pen<'_>, left: &str, right: &str, width: usize) -> Vec<Line<'static>> {
+    const LEFT: usize = 24;
+    let wrapped = text::wrap(right, width.saturating_sub(LEFT + 2)).into_iter().enumerate();
+    wrapped
+        .map(|(row, words)| {
+            let lead = if row == 0 { left } else { "" };
+            Line::from(vec![
+                Span::styled(format!("  {}", text::fit(lead, LEFT)), pen.look.key),
+                Span::styled(words, pen.look.text),
+            ])
+        })
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! Screen 3: every session with its tenant and how that was found; and the table that the tenant's page shows as well.
+
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::session;
+use crate::app::columns::{SessionColumn, how, is_claimed};
+use crate::app::table::{Column, Table};
+use crate::app::{Span as Window, Viewport};
+use crate::domain::{Attribution, Session, SessionState, quantity};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::text;
+
+use SessionColumn as Of;
+
+const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
+    Look { column, title, width, right, rank }
+}
+
+const LOOKS: [Look<Of>; 16] = [
+    look(Of::Trouble, "", 1, false, 0),
+    look(Of::Pid, "pid", 7, true, 0),
+    look(Of::Instance, "instance", 10, false, 12),
+    look(Of::Tenant, "tenant", 15, false, 0),
+    look(Of::How, "how", 9, false, 5),
+    look(Of::Role, "role", 16, false, 8),
+    look(Of::Database, "db", 12, false, 14),
+    look(Of::Application, "application", 14, false, 10),
+    look(Of::Client, "client", 18, false, 15),
+    look(Of::State, "state", 8, false, 1),
+    look(Of::Wait, "wait", 14, false, 3),
+    look(Of::Transaction, "tx", 7, true, 4),
+    look(Of::Statement, "query", 7, true, 2),
+    look(Of::BlockedBy, "blocked by", 10, true, 6),
+    look(Of::Blocks, "blocks", 6, true, 6),
+    look(Of::Query, "statement", 16, false, 1),
+];
+
+pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
+    let model = pen.model;
+    let table = &model.sessions;
+    let detail = if area.height >= 16 { (area.height * 2 / 5).clamp(8, 16) } else { 0 };
+    let upper = Rect { height: area.height - detail, ..area };
+    let window = draw_table(pen, upper, table, "SESSIONS", true);
+    if detail > 0 {
+        let lower = below(area, upper.height);
+        let title = pen.title("SESSION");
+        pen.rule(Rect { height: 1, ..lower }, Edge::Middle, pen.look.rule, &title, &[]);
+        let chosen = table.list.selected().and_then(|at| model.shown.sessions.get(at));
+        if let Some(chosen) = chosen {
+            let inside = inner(below(lower, 1));
+            let lines = session::lines(pen, chosen, usize::from(inside.width), Some(usize::from(inside.height)));
+            pen.block(inside, &lines);
+        }
+    }
+    Viewport { list: Some(window), ..Viewport::default() }
+}
+
+/// The table with its rule; `everywhere`: of all tenants.
+pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title: &str, everywhere: bool) -> Window {
+    let (model, look) = (pen.model, pen.look);
+    let style = look.accent.add_modifier(Modifier::BOLD);
+    let mut title = vec![Span::styled(format!(" {title} {} ", table.total), style)];
+    if !table.filter.is_empty() {
+        let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
+        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
+    }
+    let order = if table.descending { "↓" } else { "↑" };
+    let right = Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &[right]);
+    let inside = inner(below(area, 1));
+    let looks: Vec<Look<Of>> = LOOKS
+        .into_iter()
+        .filter(|look| match look.column {
+            Of::Instance => everywhere && model.settings.instances.len() > 1,
+            Of::Tenant => everywhere,
+            _ => true,
+        })
+        .collect();
+    let columns = table::place(&looks, inside.width, Of::Query, u16::MAX, Some(table.sort));
+    table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
+    let rows = below(inside, 1);
+    if table.list.rows.is_empty() {
+        let words = match (table.total, &model.shown.instances[..]) {
+            (_, []) => "",
+            (0, _) => "no session",
+            _ => "no session matches the filter: Esc clears it",
+        };
+        pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
+    }
+    table::rows(pen, rows, &columns, &table.list, &model.shown.sessions, true, cell)
+}
+
+/// The style of a state.
+pub(super) fn state_style(pen: &Pen<'_>, session: &Session) -> Style {
+    match session.state {
+        SessionState::Active | SessionState::Fastpath if session.blocking.is_some() => {
+            pen.look.critical.remove_modifier(Modifier::BOLD)
+        }
+        SessionState::Active | SessionState::Fastpath => pen.look.good,
+        SessionState::IdleInTransaction | SessionState::IdleInTransactionAborted => {
+            pen.look.warning.remove_modifier(Modifier::BOLD)
+        }
+        SessionState::Idle | SessionState::Disabled | SessionState::Unknown => pen.look.faint,
+    }
+}
+
+fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'static> {
+    let look = pen.look;
+    let fresh = pen
+        .model
+        .shown
+        .instance(&session.instance)
+        .is_some_and(|instance| instance.activity.fresh(pen.model.moment()).is_some());
+    let idle = session.state == SessionState::Idle;
+    let style = if !fresh || idle { look.faint } else { look.text };
+    let missing = Span::styled("—", look.faint);
+    let words = |text: &str, style: Style| {
+        if text.is_empty() { Span::styled("—", look.faint) } else { Span::styled(text::cut(text, width), style) }
+    };
+    let age = |age: Option<f64>| {
+        age.map_or(missing.clone(), |age| Span::styled(text::cut(&quantity::duration(age), width), style))
+    };
+    let blocks = pen.model.blockers.blocks(session);
+    Line::from(match column {
+        Of::Trouble => {
+            if blocks > 0 && session.blocking.is_none() {
+                Span::styled("✖", look.critical)
+            } else if session.blocking.is_some() {
+                Span::styled("◆", look.second)
+            } else if session.state.is_idle_in_transaction() {
+                Span::styled("▲", look.warning)
+            } else {
+                Span::raw(" ")
+            }
+        }
+        Of::Pid => Span::styled(session.key.pid.to_string(), style),
+        Of::Instance => words(session.instance.as_str(), look.dim),
+        Of::Tenant => match &session.attribution {
+            Attribution::Tenant { tenant, .. } if is_claimed(session) => {
+                Span::styled(format!("{}?", text::cut(tenant.as_str(), width.saturating_sub(1))), look.dim)
+            }
+            Attribution::Tenant { tenant, .. } => {
+                words(tenant.as_str(), if fresh && !idle { look.strong } else { style })
+            }
+            Attribution::Conflicting => Span::styled("conflict", look.warning),
+            Attribution::None => missing,
+        },
+        Of::How => words(how(session), look.dim),
+        Of::Role => words(&session.role.shown(), look.dim),
+        Of::Database => words(&session.database.shown(), look.dim),
+        Of::Application => words(&session.application.shown(), look.dim),
+        Of::Client => words(session.client.as_deref().unwrap_or_default(), look.dim),
+        Of::State => Span::styled(session.state.label(), if fresh { state_style(pen, session) } else { look.faint }),
+        Of::Wait => match &session.wait {
+            Some(wait) if !idle => {
+                let hot = wait.is_lock() || wait.is_resource();
+                words(
+                    &format!("{}:{}", wait.kind, wait.event),
+                    if hot && fresh { look.warning.remove_modifier(Modifier::BOLD) } else { look.dim },
+                )
+            }
+            _ => missing,
+        },
+        Of::Transaction => age(session.transaction_age()),
+        Of::Statement => age(session.query_age()),
+        Of::BlockedBy => match session.blocking.as_ref().map(|blocking| &blocking.by[..]) {
+            None => Span::raw(""),
+            Some([]) => missing,
+            Some([one]) => Span::styled(one.to_string(), look.critical),
+            Some([one, rest @ ..]) => Span::styled(format!("{one}+{}", rest.len()), look.critical),
+        },
+        Of::Blocks => {
+            if blocks > 0 {
+                Span::styled(blocks.to_string(), look.critical)
+            } else {
+                Span::raw("")
+            }
+        }
+        Of::Query => match &session.query {
+            // Only what can be seen is made safe: queries are long and rows are many.
+            Some(query) => words(&crate::domain::Foreign::new(head(query.raw(), width * 8)).shown(), style),
+            None => Span::styled("not shown to our login", look.faint),
+        },
+    })
+}
+
+/// The first bytes of a text, cut at a character.
+fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

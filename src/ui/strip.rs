@@ -1,0 +1,172 @@
+//! A line for each instance: does it answer, and how near is it to its limits.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::pen::{Pen, inner};
+use super::widgets::{chart, gauge, text};
+use crate::domain::snapshot::Reach;
+use crate::domain::{Instance, quantity};
+
+/// Draws as many instances as there is room for, those in trouble first; says how many rows that took.
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
+    let (model, look) = (pen.model, pen.look);
+    let instances = &model.shown.instances;
+    let most = usize::from((area.height / 9).max(1));
+    let inside = inner(Rect { y: area.y + 1, height: 1, ..area });
+    if instances.is_empty() {
+        let names = model.settings.instances.join(", ");
+        let line = Line::from(vec![
+            Span::styled("◌ ", look.accent),
+            Span::styled(text::fit(&format!("connecting to {names} …"), usize::from(inside.width)), look.text),
+        ]);
+        pen.put(inside.x, inside.y, inside.width, &line);
+        return 1;
+    }
+    let mut order: Vec<&Instance> = instances.iter().collect();
+    order.sort_by_key(|instance| match instance.reach {
+        Reach::Down { .. } => 0,
+        Reach::Connecting => 1,
+        Reach::Up => 2,
+    });
+    let all = order.len() <= most;
+    let shown = if all { order.len() } else { most.saturating_sub(1).max(1) };
+    let mut row = 0;
+    for instance in order.iter().take(shown) {
+        let line = line(pen, instance, usize::from(inside.width));
+        pen.put(inside.x, inside.y + row, inside.width, &line);
+        row += 1;
+    }
+    if !all && most > 1 {
+        let down = order.iter().skip(shown).filter(|instance| !matches!(instance.reach, Reach::Up)).count();
+        let words = format!("  +{} more instances, {down} of them not reached", order.len() - shown);
+        pen.put(inside.x, inside.y + row, inside.width, &Line::from(Span::styled(words, look.dim)));
+        row += 1;
+    }
+    row
+}
+
+fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
+    let look = pen.look;
+    let moment = pen.model.moment();
+    let name = text::fit(instance.name.as_str(), 14);
+    let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
+    match &instance.reach {
+        Reach::Connecting => {
+            let reason =
+                instance.activity.error.as_ref().map(|trouble| format!(": {}", trouble.message)).unwrap_or_default();
+            return Line::from(vec![
+                Span::styled("◌ ", look.accent),
+                Span::styled(
+                    text::fit(&format!("connecting to {}{reason} …", instance.name), width.saturating_sub(2)),
+                    look.text,
+                ),
+            ]);
+        }
+        Reach::Down { since, trouble } => {
+            let down = quantity::duration(pen.model.now.duration_since(*since).as_secs_f64().floor());
+            let full = if trouble.code.as_deref() == Some("53300") { "no connection left: " } else { "" };
+            let last = age.map(|age| format!(" · last seen {age} ago")).unwrap_or_default();
+            let head = format!("{name}  not reached for {down}{last} · ");
+            let room = width.saturating_sub(2 + text::width(&head));
+            return Line::from(vec![
+                Span::styled("✖ ", look.critical),
+                Span::styled(head, look.critical),
+                Span::styled(text::fit(&format!("{full}{}", trouble.message), room), look.text),
+            ]);
+        }
+        Reach::Up => {}
+    }
+    let fresh = instance.activity.fresh(moment).is_some();
+    let (value, unit) = if fresh { (look.text, look.dim) } else { (look.faint, look.faint) };
+    let mut line = Line::from(vec![
+        Span::styled(if fresh { "● " } else { "◌ " }, if fresh { look.good } else { look.warning }),
+        Span::styled(name, if fresh { look.strong } else { look.dim }),
+        Span::raw("  "),
+    ]);
+    for segment in segments(pen, instance, value, unit, fresh) {
+        let wide: usize = segment.iter().map(Span::width).sum();
+        if line.width() + wide + 2 <= width {
+            line.spans.extend(segment);
+            line.spans.push(Span::raw("  "));
+        }
+    }
+    line
+}
+
+/// What is said of an instance that answers, the most important first.
+fn segments(
+    pen: &Pen<'_>,
+    instance: &Instance,
+    value: ratatui::style::Style,
+    unit: ratatui::style::Style,
+    fresh: bool,
+) -> Vec<Vec<Span<'static>>> {
+    let look = pen.look;
+    let number = |value: Option<f64>| value.map_or("—".to_owned(), quantity::count);
+    let mut segments = Vec::new();
+    if !fresh {
+        let words = instance.activity.missing(pen.model.moment()).unwrap_or_default();
+        let age = instance.activity.age(pen.model.moment()).map(|age| quantity::duration(age.as_secs_f64()));
+        let said = age.map_or(words.clone(), |age| format!("{age} ago"));
+        segments.push(vec![Span::styled(said, look.warning)]);
+    }
+    let most = instance.usable_connections();
+    let share = match (instance.connections, most) {
+        (Some(used), Some(most)) if most > 0 => Some(f64::from(used) / f64::from(most)),
+        _ => None,
+    };
+    let style = share.filter(|_| fresh).map_or(unit, |share| look.share(share));
+    let mut connections = vec![
+        Span::styled("conn ", unit),
+        Span::styled(
+            format!("{:>4}/{:<4}", number(instance.connections.map(f64::from)), number(most.map(f64::from))),
+            value,
+        ),
+    ];
+    connections.extend(gauge::bar(share, 8, style, look.track));
+    segments.push(connections);
+    let busy = instance.active.map(|active| f64::from(active) / instance.vcpus.max(0.1));
+    let style = busy.filter(|_| fresh).map_or(unit, |share| look.share(share));
+    let guess = if instance.vcpus_estimated { "~" } else { "" };
+    let vcpus = format!("{guess}{}", quantity::count(instance.vcpus));
+    let mut active = vec![
+        Span::styled("active ", unit),
+        Span::styled(format!("{:>3}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
+    ];
+    let trend = chart::spark(
+        instance.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active)))),
+        pen.model.moment(),
+        8,
+        Some(instance.vcpus),
+    );
+    active.push(Span::styled(trend, style));
+    segments.push(active);
+    let blocked = instance.blocked.unwrap_or(0) > 0 && fresh;
+    segments.push(vec![
+        Span::styled("blocked ", unit),
+        Span::styled(
+            format!("{:>3}", number(instance.blocked.map(f64::from))),
+            if blocked { look.critical } else { value },
+        ),
+    ]);
+    segments.push(vec![
+        Span::styled("tps ", unit),
+        Span::styled(format!("{:>4}", number(instance.rates.transactions)), value),
+    ]);
+    let deadlocks = instance.rates.deadlocks_per_minute;
+    let style = if fresh && deadlocks.is_some_and(|rate| rate >= 1.0) { look.warning } else { value };
+    segments.push(vec![Span::styled("deadlocks ", unit), Span::styled(format!("{:>4}/min", number(deadlocks)), style)]);
+    segments.push(vec![
+        Span::styled("cache ", unit),
+        Span::styled(format!("{:>4}", instance.rates.cache_hit.map_or("—".to_owned(), quantity::percent)), value),
+    ]);
+    if let Some((source, trouble)) = instance.sources.iter().find_map(|source| Some((source, source.error.as_ref()?))) {
+        let words = text::cut(&format!("! {}: {}", source.source.name(), trouble.message), 40);
+        segments.push(vec![Span::styled(words, look.warning)]);
+    }
+    if let Some(server) = &instance.server {
+        segments.push(vec![Span::styled(format!("pg {}", text::cut(&server.version, 12)), unit)]);
+    }
+    segments
+}

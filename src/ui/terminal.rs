@@ -1,0 +1,92 @@
+//! The terminal: taken over for the console, and given back whatever happens: return, error, panic, signal, closed input.
+
+use std::future::Future;
+use std::io::{self, Stdout, Write, stdout};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use futures::FutureExt;
+use futures::future::select_all;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Whether the terminal is ours now.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal while it is ours. Dropping it gives it back.
+pub struct Guard {
+    /// What the console draws on.
+    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Guard {
+    /// Takes the terminal over: raw mode, alternate screen, bracketed paste; and hooks panics, so that their message is
+    /// readable.
+    pub fn take() -> io::Result<Self> {
+        hook_panics();
+        enable_raw_mode()?;
+        TAKEN.store(true, Ordering::SeqCst);
+        let prepared = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        match prepared {
+            Ok(terminal) => Ok(Self { terminal }),
+            Err(error) => {
+                restore();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back. Safe to call at any time and more than once; a terminal that is gone is no error.
+pub fn restore() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        // Nothing can be done, or told to anybody, when the terminal itself is gone.
+        let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = disable_raw_mode();
+        let _ = stdout().flush();
+    }
+}
+
+fn hook_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            before(panic);
+        }));
+    });
+}
+
+/// Ends with the number of the first SIGINT, SIGTERM or SIGHUP that comes.
+pub fn stop_signal() -> io::Result<impl Future<Output = i32>> {
+    let mut signals = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut stream = signal(kind)?;
+        signals.push(
+            async move {
+                stream.recv().await;
+                kind.as_raw_value()
+            }
+            .boxed(),
+        );
+    }
+    Ok(async move { select_all(signals).await.0 })
+}
+
+/// Puts text on the clipboard of the terminal that shows us, wherever that is (OSC 52).
+pub fn copy(text: &str) -> io::Result<()> {
+    execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+}

@@ -1,0 +1,6 @@
+//! What several screens draw: text that fits, gauges, charts, tables.
+
+pub(super) mod chart;
+pub(super) mod gauge;
+pub(super) mod table;
+pub(super) mod text;

@@ -1,0 +1,114 @@
+//! Tables with fixed columns: what does not fit is left out by importance, nothing moves from poll to poll.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::text;
+use crate::app::Span as Window;
+use crate::app::list::{Keyed, List};
+use crate::ui::pen::Pen;
+
+/// How one column looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<C> {
+    pub(crate) column: C,
+    pub(crate) title: &'static str,
+    pub(crate) width: u16,
+    pub(crate) right: bool,
+    /// 0 is always there; the greatest go first.
+    pub(crate) rank: u8,
+}
+
+/// A column with its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed<C> {
+    pub(crate) look: Look<C>,
+    x: u16,
+    pub(crate) width: usize,
+}
+
+/// Which columns fit and where they stand; `wide` takes what is left, up to `most`.
+pub(crate) fn place<C: Copy + Eq>(looks: &[Look<C>], room: u16, wide: C, most: u16, sort: Option<C>) -> Vec<Placed<C>> {
+    let rank = |look: &Look<C>| if sort == Some(look.column) { 0 } else { look.rank };
+    let mut kept: Vec<Look<C>> = looks.to_vec();
+    let taken = |kept: &[Look<C>]| kept.iter().map(|look| look.width + 1).sum::<u16>();
+    while taken(&kept) > room + 1 {
+        let Some((at, last)) = kept.iter().enumerate().max_by_key(|(_, look)| rank(look)) else { break };
+        if rank(last) == 0 {
+            break;
+        }
+        kept.remove(at);
+    }
+    let spare = (room + 1).saturating_sub(taken(&kept));
+    let mut x = 0;
+    kept.into_iter()
+        .map(|look| {
+            let width = if look.column == wide { (look.width + spare).min(most.max(look.width)) } else { look.width };
+            let placed = Placed { look, x, width: usize::from(width) };
+            x += width + 1;
+            placed
+        })
+        .collect()
+}
+
+/// Draws the column titles.
+pub(crate) fn titles<C: Copy + Eq>(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<C>], sort: Option<(C, bool)>) {
+    for column in columns {
+        let sorted = sort.filter(|(by, _)| *by == column.look.column);
+        let arrow = sorted.map_or("", |(_, descending)| if descending { "▼" } else { "▲" });
+        let words = format!("{}{arrow}", column.look.title);
+        let words = if column.look.right { text::right(&words, column.width) } else { text::fit(&words, column.width) };
+        let style = if sorted.is_some() { pen.look.accent } else { pen.look.faint };
+        let room = area.width.saturating_sub(column.x);
+        pen.put(area.x + column.x, area.y, room, &Line::from(Span::styled(words, style)));
+    }
+}
+
+/// Draws the rows that fit, the cursor among them, and a thumb on the frame where there are more.
+pub(crate) fn rows<T: Keyed, C: Copy + Eq>(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    columns: &[Placed<C>],
+    list: &List<T>,
+    items: &[T],
+    focused: bool,
+    cell: impl Fn(&Pen<'_>, C, &T, usize) -> Line<'static>,
+) -> Window {
+    let height = usize::from(area.height);
+    let top = list.top_for(height);
+    for (at, y) in (top..list.rows.len()).zip(area.top()..area.bottom()) {
+        let Some(item) = list.rows.get(at).and_then(|&row| items.get(row)) else { continue };
+        for column in columns {
+            let line = cell(pen, column.look.column, item, column.width);
+            let room = area.width.saturating_sub(column.x);
+            let wide = u16::try_from(column.width).unwrap_or(0).min(room);
+            let gap = if column.look.right { column.width.saturating_sub(line.width()) } else { 0 };
+            let gap = u16::try_from(gap).unwrap_or(0);
+            pen.put(area.x + column.x + gap, y, wide.saturating_sub(gap), &line);
+        }
+        if at == list.at {
+            let row = Rect { x: area.x.saturating_sub(1), y, width: area.width + 2, height: 1 };
+            if focused {
+                pen.wash(row, pen.look.selected);
+            }
+            let style = if focused { pen.look.accent } else { pen.look.faint };
+            pen.put(area.x.saturating_sub(2), y, 1, &Line::from(Span::styled("▌", style)));
+        }
+    }
+    thumb(pen, area, top, list.rows.len());
+    Window { top, page: height }
+}
+
+/// Draws on the right side of the frame which part of all rows is visible.
+pub(crate) fn thumb(pen: &mut Pen<'_>, area: Rect, top: usize, all: usize) {
+    let height = usize::from(area.height);
+    if all <= height || height == 0 {
+        return;
+    }
+    let size = (height * height / all).max(1);
+    let at = top * (height - size) / (all - height).max(1);
+    for row in at..(at + size).min(height) {
+        let y = area.y + u16::try_from(row).unwrap_or(0);
+        pen.put(area.right() + 1, y, 1, &Line::from(Span::styled("┃", pen.look.dim)));
+    }
+}

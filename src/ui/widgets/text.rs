@@ -1,0 +1,142 @@
+//! Text that fits: measured in cells of the terminal, cut at characters, never inside a wide one.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Cells that a text takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text in at most so many cells, with `…` where it was cut.
+pub(crate) fn cut(text: &str, room: usize) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for cluster in text.graphemes(true) {
+        let wide = width(cluster);
+        if used + wide + 1 > room {
+            break;
+        }
+        used += wide;
+        out.push_str(cluster);
+    }
+    if room > 0 {
+        out.push('…');
+    }
+    out
+}
+
+/// The text in exactly so many cells, at the left.
+pub(crate) fn fit(text: &str, room: usize) -> String {
+    let mut out = cut(text, room);
+    out.extend(std::iter::repeat_n(' ', room.saturating_sub(width(&out))));
+    out
+}
+
+/// The text in exactly so many cells, at the right.
+pub(crate) fn right(text: &str, room: usize) -> String {
+    let cut = cut(text, room);
+    format!("{}{cut}", " ".repeat(room.saturating_sub(width(&cut))))
+}
+
+/// The end of a text in at most so many cells.
+pub(crate) fn tail(text: &str, room: usize) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut used = 0;
+    for cluster in text.graphemes(true).rev() {
+        if used + width(cluster) > room {
+            break;
+        }
+        used += width(cluster);
+        kept.push(cluster);
+    }
+    kept.into_iter().rev().collect()
+}
+
+/// The text in lines of at most so many cells, broken at spaces where that is possible.
+pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
+    let room = room.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let wide = width(word);
+        if used > 0 && used + 1 + wide > room {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        if wide <= room {
+            line.push_str(word);
+            used += wide;
+            continue;
+        }
+        for cluster in word.graphemes(true) {
+            let wide = width(cluster);
+            if used + wide > room && used > 0 {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push_str(cluster);
+            used += wide;
+        }
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// The text in at most so many lines; the last ends in `…` when there was more.
+pub(crate) fn wrap_in(text: &str, room: usize, lines: usize) -> Vec<String> {
+    let mut wrapped = wrap(text, room);
+    if wrapped.len() > lines.max(1) {
+        wrapped.truncate(lines.max(1));
+        if let Some(last) = wrapped.last_mut() {
+            *last = cut(&format!("{last} …"), room);
+            if !last.ends_with('…') {
+                last.push('…');
+            }
+        }
+    }
+    wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_are_never_halved() {
+        assert_eq!(cut("顧客顧客", 5), "顧客…");
+        assert_eq!(cut("顧客顧客", 4), "顧…");
+        assert_eq!(cut("顧客", 4), "顧客");
+        assert_eq!(fit("顧客顧", 4), "顧… ");
+        assert_eq!(
+            (cut("abc", 0), cut("abc", 1), right("ab", 4), tail("abcd", 2)),
+            ("".into(), "…".into(), "  ab".into(), "cd".into())
+        );
+    }
+
+    #[test]
+    fn words_wrap_at_spaces_and_long_ones_break() {
+        assert_eq!(wrap("who hurts whom", 9), ["who hurts", "whom"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("", 3), [""]);
+        assert_eq!(wrap_in("who hurts whom now", 9, 1), ["who hurt…"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_ever_wider_than_its_room(text in "\\PC{0,60}", room in 0usize..20) {
+            proptest::prop_assert!(width(&cut(&text, room)) <= room.max(0));
+            proptest::prop_assert!(width(&tail(&text, room)) <= room);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! WHAT IS WRONG: the answer in words, with culprit, victims and the next step; and what could not be judged.
+
+use std::collections::BTreeMap;
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::pen::{Edge, Pen, inner};
+use super::theme::glyph;
+use super::widgets::{table, text};
+use crate::app::{FleetFocus, Span as Window};
+use crate::domain::snapshot::Reach;
+use crate::domain::{Finding, Severity, Signal, Snapshot, TenantId, quantity};
+
+/// Cells before the words of a finding.
+const INDENT: usize = 8;
+/// Cells for how long it has been true.
+const AGE: usize = 9;
+
+/// How the cursor stands to the panel's findings.
+struct Shown<'a> {
+    lines: Vec<Line<'static>>,
+    cursor: Option<(usize, usize)>,
+    window: Window,
+    _findings: &'a [Finding],
+}
+
+/// Draws the panel with at most so many rows below its title; says how many rows it took and which findings it shows.
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) {
+    let (model, look) = (pen.model, pen.look);
+    let snapshot = &model.shown;
+    let focused = model.fleet.focus == FleetFocus::Findings;
+    let count = |severity| snapshot.findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts: Vec<Line<'_>> = [Severity::Critical, Severity::Warning, Severity::Info]
+        .into_iter()
+        .filter(|severity| count(*severity) > 0)
+        .map(|severity| {
+            Line::from(Span::styled(format!(" {} {} ", glyph(severity), count(severity)), look.severity(severity)))
+        })
+        .collect();
+    let title = if focused {
+        Line::from(Span::styled(" WHAT IS WRONG ", look.accent.add_modifier(Modifier::BOLD)))
+    } else {
+        pen.title("WHAT IS WRONG")
+    };
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &counts);
+    let inside = inner(Rect { y: area.y + 1, height: budget, ..area });
+    let width = usize::from(inside.width);
+    let shown = lines(pen, width, usize::from(budget), focused);
+    let used = pen.block(inside, &shown.lines);
+    if let Some((from, to)) = shown.cursor {
+        let (from, to) = (from.min(usize::from(used)), to.min(usize::from(used)));
+        let y = inside.y + u16::try_from(from).unwrap_or(0);
+        let height = u16::try_from(to - from).unwrap_or(0);
+        pen.wash(Rect { x: inside.x - 1, y, width: inside.width + 2, height }, look.selected);
+        for row in y..y + height {
+            pen.put(inside.x - 2, row, 1, &Line::from(Span::styled("▌", look.accent)));
+        }
+    }
+    let rows = Rect { height: used, ..inside };
+    if shown.window.page > 0 && shown.window.page < snapshot.findings.len() {
+        table::thumb(
+            pen,
+            Rect { height: rows.height, ..rows },
+            shown.window.top,
+            snapshot.findings.len().max(usize::from(used) + 1),
+        );
+    }
+    (used + 1, shown.window)
+}
+
+fn lines<'a>(pen: &Pen<'a>, width: usize, budget: usize, focused: bool) -> Shown<'a> {
+    let findings = &pen.model.shown.findings;
+    let mut tail: Vec<Line<'static>> = warnings(pen, width);
+    tail.truncate(budget.saturating_sub(2).max(1));
+    if findings.is_empty() {
+        return Shown { lines: tail, cursor: None, window: Window::default(), _findings: findings };
+    }
+    let room = budget.saturating_sub(tail.len()).max(1);
+    let at = pen.model.fleet.findings.at;
+    // The first window that shows the finding under the cursor, moving as little as possible.
+    let start = if focused {
+        (0..=at).find(|&start| start + 60 > at && fill(pen, width, room, start).1.len() + start > at).unwrap_or(at)
+    } else {
+        0
+    };
+    let (mut lines, places) = fill(pen, width, room, start);
+    let cursor = if focused { places.get(at.saturating_sub(start)).copied() } else { None };
+    let page = places.len();
+    lines.append(&mut tail);
+    Shown { lines, cursor, window: Window { top: start, page }, _findings: findings }
+}
+
+/// Findings from one on, in so many lines: in full while that leaves a line for each of the next few, else in one line.
+fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'static>>, Vec<(usize, usize)>) {
+    let findings = pen.model.shown.findings.get(start..).unwrap_or_default();
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    let mut places = Vec::new();
+    for (at, finding) in findings.iter().enumerate() {
+        let rest = findings.len() - at - 1;
+        let left = room - lines.len();
+        let more = usize::from(rest > 0 || start > 0);
+        let full = block(pen, finding, width, 3, 2);
+        let short = block(pen, finding, width, 2, 1);
+        let next = if full.len() + rest.min(4) <= left {
+            full
+        } else if short.len() + rest.min(3) <= left || (at == 0 && short.len() + more <= left) {
+            short
+        } else if 1 + more <= left {
+            block(pen, finding, width, 1, 0)
+        } else {
+            break;
+        };
+        places.push((lines.len(), lines.len() + next.len()));
+        lines.extend(next);
+    }
+    let hidden = findings.len() - places.len();
+    if hidden > 0 && lines.len() < room {
+        let words = format!("        +{hidden} more below");
+        lines.push(Line::from(Span::styled(words, pen.look.faint)));
+    }
+    (lines, places)
+}
+
+/// A finding in words: what, who suffers, the next step.
+fn block(pen: &Pen<'_>, finding: &Finding, width: usize, summary: usize, advice: usize) -> Vec<Line<'static>> {
+    let look = pen.look;
+    let room = width.saturating_sub(INDENT + AGE + 1);
+    let (style, text_style) =
+        if finding.stale { (look.faint, look.dim) } else { (look.severity(finding.severity), look.text) };
+    let name = match finding.severity {
+        Severity::Critical => "CRIT",
+        Severity::Warning => "WARN",
+        Severity::Info => "INFO",
+    };
+    let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
+    let said = if finding.stale { format!("{} (as last known)", finding.summary) } else { finding.summary.clone() };
+    let mut lines = Vec::new();
+    for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
+        if row == 0 {
+            let mut spans = vec![Span::styled(format!("{} {name:<6}", glyph(finding.severity)), style)];
+            spans.extend(emphasised(pen, &text::fit(&words, room), finding, text_style));
+            spans.push(Span::styled(text::right(&age, AGE + 1), look.faint));
+            lines.push(Line::from(spans));
+        } else {
+            let mut spans = vec![Span::raw(" ".repeat(INDENT))];
+            spans.extend(emphasised(pen, &words, finding, text_style));
+            lines.push(Line::from(spans));
+        }
+    }
+    if advice == 0 {
+        return lines;
+    }
+    if let Some(hurt) = hurt(finding) {
+        let words = text::cut(&hurt, room + AGE);
+        lines.push(Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(words, look.dim)]));
+    }
+    if !finding.advice.is_empty() {
+        for (row, words) in text::wrap_in(&finding.advice, room + AGE - 2, advice).into_iter().enumerate() {
+            let lead = if row == 0 { "→ " } else { "  " };
+            lines.push(Line::from(vec![
+                Span::raw(" ".repeat(INDENT)),
+                Span::styled(lead, look.accent),
+                Span::styled(words, if finding.stale { look.dim } else { look.accent }),
+            ]));
+        }
+    }
+    lines
+}
+
+/// Names of culprits and victims stand out in the sentence.
+fn emphasised(pen: &Pen<'_>, words: &str, finding: &Finding, style: ratatui::style::Style) -> Vec<Span<'static>> {
+    if finding.stale {
+        return vec![Span::styled(words.to_owned(), style)];
+    }
+    words
+        .split_inclusive(' ')
+        .map(|word| {
+            let bare = word.trim_matches(|char: char| !char.is_ascii_alphanumeric());
+            let named = finding.subject.id == bare
+                || finding.culprits.iter().chain(&finding.victims).any(|tenant| tenant.as_str() == bare);
+            Span::styled(word.to_owned(), if named { pen.look.strong } else { style })
+        })
+        .collect()
+}
+
+/// Who suffers, unless the sentence says so already.
+fn hurt(finding: &Finding) -> Option<String> {
+    let named = finding.victims.iter().take(3).all(|tenant| finding.summary.contains(tenant.as_str()));
+    if finding.victims.is_empty() || named {
+        return None;
+    }
+    Some(format!("hurts {}", names(&finding.victims, 5)))
+}
+
+/// The first names and how many more there are.
+pub(super) fn names(tenants: &[TenantId], most: usize) -> String {
+    let mut words: Vec<&str> = tenants.iter().take(most).map(TenantId::as_str).collect();
+    let more = format!("+{} more", tenants.len().saturating_sub(most));
+    if tenants.len() > most {
+        words.push(&more);
+    }
+    words.join(", ")
+}
+
+/// What has to be said beside the findings: what cannot be judged, what is not reached, or that all is fine.
+fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
+    let (snapshot, look) = (&pen.model.shown, pen.look);
+    let moment = pen.model.moment();
+    let said = |sign: &'static str, style, words: &str, most: usize| -> Vec<Line<'static>> {
+        let wrapped = text::wrap_in(words, width.saturating_sub(INDENT), most).into_iter().enumerate();
+        wrapped
+            .map(|(row, words)| {
+                let lead = if row == 0 { format!("{sign}       ") } else { " ".repeat(INDENT) };
+                Line::from(vec![Span::styled(lead, style), Span::styled(words, look.text)])
+            })
+            .collect()
+    };
+    let connecting = |instance: &&crate::domain::Instance| matches!(instance.reach, Reach::Connecting);
+    if snapshot.instances.is_empty()
+        || (snapshot.instances.iter().all(|i| connecting(&i)) && snapshot.findings.is_empty())
+    {
+        return said("◌", look.accent, "nothing is known yet: waiting for the first answer", 2);
+    }
+    let mut lines = Vec::new();
+    let reported = |signal| snapshot.findings.iter().any(|finding| finding.signal == signal);
+    let blind = blind(snapshot, moment);
+    if !blind.is_empty() && !reported(Signal::Unreachable) {
+        let words = format!("nothing can be said of {} now; what is shown is what was last known", blind.join(", "));
+        lines.extend(said("?", look.warning, &words, 2));
+    }
+    if let Some(words) = unjudged(snapshot) {
+        let words = if snapshot.findings.is_empty() { format!("nothing found · {words}") } else { words };
+        lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 3 } else { 1 }));
+    }
+    if lines.is_empty() && snapshot.findings.is_empty() {
+        let judged = pen.model.settings.signals.len();
+        let words = if judged > 0 {
+            format!(
+                "nothing found: {} judged on {}",
+                quantity::plural(judged, "signal"),
+                quantity::plural(snapshot.tenants.len(), "tenant")
+            )
+        } else {
+            format!("nothing found on {}", quantity::plural(snapshot.tenants.len(), "tenant"))
+        };
+        lines.extend(said("✔", look.good, &words, 2));
+    }
+    lines
+}
+
+/// Instances of which nothing fresh is known, with the age of what is.
+fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
+    let dark = snapshot.instances.iter().filter(|instance| instance.activity.fresh(moment).is_none());
+    dark.map(|instance| match instance.activity.age(moment) {
+        Some(age) => format!("{} (last seen {} ago)", instance.name, quantity::duration(age.as_secs_f64())),
+        None => format!("{} (not seen yet)", instance.name),
+    })
+    .collect()
+}
+
+/// Signals that cannot be judged, each with the first reason.
+fn unjudged(snapshot: &Snapshot) -> Option<String> {
+    let mut reasons: BTreeMap<Signal, (usize, String)> = BTreeMap::new();
+    for unknown in &snapshot.unknown {
+        let about = format!("{}: {}", unknown.subject.id, unknown.reason);
+        reasons.entry(unknown.signal).or_insert((0, about)).0 += 1;
+    }
+    if reasons.is_empty() {
+        return None;
+    }
+    let listed: Vec<String> = reasons
+        .iter()
+        .map(|(signal, (count, reason))| match count {
+            1 => format!("{signal} ({reason})"),
+            more => format!("{signal} ({reason}; {} more)", more - 1),
+        })
+        .collect();
+    Some(format!("{} cannot be judged: {}", quantity::plural(reasons.len(), "signal"), listed.join(", ")))
+}

@@ -2,6 +2,8 @@
 
 pub mod arguments;
 mod config;
+mod console;
+mod demo;
 pub mod doctor;
 pub mod document;
 mod findings;
@@ -44,8 +46,8 @@ pub async fn run() -> Result<Exit> {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
     match arguments.command {
-        None => Ok(Exit::Usage),
-        Some(Command::Demo(_)) => Ok(Exit::Usage),
+        None => console::run(config).await,
+        Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,

@@ -1,0 +1,163 @@
+//! `tierdeck demo`: the local estate, and the console on it.
+//!
+//! The estate lives in a process of its own, tied to the console by a pipe: when the console goes, however it goes, the
+//! pipe closes, and the estate stops and removes itself.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::arguments::Demo;
+use super::{Exit, console, observe, output};
+use crate::lab::{Lab, Scenario, Spec};
+use crate::ui::terminal;
+
+/// How long an estate may take to stop before we no longer wait for it.
+const STOP: Duration = Duration::from_secs(30);
+
+/// The line that says that the estate is ready.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ready {
+    config: String,
+    instances: Vec<ReadyInstance>,
+    pid: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ReadyInstance {
+    name: String,
+    url: String,
+}
+
+pub(super) async fn run(demo: Demo) -> Result<Exit> {
+    let scenario = match Scenario::named(&demo.scenario) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            output::say(&error.to_string());
+            return Ok(Exit::Usage);
+        }
+    };
+    if demo.headless {
+        return headless(demo, scenario).await;
+    }
+    if !console::has_terminal() {
+        output::say("the console needs a terminal; without one: tierdeck demo --headless");
+        return Ok(Exit::Usage);
+    }
+    beside(&demo).await
+}
+
+/// Serves until a signal comes, or until standard input is closed where we are tied to it.
+async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
+    let mut spec = Spec::new(scenario);
+    spec.tenants = demo.tenants as usize;
+    spec.layout = demo.layout.into();
+    spec.dir = demo.dir;
+    spec.keep = demo.keep;
+    let stop = async {
+        let signal = terminal::stop_signal()?;
+        tokio::select! {
+            _ = signal => {}
+            () = closed(), if demo.tied => {}
+        }
+        std::io::Result::Ok(())
+    };
+    tokio::pin!(stop);
+    let lab = tokio::select! {
+        lab = Lab::start(spec, output::say) => lab?,
+        stopped = &mut stop => {
+            stopped?;
+            return Ok(Exit::Interrupted);
+        }
+    };
+    let instances = lab.instances().iter();
+    output::line(&Ready {
+        config: lab.config_path().display().to_string(),
+        instances: instances
+            .map(|instance| ReadyInstance { name: instance.name.to_owned(), url: instance.url.clone() })
+            .collect(),
+        pid: std::process::id(),
+    })?;
+    stop.await?;
+    lab.stop().await;
+    Ok(Exit::Fine)
+}
+
+/// Ends when standard input does.
+async fn closed() {
+    let mut nothing = [0; 64];
+    while matches!(tokio::io::stdin().read(&mut nothing).await, Ok(1..)) {}
+}
+
+/// The estate in a process beside us, the console here.
+async fn beside(demo: &Demo) -> Result<Exit> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["demo", "--headless", "--tied", "--scenario", &demo.scenario]);
+    command.args(["--tenants", &demo.tenants.to_string(), "--layout"]);
+    command.arg(match demo.layout {
+        super::arguments::LayoutArgument::Schema => "schema",
+        super::arguments::LayoutArgument::Database => "database",
+    });
+    if let Some(dir) = &demo.dir {
+        command.arg("--dir").arg(dir);
+    }
+    if demo.keep {
+        command.arg("--keep");
+    }
+    // In a group of its own: Ctrl-C in this terminal is for the console, which then lets the estate go.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut estate = command.spawn()?;
+    let ended = tokio::select! {
+        ready = ready(&mut estate) => match ready? {
+            Some(ready) => open(&ready).await,
+            None => Ok(Exit::Found),
+        },
+        _ = terminal::stop_signal()? => Ok(Exit::Interrupted),
+    };
+    output::say("stopping the estate …");
+    drop(estate.stdin.take());
+    if tokio::time::timeout(STOP, estate.wait()).await.is_err() {
+        output::say("the estate is still stopping; it goes on by itself");
+    }
+    ended
+}
+
+async fn open(ready: &Ready) -> Result<Exit> {
+    match observe::configuration(Some(ready.config.as_ref())) {
+        Some(config) => console::open(&config).await,
+        None => Ok(Exit::Usage),
+    }
+}
+
+/// Waits for the line that says that the estate is ready, and passes on what it says until then. `None` when it could not
+/// start: it has said why.
+async fn ready(estate: &mut Child) -> Result<Option<Ready>> {
+    let (Some(stdout), Some(stderr)) = (estate.stdout.take(), estate.stderr.take()) else {
+        bail!("the estate's process has no output");
+    };
+    let (mut lines, mut messages) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
+    loop {
+        tokio::select! {
+            line = lines.next_line() => {
+                let Some(line) = line? else {
+                    while let Some(message) = messages.next_line().await? {
+                        output::say(&message);
+                    }
+                    return Ok(None);
+                };
+                // From here on nobody may write over the console: what the estate still says is read and dropped.
+                tokio::spawn(async move { while let Ok(Some(_)) = messages.next_line().await {} });
+                return Ok(Some(serde_json::from_str(&line)?));
+            }
+            message = messages.next_line() => {
+                if let Some(message) = message? {
+                    output::say(&message);
+                }
+            }
+        }
+    }
+}

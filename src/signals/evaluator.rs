@@ -158,13 +158,14 @@ impl Memory {
         });
     }
 
-    /// What is shown, the worst first; equals stay where they are.
+    /// What is shown: the worst first, then whoever hurts most others, then the oldest; equals stay where they are.
     fn findings(&self) -> Vec<Finding> {
         let mut shown: Vec<(&(Signal, Subject), &Known)> = self.known.iter().filter(|(_, known)| known.shown).collect();
-        let place = |signal: Signal| REGISTRY.iter().position(|check| check.signal() == signal);
         shown.sort_by_cached_key(|((signal, subject), known)| {
-            let worst = (Reverse(known.severity.value), Reverse(known.victims.value));
-            (worst, known.since, place(*signal), subject.clone())
+            let place = REGISTRY.iter().position(|check| check.signal() == *signal);
+            let upkeep = place.and_then(|at| REGISTRY.get(at)).is_some_and(|check| check.is_upkeep());
+            let worst = (Reverse(known.severity.value), Reverse(known.victims.value), upkeep);
+            (worst, known.since, place, subject.clone())
         });
         shown.into_iter().map(|((signal, _), known)| known.finding(*signal)).collect()
     }

@@ -20,7 +20,7 @@ impl Check for AutovacuumDebt {
     }
 
     fn about(&self) -> &'static str {
-        "Dead rows are not cleaned up: 2× a table's own autovacuum threshold (10k rows at least); critical at 10×"
+        "Dead rows pile up: 2× a table's autovacuum threshold (10k rows at least); critical at 10×"
     }
 
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {

@@ -26,7 +26,7 @@ impl Check for ConnectionSaturation {
     }
 
     fn about(&self) -> &'static str {
-        "The instance runs out of connections: 80% of those that clients may have; critical at 95%, or if full"
+        "Connections run out: 80% of those that clients may have; critical at 95%, or when we are refused"
     }
 
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {

@@ -72,10 +72,12 @@ struct Moment {
 struct Known {
     /// As it was when last seen.
     raised: Raised,
-    /// First seen by the wall clock.
-    first: Timestamp,
-    /// First seen, and last true or last out of sight.
+    /// Since when: first seen by the wall clock, or earlier where the server says so. When the worst of several ends
+    /// and a younger one takes its place, it has still been wrong since the first.
+    since: Timestamp,
+    /// First seen, in seconds of [`Moment::elapsed`].
     began: f64,
+    /// Last true, or last out of sight.
     last_true: f64,
     shown: bool,
     stale: bool,
@@ -119,7 +121,7 @@ impl Memory {
         let signal = check.signal();
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
-            known.first = known.first.min(moment.now);
+            known.since = known.since.min(moment.now);
             known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
         }
         let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
@@ -128,7 +130,7 @@ impl Memory {
                 severity: Falling { value: raised.severity, lower: None },
                 victims: Falling { value: raised.victims.len(), lower: None },
                 raised: raised.clone(),
-                first: moment.now,
+                since: moment.now,
                 began: moment.elapsed,
                 last_true: moment.elapsed,
                 shown: false,
@@ -136,6 +138,7 @@ impl Memory {
             });
             known.severity.take(raised.severity, moment);
             known.victims.take(raised.victims.len(), moment);
+            known.since = raised.since.map_or(known.since, |since| since.min(known.since));
             known.raised = raised;
             known.stale = false;
             known.last_true = moment.elapsed;
@@ -155,26 +158,23 @@ impl Memory {
         });
     }
 
-    /// What is shown, the worst first; equals stay where they are.
+    /// What is shown: the worst first, then whoever hurts most others, then the oldest; equals stay where they are.
     fn findings(&self) -> Vec<Finding> {
         let mut shown: Vec<(&(Signal, Subject), &Known)> = self.known.iter().filter(|(_, known)| known.shown).collect();
-        let place = |signal: Signal| REGISTRY.iter().position(|check| check.signal() == signal);
         shown.sort_by_cached_key(|((signal, subject), known)| {
-            let worst = (Reverse(known.severity.value), Reverse(known.victims.value));
-            (worst, known.since(), place(*signal), subject.clone())
+            let place = REGISTRY.iter().position(|check| check.signal() == *signal);
+            let upkeep = place.and_then(|at| REGISTRY.get(at)).is_some_and(|check| check.is_upkeep());
+            let worst = (Reverse(known.severity.value), Reverse(known.victims.value), upkeep);
+            (worst, known.since, place, subject.clone())
         });
         shown.into_iter().map(|((signal, _), known)| known.finding(*signal)).collect()
     }
 }
 
 impl Known {
-    fn since(&self) -> Timestamp {
-        self.raised.since.map_or(self.first, |since| since.min(self.first))
-    }
-
     fn finding(&self, signal: Signal) -> Finding {
         let Raised { subject, summary, evidence, advice, culprits, victims, .. } = self.raised.clone();
-        let (severity, since) = (self.severity.value, self.since());
+        let (severity, since) = (self.severity.value, self.since);
         Finding { signal, severity, subject, summary, evidence, advice, since, culprits, victims, stale: self.stale }
     }
 }

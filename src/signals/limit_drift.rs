@@ -22,6 +22,10 @@ impl Check for LimitDrift {
         false
     }
 
+    fn is_upkeep(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for login in logins(scene, self.signal(), verdicts, |it| !it.is_missing()) {
             let drift = login.differences.iter();

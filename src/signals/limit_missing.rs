@@ -22,6 +22,10 @@ impl Check for LimitMissing {
         false
     }
 
+    fn is_upkeep(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for login in logins(scene, self.signal(), verdicts, Difference::is_missing) {
             let lacks = login.differences.iter().map(|it| format!("{} ({})", it.name, it.wanted_text));

@@ -37,7 +37,13 @@ impl Check for LockChain {
                 continue;
             }
             for (subject, chain) in chains(&place.sessions, |root| subject(&place, root)) {
-                verdicts.raised.extend(raise(scene, &place, subject, &chain));
+                let Some(raised) = raise(scene, &place, subject, &chain) else { continue };
+                if matches!(chain.roots.first(), Some(Root::Unseen)) {
+                    // Mostly a lock that was granted while the server answered: no finding, and not fine either.
+                    verdicts.doubt(self.signal(), &place, Source::Activity, &raised.summary);
+                } else {
+                    verdicts.raised.push(raised);
+                }
             }
         }
     }
@@ -189,7 +195,7 @@ fn advice(root: &Root<'_>) -> String {
         Root::Other(pid) => format!(
             "Look at pid {pid} in pg_stat_activity: an autovacuum worker gives way by itself unless it prevents wraparound."
         ),
-        Root::Unseen => "Look at pg_locks for the relation: the server named no holder.".to_owned(),
+        Root::Unseen => String::new(),
         Root::Cycle(pids) => format!(
             "PostgreSQL ends one of them after deadlock_timeout; if it does not: SELECT pg_cancel_backend({}).",
             pids.first().copied().unwrap_or_default()

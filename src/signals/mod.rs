@@ -135,6 +135,10 @@ pub trait Check: Sync {
     fn lingers(&self) -> bool {
         true
     }
+    /// Whether it is about how things are set up: of equals, what happens right now is listed first.
+    fn is_upkeep(&self) -> bool {
+        false
+    }
 }
 
 /// Every signal, in the order in which help and README list them: what to look at first comes first.

@@ -1,0 +1,234 @@
+//! The signals against scenarios that are data: rounds in, findings out. `tests/signals/scene.rs` has the vocabulary.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+#[path = "signals/scene.rs"]
+mod scene;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use scene::{Case, Expected, File, Full, InstanceSpec, Round, START, TenantSpec};
+use tierdeck::domain::{Finding, Naming, Severity, Signal, SubjectKind, Unknown};
+use tierdeck::signals::{Evaluator, REGISTRY, Scene};
+
+fn files() -> Vec<(String, File)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/signals");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "toml") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.push((name.clone(), toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))));
+        }
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    files
+}
+
+/// One round's findings of one signal (or of all), and what is unknown.
+fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str>) -> (Vec<Finding>, Vec<Unknown>) {
+    let now = scene::time(round.at);
+    let calm = BTreeMap::from([("shared".to_owned(), InstanceSpec::default())]);
+    let on = if round.on.is_empty() { &calm } else { &round.on };
+    let instances: Vec<_> = on.iter().map(|(name, spec)| spec.build(name, now)).collect();
+    let mut tenants: Vec<_> = round.tenants.as_ref().unwrap_or(&case.tenants).iter().map(TenantSpec::build).collect();
+    tenants.sort_by(|a, b| a.id.cmp(&b.id));
+    let sessions: Vec<_> = round.sessions.iter().flat_map(|text| scene::sessions(text, now)).collect();
+    let (mut findings, mut unknown) = evaluator.evaluate(&Scene {
+        now,
+        instances: &instances,
+        tenants: &tenants,
+        sessions: &sessions,
+        naming: &Naming::default(),
+        policy: &scene::policy(case.policy),
+        thresholds: &scene::thresholds(&case.thresholds),
+    });
+    for finding in &findings {
+        sound(case, finding);
+    }
+    let order = |finding: &Finding| std::cmp::Reverse(finding.severity);
+    assert!(findings.is_sorted_by_key(order), "{}: not sorted by severity", case.name);
+    if let Some(only) = only {
+        findings.retain(|finding| finding.signal.name() == only);
+        unknown.retain(|unknown| unknown.signal.name() == only);
+    }
+    (findings, unknown)
+}
+
+/// What holds for every finding whatever it is about.
+fn sound(case: &Case, finding: &Finding) {
+    let name = &case.name;
+    let words = format!("{} | {}", finding.summary, finding.advice);
+    assert!(finding.summary.chars().count() <= 200, "{name}: long: {}", finding.summary);
+    assert!(!words.chars().any(char::is_control), "{name}: {words:?}");
+    assert!(finding.advice.ends_with('.') && !finding.summary.ends_with('.'), "{name}: {words}");
+    assert!(!finding.evidence.is_empty() && finding.evidence.iter().all(|it| it.value.is_finite()), "{name}: {words}");
+    assert!(finding.since >= scene::time(-90_000), "{name}: since {}", finding.since);
+    // A limit on the shared account hits every tenant: only what is about that account may speak of one.
+    let about_a_tenant = finding.subject.kind == SubjectKind::Tenant;
+    assert!(!(about_a_tenant && words.contains("ALTER ROLE portarium_shared")), "{name}: {words}");
+}
+
+fn headline(finding: &Finding) -> String {
+    let kind = serde_json::to_value(finding.subject.kind).unwrap();
+    format!("{} {} {} {}", finding.severity, finding.signal, kind.as_str().unwrap(), finding.subject.id)
+}
+
+fn ids(tenants: &[tierdeck::domain::TenantId]) -> Vec<String> {
+    tenants.iter().map(ToString::to_string).collect()
+}
+
+fn evidence(finding: &Finding) -> Vec<String> {
+    let one = |it: &tierdeck::domain::Evidence| match it.threshold {
+        Some(threshold) => format!("{} {} of {}", it.name, it.written(it.value), it.written(threshold)),
+        None => format!("{} {}", it.name, it.written(it.value)),
+    };
+    finding.evidence.iter().map(one).collect()
+}
+
+/// The finding in the scenarios' own vocabulary, with the fields that the expectation has.
+fn shown(finding: &Finding, asked: &Full) -> String {
+    let mut text = format!("is = {:?}", headline(finding));
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            write!(text, "\n    {name} = {value}").unwrap();
+        }
+    };
+    add("says", asked.says.as_ref().map(|_| format!("{:?}", finding.summary)));
+    add("advises", asked.advises.as_ref().map(|_| format!("{:?}", finding.advice)));
+    add("culprits", asked.culprits.as_ref().map(|_| format!("{:?}", ids(&finding.culprits))));
+    add("victims", asked.victims.as_ref().map(|_| format!("{:?}", ids(&finding.victims))));
+    add("since", asked.since.map(|_| (finding.since.as_second() - START).to_string()));
+    add("stale", (asked.stale || finding.stale).then(|| finding.stale.to_string()));
+    add("evidence", asked.evidence.as_ref().map(|_| format!("{:?}", evidence(finding))));
+    text
+}
+
+fn wanted(asked: &Full) -> String {
+    let mut text = format!("is = {:?}", asked.is);
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            write!(text, "\n    {name} = {value}").unwrap();
+        }
+    };
+    add("says", asked.says.as_ref().map(|it| format!("{it:?}")));
+    add("advises", asked.advises.as_ref().map(|it| format!("{it:?}")));
+    add("culprits", asked.culprits.as_ref().map(|it| format!("{it:?}")));
+    add("victims", asked.victims.as_ref().map(|it| format!("{it:?}")));
+    add("since", asked.since.map(|it| it.to_string()));
+    add("stale", asked.stale.then(|| "true".to_owned()));
+    add("evidence", asked.evidence.as_ref().map(|it| format!("{it:?}")));
+    text
+}
+
+#[test]
+fn scenarios_find_what_they_say_and_nothing_else() {
+    let mut wrong = String::new();
+    let mut rounds = 0;
+    for (file, content) in files() {
+        for case in &content.case {
+            let mut steady = Evaluator::steady();
+            for round in &case.round {
+                rounds += 1;
+                let mut immediate = Evaluator::immediate();
+                let evaluator = if case.steady { &mut steady } else { &mut immediate };
+                let (findings, unknown) = play(case, round, evaluator, content.signal.as_deref());
+                let asked: Vec<Full> = round
+                    .expect
+                    .iter()
+                    .map(|expected| match expected {
+                        Expected::Is(is) => Full { is: is.clone(), ..Full::default() },
+                        Expected::Full(full) => full.as_ref().clone(),
+                    })
+                    .collect();
+                let nothing = Full::default();
+                let asked_of = |at: usize| asked.get(at).unwrap_or(&nothing);
+                let found: Vec<String> =
+                    findings.iter().enumerate().map(|(at, finding)| shown(finding, asked_of(at))).collect();
+                let expected: Vec<String> = asked.iter().map(wanted).collect();
+                let doubts: Vec<String> =
+                    unknown.iter().map(|it| format!("{}: {}", it.subject.id, it.reason)).collect();
+                if found != expected || doubts != round.unknown {
+                    writeln!(
+                        wrong,
+                        "{file}: {} (second {})\n  expected\n    {}\n    unknown {:?}\n  found\n    {}\n    unknown {:?}\n",
+                        case.name,
+                        round.at,
+                        expected.join("\n    "),
+                        round.unknown,
+                        found.join("\n    "),
+                        doubts
+                    )
+                    .unwrap();
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(rounds >= 100, "only {rounds} rounds were played");
+}
+
+#[test]
+fn every_signal_has_a_check_a_line_of_help_and_scenarios_that_fire_and_that_do_not_know() {
+    let checked: Vec<Signal> = REGISTRY.iter().map(|check| check.signal()).collect();
+    assert_eq!(checked.iter().collect::<BTreeSet<_>>().len(), checked.len());
+    let files: BTreeMap<String, File> = files().into_iter().collect();
+    for check in REGISTRY {
+        let (name, about) = (check.signal().name(), check.about());
+        assert!((20..=100).contains(&about.chars().count()), "{name}: {about}");
+        let cases = &files.get(name).unwrap_or_else(|| panic!("no scenarios for {name}")).case;
+        let rounds = || cases.iter().flat_map(|case| &case.round);
+        assert!(rounds().any(|round| !round.expect.is_empty()), "{name} never fires");
+        assert!(rounds().any(|round| round.expect.is_empty() && round.unknown.is_empty()), "{name} is never calm");
+        assert!(rounds().any(|round| !round.unknown.is_empty()), "{name} always knows");
+    }
+}
+
+/// Five hundred sessions, each behind all those before it, as `pg_blocking_pids` says of a queue; beside them many holders.
+#[test]
+fn a_storm_of_locks_is_judged_quickly_and_once() {
+    let queue = (0..500).map(|at| {
+        let ahead: Vec<String> = (99..100 + at).map(|pid| pid.to_string()).collect();
+        let tenant = ["globex", "initech", "umbrella"][at % 3];
+        format!("{tenant} {} active waits=40s by={}", 100 + at, ahead.join(","))
+    });
+    let holders: Vec<String> = (1_000..1_400).map(|pid| pid.to_string()).collect();
+    let shared = format!("hooli 2000 active waits=8s by={}", holders.join(","));
+    let holders = (1_000..1_400).map(|pid| format!("- {pid} idle-tx:9s"));
+    let round = Round {
+        at: 0,
+        on: BTreeMap::new(),
+        tenants: None,
+        sessions: std::iter::once("acme 99 idle-tx:50s".to_owned())
+            .chain(queue)
+            .chain(holders)
+            .chain([shared])
+            .collect(),
+        expect: Vec::new(),
+        unknown: Vec::new(),
+    };
+    let case = Case {
+        name: "storm".to_owned(),
+        steady: false,
+        thresholds: BTreeMap::new(),
+        policy: scene::LimitsSpec::default(),
+        tenants: Vec::new(),
+        round: Vec::new(),
+    };
+    let began = Instant::now();
+    let (findings, _) = play(&case, &round, &mut Evaluator::immediate(), Some("lock-chain"));
+    // Generous, for a debug build on a busy machine: searching from each of the 400 holders anew would take far longer.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let worst = findings.first().unwrap();
+    assert_eq!((worst.severity, worst.subject.id.as_str()), (Severity::Critical, "acme"));
+    assert!(
+        worst.summary.starts_with("acme blocks 500 sessions of 3 tenants (globex, initech, umbrella)"),
+        "{}",
+        worst.summary
+    );
+    assert!(findings.len() <= 32, "{}", findings.len());
+}

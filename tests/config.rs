@@ -1,6 +1,8 @@
 //! The configuration as an operator meets it: the contract's file loads, everything wrong is said at once, the example
 //! file names every key.
 
+#![expect(clippy::expect_used, reason = "a test fails at once")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;

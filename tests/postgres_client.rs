@@ -1,6 +1,8 @@
 //! The way to PostgreSQL, on real servers: TLS as libpq means it, passwords from where libpq has them, and what the
 //! operator is told when it does not work.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at once")]
+
 mod support;
 
 use std::fs;
@@ -87,7 +89,7 @@ impl Certificates {
     }
 }
 
-/// A server that shows this certificate and takes logins as this pg_hba.conf says.
+/// A server that shows this certificate and takes logins as this `pg_hba.conf` says.
 fn server_with(certificates: &Certificates, certificate: &str, hba: &str) -> Server {
     Server::start("ssl = on\nssl_ca_file = 'ca.crt'", hba, |data| {
         for (from, to) in [

@@ -1,6 +1,8 @@
 //! The configuration as an operator meets it: the contract's file loads, everything wrong is said at once, the example
 //! file names every key.
 
+#![expect(clippy::expect_used, reason = "a test fails at once")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -188,6 +190,8 @@ fn one_wrong_value_is_one_problem() {
     one_problem("instance = []\n", &["at least one [[instance]]"]);
     one_problem("instance = 3\n", &["must be [[instance]], not a number"]);
     one_problem(&with("layout = \"schemas\""), &["x.toml:4:10: instance.layout", "did you mean \"schema\"?"]);
+    one_problem(&with("allow_actions = true"), &["x.toml:4:1: instance.allow_actions", "top of the file"]);
+    one_problem(&SMALLEST.replace("shared", "sha\\u202ered"), &["instance.name", "invisible"]);
     one_problem(&with("tenant = \"acme\""), &["instance.tenant", "tier = \"dedicated\""]);
     one_problem(&with("tier = \"dedicated\"\ntenant = \"a\""), &["instance.tenant", "3 to 63"]);
     one_problem(&with("tier = \"dedicated\"\ntenant = 7"), &["instance.tenant", "must be a text"]);
@@ -309,4 +313,24 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(check_file(&path).unwrap_err().to_string().contains("not UTF-8"));
     std::fs::write(&path, format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"))).unwrap();
     check_file(&path).unwrap();
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_makes_it_panic(text in "(?s).{0,200}", url in "(postgresql://)?[a-z0-9@:/?&=%,.\\[\\]\u{e9}]{0,60}") {
+        let _ = check(&text, Path::new("x"));
+        let quoted = toml::Value::String(url).to_string();
+        let _ = check(&format!("[[instance]]\nname = 'x'\nurl = {quoted}"), Path::new("x"));
+    }
+
+    #[test]
+    fn a_damaged_file_never_panics_and_what_is_wrong_has_a_place(from in 0..CONTRACT.len(), length in 0..40_usize) {
+        let (from, to) = (CONTRACT.floor_char_boundary(from), CONTRACT.floor_char_boundary(from + length));
+        let text = format!("{}{}", &CONTRACT[..from], &CONTRACT[to.max(from)..]);
+        if let Err(ConfigErrors(problems)) = check(&text, Path::new("x")) {
+            for problem in problems {
+                proptest::prop_assert!(problem.line <= text.lines().count() + 1 && problem.line > 0 && problem.column > 0);
+            }
+        }
+    }
 }

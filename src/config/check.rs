@@ -7,6 +7,7 @@ use super::problem::{ConfigErrors, Problem};
 use super::read::Reader;
 use super::schema::{File, InstanceDraft};
 use super::{Config, InstanceConfig};
+use crate::domain::foreign::sanitise;
 use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
 use crate::domain::{InstanceName, Policy, TenantId, Tier};
 
@@ -125,8 +126,8 @@ fn check_instance(
             reader.error(&key(name), "is missing; every [[instance]] needs name and url");
         }
     }
-    if draft.name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-        reader.error(&key("name"), "must not contain control characters");
+    if draft.name.as_deref().is_some_and(|name| sanitise(name) != name) {
+        reader.error(&key("name"), "must not contain control or invisible characters");
     }
     let tenant = match (draft.tier, draft.tenant.as_deref()) {
         (_, Some(id)) => match TenantId::parse(id) {

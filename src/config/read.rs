@@ -26,6 +26,7 @@ pub(super) struct Reader<'t> {
     text: &'t str,
     file: String,
     folder: PathBuf,
+    top: Vec<&'static str>,
     places: BTreeMap<String, Range<usize>>,
     /// What is wrong.
     pub errors: Vec<Problem>,
@@ -40,6 +41,7 @@ impl<'t> Reader<'t> {
             text,
             file: path.display().to_string(),
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            top: Vec::new(),
             places: BTreeMap::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -56,6 +58,7 @@ impl<'t> Reader<'t> {
         }
         // What a broken text seems to say would only add errors that are not there.
         if faults.is_empty() {
+            self.top = into.fields().iter().map(|field| field.name).collect();
             self.table("", document.get_ref(), into);
         }
         faults.is_empty()
@@ -113,6 +116,10 @@ impl<'t> Reader<'t> {
 
     fn unknown(&mut self, path: &str, name: &str, known: &[&str]) {
         let message = match did_you_mean(name, known.iter().copied()) {
+            // In TOML a line belongs to the table above it, which is easily forgotten at a file's end.
+            _ if path.contains('.') && self.top.contains(&name) => {
+                format!("unknown key here; {name} belongs at the top of the file, before the first [table]")
+            }
             Some(near) => format!("unknown key; did you mean {near:?}?"),
             None if known.is_empty() => "unknown key".to_owned(),
             None => format!("unknown key; here may stand: {}", known.join(", ")),

@@ -1,7 +1,8 @@
 //! A real PostgreSQL server for a test: made with initdb in a temporary folder, on a free loopback port, as an
 //! unprivileged user also when we are root; stopped and removed when dropped, also when the test panics.
 
-#![allow(dead_code, reason = "every test program uses its own part of this")]
+#![allow(dead_code, missing_docs, reason = "every test program uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot have its server fails at once")]
 
 use std::fs;
 use std::io::Read as _;
@@ -57,7 +58,7 @@ pub fn free_port() -> u16 {
 }
 
 impl Server {
-    /// Starts a server with these lines added to its configuration and this pg_hba.conf; `prepare` may put files
+    /// Starts a server with these lines added to its configuration and this `pg_hba.conf`; `prepare` may put files
     /// (certificates) into its data folder first.
     pub fn start(settings: &str, hba: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new().prefix("tierdeck-test-").tempdir().unwrap();

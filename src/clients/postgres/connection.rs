@@ -292,7 +292,8 @@ impl Connection {
         self.run(self.client.batch_execute(sql)).await
     }
 
-    /// Waits for what [`Connection::client`] was asked, at most the statement's time and the grace.
+    /// Waits for what [`Connection::client`] was asked, at most the statement's time and the grace. One at a time: a
+    /// cancel request hits whatever the session is doing.
     ///
     /// When that is over, the query is cancelled; when the server does not react to that either, the connection is dropped.
     pub async fn run<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, QueryError> {

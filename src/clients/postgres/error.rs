@@ -70,7 +70,9 @@ pub enum ConnectError {
     WrongPassword { address: String, user: String, from: String },
     #[error("{address}: the server asks for a password for user {user} and there is none; looked in {looked}")]
     NoPassword { address: String, user: String, looked: String },
-    #[error("{address}: the server does not let user {user} in: {message} (its pg_hba.conf decides, SQLSTATE {code})")]
+    #[error(
+        "{address}: the server does not let user {user} in: {message} (pg_hba.conf and the role's LOGIN decide; SQLSTATE {code})"
+    )]
     NotAllowed { address: String, user: String, message: String, code: String },
     #[error(
         "{address}: all connections are taken: {message}; free some, or grant the login pg_use_reserved_connections (PostgreSQL 16 and later)"
@@ -78,6 +80,12 @@ pub enum ConnectError {
     Full { address: String, message: String },
     #[error("{address}: the database {database} does not exist; check the url")]
     NoDatabase { address: String, database: String },
+    #[error(
+        "{address}: {message}: that is the CONNECTION LIMIT of our login or database, not of the server; raise it, or close other consoles"
+    )]
+    OwnLimit { address: String, message: String },
+    #[error("{address}: {message}; this looks like a pooler, and tierdeck needs PostgreSQL itself")]
+    Pooler { address: String, message: String },
     #[error("{address}: the server is not ready: {message}; it is tried again")]
     NotReady { address: String, message: String },
     #[error("{address}: the server refused: {message} (SQLSTATE {code})")]
@@ -93,7 +101,8 @@ impl ConnectError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::WrongPassword { .. } => Some("28P01"),
-            Self::Full { .. } => Some("53300"),
+            Self::Full { .. } | Self::OwnLimit { .. } => Some("53300"),
+            Self::Pooler { .. } => Some("08P01"),
             Self::NoDatabase { .. } => Some("3D000"),
             Self::NotReady { .. } => Some("57P03"),
             Self::NotAllowed { code, .. } | Self::Server { code, .. } => Some(code),
@@ -116,7 +125,10 @@ impl ConnectError {
             return match code.as_str() {
                 "28P01" => Self::WrongPassword { address, user, from: login.password_from.clone() },
                 "28000" => Self::NotAllowed { address, user, message, code },
+                // Only the text tells these apart; a server that speaks another language gets the general answer.
+                "53300" if message.starts_with("too many connections for") => Self::OwnLimit { address, message },
                 "53300" => Self::Full { address, message },
+                "08P01" if message.contains("startup parameter") => Self::Pooler { address, message },
                 "3D000" => Self::NoDatabase { address, database: sanitise(login.database).into_owned() },
                 "57P03" => Self::NotReady { address, message },
                 _ => Self::Server { address, message, code },

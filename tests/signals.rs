@@ -232,3 +232,42 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
     );
     assert!(findings.len() <= 32, "{}", findings.len());
 }
+
+/// The largest estate that is promised: judging it each second must not be felt.
+#[test]
+fn two_thousand_tenants_are_judged_between_two_polls() {
+    let own = |at: usize| {
+        let id = format!("tenant-{at}");
+        let text = format!(
+            "id = '{id}'\nlogin = '{id}_app'\nwanted = {{ connections = 40 }}\nnoise = {{ active_time = 0.0005 }}"
+        );
+        TenantSpec::Full(Box::new(toml::from_str(&text).unwrap()))
+    };
+    let mut evaluator = Evaluator::steady();
+    let mut case = Case {
+        name: "large".to_owned(),
+        steady: true,
+        thresholds: BTreeMap::new(),
+        policy: scene::LimitsSpec::default(),
+        tenants: (0..2_000).map(own).collect(),
+        round: Vec::new(),
+    };
+    for at in 0..2 {
+        case.round.push(Round {
+            at,
+            on: BTreeMap::from([("shared".to_owned(), toml::from_str("connections = 100\ncpu = 0.99").unwrap())]),
+            tenants: None,
+            sessions: (0..2_000).map(|at| format!("tenant-{at} {} active:90s", 1_000 + at)).collect(),
+            expect: Vec::new(),
+            unknown: Vec::new(),
+        });
+    }
+    for round in &case.round {
+        let began = Instant::now();
+        let (findings, _) = play(&case, round, &mut evaluator, None);
+        // A debug build, and the time to build the scene is in it too.
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        println!("{} findings in {:?}", findings.len(), began.elapsed());
+        assert!(findings.len() >= 4_000, "{}", findings.len());
+    }
+}

@@ -48,11 +48,14 @@ impl Check for Unreachable {
                     verdicts.raised.push(Raised {
                         severity: Severity::Critical,
                         subject: place.subject(),
-                        summary: format!(
-                            "{name} cannot be polled: {}; nothing is known of its {}",
-                            foreign::sanitise(trouble.message.trim_end_matches('.')),
-                            quantity::plural(place.tenants.len(), "tenant"),
-                        ),
+                        summary: match place.tenants.len() {
+                            0 => format!("{name} cannot be polled: {}", brief(&trouble.message)),
+                            count => format!(
+                                "{name} cannot be polled: {}; nothing is known of its {}",
+                                brief(&trouble.message),
+                                quantity::plural(count, "tenant"),
+                            ),
+                        },
                         evidence: vec![Evidence::fact("not reached for", seconds, Unit::Seconds)],
                         advice: format!(
                             "Check whether {name} runs and accepts the monitoring login (tierdeck doctor says what fails); \
@@ -67,4 +70,14 @@ impl Check for Unreachable {
             }
         }
     }
+}
+
+/// As much of a message as a sentence bears: the header and `doctor` show all of it.
+fn brief(message: &str) -> String {
+    const LONGEST: usize = 100;
+    let safe = foreign::sanitise(message.trim_end_matches('.'));
+    if safe.chars().count() <= LONGEST {
+        return safe.into_owned();
+    }
+    safe.chars().take(LONGEST - 1).chain(['…']).collect()
 }

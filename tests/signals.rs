@@ -38,6 +38,7 @@ fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str
     let mut tenants: Vec<_> = round.tenants.as_ref().unwrap_or(&case.tenants).iter().map(TenantSpec::build).collect();
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let sessions: Vec<_> = round.sessions.iter().flat_map(|text| scene::sessions(text, now)).collect();
+    scene::starve(&instances, &mut tenants, &sessions);
     let (mut findings, mut unknown) = evaluator.evaluate(&Scene {
         now,
         instances: &instances,

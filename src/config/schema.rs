@@ -332,6 +332,7 @@ impl Table for Thresholds {
             noisy_fair_shares,
             noisy_pressure,
             noisy_victims,
+            noisy_victim_seconds,
             connections,
             role_limit,
             query_seconds,
@@ -366,6 +367,11 @@ impl Table for Thresholds {
                 "noisy_victims",
                 "noisy-neighbour: how many other tenants must suffer",
                 Number(noisy_victims, Amount),
+            ),
+            Field::new(
+                "noisy_victim_seconds",
+                "noisy-neighbour: a tenant suffers when it had to wait this long within a minute",
+                Number(noisy_victim_seconds, Amount),
             ),
             Field::new(
                 "connections",

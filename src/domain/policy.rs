@@ -104,6 +104,8 @@ pub struct Thresholds {
     pub noisy_pressure: Ladder,
     /// noisy-neighbour: how many other tenants must suffer.
     pub noisy_victims: f64,
+    /// noisy-neighbour: a tenant suffers when its sessions had to wait this long within the last minute.
+    pub noisy_victim_seconds: f64,
     /// connection-saturation: used share of the connections that clients may have.
     pub connections: Ladder,
     /// role-limit-saturation: used share of a role's `CONNECTION LIMIT`.
@@ -139,6 +141,7 @@ impl Default for Thresholds {
             noisy_fair_shares: 3.0,
             noisy_pressure: Ladder::new(0.7, 0.95),
             noisy_victims: 1.0,
+            noisy_victim_seconds: 1.0,
             connections: Ladder::new(0.8, 0.95),
             role_limit: Ladder::new(0.8, 1.0),
             query_seconds: Ladder::new(60.0, 300.0),

@@ -280,6 +280,20 @@ impl Session {
         self.state.is_active() && self.wait.is_none()
     }
 
+    /// Waits for a CPU; `crowded`: more sessions are runnable than there are vCPUs.
+    pub fn starves_for_cpu(&self, crowded: bool) -> bool {
+        crowded && self.is_runnable() || self.waits_on(&["LWLock"])
+    }
+
+    /// Waits for I/O, buffers or WAL.
+    pub fn starves_for_io(&self) -> bool {
+        self.waits_on(&["IO", "LWLock", "BufferPin"])
+    }
+
+    fn waits_on(&self, kinds: &[&str]) -> bool {
+        self.state.is_active() && self.wait.as_ref().is_some_and(|wait| kinds.contains(&&*wait.kind))
+    }
+
     /// Waits for a lock or for the server's resources.
     pub fn is_waiting(&self) -> bool {
         self.state.is_active() && self.wait.as_ref().is_some_and(|wait| wait.is_lock() || wait.is_resource())

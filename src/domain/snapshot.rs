@@ -203,6 +203,15 @@ pub struct Noise {
     pub blocked_others_seconds: Option<f64>,
 }
 
+/// How long a tenant's sessions had to wait within the last 60 s for what the whole instance shares, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Starved {
+    /// For a CPU: runnable while more were than there are vCPUs, or behind a light-weight lock.
+    pub cpu: f64,
+    /// For I/O, buffers, WAL.
+    pub io: f64,
+}
+
 /// Limits in effect for a tenant beside those wanted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TenantLimits {
@@ -251,6 +260,8 @@ pub struct Tenant {
     pub limits: TenantLimits,
     /// Shares of the instance.
     pub noise: Noise,
+    /// What it had to wait for; strong evidence only.
+    pub starved: Starved,
     /// 100 × the greatest of share × pressure.
     pub noise_score: Option<f64>,
     /// Rows written a day.
@@ -300,6 +311,7 @@ impl Tenant {
             limit_scope: LimitScope::ServiceAccount,
             limits: TenantLimits::default(),
             noise: Noise::default(),
+            starved: Starved::default(),
             noise_score: None,
             rows_written_per_day: None,
             rows_written_estimated: false,

@@ -159,7 +159,8 @@ impl InstanceState {
     fn take_activity(&mut self, now: Timestamp, every: Duration, mut activity: Activity) {
         self.reach = Reach::Up;
         self.attributor.attribute(&self.directory, &mut activity.sessions);
-        self.window.sample(activity.server_now, every, &activity.sessions);
+        let (vcpus, _) = self.vcpus();
+        self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
         self.fill_charts(now, &activity);
         self.activity = Some(activity);
     }
@@ -250,6 +251,11 @@ impl InstanceState {
         self.server.as_ref().map(|server| f64::from(server.max_connections.saturating_sub(server.reserved_connections)))
     }
 
+    /// Whether our login sees what other people's sessions do; without that, nothing is known of load and waits.
+    pub fn sees_all(&self) -> bool {
+        self.server.as_ref().is_none_or(|server| server.sees_all)
+    }
+
     /// How near the instance is to its limits, over the window.
     pub fn pressure(&self) -> Pressure {
         let load = self.window.load();
@@ -258,7 +264,7 @@ impl InstanceState {
         }
         let mean = |time: u64| time as f64 / load.elapsed as f64;
         let (vcpus, _) = self.vcpus();
-        let of_cpus = |time: u64| Some((mean(time) / vcpus).min(1.0));
+        let of_cpus = |time: u64| self.sees_all().then(|| (mean(time) / vcpus).min(1.0));
         Pressure {
             cpu: of_cpus(load.runnable),
             reads: of_cpus(load.reading),
@@ -297,8 +303,9 @@ impl InstanceState {
     /// The instance as it is shown.
     pub fn view(&self, now: Timestamp) -> Instance {
         let fresh = self.fresh_sessions(now);
+        let seen = fresh.filter(|_| self.sees_all());
         let count = |what: fn(&Session) -> bool| {
-            fresh.map(|activity| activity.sessions.iter().filter(|session| what(session)).count() as u32)
+            seen.map(|activity| activity.sessions.iter().filter(|session| what(session)).count() as u32)
         };
         let (vcpus, vcpus_estimated) = self.vcpus();
         Instance {

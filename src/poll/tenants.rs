@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::instance::InstanceState;
 use super::limits;
 use crate::domain::facts::SchemaChurn;
-use crate::domain::snapshot::{LimitScope, Noise, Pressure, TenantLimits};
+use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Foreign, Layout, Limits, Policy, Session, Tenant, TenantId};
 
 /// Sessions of one tenant, counted.
@@ -45,6 +45,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
             let empty = Tally::default();
             let tally = tallies.get(id).unwrap_or(&empty);
             let known = |count: u32| fresh.is_some().then_some(count);
+            let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
             let exists =
                 churned.is_some() || state.sizes.as_ref().is_some_and(|sizes| sizes.homes.contains_key(home.as_str()));
             let noise = noise(state, id, &home);
@@ -64,19 +65,20 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 connections: known(tally.strong + tally.claimed),
                 strong: tally.strong,
                 claimed: tally.claimed,
-                active: known(tally.active),
-                waiting: known(tally.waiting),
+                active: seen(tally.active),
+                waiting: seen(tally.waiting),
                 waits_for: tally
                     .waits
                     .iter()
                     .max_by_key(|(kind, count)| (**count, (*kind).clone()))
                     .map(|(kind, _)| kind.clone()),
-                idle_in_transaction: known(tally.idle_in_transaction),
+                idle_in_transaction: seen(tally.idle_in_transaction),
                 oldest_transaction_seconds: tally.oldest_transaction,
                 limit_scope,
                 limits,
                 noise_score: score(noise, pressure),
                 noise,
+                starved: starved(state, id),
                 rows_written_per_day: churned
                     .zip(since)
                     .filter(|(_, since)| *since > 0.0)
@@ -128,15 +130,22 @@ fn noise(state: &InstanceState, id: &TenantId, home: &str) -> Noise {
     let usage = state.window.usage(id);
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
     let sampled = load.elapsed > 0;
+    let seen = sampled && state.sees_all();
     let written = state.written.shares(home);
     Noise {
-        active_time: sampled.then(|| share(usage.busy, load.busy)),
+        active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
         rows_written: written.map(|(own, all)| share(own.rows, all.rows)),
         wal: None,
         blocks_read: written.and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?))),
         blocked_others_seconds: sampled.then_some(usage.blocked_others as f64 / 1e6),
     }
+}
+
+/// How long it had to wait for what all share.
+fn starved(state: &InstanceState, id: &TenantId) -> Starved {
+    let usage = state.window.usage(id);
+    Starved { cpu: usage.starved_cpu as f64 / 1e6, io: usage.starved_io as f64 / 1e6 }
 }
 
 /// 100 × the greatest of share × pressure over the resources of which both are known.

@@ -21,6 +21,8 @@ pub(super) struct Usage {
     pub busy: u64,
     pub connected: u64,
     pub blocked_others: u64,
+    pub starved_cpu: u64,
+    pub starved_io: u64,
 }
 
 /// Session time of the whole instance, in microseconds.
@@ -52,7 +54,7 @@ pub(super) struct SessionWindow {
 
 impl SessionWindow {
     /// Takes one poll's sessions. The first sample stands for one period; a gap counts as three periods at most.
-    pub fn sample(&mut self, at: Timestamp, every: Duration, sessions: &[Session]) {
+    pub fn sample(&mut self, at: Timestamp, every: Duration, vcpus: f64, sessions: &[Session]) {
         let period = every.as_micros() as i64;
         let elapsed = self.last.map_or(period, |last| at.duration_since(last).as_micros() as i64);
         self.last = Some(at);
@@ -60,6 +62,9 @@ impl SessionWindow {
         let elapsed = if elapsed < 0 { period } else { elapsed.min(3 * period) } as u64;
         let mut sample = Sample { at, load: Load { elapsed, ..Load::default() }, tenants: Vec::new() };
         let mut tenants: HashMap<&TenantId, Usage> = HashMap::new();
+        let runnable: u32 =
+            sessions.iter().filter(|session| session.is_runnable()).map(|session| 1 + session.workers).sum();
+        let crowded = f64::from(runnable) > vcpus;
         for session in sessions {
             let count = |condition: bool| if condition { elapsed } else { 0 };
             let busy = elapsed * u64::from(session.workers + 1) * u64::from(session.is_busy());
@@ -73,6 +78,8 @@ impl SessionWindow {
                 let usage = tenants.entry(tenant).or_default();
                 usage.connected += elapsed;
                 usage.busy += busy;
+                usage.starved_cpu += count(session.starves_for_cpu(crowded));
+                usage.starved_io += count(session.starves_for_io());
             }
         }
         for (tenant, waiters) in blocked_others(sessions) {
@@ -143,6 +150,8 @@ fn combine_usage(left: Usage, right: Usage, by: impl Fn(u64, u64) -> u64) -> Usa
         busy: by(left.busy, right.busy),
         connected: by(left.connected, right.connected),
         blocked_others: by(left.blocked_others, right.blocked_others),
+        starved_cpu: by(left.starved_cpu, right.starved_cpu),
+        starved_io: by(left.starved_io, right.starved_io),
     }
 }
 

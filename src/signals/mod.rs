@@ -106,6 +106,12 @@ impl Verdicts {
             self.doubts.push(Doubt { unknown: Unknown { signal, subject: place.subject(), reason }, source: None });
             return None;
         }
+        // A login without pg_read_all_stats sees who is connected, not what anybody does.
+        let counts_only = matches!(signal, Signal::ConnectionSaturation | Signal::RoleLimitSaturation);
+        if source == Source::Activity && !counts_only && place.instance.server.as_ref().is_some_and(|it| !it.sees_all) {
+            self.doubt(signal, place, source, "our login may not see other people's sessions: GRANT pg_monitor to it");
+            return None;
+        }
         if let Some(reason) = observed.missing(now) {
             self.doubt(signal, place, source, &format!("{}: {reason}", source.name()));
         }

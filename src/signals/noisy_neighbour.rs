@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, percent};
-use crate::domain::snapshot::{Noise, Pressure};
+use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Unit};
 
 use super::words::{remedy, tenants};
@@ -30,8 +30,8 @@ struct Resource {
     shares: &'static [Share],
     /// What the shares are counted from.
     source: Source,
-    /// Whether a session suffers when it is short; told whether more sessions want a CPU than there are.
-    suffers: fn(&Session, bool) -> bool,
+    /// How long a tenant had to wait for it.
+    waited: fn(&Starved) -> f64,
 }
 
 static RESOURCES: [Resource; 3] = [
@@ -40,14 +40,14 @@ static RESOURCES: [Resource; 3] = [
         pressure: |pressure| pressure.cpu,
         shares: &[Share { of: "active time", value: |noise| noise.active_time }],
         source: Source::Activity,
-        suffers: |session, crowded| crowded && session.is_runnable() || waits_on(session, &["LWLock"]),
+        waited: |starved| starved.cpu,
     },
     Resource {
         name: "reads",
         pressure: |pressure| pressure.reads,
         shares: &[Share { of: "blocks read", value: |noise| noise.blocks_read }],
         source: Source::Churn,
-        suffers: |session, _| waits_on(session, &["IO", "LWLock", "BufferPin"]),
+        waited: |starved| starved.io,
     },
     Resource {
         name: "writes",
@@ -57,13 +57,9 @@ static RESOURCES: [Resource; 3] = [
             Share { of: "WAL", value: |noise| noise.wal },
         ],
         source: Source::Churn,
-        suffers: |session, _| waits_on(session, &["IO", "LWLock", "BufferPin"]),
+        waited: |starved| starved.io,
     },
 ];
-
-fn waits_on(session: &Session, kinds: &[&str]) -> bool {
-    session.state.is_active() && session.wait.as_ref().is_some_and(|wait| kinds.contains(&&*wait.kind))
-}
 
 impl Check for NoisyNeighbour {
     fn signal(&self) -> Signal {
@@ -80,9 +76,6 @@ impl Check for NoisyNeighbour {
             if verdicts.seen(self.signal(), &place, Source::Activity, &instance.activity, scene.now).is_none() {
                 continue;
             }
-            let runnable: u32 =
-                place.sessions.iter().filter(|session| session.is_runnable()).map(|it| 1 + it.workers).sum();
-            let crowded = f64::from(runnable) > instance.vcpus;
             let mut scarce = Vec::new();
             for resource in &RESOURCES {
                 let Some(pressure) = (resource.pressure)(&instance.pressure) else {
@@ -96,7 +89,7 @@ impl Check for NoisyNeighbour {
                     verdicts.doubt(self.signal(), &place, resource.source, &reason);
                     continue;
                 }
-                scarce.push(Scarcity::new(scene, &place, resource, crowded, pressure, severity, threshold));
+                scarce.push(Scarcity::new(scene, &place, resource, pressure, severity, threshold));
             }
             for tenant in &place.tenants {
                 let taken: Vec<_> = scarce.iter().filter_map(|scarcity| scarcity.taken_by(scene, tenant)).collect();
@@ -143,7 +136,6 @@ impl<'a> Scarcity<'a> {
         scene: &Scene<'_>,
         place: &Place<'a>,
         resource: &'static Resource,
-        crowded: bool,
         pressure: f64,
         severity: Severity,
         threshold: f64,
@@ -153,14 +145,18 @@ impl<'a> Scarcity<'a> {
             let fair = scene.thresholds.noisy_fair_shares / active.count().max(1) as f64;
             scene.thresholds.noisy_share.max(fair.min(0.9))
         };
-        let suffering = place.sessions.iter().filter(|session| (resource.suffers)(session, crowded));
+        let least = scene.thresholds.noisy_victim_seconds;
+        let suffering = place.tenants.iter().filter(|tenant| {
+            let waited = (resource.waited)(&tenant.starved);
+            waited > 0.0 && waited >= least
+        });
         Self {
             resource,
             pressure,
             severity,
             threshold,
             limits: resource.shares.iter().map(limit).collect(),
-            sufferers: suffering.filter_map(|session| session.attribution.strong()).collect(),
+            sufferers: suffering.map(|tenant| &tenant.id).collect(),
         }
     }
 

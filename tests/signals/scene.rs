@@ -238,7 +238,8 @@ impl InstanceSpec {
             reserved_connections: 3,
             database: Foreign::from("portarium"),
             in_recovery: false,
-            sees_all: true,
+            sees_all: known("sees_all"),
+            max_worker_processes: 8,
             freeze_max_age: 200_000_000,
         }));
         instance.vcpus = self.vcpus.unwrap_or(2.0);
@@ -426,4 +427,18 @@ pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
 
 pub fn policy(shared: LimitsSpec) -> Policy {
     Policy { shared: shared.limits(), ..Policy::default() }
+}
+
+/// What the poller makes of sessions that look like this for ten seconds.
+pub fn starve(instances: &[Instance], tenants: &mut [Tenant], sessions: &[Session]) {
+    for instance in instances {
+        let here = || sessions.iter().filter(|session| session.instance == instance.name);
+        let runnable: u32 = here().filter(|session| session.is_runnable()).map(|session| 1 + session.workers).sum();
+        let crowded = f64::from(runnable) > instance.vcpus;
+        for tenant in tenants.iter_mut().filter(|tenant| tenant.instance == instance.name) {
+            let own = || here().filter(|session| session.attribution.strong() == Some(&tenant.id));
+            tenant.starved.cpu = 10.0 * own().filter(|session| session.starves_for_cpu(crowded)).count() as f64;
+            tenant.starved.io = 10.0 * own().filter(|session| session.starves_for_io()).count() as f64;
+        }
+    }
 }

@@ -324,13 +324,14 @@ async fn what_the_server_says_no_with() {
         }
     };
     assert!(matches!(error, ConnectError::Full { .. }) && error.code() == Some("53300"), "{error:?}");
-    // Dropped connections end on the server too.
+    // Dropped connections end on the server too, and properly.
     drop(held);
     let deadline = Instant::now() + Duration::from_secs(10);
     while let Err(error) = log_in(&server.url("")).await {
         assert!(Instant::now() < deadline, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    assert!(!server.log().contains("EOF") && !server.log().contains("could not receive"), "{}", server.log());
 }
 
 #[tokio::test]

@@ -302,7 +302,7 @@ async fn sessions_behave_from_their_first_statement() {
 
 #[tokio::test]
 async fn what_the_server_says_no_with() {
-    let server = plain_server("max_connections = 4\nsuperuser_reserved_connections = 1");
+    let server = plain_server("max_connections = 4\nsuperuser_reserved_connections = 1\nlog_min_messages = debug1");
     let missing = format!("postgresql://postgres@127.0.0.1:{}/nowhere", server.port);
     let error = fails(&missing).await;
     assert!(matches!(error, ConnectError::NoDatabase { .. }) && error.code() == Some("3D000"), "{error:?}");

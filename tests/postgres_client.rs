@@ -268,7 +268,9 @@ async fn passwords_come_from_where_libpq_has_them() {
 #[tokio::test]
 async fn sessions_behave_from_their_first_statement() {
     let server = plain_server("");
-    let connection = log_in(&server.url("application_name=somebody")).await.unwrap();
+    // Spawned, as whoever polls will do: what connects must be able to move between threads.
+    let url = server.url("application_name=somebody");
+    let connection = tokio::spawn(async move { log_in(&url).await.unwrap() }).await.unwrap();
     for (setting, value) in [
         ("statement_timeout", "5s"),
         ("lock_timeout", "50ms"),
@@ -302,7 +304,7 @@ async fn sessions_behave_from_their_first_statement() {
 
 #[tokio::test]
 async fn what_the_server_says_no_with() {
-    let server = plain_server("max_connections = 4\nsuperuser_reserved_connections = 1");
+    let server = plain_server("max_connections = 4\nsuperuser_reserved_connections = 1\nlog_min_messages = debug1");
     let missing = format!("postgresql://postgres@127.0.0.1:{}/nowhere", server.port);
     let error = fails(&missing).await;
     assert!(matches!(error, ConnectError::NoDatabase { .. }) && error.code() == Some("3D000"), "{error:?}");
@@ -324,13 +326,14 @@ async fn what_the_server_says_no_with() {
         }
     };
     assert!(matches!(error, ConnectError::Full { .. }) && error.code() == Some("53300"), "{error:?}");
-    // Dropped connections end on the server too.
+    // Dropped connections end on the server too, and properly.
     drop(held);
     let deadline = Instant::now() + Duration::from_secs(10);
     while let Err(error) = log_in(&server.url("")).await {
         assert!(Instant::now() < deadline, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    assert!(!server.log().contains("EOF") && !server.log().contains("could not receive"), "{}", server.log());
 }
 
 #[tokio::test]
@@ -390,7 +393,7 @@ async fn something_that_is_not_postgresql() {
 async fn slow_queries_are_stopped_and_silent_servers_left() {
     let server = plain_server("");
     let quick =
-        Timeouts { statement: Duration::from_millis(200), grace: Duration::from_millis(300), ..Timeouts::default() };
+        Timeouts { statement: Duration::from_millis(200), grace: Duration::from_millis(1_300), ..Timeouts::default() };
     let connection = connect(&target(&server.url("")), Some(password()), &quick).await.unwrap();
     let error = connection.query("SELECT pg_sleep(30)", &[]).await.unwrap_err();
     assert!(matches!(error, QueryError::StatementTimeout { .. }) && error.code() == Some("57014"), "{error:?}");
@@ -398,7 +401,7 @@ async fn slow_queries_are_stopped_and_silent_servers_left() {
     // The session lifted its own limit: we cancel, and the session stays.
     connection.batch("SET statement_timeout = 0").await.unwrap();
     let error = connection.query("SELECT pg_sleep(30)", &[]).await.unwrap_err();
-    assert_eq!(error, QueryError::Silent { after: Duration::from_millis(500), lost: false });
+    assert_eq!(error, QueryError::Silent { after: Duration::from_millis(1_500), lost: false });
     assert_eq!(connection.query_one("SELECT 7", &[]).await.unwrap().get::<_, i32>(0), 7);
 
     // The backend does not even react to that: the connection goes.
@@ -407,7 +410,7 @@ async fn slow_queries_are_stopped_and_silent_servers_left() {
     let before = Instant::now();
     let error = connection.query("SELECT 1", &[]).await.unwrap_err();
     Server::signal(pid, Signal::SIGCONT);
-    assert!(error.is_lost() && before.elapsed() < Duration::from_secs(4), "{error:?}");
+    assert!(error.is_lost() && before.elapsed() < Duration::from_secs(8), "{error:?}");
     assert!(connection.is_closed() || connection.query("SELECT 1", &[]).await.is_err());
 }
 

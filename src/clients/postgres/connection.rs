@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::tls::{MakeTlsConnect, TlsStream};
@@ -25,11 +25,16 @@ use super::{APPLICATION_NAME, Timeouts, lookup};
 /// How long a server may take to act on a cancel request, and we to send one.
 const CANCEL: Duration = Duration::from_secs(1);
 
-/// A session. Dropped, it closes.
+/// How long the end of a session may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A session. Dropped, it says goodbye and closes, within a second whatever the server does.
 #[derive(Debug)]
 pub struct Connection {
     client: Client,
-    driver: Driver,
+    driver: JoinHandle<()>,
+    /// Goes with the connection, which tells the driver's task to end.
+    _open: oneshot::Sender<()>,
     ending: watch::Receiver<Option<Ending>>,
     way_back: WayBack,
     limit: Duration,
@@ -38,16 +43,6 @@ pub struct Connection {
     user: String,
     defaults: BTreeMap<String, String>,
     warning: Option<String>,
-}
-
-/// The task that talks to the socket; it ends with its connection.
-#[derive(Debug)]
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// What a cancel request needs.
@@ -192,25 +187,26 @@ impl<'a> Attempt<'a> {
         let config = self.config(way_back.tls.is_some());
         let failed = |error: tokio_postgres::Error| ConnectError::from_driver(&error, &self.login);
         let (tell, ending) = watch::channel(None);
+        let (open, dropped) = oneshot::channel();
         // The two branches differ in the type of their stream and in nothing else.
         let (client, driver, server_version) = match &way_back.tls {
             None => {
                 let (client, connection) = config.connect_raw(socket, NoTls).await.map_err(failed)?;
                 let version = connection.parameter("server_version").unwrap_or_default().to_owned();
-                (client, tokio::spawn(drive(connection, tell)), version)
+                (client, tokio::spawn(drive(connection, tell, dropped)), version)
             }
             Some(tls) => {
                 let connector = connector(tls, &way_back.host_name);
                 let (client, connection) = config.connect_raw(socket, connector).await.map_err(failed)?;
                 let version = connection.parameter("server_version").unwrap_or_default().to_owned();
-                (client, tokio::spawn(drive(connection, tell)), version)
+                (client, tokio::spawn(drive(connection, tell, dropped)), version)
             }
         };
-        let driver = Driver(driver);
         let defaults = self.timeouts.settle(&client).await.map_err(failed)?;
         Ok(Connection {
             client,
             driver,
+            _open: open,
             ending,
             way_back,
             limit: self.timeouts.statement + self.timeouts.grace,
@@ -259,11 +255,21 @@ fn connector(tls: &Arc<ClientConfig>, host_name: &str) -> Connector {
     connector
 }
 
-async fn drive<T>(connection: tokio_postgres::Connection<Socket, T>, tell: watch::Sender<Option<Ending>>)
-where
+/// Talks to the socket until the session ends, and a little longer than anybody uses it.
+async fn drive<T>(
+    connection: tokio_postgres::Connection<Socket, T>,
+    tell: watch::Sender<Option<Ending>>,
+    dropped: oneshot::Receiver<()>,
+) where
     T: TlsStream + Unpin,
 {
-    let ending = match connection.await {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        // Without the goodbye the server would log a broken connection, for every one of ours.
+        _ = dropped => timeout(GOODBYE, &mut connection).await.unwrap_or(Ok(())),
+    };
+    let ending = match ended {
         Ok(()) => Ending { reason: "it was closed".to_owned(), code: None },
         Err(error) => Ending::from(&error),
     };
@@ -307,14 +313,14 @@ impl Connection {
         let cancelled = timeout(CANCEL, self.cancel()).await.is_ok_and(|sent| sent);
         let reacted = cancelled && timeout(CANCEL, &mut work).await.is_ok();
         if !reacted {
-            self.driver.0.abort();
+            self.driver.abort();
         }
         Err(QueryError::Silent { after: self.limit, lost: !reacted })
     }
 
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.driver.0.is_finished()
+        self.client.is_closed() || self.driver.is_finished()
     }
 
     /// Whether the session is encrypted.

@@ -64,13 +64,3 @@ pub(super) fn password() -> SecretString {
 pub(super) fn verifier(password: &SecretString) -> String {
     scram_sha_256(password.expose_secret().as_bytes())
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn t() {
-        let b = std::time::Instant::now();
-        for _ in 0..10 { super::verifier(&super::password()); }
-        println!("{:?} each", b.elapsed() / 10);
-    }
-}

@@ -1,5 +1,6 @@
 //! The estate on real PostgreSQL: it comes up as the conventions say, its incidents can be seen by the monitoring login
 //! alone, and nothing of it is left whichever way it ends.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
 #[path = "lab/incidents.rs"]
 mod incidents;

@@ -115,11 +115,12 @@ mod tests {
     fn memory_is_bounded() {
         let roster = Roster::new(10, Layout::Schema, 1);
         let truth = Truth::default();
-        for second in 0..=REMEMBERED as i64 {
+        let last = i64::try_from(REMEMBERED).unwrap();
+        for second in 0..=last {
             truth.began(8, at(second), &roster.members[1]);
         }
         assert_eq!(truth.tenant_of(8, at(0), Some(at(0))), None);
-        assert!(truth.tenant_of(8, at(0), Some(at(REMEMBERED as i64))).is_some());
+        assert!(truth.tenant_of(8, at(0), Some(at(last))).is_some());
         assert_eq!(truth.book().transactions.len(), REMEMBERED);
     }
 }

@@ -13,7 +13,8 @@ use super::{estate, login, monitor, number, reaches, spec, turn};
 async fn a_calm_estate_is_what_the_conventions_say() {
     let _turn = turn().await;
     let begun = Instant::now();
-    let lab = estate("calm").await;
+    let lab =
+        Lab::start(spec("calm"), |doing| println!("{:.1} s {doing}", begun.elapsed().as_secs_f64())).await.unwrap();
     println!("40 tenants ready after {:.1} s", begun.elapsed().as_secs_f64());
     let client = monitor(&lab).await;
 
@@ -44,7 +45,7 @@ async fn a_calm_estate_is_what_the_conventions_say() {
 
     let limits = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'role\\_%' AND rolcanlogin AND rolconnlimit = 40 \
                   AND 'statement_timeout=30s' = ANY(rolconfig) AND 'lock_timeout=5s' = ANY(rolconfig)";
-    let logins = lab.roster().ranks(Style::OwnLogin).count() as i64;
+    let logins = i64::try_from(lab.roster().ranks(Style::OwnLogin).count()).unwrap();
     assert_eq!(number(&client, limits).await, logins - 2, "all logins but the two careless ones");
     let sizes = "SELECT (max(bytes) / min(bytes))::int8 FROM (SELECT sum(pg_table_size(c.oid)) AS bytes FROM pg_class c \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -151,7 +152,7 @@ async fn two_thousand_tenants() {
     let mut spec = spec("calm");
     spec.tenants = 2_000;
     let begun = Instant::now();
-    let lab = Lab::start(spec, |_| {}).await.unwrap();
+    let lab = Lab::start(spec, |doing| println!("{:.1} s {doing}", begun.elapsed().as_secs_f64())).await.unwrap();
     println!("2000 tenants ready after {:.1} s", begun.elapsed().as_secs_f64());
     let client = monitor(&lab).await;
     assert_eq!(number(&client, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tenant\\_%'").await, 2_000);

@@ -77,10 +77,8 @@ pub(super) async fn idle(stage: &Arc<Stage>, culprit: usize, transactions: u32) 
             loop {
                 let session = enter(&stage, member).await;
                 let _ = in_transaction(&session, member, async |work| {
-                    let sql = format!(
-                        "UPDATE {0} SET note = 'checking' WHERE id = (SELECT max(id) FROM {0})",
-                        work.own("orders")
-                    );
+                    let orders = work.own("orders");
+                    let sql = format!("INSERT INTO {orders} (customer_id, total_cents) VALUES (1, 100)");
                     work.touch("orders/check", &sql).await?;
                     linger(&session).await;
                     Ok(())

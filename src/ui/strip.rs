@@ -49,7 +49,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
 fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let look = pen.look;
     let moment = pen.model.moment();
-    let name = text::fit(instance.name.as_str(), 14);
+    let longest = pen.model.shown.instances.iter().map(|instance| text::width(instance.name.as_str())).max();
+    let name = text::fit(instance.name.as_str(), longest.unwrap_or(0).min(16));
     let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
     match &instance.reach {
         Reach::Connecting => {

@@ -227,8 +227,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let reported = |signal| snapshot.findings.iter().any(|finding| finding.signal == signal);
     let blind = blind(snapshot, moment);
     if !blind.is_empty() && !reported(Signal::Unreachable) {
-        let words = format!("nothing can be said of {} now; what is shown is what was last known", blind.join(", "));
-        lines.extend(said("?", look.warning, &words, 2));
+        let words = format!("{}: nothing can be said of now", blind.join(", "));
+        lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 2 } else { 1 }));
     }
     if let Some(words) = unjudged(snapshot) {
         let words = if snapshot.findings.is_empty() { format!("nothing found · {words}") } else { words };
@@ -252,7 +252,10 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
 
 /// Instances of which nothing fresh is known, with the age of what is.
 fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
-    let dark = snapshot.instances.iter().filter(|instance| instance.activity.fresh(moment).is_none());
+    let dark = snapshot
+        .instances
+        .iter()
+        .filter(|instance| instance.activity.fresh(moment).is_none() || matches!(instance.reach, Reach::Down { .. }));
     dark.map(|instance| match instance.activity.age(moment) {
         Some(age) => format!("{} (last seen {} ago)", instance.name, quantity::duration(age.as_secs_f64())),
         None => format!("{} (not seen yet)", instance.name),

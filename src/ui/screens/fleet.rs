@@ -77,9 +77,18 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     }
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
     let inside = inner(below(area, 1));
-    let looks: Vec<Look<Of>> =
-        LOOKS.into_iter().filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1).collect();
-    let columns = table::place(&looks, inside.width, Of::Tenant, 40, Some(table.sort));
+    let looks: Vec<Look<Of>> = LOOKS
+        .into_iter()
+        .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
+        .map(|look| if look.column == Of::Tenant && area.width >= 154 { Look { width: 28, ..look } } else { look })
+        .collect();
+    // On a wide terminal the words about the problem take what is left, else the name does.
+    let roomy = inside.width >= 150;
+    let columns = if roomy {
+        table::place(&looks, inside.width, Of::Problem, u16::MAX, Some(table.sort))
+    } else {
+        table::place(&looks, inside.width, Of::Tenant, 40, Some(table.sort))
+    };
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if shown == 0 {
@@ -188,7 +197,9 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Trend => {
             let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
             let style = if fresh.activity { look.second } else { look.faint };
-            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, Some(2.0)), style))
+            // One scale for all tenants of an instance: a tall bar is a tenant that fills its CPUs.
+            let vcpus = pen.model.shown.instance(&tenant.instance).map(|instance| instance.vcpus);
+            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, vcpus), style))
         }
         Of::Problem => {
             let style =

@@ -11,12 +11,12 @@ use crate::ui::pen::Pen;
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The greatest value of each of so many equal steps of the last quarter of an hour, the newest at the end. Steps start at
+/// The mean of each of so many equal steps of the last quarter of an hour, the newest at the end. Steps start at
 /// whole multiples of their width, so that a chart moves step by step instead of shimmering.
 fn steps(points: impl Iterator<Item = (Timestamp, Option<f64>)>, now: Timestamp, count: usize) -> Vec<Option<f64>> {
-    let mut steps = vec![None; count];
+    let mut sums = vec![(0.0, 0u32); count];
     if count == 0 {
-        return steps;
+        return Vec::new();
     }
     let wide = (SPAN.as_secs_f64() / count as f64).max(0.001);
     let step = |second: f64| (second / wide).floor() as i64;
@@ -29,12 +29,13 @@ fn steps(points: impl Iterator<Item = (Timestamp, Option<f64>)>, now: Timestamp,
             if let Ok(back) = usize::try_from(back)
                 && back < count
             {
-                let cell: &mut Option<f64> = &mut steps[count - 1 - back];
-                *cell = Some(cell.map_or(value, |known| known.max(value)));
+                let (sum, number) = &mut sums[count - 1 - back];
+                *sum += value;
+                *number += 1;
             }
         }
     }
-    steps
+    sums.into_iter().map(|(sum, number)| (number > 0).then(|| sum / f64::from(number))).collect()
 }
 
 /// One line of block elements; scaled to the greatest value, or to `top` where that is greater.

@@ -1,6 +1,8 @@
 //! What the console shows: each screen in each state at three sizes; no panic at any size, whatever is typed; and the loop
 //! that ships, driven by a script.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::VecDeque;
@@ -385,7 +387,11 @@ fn colours_fall_back() {
     assert_eq!(depth(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]), Depth::None);
     let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
     let console = model(estate::firing());
-    terminal.draw(|frame| drop(draw(frame, &console, Depth::None))).unwrap();
+    terminal
+        .draw(|frame| {
+            draw(frame, &console, Depth::None);
+        })
+        .unwrap();
     let coloured = terminal
         .backend()
         .buffer()

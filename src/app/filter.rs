@@ -134,7 +134,7 @@ fn words(text: &str) -> Vec<String> {
         match char {
             '"' => quoted = !quoted,
             char if char.is_whitespace() && !quoted => {
-                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
             }
             char => word.push(char),
         }

@@ -107,7 +107,7 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
             full
         } else if short.len() + rest.min(3) <= left || (at == 0 && short.len() + more <= left) {
             short
-        } else if 1 + more <= left {
+        } else if more < left {
             block(pen, finding, width, 1, 0)
         } else {
             break;

@@ -293,10 +293,8 @@ fn subject(kind: SubjectKind, id: &str) -> Subject {
     Subject { kind, id: id.to_owned(), instance: instance_name() }
 }
 
-/// A noisy neighbour, a lock pile-up, a table in debt.
-pub fn firing() -> Snapshot {
-    let mut snapshot = fine();
-    snapshot.findings = vec![
+fn findings() -> Vec<Finding> {
+    vec![
         Finding {
             signal: Signal::NoisyNeighbour,
             severity: Severity::Critical,
@@ -351,7 +349,13 @@ pub fn firing() -> Snapshot {
             victims: Vec::new(),
             stale: false,
         },
-    ];
+    ]
+}
+
+/// A noisy neighbour, a lock pile-up, a table in debt.
+pub fn firing() -> Snapshot {
+    let mut snapshot = fine();
+    snapshot.findings = findings();
     snapshot.unknown = vec![Unknown {
         signal: Signal::Wraparound,
         subject: subject(SubjectKind::Instance, "shared"),

@@ -154,10 +154,13 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
+/// What a chart takes of a point.
+type Measure = fn(&TenantPoint) -> Option<f64>;
+
 fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let look = pen.look;
     let limit = tenant.limits.effective.connection_limit.map(f64::from);
-    let charts: [(&str, Style, fn(&TenantPoint) -> Option<f64>, Option<f64>); 4] = [
+    let charts: [(&str, Style, Measure, Option<f64>); 4] = [
         ("active sessions", look.accent, |point| Some(f64::from(point.active)), None),
         ("rows written/s", look.good, |point| point.rows_written.map(f64::from), None),
         (

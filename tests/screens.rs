@@ -491,7 +491,7 @@ impl ratatui::backend::Backend for Watched {
     }
 }
 
-fn drive(first: Snapshot, stop: impl Future<Output = i32> + Send + 'static) -> Driven {
+fn drive(first: Snapshot, stop: impl Future<Output = Exit> + Send + 'static) -> Driven {
     let (events, keys) = mpsc::unbounded_channel();
     let (snapshots, pictures) = watch::channel(Arc::new(first));
     let (reports, reported) = mpsc::channel(8);
@@ -561,9 +561,9 @@ async fn the_loop_ends_with_its_input_and_on_a_signal() {
     let (exit, _) = tokio::time::timeout(Duration::from_secs(20), end).await.unwrap().unwrap();
     assert_eq!(exit, Exit::InputClosed);
     let (send, stop) = tokio::sync::oneshot::channel();
-    let mut console = drive(estate::fine(), async { stop.await.unwrap_or(0) });
+    let mut console = drive(estate::fine(), async { stop.await.unwrap_or(Exit::Quit) });
     console.shows("nothing found").await;
-    send.send(15).unwrap();
+    send.send(Exit::Signal(15)).unwrap();
     assert_eq!(console.ends().await.0, Exit::Signal(15));
 }
 

@@ -35,7 +35,7 @@ pub struct Inputs<E, S> {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What became of effects; bounded by whoever made the channel.
     pub reports: mpsc::Receiver<Report>,
-    /// A signal that asks to leave.
+    /// Something from outside that asks to leave; see [`super::terminal::stop`].
     pub stop: S,
     /// Reads the clock.
     pub clock: fn() -> Timestamp,
@@ -64,7 +64,7 @@ pub async fn run<B, E, S>(
 where
     B: Backend,
     E: Stream<Item = io::Result<Event>> + Unpin,
-    S: Future<Output = i32>,
+    S: Future<Output = Exit>,
 {
     let Inputs { mut events, mut snapshots, mut reports, stop, clock } = inputs;
     let mut stop = pin!(stop);
@@ -81,7 +81,7 @@ where
     loop {
         tokio::select! {
             biased;
-            signal = &mut stop => return Ok(Exit::Signal(signal)),
+            exit = &mut stop => return Ok(exit),
             event = events.next() => {
                 let mut next = Some(event);
                 let mut burst = 0;

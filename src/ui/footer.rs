@@ -25,7 +25,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
             let last = hints(pen, usize::MAX, |command| matches!(command, Command::Help | Command::Quit));
             let room = usize::from(area.width.saturating_sub(8)).saturating_sub(last.width());
             let hints = hints(pen, room, |command| !matches!(command, Command::Help | Command::Quit));
-            pen.rule(row, Edge::Bottom, look.rule, &hints, &[last]);
+            let last = if last.width() > 1 { vec![last] } else { Vec::new() };
+            pen.rule(row, Edge::Bottom, look.rule, &hints, &last);
         }
     }
     None
@@ -56,7 +57,9 @@ fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
 fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Line<'static> {
     let mut line = Line::raw(" ");
     for context in pen.model.contexts() {
-        for binding in bindings().iter().filter(|binding| binding.context == *context && wanted(binding.command)) {
+        for binding in bindings().iter().filter(|binding| {
+            binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
+        }) {
             let Some(hint) = binding.hint else { continue };
             let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
             let wide = text::width(binding.label) + text::width(hint) + 3;

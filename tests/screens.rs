@@ -7,11 +7,13 @@ mod support;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Waking, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
-use futures::stream::{self, StreamExt};
+use futures::Stream;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -372,6 +374,15 @@ fn ten_thousand_tenants_answer_a_key_within_a_frame() {
     }
     took.sort();
     let median = took[took.len() / 2];
+    let mut typed: Vec<Duration> = Vec::new();
+    for char in "/tenant-0 noise>1".chars().chain("\n:tenant-0".chars()) {
+        let start = Instant::now();
+        console.update(key(if char == '\n' { KeyCode::Enter } else { KeyCode::Char(char) }));
+        frame(&mut console, &mut terminal);
+        typed.push(start.elapsed());
+    }
+    typed.sort();
+    println!("a typed character: median {:?}, worst {:?}", typed[typed.len() / 2], typed[typed.len() - 1]);
     println!("a key with 10,000 tenants at 200x60: median {median:?}, worst {:?}", took[took.len() - 1]);
     assert!(median < Duration::from_millis(if cfg!(debug_assertions) { 64 } else { 16 }), "{took:?}");
 }
@@ -436,9 +447,46 @@ proptest! {
     }
 }
 
+/// Keys as crossterm's stream hands them out: it remembers whom to wake once, and does not ask again until it has woken
+/// that one. A loop that polls it in passing would sleep through the next key.
+#[derive(Clone, Default)]
+struct Keyboard(Arc<Mutex<Pressed>>);
+
+#[derive(Default)]
+struct Pressed {
+    keys: VecDeque<Event>,
+    unplugged: bool,
+    waker: Option<Waker>,
+}
+
+impl Keyboard {
+    fn change(&self, change: impl FnOnce(&mut Pressed)) {
+        let mut pressed = self.0.lock().unwrap();
+        change(&mut pressed);
+        if let Some(waker) = pressed.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Stream for Keyboard {
+    type Item = io::Result<Event>;
+    fn poll_next(self: Pin<&mut Self>, context: &mut Waking<'_>) -> Poll<Option<Self::Item>> {
+        let mut pressed = self.0.lock().unwrap();
+        match pressed.keys.pop_front() {
+            Some(event) => Poll::Ready(Some(Ok(event))),
+            None if pressed.unplugged => Poll::Ready(None),
+            None => {
+                pressed.waker.get_or_insert_with(|| context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
 /// A running loop: what it is fed with, and what became of it.
 struct Driven {
-    events: mpsc::UnboundedSender<io::Result<Event>>,
+    keyboard: Keyboard,
     snapshots: watch::Sender<Arc<Snapshot>>,
     reports: mpsc::Sender<Report>,
     frames: mpsc::UnboundedReceiver<(Instant, String)>,
@@ -492,27 +540,28 @@ impl ratatui::backend::Backend for Watched {
 }
 
 fn drive(first: Snapshot, stop: impl Future<Output = Exit> + Send + 'static) -> Driven {
-    let (events, keys) = mpsc::unbounded_channel();
+    let keyboard = Keyboard::default();
+    let events = keyboard.clone();
     let (snapshots, pictures) = watch::channel(Arc::new(first));
     let (reports, reported) = mpsc::channel(8);
     let (frame, frames) = mpsc::unbounded_channel();
     let end = tokio::spawn(async move {
         let mut terminal = Terminal::new(Watched { inner: TestBackend::new(120, 40), frames: frame }).unwrap();
         let mut model = Model::new(Settings { environment: "lab".into(), ..estate::settings() }, estate::now());
-        let keys = Box::pin(stream::unfold(keys, |mut keys| async { keys.recv().await.map(|key| (key, keys)) }));
-        let inputs = Inputs { events: keys.fuse(), snapshots: pictures, reports: reported, stop, clock: estate::now };
+        let inputs = Inputs { events, snapshots: pictures, reports: reported, stop, clock: estate::now };
         let mut effects = Vec::new();
         let exit = run(&mut terminal, inputs, &mut model, Depth::True, |effect| effects.push(effect)).await;
         (exit.unwrap(), effects)
     });
-    Driven { events, snapshots, reports, frames, end }
+    Driven { keyboard, snapshots, reports, frames, end }
 }
 
 impl Driven {
     fn press(&self, keys: &str) {
         for char in keys.chars() {
             let code = if char == '⏎' { KeyCode::Enter } else { KeyCode::Char(char) };
-            self.events.send(Ok(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))).unwrap();
+            let event = Event::Key(KeyEvent::new(code, KeyModifiers::NONE));
+            self.keyboard.change(|pressed| pressed.keys.push_back(event));
         }
     }
 
@@ -556,10 +605,8 @@ async fn the_loop_draws_before_there_is_data_and_leaves_on_q() {
 async fn the_loop_ends_with_its_input_and_on_a_signal() {
     let mut console = drive(estate::fine(), std::future::pending());
     console.shows("nothing found").await;
-    let Driven { events, end, .. } = console;
-    drop(events);
-    let (exit, _) = tokio::time::timeout(Duration::from_secs(20), end).await.unwrap().unwrap();
-    assert_eq!(exit, Exit::InputClosed);
+    console.keyboard.change(|pressed| pressed.unplugged = true);
+    assert_eq!(console.ends().await.0, Exit::InputClosed);
     let (send, stop) = tokio::sync::oneshot::channel();
     let mut console = drive(estate::fine(), async { stop.await.unwrap_or(Exit::Quit) });
     console.shows("nothing found").await;

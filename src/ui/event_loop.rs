@@ -7,10 +7,11 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::Event;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt, poll};
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -96,7 +97,8 @@ where
                         }
                     }
                     burst += 1;
-                    next = if burst < BURST { events.next().now_or_never() } else { None };
+                    // Polled as this task, not in passing: the stream remembers whom to wake for the next key.
+                    next = if burst < BURST { ready(poll!(events.next())) } else { None };
                 }
                 draw(terminal, model, depth)?;
                 drawn = Instant::now();
@@ -132,6 +134,13 @@ where
                 due = due.or(Some(drawn + FRAME));
             }
         }
+    }
+}
+
+fn ready<T>(polled: Poll<T>) -> Option<T> {
+    match polled {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

@@ -20,10 +20,15 @@ fn steps(points: impl Iterator<Item = (Timestamp, Option<f64>)>, now: Timestamp,
     }
     let wide = (SPAN.as_secs_f64() / count as f64).max(0.001);
     let step = |second: f64| (second / wide).floor() as i64;
-    let newest = step(now.as_millisecond() as f64 / 1_000.0);
+    let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1_000.0;
+    let points: Vec<(Timestamp, Option<f64>)> = points.collect();
+    // A point is due every few seconds: until the next one comes, the chart ends at the newest instead of in a gap.
+    let last = points.last().map(|(at, _)| seconds(*at));
+    let now = seconds(now);
+    let newest = step(last.filter(|last| (0.0..2.0 * BUCKET.as_secs_f64()).contains(&(now - last))).unwrap_or(now));
     for (at, value) in points {
         let Some(value) = value.filter(|value| value.is_finite()) else { continue };
-        let second = at.as_millisecond() as f64 / 1_000.0;
+        let second = seconds(at);
         for covered in step(second - BUCKET.as_secs_f64() + 0.001)..=step(second) {
             let back = newest - covered;
             if let Ok(back) = usize::try_from(back)
@@ -122,7 +127,10 @@ mod tests {
         let now = Timestamp::from_second(9_000).unwrap();
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let points = [(at(8_105), Some(1.0)), (at(8_995), Some(8.0)), (at(8_600), None)];
-        assert_eq!(spark(points.into_iter(), now, 10, None), "▁        █".replace('▁', " ").replacen(' ', "▁", 1));
+        assert_eq!(spark(points.into_iter(), now, 10, None), "▁        █");
+        // Ten seconds without a point: what comes now is not known.
+        let later = Timestamp::from_second(9_090).unwrap();
+        assert_eq!(spark(points.into_iter(), later, 10, None), "       █  ");
     }
 
     #[test]

@@ -602,6 +602,22 @@ async fn the_loop_draws_before_there_is_data_and_leaves_on_q() {
 }
 
 #[tokio::test]
+async fn a_key_does_not_wait_for_the_tick() {
+    let mut console = drive(estate::fine(), std::future::pending());
+    console.shows("nothing found").await;
+    for (key, words) in [("?", "HELP"), ("?", "TENANTS"), ("3", "SESSIONS"), ("1", "TENANTS"), ("?", "HELP")] {
+        // One at a time: the loop has gone to sleep when the next comes.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let pressed = Instant::now();
+        console.press(key);
+        let took = console.shows(words).await.duration_since(pressed);
+        assert!(took < Duration::from_millis(400), "{key} took {took:?}");
+    }
+    console.press("q");
+    assert_eq!(console.ends().await.0, Exit::Quit);
+}
+
+#[tokio::test]
 async fn the_loop_ends_with_its_input_and_on_a_signal() {
     let mut console = drive(estate::fine(), std::future::pending());
     console.shows("nothing found").await;

@@ -126,7 +126,7 @@ mod tests {
     fn gaps_stay_gaps_and_time_runs_to_the_right() {
         let now = Timestamp::from_second(9_000).unwrap();
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let points = [(at(8_105), Some(1.0)), (at(8_995), Some(8.0)), (at(8_600), None)];
+        let points = [(at(8_105), Some(1.0)), (at(8_600), None), (at(8_995), Some(8.0))];
         assert_eq!(spark(points.into_iter(), now, 10, None), "▁        █");
         // Ten seconds without a point: what comes now is not known.
         let later = Timestamp::from_second(9_090).unwrap();

@@ -19,7 +19,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use support::estate;
 use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, View, bindings};
-use tierdeck::domain::Snapshot;
+use tierdeck::domain::snapshot::Reach;
+use tierdeck::domain::{InstanceName, Observed, Snapshot};
 use tierdeck::ui::event_loop::{Inputs, run};
 use tierdeck::ui::{Depth, draw};
 use tokio::sync::{mpsc, watch};
@@ -170,6 +171,32 @@ fn nothing_is_called_fine_that_is_not_known() {
     silent.update(Message::Tick(estate::ago(-60)));
     let shown = screen(&mut silent, (120, 40));
     assert!(!shown.contains("✔") && shown.contains("1m 00s"), "{shown}");
+}
+
+#[test]
+fn several_instances_stand_below_each_other_and_the_worst_first() {
+    let mut snapshot = estate::firing();
+    let mut down = estate::down().instances.remove(0);
+    down.name = InstanceName::new("acme-dedicated");
+    let mut fresh = estate::instance(estate::now());
+    fresh.name = InstanceName::new("globex-dedicated");
+    fresh.reach = Reach::Connecting;
+    fresh.activity = Observed::nothing(Duration::from_secs(1));
+    snapshot.instances.extend([down, fresh]);
+    let settings = Settings {
+        instances: vec!["shared".into(), "acme-dedicated".into(), "globex-dedicated".into()],
+        ..estate::settings()
+    };
+    let mut console = Model::new(settings, estate::now());
+    console.update(Message::Snapshot(Arc::new(snapshot)));
+    let shown = screen(&mut console, (160, 40));
+    let rows: Vec<&str> = shown.lines().skip(1).take(3).collect();
+    assert!(rows[0].contains("✖ acme-dedicated"), "{shown}");
+    assert!(rows[1].contains("connecting to globex-dedicated"), "{shown}");
+    assert!(rows[2].contains("● shared"), "{shown}");
+    assert!(shown.contains(" instance "), "{shown}");
+    let narrow = screen(&mut console, (80, 24));
+    assert!(narrow.contains("+2 more instances, 1 of them not reached"), "{narrow}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         value.map_or(Span::styled("—", look.faint), |value| Span::styled(value, style))
     };
     match column {
-        Of::Severity => mark(pen, tenant),
+        Of::Severity => mark(pen, tenant, fresh.activity),
         Of::Tenant => {
             let style = match tenant.severity {
                 Some(_) => look.strong,
@@ -215,11 +215,12 @@ fn size(bytes: u64) -> String {
 }
 
 /// What a tenant causes, or that it suffers.
-fn mark(pen: &Pen<'_>, tenant: &Tenant) -> Line<'static> {
+fn mark(pen: &Pen<'_>, tenant: &Tenant, fresh: bool) -> Line<'static> {
     let look = pen.look;
+    let aged = |style: Style| if fresh { style } else { look.faint };
     Line::from(match tenant.severity {
-        Some(severity) => Span::styled(glyph(severity), look.severity(severity)),
-        None if !tenant.suffers.is_empty() => Span::styled("◆", look.second),
+        Some(severity) => Span::styled(glyph(severity), aged(look.severity(severity))),
+        None if !tenant.suffers.is_empty() => Span::styled("◆", aged(look.second)),
         None => Span::raw(" "),
     })
 }

@@ -68,7 +68,7 @@ fn named(text: &str) -> BTreeSet<String> {
                 }
                 if depth == 0 && (char.is_alphanumeric() || char == '_') {
                     word.push(char);
-                } else if depth == 0 && char == ':' {
+                } else if depth == 0 && char == ':' && !word.is_empty() {
                     rooms.insert(std::mem::take(&mut word));
                 } else if char == ',' {
                     word.clear();

@@ -91,6 +91,7 @@ pub fn instance(at: Timestamp) -> Instance {
         layout: Layout::Schema,
         reach: Reach::Up,
         server: Some(Arc::new(Server {
+            max_worker_processes: 8,
             version: "15.18".into(),
             version_num: 150_018,
             started_at: ago(86_400),
@@ -198,6 +199,8 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         },
         noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
         noise_score: Some(f64::from(nth % 5)),
+        rows_written_estimated: false,
+        starved: tierdeck::domain::snapshot::Starved::default(),
         rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
         rows_written_per_second: Some(12.0),
         dead_tuples: Some(u64::from(nth) * 1_000),

@@ -25,7 +25,7 @@ const LOOKS: [Look<Of>; 15] = [
     look(Of::Severity, "", 1, false, 0),
     look(Of::Tenant, "tenant", 16, false, 0),
     look(Of::Tier, "tier", 4, false, 10),
-    look(Of::Instance, "instance", 10, false, 12),
+    look(Of::Instance, "instance", 10, false, 4),
     look(Of::Connections, "conn/limit", 13, false, 1),
     look(Of::Active, "act", 4, true, 1),
     look(Of::Waiting, "wait", 11, false, 2),

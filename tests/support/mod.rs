@@ -1,3 +1,6 @@
 //! What the tests of several rooms share.
 
+pub mod console;
+pub mod estate;
+pub mod proxy;
 pub mod server;

@@ -45,7 +45,7 @@ pub(super) async fn open(config: &Config) -> Result<Exit> {
         events: EventStream::new(),
         snapshots: poller.snapshots.clone(),
         reports,
-        stop: terminal::stop_signal()?,
+        stop: terminal::stop()?,
         clock: Timestamp::now,
     };
     let act = |effect| match effect {

@@ -59,7 +59,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     spec.dir = demo.dir;
     spec.keep = demo.keep;
     let stop = async {
-        let signal = terminal::stop_signal()?;
+        let signal = terminal::signalled()?;
         tokio::select! {
             _ = signal => {}
             () = closed(), if demo.tied => {}
@@ -116,7 +116,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
             Some(ready) => open(&ready).await,
             None => Ok(Exit::Found),
         },
-        _ = terminal::stop_signal()? => Ok(Exit::Interrupted),
+        _ = terminal::signalled()? => Ok(Exit::Interrupted),
     };
     output::say("stopping the estate …");
     drop(estate.stdin.take());

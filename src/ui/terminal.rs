@@ -13,7 +13,11 @@ use futures::FutureExt;
 use futures::future::select_all;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::Exit;
 
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -70,8 +74,19 @@ fn hook_panics() {
     });
 }
 
+/// Ends when something from outside asks the console to leave: SIGINT, SIGTERM, SIGHUP, or a terminal that hung up.
+pub fn stop() -> io::Result<impl Future<Output = Exit>> {
+    let signal = signalled()?;
+    Ok(async move {
+        tokio::select! {
+            signal = signal => Exit::Signal(signal),
+            () = hung_up() => Exit::InputClosed,
+        }
+    })
+}
+
 /// Ends with the number of the first SIGINT, SIGTERM or SIGHUP that comes.
-pub fn stop_signal() -> io::Result<impl Future<Output = i32>> {
+pub fn signalled() -> io::Result<impl Future<Output = i32>> {
     let mut signals = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut stream = signal(kind)?;
@@ -84,6 +99,22 @@ pub fn stop_signal() -> io::Result<impl Future<Output = i32>> {
         );
     }
     Ok(async move { select_all(signals).await.0 })
+}
+
+/// Ends when nobody is at the other end of standard input any more. The reader of keys does not say so: it spins. Nothing is
+/// read here; what cannot be watched (a file, `/dev/null`: keys come from the controlling terminal then) never ends.
+async fn hung_up() {
+    #[expect(deprecated, reason = "what replaces it is unsafe; standard input is never closed while this watches it")]
+    let watched = AsyncFd::with_interest(io::stdin(), Interest::READABLE);
+    let Ok(input) = watched else {
+        return std::future::pending().await;
+    };
+    loop {
+        match input.ready(Interest::READABLE).await {
+            Ok(mut guard) if !guard.ready().is_read_closed() => guard.clear_ready(),
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// Puts text on the clipboard of the terminal that shows us, wherever that is (OSC 52).

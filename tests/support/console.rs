@@ -23,8 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 struct Output {
     parser: vt100::Parser,
     bytes: Vec<u8>,
-    /// When the first byte came, and when the first drawn frame was complete enough to show the program's name.
-    first: Option<Instant>,
+    /// Nobody reads any more: the next byte ends the reader, and with it the terminal's last file.
+    over: bool,
 }
 
 /// A program in a pty; killed when dropped.
@@ -104,7 +104,7 @@ impl Start {
         let output = Arc::new(Mutex::new(Output {
             parser: vt100::Parser::new(cells(self.size.1), cells(self.size.0), 0),
             bytes: Vec::new(),
-            first: None,
+            over: false,
         }));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let sink = Arc::clone(&output);
@@ -112,7 +112,9 @@ impl Start {
             let mut buffer = [0; 65_536];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 let mut output = sink.lock().unwrap();
-                output.first.get_or_insert_with(Instant::now);
+                if output.over {
+                    break;
+                }
                 output.parser.process(&buffer[..read]);
                 output.bytes.extend_from_slice(&buffer[..read]);
             }
@@ -225,6 +227,7 @@ impl Console {
 
     /// Takes the terminal away, as a closed window does.
     pub fn hang_up(&mut self) {
+        self.output.lock().unwrap().over = true;
         self.keys = None;
         self.slave = None;
         self.master = None;

@@ -206,9 +206,8 @@ mod within {
 fn a_panic_gives_the_terminal_back_and_can_be_read() {
     for (test, code) in [("within::a_panic_with_the_terminal_taken", 101), ("within::a_panic_in_a_task_beside", 0)] {
         let this = std::env::current_exe().expect("this test program");
-        let mut console = program(this, &["--exact", test, "--ignored", "--nocapture"])
-            .environment("RUST_BACKTRACE", "0")
-            .open();
+        let mut console =
+            program(this, &["--exact", test, "--ignored", "--nocapture"]).environment("RUST_BACKTRACE", "0").open();
         console.ends_with(code);
         let screen = console.screen();
         assert!(screen.contains("the ceiling fell") && screen.contains("terminal.rs"), "{test}:\n{screen}");

@@ -123,15 +123,7 @@ impl Start {
         let before = settings(&*pair.master);
         let begun = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
-        Console {
-            master: Some(pair.master),
-            slave: Some(pair.slave),
-            child,
-            keys: Some(keys),
-            output,
-            before,
-            begun,
-        }
+        Console { master: Some(pair.master), slave: Some(pair.slave), child, keys: Some(keys), output, before, begun }
     }
 }
 

@@ -7,28 +7,38 @@ use color_eyre::eyre::Result;
 
 use super::document::{Status, moment};
 use super::{Exit, findings, observe, output};
+use crate::config::Config;
+use crate::domain::facts::Source;
 use crate::domain::quantity::{bytes, count, percent};
 use crate::domain::snapshot::Reach;
 use crate::domain::{Snapshot, Tier};
+use crate::ui::terminal;
 
 pub(super) async fn run(config: Option<&Path>, json: bool, watch: bool) -> Result<Exit> {
     let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
-    let mut poller = observe::look(&config)?;
+    if !watch {
+        let snapshot = observe::complete(&mut observe::look(&config)?).await;
+        return if json { output::document(&Status::of(&snapshot)) } else { output::text(&words(&snapshot)) };
+    }
+    // Heard from the first moment on, whatever is being waited for.
+    let stop = terminal::signalled()?;
+    tokio::select! {
+        ended = keep_looking(&config, json) => ended,
+        _ = stop => Ok(Exit::Interrupted),
+    }
+}
+
+/// A look after a look, until the reader goes. Writing does not wait, so that whoever stops us stops us between documents.
+async fn keep_looking(config: &Config, json: bool) -> Result<Exit> {
+    let pause = config.poll.get(&Source::Activity).copied().unwrap_or_default();
+    let mut poller = observe::look(config)?;
     let mut snapshot = observe::complete(&mut poller).await;
     loop {
-        let written = match (json, watch) {
-            (true, true) => output::line(&Status::of(&snapshot)),
-            (true, false) => output::document(&Status::of(&snapshot)),
-            (false, _) => output::text(&words(&snapshot)),
-        };
-        if !watch || written? != Exit::Fine {
+        let written = if json { output::line(&Status::of(&snapshot)) } else { output::text(&words(&snapshot)) };
+        if written? != Exit::Fine {
             return Ok(Exit::Fine);
         }
-        let pause = config.poll.get(&crate::domain::facts::Source::Activity).copied().unwrap_or_default();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
-        }
+        tokio::time::sleep(pause).await;
         if poller.snapshots.changed().await.is_err() {
             return Ok(Exit::Fine);
         }

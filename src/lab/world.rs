@@ -225,8 +225,8 @@ async fn settle(door: &Door, layout: Layout, roster: &Roster) -> Result<(), LabE
     let lanes = (0..LANES).map(async |lane| {
         for database in databases.iter().skip(lane).step_by(LANES) {
             let boss = open(door, SUPERUSER, database).await?;
-            run(&boss, "reset the statistics", "SELECT pg_stat_reset()").await?;
             run(&boss, "analyse", analyse).await?;
+            run(&boss, "reset the statistics", "SELECT pg_stat_reset()").await?;
         }
         Ok::<(), LabError>(())
     });

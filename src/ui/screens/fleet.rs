@@ -180,7 +180,10 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             ));
             line
         }
-        Of::RowsPerDay => Line::from(known(tenant.rows_written_per_day.map(quantity::count), churn)),
+        Of::RowsPerDay => {
+            let mark = if tenant.rows_written_estimated { "~" } else { "" };
+            Line::from(known(tenant.rows_written_per_day.map(|rows| format!("{mark}{}", quantity::count(rows))), churn))
+        }
         Of::Dead => {
             let share = tenant
                 .dead_tuples

@@ -1,0 +1,183 @@
+//! The main job on the real thing: for each scenario the estate, the poller with the steady evaluator and the console's
+//! own screen. Whoever reads only WHAT IS WRONG on the first screen must be able to name culprit, victim and next step;
+//! and nobody innocent may ever be named.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+#[path = "triage/watch.rs"]
+mod watch;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tierdeck::domain::{Severity, Signal};
+use tierdeck::lab::{Kind, Lab, Style};
+use watch::{LARGE, SMALL, Watch, turn};
+
+/// What the panel must say, and until when.
+struct Story<'a> {
+    scenario: &'a str,
+    kind: Kind,
+    signal: Signal,
+    /// Words that name a victim, of which one must be there; none: nobody else suffers.
+    victims: fn(&Lab) -> Vec<String>,
+    /// What is to be done, in the words of whoever does it.
+    step: &'a str,
+    within: Duration,
+}
+
+async fn play(story: Story<'_>) {
+    let _turn = turn().await;
+    let mut watch = Watch::start(story.scenario).await;
+    let culprit = watch.culprit(story.kind);
+    let victims = (story.victims)(watch.lab());
+    let told = |panel: &str| {
+        let suffers = victims.is_empty() || victims.iter().any(|victim| panel.contains(victim));
+        panel.contains(culprit.as_str()) && suffers && panel.contains(story.step)
+    };
+    for size in [LARGE, SMALL] {
+        watch.until_panel(size, story.within, told, &format!("{culprit}, one of {victims:?}, {:?}", story.step)).await;
+    }
+    // The panel may have been right for the wrong reason: the finding itself names them too.
+    let found = watch.newest();
+    let of = |signal| found.findings.iter().find(move |finding| finding.signal == signal);
+    let finding = of(story.signal).unwrap_or_else(|| panic!("no {}: {:#?}", story.signal, found.findings));
+    assert_eq!(finding.culprits, [culprit], "{finding:#?}");
+    // It stays as long as the incident does, and nobody else is blamed meanwhile.
+    watch.go_on(Duration::from_secs(12)).await;
+    let times = watch.appearances(story.signal);
+    assert_eq!(times, 1, "{} came {times} times in {}: {}", story.signal, story.scenario, watch.diary());
+    watch.stop().await;
+}
+
+/// Anybody else who lives here.
+fn anybody(lab: &Lab) -> Vec<String> {
+    let culprits: BTreeSet<_> = lab.cast().iter().map(|(_, id)| id).collect();
+    let others = lab.roster().members.iter().map(|member| &member.id).filter(|id| !culprits.contains(id));
+    others.map(ToString::to_string).collect()
+}
+
+fn nobody(_: &Lab) -> Vec<String> {
+    Vec::new()
+}
+
+/// Those that the scenario sends into the queue: tenants of the shared account, the biggest ten.
+fn queue(lab: &Lab) -> Vec<String> {
+    let culprits: BTreeSet<_> = lab.cast().iter().map(|(_, id)| id).collect();
+    let members = lab.roster().members.iter().filter(|member| member.style != Style::OwnLogin);
+    members.map(|member| &member.id).filter(|id| !culprits.contains(id)).take(10).map(ToString::to_string).collect()
+}
+
+fn everybody(lab: &Lab) -> Vec<String> {
+    vec![format!("all {} tenants", lab.roster().members.len())]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn noisy_neighbour() {
+    play(Story {
+        scenario: "noisy-neighbour",
+        kind: Kind::Noisy,
+        signal: Signal::NoisyNeighbour,
+        victims: anybody,
+        step: "pg_cancel_backend(",
+        within: Duration::from_secs(60),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_storm() {
+    play(Story {
+        scenario: "connection-storm",
+        kind: Kind::ConnectionStorm,
+        signal: Signal::ConnectionSaturation,
+        victims: everybody,
+        step: "idle sessions",
+        within: Duration::from_secs(45),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_pileup() {
+    play(Story {
+        scenario: "lock-pileup",
+        kind: Kind::LockPileup,
+        signal: Signal::LockChain,
+        victims: queue,
+        step: "pg_terminate_backend(",
+        within: Duration::from_secs(30),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runaway_query() {
+    play(Story {
+        scenario: "runaway-query",
+        kind: Kind::RunawayQuery,
+        signal: Signal::LongRunningQuery,
+        victims: nobody,
+        step: "pg_cancel_backend(",
+        within: Duration::from_secs(60),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_in_transaction() {
+    play(Story {
+        scenario: "idle-in-transaction",
+        kind: Kind::IdleInTransaction,
+        signal: Signal::IdleInTransaction,
+        victims: nobody,
+        step: "pg_terminate_backend(",
+        within: Duration::from_secs(60),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bloat() {
+    play(Story {
+        scenario: "bloat",
+        kind: Kind::Bloat,
+        signal: Signal::AutovacuumDebt,
+        victims: nobody,
+        step: "VACUUM (ANALYZE)",
+        within: Duration::from_secs(60),
+    })
+    .await;
+}
+
+/// Nothing but the two logins that are set up carelessly, and never anything critical.
+#[tokio::test(flavor = "multi_thread")]
+async fn calm() {
+    let _turn = turn().await;
+    let mut watch = Watch::start("calm").await;
+    let careless = |panel: &str| panel.contains("CONNECTION LIMIT");
+    watch.until_panel(LARGE, Duration::from_secs(20), careless, "the login without a limit").await;
+    watch.go_on(Duration::from_secs(20)).await;
+    for finding in watch.ever() {
+        let upkeep = matches!(finding.signal, Signal::LimitMissing | Signal::LimitDrift);
+        assert!(upkeep && finding.severity < Severity::Critical, "{finding:#?}");
+    }
+    watch.stop().await;
+}
+
+/// The demo's story: two incidents come and the first goes again, while somebody still looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn mixed() {
+    let _turn = turn().await;
+    let mut watch = Watch::start("mixed").await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
+    loop {
+        let (came, went) = watch.incidents();
+        if came.len() >= 2 && !went.is_empty() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{came:?} came, {went:?} went: {}", watch.diary());
+        watch.step(deadline).await;
+    }
+    println!("mixed: {}", watch.diary());
+    watch.stop().await;
+}

@@ -1,0 +1,110 @@
+//! Every query of `assets/sql` on every PostgreSQL that is found: those of `TIERDECK_PG_BINS` (folders with `initdb` and
+//! `postgres`, separated by colons) and the system's. Prints which they were.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tierdeck::clients::Environment;
+use tierdeck::clients::postgres::{Target, Timeouts, connect};
+use tierdeck::config::{self, Config};
+use tierdeck::domain::facts::{Fragment, Source};
+use tierdeck::domain::{Layout, Signal, Snapshot};
+use tierdeck::lab::{Kind, Lab, Scenario, Spec};
+use tierdeck::poll::Poller;
+use tierdeck::signals::Evaluator;
+use tierdeck::sources::postgres::{Desk, ask, privileges, server};
+use tokio::time::Instant;
+
+/// What is installed, by version, each once.
+fn installed() -> BTreeMap<String, PathBuf> {
+    let given = std::env::var_os("TIERDECK_PG_BINS").unwrap_or_default();
+    let given = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty());
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let packaged = packaged.map(|entry| entry.path().join("bin"));
+    let version = |folder: &Path| {
+        let said = std::process::Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+        String::from_utf8_lossy(&said.stdout).split_whitespace().nth(2).map(str::to_owned)
+    };
+    given.chain(packaged).filter_map(|folder| Some((version(&folder)?, folder))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_on_every_version_found() {
+    let versions = installed();
+    assert!(
+        !versions.is_empty(),
+        "no PostgreSQL found: apt-get install postgresql, or name folders in TIERDECK_PG_BINS"
+    );
+    for (version, folder) in &versions {
+        for layout in [Layout::Schema, Layout::Database] {
+            let began = Instant::now();
+            let (asked, culprit) = examine(version, folder, layout).await;
+            let seconds = began.elapsed().as_secs_f64();
+            println!("PostgreSQL {version}, {layout:?}: {asked} sources answered, {culprit} blamed, {seconds:.1} s");
+        }
+    }
+    println!("ran on PostgreSQL {}", versions.keys().cloned().collect::<Vec<_>>().join(", "));
+}
+
+/// An estate with a lock pile-up on this version: every source answers with something, and the root is blamed.
+async fn examine(version: &str, folder: &Path, layout: Layout) -> (usize, String) {
+    let mut spec = Spec::new(Scenario::named("lock-pileup").unwrap());
+    (spec.tenants, spec.layout, spec.bin_dir) = (12, layout, Some(folder.to_owned()));
+    let lab = Lab::start(spec, |_| {}).await.unwrap_or_else(|error| panic!("{version}: {error}"));
+    let config = config::load(lab.config_path()).unwrap();
+    let target = Target::parse(&config.instances[0].url, &Environment::of([])).unwrap();
+    let asked = ask_all(version, &config, &target, layout).await;
+    let culprit = lab.cast().iter().find(|(kind, _)| *kind == Kind::LockPileup).unwrap().1.clone();
+    let mut poller = Poller::start(&config, vec![target], Evaluator::steady());
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let told = |snapshot: &Snapshot| {
+        let chain = snapshot.findings.iter().find(|finding| finding.signal == Signal::LockChain);
+        chain.is_some_and(|finding| finding.culprits == [culprit.clone()])
+    };
+    loop {
+        let snapshot = poller.snapshots.borrow_and_update().clone();
+        for state in &snapshot.instances[0].sources {
+            assert!(state.error.is_none(), "{version}, {layout:?}: {state:?}");
+        }
+        let all = snapshot.instances[0].sources.iter().all(|state| state.at.is_some());
+        if all && snapshot.tenants.len() == 12 && told(&snapshot) {
+            break;
+        }
+        let came = tokio::time::timeout_at(deadline, poller.snapshots.changed()).await;
+        assert!(matches!(came, Ok(Ok(()))), "{version}, {layout:?}: {:#?}", snapshot.findings);
+    }
+    lab.stop().await;
+    (asked, culprit.to_string())
+}
+
+/// Each source by itself, as the monitoring login: an answer, and one that says something.
+async fn ask_all(version: &str, config: &Config, target: &Target, layout: Layout) -> usize {
+    let instance = &config.instances[0];
+    let password = instance.password.as_ref().map(|secret| secret.read().unwrap());
+    let desk = Desk::new(connect(target, password, &Timeouts::default()).await.unwrap());
+    let seen = server(&desk).await.unwrap_or_else(|error| panic!("{version} server: {error}"));
+    assert!(version.starts_with(&seen.version) && seen.sees_all && seen.max_connections == 120, "{seen:?}");
+    let rights = privileges(&desk).await.unwrap_or_else(|error| panic!("{version} privileges: {error}"));
+    assert!(rights.reads_all_stats && !rights.superuser && rights.read_only, "{rights:?}");
+    let mut asked = 2;
+    for source in Source::ALL {
+        let answer = ask(&desk, source, &instance.name, layout).await;
+        let fragment = answer.unwrap_or_else(|error| panic!("{version} {source:?}, {layout:?}: {error}"));
+        assert_eq!(fragment.source(), source);
+        let said = match &fragment {
+            Fragment::Activity(activity) => activity.sessions.len(),
+            Fragment::Databases(databases) => databases.iter().filter(|it| it.transactions > 0).count(),
+            Fragment::Roles(roles) => roles.roles.iter().filter(|role| role.connection_limit.is_some()).count(),
+            Fragment::Churn(churn) => churn.homes.iter().filter(|home| home.rows_written > 0).count(),
+            Fragment::Sizes(sizes) => sizes.homes.values().filter(|bytes| **bytes > 0).count(),
+            Fragment::Freeze(freeze) => freeze.tables.len(),
+            // Nothing has so many dead rows yet: an answer is all there can be.
+            Fragment::Debt(_) => 1,
+        };
+        assert!(said > 0, "{version} {source:?}, {layout:?} says nothing: {fragment:?}");
+        asked += 1;
+    }
+    asked
+}

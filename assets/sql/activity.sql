@@ -44,6 +44,7 @@ SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,
        w.pid IS NOT NULL AS waits, w.mode, w.waitstart, w.target, w.schema AS target_schema, w.relation AS target_relation,
        CASE WHEN w.place <= 64 THEN pg_blocking_pids(a.pid) END AS blocked_by,
        a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = session_user) AND a.application_name = $1 AS own,
+       (SELECT pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')) AS sees_all, -- may change while we are connected
        clock_timestamp() AS now
 FROM pg_stat_get_activity(NULL) a
 LEFT JOIN touched t USING (pid)

@@ -76,7 +76,7 @@ impl Story {
 
     fn sessions(&mut self, sessions: Vec<Session>) {
         let sessions = sessions.into_iter().map(|session| Session { server_now: self.now, ..session }).collect();
-        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3 }));
+        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: true }));
     }
 
     fn churn(&mut self, since: i64, rows: &[(&str, u64)]) {

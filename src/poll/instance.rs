@@ -158,6 +158,9 @@ impl InstanceState {
 
     fn take_activity(&mut self, now: Timestamp, every: Duration, mut activity: Activity) {
         self.reach = Reach::Up;
+        if let Some(server) = self.server.as_mut().filter(|server| server.sees_all != activity.sees_all) {
+            Arc::make_mut(server).sees_all = activity.sees_all;
+        }
         self.attributor.attribute(&self.directory, &mut activity.sessions);
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);

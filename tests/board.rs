@@ -178,6 +178,23 @@ fn shares_are_of_the_last_minute_and_from_strong_evidence_only() {
 }
 
 #[test]
+fn a_clock_that_steps_back_begins_the_minute_anew() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    for _ in 0..10 {
+        story.sessions(vec![session(1, "role_acme")]);
+        story.pass(1);
+    }
+    story.pass(-3_600);
+    for _ in 0..2 {
+        story.sessions(vec![session(2, "role_globex")]);
+        story.pass(1);
+    }
+    assert!(close(story.tenant("acme").noise.active_time, 0.0), "an hour of the old minute would be left");
+    assert!(close(story.tenant("globex").noise.active_time, 1.0));
+}
+
+#[test]
 fn sleeping_and_lock_waiting_sessions_use_nothing() {
     let mut story = Story::begin();
     story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);

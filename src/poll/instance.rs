@@ -194,7 +194,9 @@ impl InstanceState {
     }
 
     fn fill_charts(&mut self, now: Timestamp, activity: &Activity) {
-        let began = *self.bucket.began.get_or_insert(now);
+        // A clock that stepped back must not keep a bucket open until it has caught up.
+        let began = self.bucket.began.filter(|began| *began <= now).unwrap_or(now);
+        self.bucket.began = Some(began);
         self.bucket.samples += 1;
         self.bucket.connections += activity.sessions.len() as u64 + u64::from(activity.own);
         for session in &activity.sessions {

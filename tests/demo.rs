@@ -3,10 +3,7 @@
 //! Each test has a temp folder of its own, so "nothing is left" means: that folder is empty, and no process names it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-}
+mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -2,13 +2,7 @@
 //! see it, keys work meanwhile, and it goes on by itself when things are well again.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-    pub mod proxy;
-    pub mod server;
-    pub mod watcher;
-}
+mod support;
 
 #[path = "faults/hostile.rs"]
 mod hostile;

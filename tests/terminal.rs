@@ -2,12 +2,7 @@
 //! and what it leaves behind whichever way it ends.
 #![expect(clippy::panic, reason = "a test's way to fail")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-    pub mod server;
-    pub mod watcher;
-}
+mod support;
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ impl Psql {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.expect("psql is installed"))
+        Self(child.unwrap())
     }
 }
 
@@ -115,8 +115,16 @@ fn strings(value: &serde_json::Value, each: &mut impl FnMut(&str)) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_is_shown_and_does_nothing() {
+/// A server with hostile sessions at work.
+struct Attack {
+    // The clients go before the server does.
+    _raw: [Psql; 2],
+    _holder: tokio_postgres::Client,
+    server: Server,
+}
+
+/// Everything that a tenant can do to us by names and texts.
+async fn attack() -> Attack {
     let server = Server::start("track_activity_query_size = 1048576", HBA, |_| {});
     let port = server.port;
     world(port).await;
@@ -163,7 +171,7 @@ async fn hostile_text_is_shown_and_does_nothing() {
     let huge = session(port, "role_globex", "postgres").await;
     let long = format!("SELECT pg_sleep(300), '{}'", "顧\x1b[2J".repeat(1_040_000 / 7));
     tokio::spawn(async move { huge.batch_execute(&long).await });
-    let _raw = [
+    let raw = [
         Psql::start(port, "role_acme", "raw", b"SELECT pg_sleep(300), '\xff\xfe\x80\x1b]0;pwned\x07 \xe2\x82'"),
         // Ends in the middle of what would be a character, with the text too long to be shown whole.
         Psql::start(
@@ -179,8 +187,13 @@ async fn hostile_text_is_shown_and_does_nothing() {
         assert!(std::time::Instant::now() < deadline, "the hostile sessions do not run");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    Attack { _raw: raw, _holder: holder, server }
+}
 
-    let watcher = Watcher::of(&[("shared", port)]);
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_text_is_shown_and_does_nothing() {
+    let attack = attack().await;
+    let watcher = Watcher::of(&[("shared", attack.server.port)]);
     let mut consoles: Vec<Console> = [(80, 24), (200, 50), (320, 60)]
         .into_iter()
         .map(|(columns, rows)| watcher.console().size(columns, rows).open())

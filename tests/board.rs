@@ -310,7 +310,8 @@ fn a_login_that_sees_nothing_is_told_so() {
     story.news(News::Connected(Server { sees_all: false, ..server() }));
     story.churn(0, &[("tenant_acme", 0)]);
     let hidden = Session { state: SessionState::Unknown, query: None, ..session(1, "role_acme") };
-    story.sessions(vec![hidden]);
+    let activity = Activity { server_now: story.now, sessions: vec![hidden], own: 3, sees_all: false };
+    story.deliver(Fragment::Activity(activity));
     let acme = story.tenant("acme");
     assert_eq!((acme.connections, acme.active, acme.idle_in_transaction), (Some(1), None, None));
     assert_eq!((acme.noise.active_time, story.snapshot().instances[0].active), (None, None));

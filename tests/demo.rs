@@ -3,10 +3,7 @@
 //! Each test has a temp folder of its own, so "nothing is left" means: that folder is empty, and no process names it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-}
+mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -86,6 +83,9 @@ impl Drop for Ground {
     }
 }
 
+/// A way to leave a console: its name, what to do, the exit code.
+type Way = (&'static str, fn(&mut Console), u32);
+
 struct Headless(Child);
 
 impl Headless {
@@ -124,7 +124,7 @@ fn estate_of(console: &Console) -> i32 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let children = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
     let children: String = children.collect();
-    children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("the estate is the console's child")
+    children.split_whitespace().next().and_then(|pid| pid.parse().ok()).unwrap()
 }
 
 fn is_running(pid: i32) -> bool {
@@ -193,7 +193,7 @@ fn an_estate_is_kept_where_it_was_asked_for() {
     demo.signal(Signal::SIGTERM);
     assert_eq!(demo.ends().0, Some(0));
     assert!(place.join("tierdeck.toml").exists() && place.join("data/PG_VERSION").exists());
-    assert_eq!(ground.estates(), [place.clone()], "nothing but what was asked for");
+    assert_eq!(ground.estates(), std::slice::from_ref(&place), "nothing but what was asked for");
     assert_eq!(ground.processes(), [0; 0], "kept files, no server");
 
     let again = ground.headless(&["--dir", dir]).ends();
@@ -230,7 +230,7 @@ fn what_is_not_understood_is_refused_with_what_would_be() {
 
 #[test]
 fn the_console_takes_its_estate_with_it() {
-    let ways: [(&str, fn(&mut Console), u32); 3] = [
+    let ways: [Way; 3] = [
         ("q", |console| console.keys("q"), 0),
         ("SIGTERM", |console| console.signal(Signal::SIGTERM), 130),
         ("SIGINT", |console| console.signal(Signal::SIGINT), 130),
@@ -256,9 +256,9 @@ fn leaving_before_the_console_opens_leaves_nothing() {
         console.shows("starting PostgreSQL");
         // Ctrl-C in a terminal that is not raw yet is a signal to the group.
         if key {
-            console.keys("\x03")
+            console.keys("\x03");
         } else {
-            console.signal(Signal::SIGHUP)
+            console.signal(Signal::SIGHUP);
         }
         let status = console.ends();
         assert_eq!((status.signal(), status.exit_code()), (None, 130), "{}", console.screen());

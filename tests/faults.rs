@@ -1,14 +1,8 @@
 //! The real binary, when things go wrong between it and its servers: it says so in words, what it knew ages where one can
 //! see it, keys work meanwhile, and it goes on by itself when things are well again.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's way to fail, and its figures")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-    pub mod proxy;
-    pub mod server;
-    pub mod watcher;
-}
+mod support;
 
 #[path = "faults/hostile.rs"]
 mod hostile;

@@ -1,19 +1,17 @@
 //! The console as a person meets it: the real binary in a real pty on a real PostgreSQL; what keys and resizes do to it,
 //! and what it leaves behind whichever way it ends.
-#![expect(clippy::panic, reason = "a test's way to fail")]
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
-/// Only what is used here of what tests share.
-mod support {
-    pub mod console;
-    pub mod server;
-    pub mod watcher;
-}
+mod support;
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::console::{Console, PATIENCE, program};
 use support::watcher::{self, Watcher};
+
+/// A way to leave: its name, what to do, the exit code.
+type Way = (&'static str, fn(&mut Console), u32);
 
 /// A console with its first data on the screen.
 fn opened(watcher: &Watcher) -> Console {
@@ -112,7 +110,7 @@ async fn any_size_at_any_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_out_gives_the_terminal_back() {
     let server = watcher::shared().await;
-    let ways: [(&str, fn(&mut Console), u32); 6] = [
+    let ways: [Way; 6] = [
         ("q", |console| console.keys("q"), 0),
         (":q", |console| console.keys(":q\r"), 0),
         ("Ctrl-C", |console| console.keys("\x03"), 0),

@@ -9,6 +9,9 @@ use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId,
 use super::words::{quoted, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
+/// Who held most is told of a server that refuses us only when at least this part of it was taken as we last looked.
+const SEEN_FILLING: f64 = 0.5;
+
 /// The check.
 #[derive(Debug)]
 pub(super) struct ConnectionSaturation;
@@ -165,7 +168,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, us
 /// The server refuses us: what is known of its sessions is what was seen last.
 fn full(scene: &Scene<'_>, place: &Place<'_>) -> Raised {
     let name = place.name();
-    let holder = Holder::of(scene, place);
+    // Seen last when it was all but empty, its sessions say nothing of who filled it.
+    let was_filling = |usable: u32| place.sessions.len() as f64 >= SEEN_FILLING * f64::from(usable);
+    let holder = Holder::of(scene, place).filter(|_| place.instance.usable_connections().is_none_or(was_filling));
     let mut clauses = vec![
         format!("{name} has no connection left (53300): even this console cannot get in"),
         format!("{} refused", everybody(place)),

@@ -51,7 +51,10 @@ async fn instances_that_cannot_be_reached_say_why_and_leave_the_others_alone() {
         let instances = status["instances"].as_array().unwrap();
         instances.iter().find(|instance| instance["name"] == name).unwrap()["reachable"].as_bool().unwrap()
     };
-    assert_eq!((said.code, reachable("fine"), reachable("refused"), reachable("nowhere")), (Some(0), true, false, false));
+    assert_eq!(
+        (said.code, reachable("fine"), reachable("refused"), reachable("nowhere")),
+        (Some(0), true, false, false)
+    );
     let said = watcher.run(&["findings", "--fail-on", "critical"]);
     assert_eq!(said.code, Some(1), "{}", said.out);
     assert!(said.out.contains("refused cannot be polled"), "{}", said.out);

@@ -109,7 +109,7 @@ impl Start {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let sink = Arc::clone(&output);
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 let mut output = sink.lock().unwrap();
                 if output.over {

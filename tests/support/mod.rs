@@ -2,5 +2,8 @@
 
 #![allow(unused_imports, dead_code, reason = "every test program uses its own part of this")]
 
+pub mod console;
 pub mod estate;
+pub mod proxy;
 pub mod server;
+pub mod watcher;

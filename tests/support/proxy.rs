@@ -97,9 +97,8 @@ fn serve(state: &Arc<State>, port: u16, first: TcpListener) {
             state.cut();
             state.listening.store(0, Ordering::SeqCst);
         } else {
-            let open = listener.get_or_insert_with(|| {
-                TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).expect("the port is still ours")
-            });
+            let open =
+                listener.get_or_insert_with(|| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).unwrap());
             state.listening.store(1, Ordering::SeqCst);
             open.set_nonblocking(true).unwrap();
             if let Ok((near, _)) = open.accept() {

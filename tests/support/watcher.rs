@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, reason = "every test program uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,14 +54,16 @@ pub async fn world(port: u16) {
     let boss = session(port, "postgres", "postgres").await;
     let mut sql = format!("CREATE ROLE tierdeck LOGIN PASSWORD '{SECRET}'; GRANT pg_monitor TO tierdeck;");
     for tenant in TENANTS {
-        sql.push_str(&format!(
+        write!(
+            sql,
             "CREATE ROLE role_{tenant} LOGIN PASSWORD '{SECRET}' CONNECTION LIMIT 20;
              CREATE SCHEMA tenant_{tenant} AUTHORIZATION role_{tenant};
              SET ROLE role_{tenant};
              CREATE TABLE tenant_{tenant}.orders (id int PRIMARY KEY, total numeric);
              INSERT INTO tenant_{tenant}.orders SELECT i, i FROM generate_series(1, 100) i;
              RESET ROLE;"
-        ));
+        )
+        .unwrap();
     }
     boss.batch_execute(&sql).await.unwrap();
 }
@@ -79,10 +82,12 @@ impl Watcher {
             let secret = home.path().join(format!("{name}.password"));
             fs::write(&secret, SECRET).unwrap();
             fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
-            text.push_str(&format!(
+            write!(
+                text,
                 "\n[[instance]]\nname = \"{name}\"\ntier = \"shared\"\nurl = \"{url}\"\npassword = {{ file = \"{}\" }}\n",
                 secret.display()
-            ));
+            )
+            .unwrap();
         }
         let watcher = Self { home };
         fs::write(watcher.path(), text).unwrap();

@@ -1,5 +1,7 @@
 //! Attribution against the truth: the estate's workers know whose every transaction is; the console has to find out.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ async fn play(scenario: &str, layout: Layout, seconds: u64) -> Score {
             score.findable += u32::from(findable);
             let right = session.attribution.tenant() == Some(&truth.tenant);
             let describe = || format!("{:?} is {} ({:?}): {session:?}", session.attribution, truth.tenant, truth.style);
-            match session.attribution.reason().map(|reason| reason.rank()) {
+            match session.attribution.reason().map(tierdeck::domain::session::Reason::rank) {
                 Some(Rank::Strong) if right => {
                     score.strong_right += 1;
                     score.found += u32::from(findable);

@@ -39,11 +39,15 @@ SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,
        a.application_name,
        CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr) || ':' || a.client_port ELSE 'local' END AS client,
        a.state, a.wait_event_type, a.wait_event, a.xact_start, a.query_start, a.state_change,
-       CASE WHEN length(a.query) > 4096 THEN left(a.query, 3584) || ' … ' || right(a.query, 512) ELSE a.query END AS query,
+       -- As bytes: a query of a SQL_ASCII database may be no text of ours, and every function on characters would fail for all.
+       CASE WHEN octet_length(a.query) > 4096
+            THEN substr(textsend(a.query), 1, 3584) || '\x20e280a620' || substr(textsend(a.query), octet_length(a.query) - 511)
+            ELSE textsend(a.query) END AS query,
        t.schemas,
        w.pid IS NOT NULL AS waits, w.mode, w.waitstart, w.target, w.schema AS target_schema, w.relation AS target_relation,
        CASE WHEN w.place <= 64 THEN pg_blocking_pids(a.pid) END AS blocked_by,
        a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = session_user) AND a.application_name = $1 AS own,
+       (SELECT pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')) AS sees_all, -- may change while we are connected
        clock_timestamp() AS now
 FROM pg_stat_get_activity(NULL) a
 LEFT JOIN touched t USING (pid)

@@ -106,9 +106,10 @@ fn contains(value: &Value<'_>, word: &str) -> bool {
             word.is_empty() || text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
         }
         Value::Text(text) => text.to_lowercase().contains(word),
+        // As it is shown, or as it is.
         Value::Number(number) => {
             word.starts_with(|first: char| first.is_ascii_digit())
-                && quantity::count(*number).eq_ignore_ascii_case(word)
+                && (word.parse() == Ok(number.round()) || quantity::count(*number).eq_ignore_ascii_case(word))
         }
         Value::Missing => false,
     }
@@ -133,7 +134,7 @@ fn words(text: &str) -> Vec<String> {
         match char {
             '"' => quoted = !quoted,
             char if char.is_whitespace() && !quoted => {
-                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
             }
             char => word.push(char),
         }

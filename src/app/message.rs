@@ -54,6 +54,8 @@ pub enum Exit {
     InputClosed,
     /// A signal asked for it.
     Signal(i32),
+    /// A part of the program panicked, and the terminal was given back to say so.
+    Panicked,
 }
 
 /// How a list was drawn: its first visible row, and how many there is room for.

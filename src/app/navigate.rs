@@ -242,6 +242,24 @@ impl Model {
             .map(Keyed::key)
     }
 
+    /// Whether a key's command would do anything here and now; what would not is not offered.
+    pub fn means(&self, command: Command) -> bool {
+        let (findings, tenants) = (!self.fleet.findings.rows.is_empty(), !self.shown.tenants.is_empty());
+        match (command, &self.view) {
+            (Command::NextPane, View::Fleet) => findings,
+            (Command::Open, View::Fleet) if self.fleet.focus == FleetFocus::Findings => findings,
+            (Command::Open, View::Fleet) => !self.fleet.tenants.list.rows.is_empty(),
+            (Command::Open, View::Sessions) => !self.sessions.list.rows.is_empty(),
+            (Command::Open, View::Tenant(_)) => match self.page.tab {
+                TenantTab::Overview | TenantTab::Findings => !self.page.findings.rows.is_empty(),
+                TenantTab::Sessions => !self.page.sessions.list.rows.is_empty(),
+                TenantTab::Tables => false,
+            },
+            (Command::Tenant, _) => tenants || self.tenant.is_some(),
+            _ => true,
+        }
+    }
+
     pub(super) fn open_selected(&mut self) {
         let shown = Arc::clone(&self.shown);
         let finding = |list: &List<crate::domain::Finding>| {
@@ -272,7 +290,7 @@ impl Model {
         };
         match target {
             Some(view) => self.open(view),
-            None => drop(self.command(Command::Tenant)),
+            None => self.open_some_tenant(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler;
 use tui_input::{Input, InputRequest};
 
@@ -68,19 +68,13 @@ impl Model {
         if key.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        match keys::lookup(self.contexts(), &key) {
-            Some(command) => self.command(command),
-            None => {
-                let plain = !key.modifiers.contains(KeyModifiers::ALT)
-                    || matches!(self.mode, Mode::Filter(_) | Mode::Palette(_));
-                if plain {
-                    self.type_in(|input| {
-                        input.handle_event(&Event::Key(key));
-                    });
-                }
-                Vec::new()
-            }
+        if let Some(command) = keys::lookup(self.contexts(), &key) {
+            return self.command(command);
         }
+        self.type_in(|input| {
+            input.handle_event(&Event::Key(key));
+        });
+        Vec::new()
     }
 
     /// Carries out a command.

@@ -62,7 +62,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
     /// How many tenants
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(4..=5000))]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub tenants: u32,
     /// What happens in it: calm, noisy-neighbour, connection-storm, lock-pileup, runaway-query, idle-in-transaction, bloat, mixed
     #[arg(long, default_value = "mixed", value_name = "NAME")]

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Result, bail};
 use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -26,7 +26,9 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
-    open(&config).await
+    // Before the terminal is taken: a signal in between would leave it raw.
+    let stop = terminal::stop()?;
+    open(&config, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -34,8 +36,8 @@ pub(super) fn has_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Runs the console until the operator leaves it.
-pub(super) async fn open(config: &Config) -> Result<Exit> {
+/// Runs the console until the operator leaves it, or `stop` does.
+pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let mut guard = terminal::Guard::take()?;
     let poller = Poller::start(config, targets, Evaluator::steady());
@@ -45,7 +47,7 @@ pub(super) async fn open(config: &Config) -> Result<Exit> {
         events: EventStream::new(),
         snapshots: poller.snapshots.clone(),
         reports,
-        stop: terminal::stop_signal()?,
+        stop,
         clock: Timestamp::now,
     };
     let act = |effect| match effect {
@@ -65,9 +67,12 @@ pub(super) async fn open(config: &Config) -> Result<Exit> {
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
+    // Before the loop hears of it, a terminal that is gone may fail to be drawn on.
+    let ended = if ended.is_err() && !has_terminal() { Ok(crate::app::Exit::InputClosed) } else { ended };
     Ok(match ended? {
         crate::app::Exit::Quit => Exit::Fine,
         crate::app::Exit::InputClosed | crate::app::Exit::Signal(_) => Exit::Interrupted,
+        crate::app::Exit::Panicked => bail!("a part of the console broke, as told above; please report it"),
     })
 }
 

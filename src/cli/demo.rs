@@ -3,12 +3,13 @@
 //! The estate lives in a process of its own, tied to the console by a pipe: when the console goes, however it goes, the
 //! pipe closes, and the estate stops and removes itself.
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::arguments::Demo;
@@ -59,10 +60,10 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     spec.dir = demo.dir;
     spec.keep = demo.keep;
     let stop = async {
-        let signal = terminal::stop_signal()?;
+        let signal = terminal::signalled()?;
         tokio::select! {
             _ = signal => {}
-            () = closed(), if demo.tied => {}
+            () = terminal::hung_up(), if demo.tied => {}
         }
         std::io::Result::Ok(())
     };
@@ -87,12 +88,6 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// Ends when standard input does.
-async fn closed() {
-    let mut nothing = [0; 64];
-    while matches!(tokio::io::stdin().read(&mut nothing).await, Ok(1..)) {}
-}
-
 /// The estate in a process beside us, the console here.
 async fn beside(demo: &Demo) -> Result<Exit> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -110,13 +105,15 @@ async fn beside(demo: &Demo) -> Result<Exit> {
     }
     // In a group of its own: Ctrl-C in this terminal is for the console, which then lets the estate go.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // One watch from here to the end: no signal falls between the estate's start and the console's.
+    let mut stop = pin!(terminal::stop()?);
     let mut estate = command.spawn()?;
     let ended = tokio::select! {
         ready = ready(&mut estate) => match ready? {
-            Some(ready) => open(&ready).await,
+            Some(ready) => open(&ready, stop).await,
             None => Ok(Exit::Found),
         },
-        _ = terminal::stop_signal()? => Ok(Exit::Interrupted),
+        _ = &mut stop => Ok(Exit::Interrupted),
     };
     output::say("stopping the estate …");
     drop(estate.stdin.take());
@@ -126,9 +123,9 @@ async fn beside(demo: &Demo) -> Result<Exit> {
     ended
 }
 
-async fn open(ready: &Ready) -> Result<Exit> {
+async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        Some(config) => console::open(&config).await,
+        Some(config) => console::open(&config, stop).await,
         None => Ok(Exit::Usage),
     }
 }

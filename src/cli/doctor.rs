@@ -134,7 +134,8 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         Ok((server, privileges, (roles, sizes))) => {
             component.version = Some(server.version.clone());
             component.login = Some(privileges.login.to_string());
-            component.checks = checks(&server, &privileges, instance, encrypted, warning);
+            component.checks = setup(&server, &privileges, encrypted, warning);
+            component.checks.extend(rights(&privileges, instance.layout));
             component.checks.push(tenants(naming, instance.layout, &roles, &sizes, &instance.name));
         }
         Err(error) => component.checks.push(unreachable(error.to_string())),
@@ -150,133 +151,140 @@ async fn facts(desk: &Desk, instance: &InstanceConfig) -> Result<(Roles, Sizes),
     Ok((roles, if let Ok(Fragment::Sizes(sizes)) = sizes { sizes } else { Sizes::default() }))
 }
 
-fn checks(
-    server: &Server,
-    privileges: &Privileges,
-    instance: &InstanceConfig,
-    encrypted: bool,
-    warning: Option<String>,
-) -> Vec<Check> {
-    let login = quoted(&privileges.login);
-    let fine = |name, detail: String| Check { name, verdict: Verdict::Fine, detail, leaves_out: Vec::new(), fix: None };
-    let mut checks = Vec::new();
-    let mut add = |name, fine_when: bool, good: &str, otherwise: Check| {
-        checks.push(if fine_when { fine(name, good.to_owned()) } else { otherwise });
-    };
-    let major = server.version_num / 10_000;
-    add(
-        "version",
-        (14..=18).contains(&major),
-        "supported (14 to 18)",
-        Check {
-            name: "version",
-            verdict: Verdict::Warning,
-            detail: format!("PostgreSQL {major} is not one that this version was tested on (14 to 18)"),
-            leaves_out: Vec::new(),
-            fix: None,
-        },
-    );
-    add(
-        "sessions",
-        privileges.reads_all_stats,
-        "sees everybody's sessions and queries",
-        Check {
-            name: "sessions",
-            verdict: Verdict::Missing,
-            detail: format!("{login} sees only its own sessions: who is active, waits or blocks stays hidden"),
-            leaves_out: vec![
-                Signal::NoisyNeighbour,
-                Signal::LongRunningQuery,
-                Signal::IdleInTransaction,
-                Signal::LockChain,
-            ],
-            fix: Some(format!("GRANT pg_monitor TO {login};")),
-        },
-    );
-    add(
-        "activity",
-        privileges.track_activities,
-        "the server notes what sessions do",
-        Check {
-            name: "activity",
-            verdict: Verdict::Missing,
-            detail: "track_activities is off: the server does not note what sessions do".to_owned(),
-            leaves_out: vec![Signal::NoisyNeighbour, Signal::LongRunningQuery, Signal::IdleInTransaction],
-            fix: Some("set track_activities = on in the parameter group".to_owned()),
-        },
-    );
-    add(
-        "counters",
-        privileges.track_counts,
-        "the server counts rows, blocks and deadlocks",
-        Check {
-            name: "counters",
-            verdict: Verdict::Missing,
-            detail: "track_counts is off: nothing is counted, and autovacuum does not run".to_owned(),
-            leaves_out: vec![Signal::AutovacuumDebt, Signal::Deadlocks],
-            fix: Some("set track_counts = on in the parameter group".to_owned()),
-        },
-    );
-    add(
-        "privileges",
-        !privileges.superuser,
-        "no superuser",
-        Check {
-            name: "privileges",
-            verdict: Verdict::Warning,
-            detail: format!("{login} is a superuser: more than watching needs"),
-            leaves_out: Vec::new(),
-            fix: Some(format!("ALTER ROLE {login} NOSUPERUSER; GRANT pg_monitor TO {login};")),
-        },
-    );
-    add(
-        "read-only",
-        privileges.read_only,
-        "our sessions cannot write",
-        Check {
-            name: "read-only",
-            verdict: Verdict::Missing,
-            detail: "our session could write: something between us and the server drops the start-up options"
-                .to_owned(),
-            leaves_out: Vec::new(),
-            fix: Some(format!("ALTER ROLE {login} SET default_transaction_read_only = on;")),
-        },
-    );
-    add(
-        "encryption",
-        encrypted,
-        "TLS",
-        Check {
-            name: "encryption",
-            verdict: Verdict::Warning,
-            detail: "the connection is not encrypted".to_owned(),
-            leaves_out: Vec::new(),
-            fix: Some("sslmode=verify-full in the url".to_owned()),
-        },
-    );
-    if let Some(warning) = warning {
-        checks.push(Check {
-            name: "password",
-            verdict: Verdict::Warning,
-            detail: warning,
-            leaves_out: Vec::new(),
-            fix: None,
-        });
+/// What is found when something is not as it should be.
+struct Finding {
+    verdict: Verdict,
+    detail: String,
+    leaves_out: &'static [Signal],
+    fix: Option<String>,
+}
+
+impl Check {
+    /// Fine, or what was found instead.
+    fn of(name: &'static str, fine: bool, good: &str, otherwise: Finding) -> Self {
+        if fine {
+            return Self { name, verdict: Verdict::Fine, detail: good.to_owned(), leaves_out: Vec::new(), fix: None };
+        }
+        let Finding { verdict, detail, leaves_out, fix } = otherwise;
+        Self { name, verdict, detail, leaves_out: leaves_out.to_vec(), fix }
     }
-    if instance.layout == Layout::Database && !privileges.closed_databases.is_empty() {
-        let names: Vec<String> = privileges.closed_databases.iter().take(5).map(ToString::to_string).collect();
-        let grants: Vec<String> = privileges
-            .closed_databases
-            .iter()
-            .map(|database| format!("GRANT CONNECT ON DATABASE {} TO {login};", quoted(database)))
-            .collect();
-        checks.push(Check {
-            name: "databases",
-            verdict: Verdict::Missing,
-            detail: format!("{} databases let us not in: {} …", privileges.closed_databases.len(), names.join(", ")),
-            leaves_out: vec![Signal::AutovacuumDebt],
-            fix: Some(grants.join(" ")),
-        });
+}
+
+/// What our login may do.
+fn rights(privileges: &Privileges, layout: Layout) -> Vec<Check> {
+    let login = quoted(&privileges.login);
+    let mut checks = vec![
+        Check::of(
+            "sessions",
+            privileges.reads_all_stats,
+            "sees everybody's sessions and queries",
+            Finding {
+                verdict: Verdict::Missing,
+                detail: format!("{login} sees only its own sessions: who is active, waits or blocks stays hidden"),
+                leaves_out: &[
+                    Signal::NoisyNeighbour,
+                    Signal::LongRunningQuery,
+                    Signal::IdleInTransaction,
+                    Signal::LockChain,
+                ],
+                fix: Some(format!("GRANT pg_monitor TO {login};")),
+            },
+        ),
+        Check::of(
+            "privileges",
+            !privileges.superuser,
+            "no superuser",
+            Finding {
+                verdict: Verdict::Warning,
+                detail: format!("{login} is a superuser: more than watching needs"),
+                leaves_out: &[],
+                fix: Some(format!("ALTER ROLE {login} NOSUPERUSER; GRANT pg_monitor TO {login};")),
+            },
+        ),
+        Check::of(
+            "read-only",
+            privileges.read_only,
+            "our sessions cannot write",
+            Finding {
+                verdict: Verdict::Missing,
+                detail: "our session could write: something between us and the server drops the start-up options"
+                    .to_owned(),
+                leaves_out: &[],
+                fix: Some(format!("ALTER ROLE {login} SET default_transaction_read_only = on;")),
+            },
+        ),
+    ];
+    if layout == Layout::Database {
+        let closed = &privileges.closed_databases;
+        let names: Vec<String> = closed.iter().take(5).map(ToString::to_string).collect();
+        let more = if closed.len() > 5 { format!(" and {} more", closed.len() - 5) } else { String::new() };
+        let grant = |database| format!("GRANT CONNECT ON DATABASE {} TO {login};", quoted(database));
+        checks.push(Check::of(
+            "databases",
+            closed.is_empty(),
+            "every database lets us in",
+            Finding {
+                verdict: Verdict::Missing,
+                detail: format!("not let into {}{more}", names.join(", ")),
+                leaves_out: &[Signal::AutovacuumDebt],
+                fix: Some(closed.iter().map(grant).collect::<Vec<_>>().join(" ")),
+            },
+        ));
+    }
+    checks
+}
+
+/// How the server is set up, and how we got to it.
+fn setup(server: &Server, privileges: &Privileges, encrypted: bool, warning: Option<String>) -> Vec<Check> {
+    let major = server.version_num / 10_000;
+    let mut checks = vec![
+        Check::of(
+            "version",
+            (14..=18).contains(&major),
+            "supported (14 to 18)",
+            Finding {
+                verdict: Verdict::Warning,
+                detail: format!("PostgreSQL {major} is not one that this version was tested on (14 to 18)"),
+                leaves_out: &[],
+                fix: None,
+            },
+        ),
+        Check::of(
+            "activity",
+            privileges.track_activities,
+            "the server notes what sessions do",
+            Finding {
+                verdict: Verdict::Missing,
+                detail: "track_activities is off: the server does not note what sessions do".to_owned(),
+                leaves_out: &[Signal::NoisyNeighbour, Signal::LongRunningQuery, Signal::IdleInTransaction],
+                fix: Some("set track_activities = on in the parameter group".to_owned()),
+            },
+        ),
+        Check::of(
+            "counters",
+            privileges.track_counts,
+            "the server counts rows, blocks and deadlocks",
+            Finding {
+                verdict: Verdict::Missing,
+                detail: "track_counts is off: nothing is counted, and autovacuum does not run".to_owned(),
+                leaves_out: &[Signal::AutovacuumDebt, Signal::Deadlocks],
+                fix: Some("set track_counts = on in the parameter group".to_owned()),
+            },
+        ),
+        Check::of(
+            "encryption",
+            encrypted,
+            "TLS",
+            Finding {
+                verdict: Verdict::Warning,
+                detail: "the connection is not encrypted".to_owned(),
+                leaves_out: &[],
+                fix: Some("sslmode=verify-full in the url".to_owned()),
+            },
+        ),
+    ];
+    if let Some(detail) = warning {
+        checks.push(Check { name: "password", verdict: Verdict::Warning, detail, leaves_out: Vec::new(), fix: None });
     }
     checks
 }

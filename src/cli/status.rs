@@ -21,7 +21,7 @@ pub(super) async fn run(config: Option<&Path>, json: bool, watch: bool) -> Resul
         return if json { output::document(&Status::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     }
     // Heard from the first moment on, whatever is being waited for.
-    let stop = terminal::stop_signal()?;
+    let stop = terminal::signalled()?;
     tokio::select! {
         ended = keep_looking(&config, json) => ended,
         _ = stop => Ok(Exit::Interrupted),

@@ -75,6 +75,8 @@ pub struct Activity {
     pub sessions: Vec<Session>,
     /// Our own polling sessions.
     pub own: u32,
+    /// Whether our login saw what other people's sessions do (`pg_read_all_stats`): it may lose that while connected.
+    pub sees_all: bool,
 }
 
 /// Source `databases`: `pg_stat_database`.

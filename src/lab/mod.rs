@@ -56,7 +56,7 @@ pub struct Spec {
     pub bin_dir: Option<PathBuf>,
     /// Settings of the server, over the lab's own.
     pub settings: Vec<(String, String)>,
-    /// TOML to append to the configuration for the console.
+    /// TOML to append to the configuration for the console; it ends in the table `[thresholds]`.
     pub extra_config: String,
 }
 
@@ -260,6 +260,11 @@ connection_limit = 40
 statement_timeout = \"30s\"
 lock_timeout = \"5s\"
 idle_in_transaction_session_timeout = \"60s\"
+
+# A story of minutes: nobody wants to watch a demo for as long as production is given.
+[thresholds]
+query_seconds = {{ warning = \"15s\", critical = \"60s\" }}
+idle_in_transaction_seconds = {{ warning = \"15s\", critical = \"60s\" }}
 {extra}",
             name = quoted(instance.name),
             url = quoted(&instance.url),

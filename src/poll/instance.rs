@@ -158,6 +158,9 @@ impl InstanceState {
 
     fn take_activity(&mut self, now: Timestamp, every: Duration, mut activity: Activity) {
         self.reach = Reach::Up;
+        if let Some(server) = self.server.as_mut().filter(|server| server.sees_all != activity.sees_all) {
+            Arc::make_mut(server).sees_all = activity.sees_all;
+        }
         self.attributor.attribute(&self.directory, &mut activity.sessions);
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
@@ -191,7 +194,9 @@ impl InstanceState {
     }
 
     fn fill_charts(&mut self, now: Timestamp, activity: &Activity) {
-        let began = *self.bucket.began.get_or_insert(now);
+        // A clock that stepped back must not keep a bucket open until it has caught up.
+        let began = self.bucket.began.filter(|began| *began <= now).unwrap_or(now);
+        self.bucket.began = Some(began);
         self.bucket.samples += 1;
         self.bucket.connections += activity.sessions.len() as u64 + u64::from(activity.own);
         for session in &activity.sessions {

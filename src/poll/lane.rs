@@ -23,8 +23,8 @@ use crate::sources::postgres::{Desk, ask, server};
 /// The first and the longest pause before connecting again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// When counters are asked for the second time.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// When a source that has more to say is asked again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The lanes of an instance. Sessions have one of their own; what reads every table has one too.
 pub(super) const LANES: [&[Source]; 3] = [
@@ -72,11 +72,6 @@ pub(super) struct Lane {
     pub news: mpsc::Sender<(usize, News)>,
     tour: Tour,
     databases: Vec<Foreign>,
-}
-
-/// Sources whose answers are counters.
-fn counts(source: Source) -> bool {
-    matches!(source, Source::Databases | Source::Churn)
 }
 
 struct Due {
@@ -168,11 +163,12 @@ impl Lane {
             let began = Instant::now();
             let answer = self.ask(&desk, next.source).await;
             let took = began.elapsed();
-            // One slow answer may be an accident; two are the price. Rates need two, so the second comes soon.
+            // One slow answer may be an accident; two are the price.
             let first = next.took == Duration::MAX;
             next.every = self.clocks.slowed(next.source, took.min(next.took));
             next.took = took;
-            let pause = if first && counts(next.source) { next.every.min(SECOND_LOOK) } else { next.every };
+            let pause =
+                if self.wants_more(next.source, first) { next.every.min(SOON.max(took * 20)) } else { next.every };
             next.at = (began + pause).max(Instant::now());
             let (source, every) = (next.source, next.every);
             match answer {
@@ -180,6 +176,15 @@ impl Lane {
                 Err(trouble) if desk.is_closed() => return trouble,
                 Err(trouble) => self.tell(News::Failed { source, trouble, every }).await,
             }
+        }
+    }
+
+    /// Whether a source has yet to say what it is asked for: rates need two answers, and not every database was seen.
+    fn wants_more(&self, source: Source, first: bool) -> bool {
+        match source {
+            Source::Databases | Source::Churn => first,
+            Source::Debt => self.layout == Layout::Database && !self.tour.is_round(&self.databases),
+            _ => false,
         }
     }
 

@@ -55,11 +55,14 @@ pub(super) struct SessionWindow {
 impl SessionWindow {
     /// Takes one poll's sessions. The first sample stands for one period; a gap counts as three periods at most.
     pub fn sample(&mut self, at: Timestamp, every: Duration, vcpus: f64, sessions: &[Session]) {
-        let period = every.as_micros() as i64;
-        let elapsed = self.last.map_or(period, |last| at.duration_since(last).as_micros() as i64);
+        // A server's clock that stepped back says nothing about the time that passed: the minute begins anew.
+        if self.last.is_some_and(|last| at < last) {
+            self.clear();
+        }
+        let period = every.as_micros() as u64;
+        let since = |last| u64::try_from(at.duration_since(last).as_micros()).unwrap_or(period);
+        let elapsed = self.last.map_or(period, since).min(3 * period);
         self.last = Some(at);
-        // A server's clock that stepped back says nothing about the time that passed.
-        let elapsed = if elapsed < 0 { period } else { elapsed.min(3 * period) } as u64;
         let mut sample = Sample { at, load: Load { elapsed, ..Load::default() }, tenants: Vec::new() };
         let mut tenants: HashMap<&TenantId, Usage> = HashMap::new();
         let runnable: u32 =

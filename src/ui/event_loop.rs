@@ -7,10 +7,11 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::Event;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt, poll};
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -35,7 +36,7 @@ pub struct Inputs<E, S> {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What became of effects; bounded by whoever made the channel.
     pub reports: mpsc::Receiver<Report>,
-    /// A signal that asks to leave.
+    /// Something from outside that asks to leave; see [`super::terminal::stop`].
     pub stop: S,
     /// Reads the clock.
     pub clock: fn() -> Timestamp,
@@ -64,7 +65,7 @@ pub async fn run<B, E, S>(
 where
     B: Backend,
     E: Stream<Item = io::Result<Event>> + Unpin,
-    S: Future<Output = i32>,
+    S: Future<Output = Exit>,
 {
     let Inputs { mut events, mut snapshots, mut reports, stop, clock } = inputs;
     let mut stop = pin!(stop);
@@ -81,7 +82,7 @@ where
     loop {
         tokio::select! {
             biased;
-            signal = &mut stop => return Ok(Exit::Signal(signal)),
+            exit = &mut stop => return Ok(exit),
             event = events.next() => {
                 let mut next = Some(event);
                 let mut burst = 0;
@@ -96,7 +97,8 @@ where
                         }
                     }
                     burst += 1;
-                    next = if burst < BURST { events.next().now_or_never() } else { None };
+                    // Polled as this task, not in passing: the stream remembers whom to wake for the next key.
+                    next = if burst < BURST { ready(poll!(events.next())) } else { None };
                 }
                 draw(terminal, model, depth)?;
                 drawn = Instant::now();
@@ -132,6 +134,13 @@ where
                 due = due.or(Some(drawn + FRAME));
             }
         }
+    }
+}
+
+fn ready<T>(polled: Poll<T>) -> Option<T> {
+    match polled {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

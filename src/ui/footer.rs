@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::pen::{Edge, Pen};
 use super::widgets::text;
-use crate::app::{Mode, Prompt, bindings};
+use crate::app::{Command, Mode, Prompt, bindings};
 use crate::domain::foreign::sanitise;
 
 /// Draws it; says where the terminal's cursor belongs while something is typed.
@@ -21,8 +21,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
             pen.rule(row, Edge::Bottom, look.rule, &line, &[]);
         }
         _ => {
-            let hints = hints(pen, usize::from(area.width.saturating_sub(6)));
-            pen.rule(row, Edge::Bottom, look.rule, &hints, &[]);
+            // The way to the help and the way out are always there.
+            let last = hints(pen, usize::MAX, |command| matches!(command, Command::Help | Command::Quit));
+            let room = usize::from(area.width.saturating_sub(8)).saturating_sub(last.width());
+            let hints = hints(pen, room, |command| !matches!(command, Command::Help | Command::Quit));
+            let last = if last.width() > 1 { vec![last] } else { Vec::new() };
+            pen.rule(row, Edge::Bottom, look.rule, &hints, &last);
         }
     }
     None
@@ -50,10 +54,12 @@ fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
 }
 
 /// Key hints, in the table's order, as many as fit.
-fn hints(pen: &Pen<'_>, room: usize) -> Line<'static> {
+fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Line<'static> {
     let mut line = Line::raw(" ");
     for context in pen.model.contexts() {
-        for binding in bindings().iter().filter(|binding| binding.context == *context) {
+        for binding in bindings().iter().filter(|binding| {
+            binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
+        }) {
             let Some(hint) = binding.hint else { continue };
             let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
             let wide = text::width(binding.label) + text::width(hint) + 3;
@@ -62,6 +68,9 @@ fn hints(pen: &Pen<'_>, room: usize) -> Line<'static> {
                 line.spans.push(Span::styled(format!(" {hint}  "), pen.look.dim));
             }
         }
+    }
+    if let Some(last) = line.spans.last_mut() {
+        *last = Span::styled(format!("{} ", last.content.trim_end()), last.style);
     }
     line
 }

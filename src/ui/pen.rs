@@ -86,7 +86,7 @@ impl<'a> Pen<'a> {
         let mut kept = Vec::new();
         let mut used = left.width() + 2;
         for line in right {
-            if used + line.width() + 1 <= room {
+            if used + line.width() < room {
                 used += line.width() + 1;
                 kept.push(line);
             }

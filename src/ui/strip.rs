@@ -49,7 +49,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
 fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let look = pen.look;
     let moment = pen.model.moment();
-    let name = text::fit(instance.name.as_str(), 14);
+    let longest = pen.model.shown.instances.iter().map(|instance| text::width(instance.name.as_str())).max();
+    let name = text::fit(instance.name.as_str(), longest.unwrap_or(0).min(16));
     let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
     match &instance.reach {
         Reach::Connecting => {
@@ -67,12 +68,15 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
             let down = quantity::duration(pen.model.now.duration_since(*since).as_secs_f64().floor());
             let full = if trouble.code.as_deref() == Some("53300") { "no connection left: " } else { "" };
             let last = age.map(|age| format!(" · last seen {age} ago")).unwrap_or_default();
-            let head = format!("{name}  not reached for {down}{last} · ");
+            let head = format!("{name}  not reached for {down} · ");
             let room = width.saturating_sub(2 + text::width(&head));
+            let reason = format!("{full}{}", trouble.message);
+            let last = if text::width(&reason) + text::width(&last) <= room { last } else { String::new() };
             return Line::from(vec![
                 Span::styled("✖ ", look.critical),
                 Span::styled(head, look.critical),
-                Span::styled(text::fit(&format!("{full}{}", trouble.message), room), look.text),
+                Span::styled(text::cut(&reason, room), look.text),
+                Span::styled(last, look.dim),
             ]);
         }
         Reach::Up => {}

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Stdout, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,15 +14,24 @@ use futures::FutureExt;
 use futures::future::select_all;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::app::Exit;
 
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Told of every panic, also of one in a task that nobody waits for.
+static PANICKED: Notify = Notify::const_new();
+
 /// The terminal while it is ours. Dropping it gives it back.
 pub struct Guard {
-    /// What the console draws on.
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What the console draws on. Never dropped: ratatui would tell a stderr that is gone that the cursor cannot be shown,
+    /// and that panics. [`restore`] does what is needed.
+    pub terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Guard {
@@ -34,7 +44,7 @@ impl Guard {
         let prepared = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match prepared {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal) }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -66,12 +76,26 @@ fn hook_panics() {
         std::panic::set_hook(Box::new(move |panic| {
             restore();
             before(panic);
+            PANICKED.notify_one();
         }));
     });
 }
 
+/// Ends when something from outside asks the console to leave: SIGINT, SIGTERM, SIGHUP, a terminal that hung up; or when a
+/// part of us panicked.
+pub fn stop() -> io::Result<impl Future<Output = Exit>> {
+    let signal = signalled()?;
+    Ok(async move {
+        tokio::select! {
+            signal = signal => Exit::Signal(signal),
+            () = hung_up() => Exit::InputClosed,
+            () = PANICKED.notified() => Exit::Panicked,
+        }
+    })
+}
+
 /// Ends with the number of the first SIGINT, SIGTERM or SIGHUP that comes.
-pub fn stop_signal() -> io::Result<impl Future<Output = i32>> {
+pub fn signalled() -> io::Result<impl Future<Output = i32>> {
     let mut signals = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut stream = signal(kind)?;
@@ -84,6 +108,22 @@ pub fn stop_signal() -> io::Result<impl Future<Output = i32>> {
         );
     }
     Ok(async move { select_all(signals).await.0 })
+}
+
+/// Ends when nobody is at the other end of standard input any more. The reader of keys does not say so: it spins. Nothing is
+/// read here; what cannot be watched (a file, `/dev/null`: keys come from the controlling terminal then) never ends.
+pub async fn hung_up() {
+    #[expect(deprecated, reason = "what replaces it is unsafe; standard input is never closed while this watches it")]
+    let watched = AsyncFd::with_interest(io::stdin(), Interest::READABLE);
+    let Ok(input) = watched else {
+        return std::future::pending().await;
+    };
+    loop {
+        match input.ready(Interest::READABLE).await {
+            Ok(mut guard) if !guard.ready().is_read_closed() => guard.clear_ready(),
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// Puts text on the clipboard of the terminal that shows us, wherever that is (OSC 52).

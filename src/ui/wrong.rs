@@ -19,11 +19,10 @@ const INDENT: usize = 8;
 const AGE: usize = 9;
 
 /// How the cursor stands to the panel's findings.
-struct Shown<'a> {
+struct Shown {
     lines: Vec<Line<'static>>,
     cursor: Option<(usize, usize)>,
     window: Window,
-    _findings: &'a [Finding],
 }
 
 /// Draws the panel with at most so many rows below its title; says how many rows it took and which findings it shows.
@@ -70,12 +69,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) 
     (used + 1, shown.window)
 }
 
-fn lines<'a>(pen: &Pen<'a>, width: usize, budget: usize, focused: bool) -> Shown<'a> {
+fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
     let findings = &pen.model.shown.findings;
     let mut tail: Vec<Line<'static>> = warnings(pen, width);
     tail.truncate(budget.saturating_sub(2).max(1));
     if findings.is_empty() {
-        return Shown { lines: tail, cursor: None, window: Window::default(), _findings: findings };
+        return Shown { lines: tail, cursor: None, window: Window::default() };
     }
     let room = budget.saturating_sub(tail.len()).max(1);
     let at = pen.model.fleet.findings.at;
@@ -89,7 +88,7 @@ fn lines<'a>(pen: &Pen<'a>, width: usize, budget: usize, focused: bool) -> Shown
     let cursor = if focused { places.get(at.saturating_sub(start)).copied() } else { None };
     let page = places.len();
     lines.append(&mut tail);
-    Shown { lines, cursor, window: Window { top: start, page }, _findings: findings }
+    Shown { lines, cursor, window: Window { top: start, page } }
 }
 
 /// Findings from one on, in so many lines: in full while that leaves a line for each of the next few, else in one line.
@@ -97,21 +96,25 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
     let findings = pen.model.shown.findings.get(start..).unwrap_or_default();
     let mut lines: Vec<Line<'static>> = Vec::new();
     let mut places = Vec::new();
+    // Once one had to be cut to a line, what is less bad is not told at more length.
+    let mut squeezed = false;
     for (at, finding) in findings.iter().enumerate() {
         let rest = findings.len() - at - 1;
         let left = room - lines.len();
         let more = usize::from(rest > 0 || start > 0);
-        let full = block(pen, finding, width, 3, 2);
-        let short = block(pen, finding, width, 2, 1);
-        let next = if full.len() + rest.min(4) <= left {
-            full
-        } else if short.len() + rest.min(3) <= left || (at == 0 && short.len() + more <= left) {
-            short
-        } else if 1 + more <= left {
-            block(pen, finding, width, 1, 0)
-        } else {
-            break;
+        // The most words that leave a line for each of the next few; the first is told in any case.
+        let wishes = [(3, 2, 4), (2, 1, 3), (1, 1, 3)];
+        let told = wishes.into_iter().find_map(|(summary, advice, others)| {
+            let told = block(pen, finding, width, summary, advice);
+            let fits = told.len() + rest.min(others) <= left || (at == 0 && summary < 3 && told.len() + more <= left);
+            fits.then_some(told)
+        });
+        let next = match told {
+            Some(told) if !squeezed => told,
+            _ if more < left => block(pen, finding, width, 1, 0),
+            _ => break,
         };
+        squeezed |= next.len() == 1;
         places.push((lines.len(), lines.len() + next.len()));
         lines.extend(next);
     }
@@ -227,8 +230,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let reported = |signal| snapshot.findings.iter().any(|finding| finding.signal == signal);
     let blind = blind(snapshot, moment);
     if !blind.is_empty() && !reported(Signal::Unreachable) {
-        let words = format!("nothing can be said of {} now; what is shown is what was last known", blind.join(", "));
-        lines.extend(said("?", look.warning, &words, 2));
+        let words = format!("{}: nothing can be said of now", blind.join(", "));
+        lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 2 } else { 1 }));
     }
     if let Some(words) = unjudged(snapshot) {
         let words = if snapshot.findings.is_empty() { format!("nothing found · {words}") } else { words };
@@ -252,7 +255,10 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
 
 /// Instances of which nothing fresh is known, with the age of what is.
 fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
-    let dark = snapshot.instances.iter().filter(|instance| instance.activity.fresh(moment).is_none());
+    let dark = snapshot
+        .instances
+        .iter()
+        .filter(|instance| instance.activity.fresh(moment).is_none() || matches!(instance.reach, Reach::Down { .. }));
     dark.map(|instance| match instance.activity.age(moment) {
         Some(age) => format!("{} (last seen {} ago)", instance.name, quantity::duration(age.as_secs_f64())),
         None => format!("{} (not seen yet)", instance.name),

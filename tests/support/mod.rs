@@ -1,3 +1,6 @@
 //! What the tests of several rooms share.
 
+#![allow(unused_imports, dead_code, reason = "every test program uses its own part of this")]
+
+pub mod estate;
 pub mod server;

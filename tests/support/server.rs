@@ -57,6 +57,18 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Starts the postmaster of a prepared folder.
+fn postmaster(folder: &Path) -> Child {
+    unprivileged(&mut Command::new(binaries().join("postgres")))
+        .arg("-D")
+        .arg(folder.join("data"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.join("log")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
 impl Server {
     /// Starts a server with these lines added to its configuration and this `pg_hba.conf`; `prepare` may put files
     /// (certificates) into its data folder first.
@@ -87,18 +99,22 @@ impl Server {
         let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         configuration.push_str(&own);
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = unprivileged(&mut Command::new(binaries().join("postgres")))
-            .arg("-D")
-            .arg(&data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = postmaster(folder.path());
         let mut server = Self { port, folder, child };
         server.wait();
         server
+    }
+
+    /// Crashes it: no goodbye to anybody.
+    pub fn crash(&mut self) {
+        Self::signal(self.pid().as_raw(), nix::sys::signal::Signal::SIGQUIT);
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        self.child = postmaster(self.folder.path());
+        self.wait();
     }
 
     fn wait(&mut self) {

@@ -15,12 +15,14 @@ use crate::domain::{Attribution, Foreign, InstanceName, Session, SessionKey, Ses
 
 pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity, QueryError> {
     let rows = desk.rows(include_str!("../../../assets/sql/activity.sql"), &[&APPLICATION_NAME]).await?;
-    let mut activity = Activity { server_now: Timestamp::now(), sessions: Vec::with_capacity(rows.len()), own: 0 };
+    let mut activity =
+        Activity { server_now: Timestamp::now(), sessions: Vec::with_capacity(rows.len()), own: 0, sees_all: false };
     let mut workers: HashMap<i32, u32> = HashMap::new();
     let mut blockers: HashMap<String, Vec<i32>> = HashMap::new();
     let mut targets: HashMap<i32, String> = HashMap::new();
     for row in &rows {
         activity.server_now = row.try_get("now")?;
+        activity.sees_all = row.try_get("sees_all")?;
         if row.try_get::<_, Option<Text>>("backend_type")?.is_some_and(|kind| kind.0 == "parallel worker") {
             if let Some(leader) = row.try_get::<_, Option<i32>>("leader_pid")? {
                 *workers.entry(leader).or_default() += 1;

@@ -7,6 +7,7 @@ use crate::domain::Foreign;
 
 /// What our login may see, and what the server counts at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent answers of the server, each to its own question")]
 pub struct Privileges {
     /// Our login.
     pub login: Foreign,

@@ -20,7 +20,7 @@ impl<'a> FromSql<'a> for Text {
     }
 
     fn accepts(kind: &Type) -> bool {
-        matches!(*kind, Type::TEXT | Type::VARCHAR | Type::NAME | Type::BPCHAR)
+        matches!(*kind, Type::TEXT | Type::VARCHAR | Type::NAME | Type::BPCHAR | Type::BYTEA)
     }
 }
 

@@ -92,6 +92,11 @@ impl Tour {
         Ok(Debt { tables })
     }
 
+    /// Whether every database was visited once.
+    pub fn is_round(&self, databases: &[Foreign]) -> bool {
+        databases.iter().all(|database| self.seen.contains_key(database))
+    }
+
     /// Dead and live rows of a database, where it was visited.
     pub fn rows(&self, database: &str) -> Option<(u64, u64)> {
         self.seen.get(&Foreign::from(database)).map(|visit| (visit.dead, visit.live))

@@ -25,7 +25,7 @@ const LOOKS: [Look<Of>; 15] = [
     look(Of::Severity, "", 1, false, 0),
     look(Of::Tenant, "tenant", 16, false, 0),
     look(Of::Tier, "tier", 4, false, 10),
-    look(Of::Instance, "instance", 10, false, 12),
+    look(Of::Instance, "instance", 10, false, 4),
     look(Of::Connections, "conn/limit", 13, false, 1),
     look(Of::Active, "act", 4, true, 1),
     look(Of::Waiting, "wait", 11, false, 2),
@@ -77,9 +77,18 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     }
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
     let inside = inner(below(area, 1));
-    let looks: Vec<Look<Of>> =
-        LOOKS.into_iter().filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1).collect();
-    let columns = table::place(&looks, inside.width, Of::Tenant, 40, Some(table.sort));
+    let looks: Vec<Look<Of>> = LOOKS
+        .into_iter()
+        .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
+        .map(|look| if look.column == Of::Tenant && area.width >= 154 { Look { width: 28, ..look } } else { look })
+        .collect();
+    // On a wide terminal the words about the problem take what is left, else the name does.
+    let roomy = inside.width >= 150;
+    let columns = if roomy {
+        table::place(&looks, inside.width, Of::Problem, u16::MAX, Some(table.sort))
+    } else {
+        table::place(&looks, inside.width, Of::Tenant, 40, Some(table.sort))
+    };
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if shown == 0 {
@@ -135,7 +144,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         value.map_or(Span::styled("—", look.faint), |value| Span::styled(value, style))
     };
     match column {
-        Of::Severity => mark(pen, tenant),
+        Of::Severity => mark(pen, tenant, fresh.activity),
         Of::Tenant => {
             let style = match tenant.severity {
                 Some(_) => look.strong,
@@ -171,7 +180,10 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             ));
             line
         }
-        Of::RowsPerDay => Line::from(known(tenant.rows_written_per_day.map(quantity::count), churn)),
+        Of::RowsPerDay => {
+            let mark = if tenant.rows_written_estimated { "~" } else { "" };
+            Line::from(known(tenant.rows_written_per_day.map(|rows| format!("{mark}{}", quantity::count(rows))), churn))
+        }
         Of::Dead => {
             let share = tenant
                 .dead_tuples
@@ -188,7 +200,9 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Trend => {
             let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
             let style = if fresh.activity { look.second } else { look.faint };
-            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, Some(2.0)), style))
+            // One scale for all tenants of an instance: a tall bar is a tenant that fills its CPUs.
+            let vcpus = pen.model.shown.instance(&tenant.instance).map(|instance| instance.vcpus);
+            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, vcpus), style))
         }
         Of::Problem => {
             let style =
@@ -204,11 +218,12 @@ fn size(bytes: u64) -> String {
 }
 
 /// What a tenant causes, or that it suffers.
-fn mark(pen: &Pen<'_>, tenant: &Tenant) -> Line<'static> {
+fn mark(pen: &Pen<'_>, tenant: &Tenant, fresh: bool) -> Line<'static> {
     let look = pen.look;
+    let aged = |style: Style| if fresh { style } else { look.faint };
     Line::from(match tenant.severity {
-        Some(severity) => Span::styled(glyph(severity), look.severity(severity)),
-        None if !tenant.suffers.is_empty() => Span::styled("◆", look.second),
+        Some(severity) => Span::styled(glyph(severity), aged(look.severity(severity))),
+        None if !tenant.suffers.is_empty() => Span::styled("◆", aged(look.second)),
         None => Span::raw(" "),
     })
 }

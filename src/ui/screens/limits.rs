@@ -19,7 +19,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let (effective, wanted) = (tenant.limits.effective, tenant.limits.wanted);
     let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
     let count = |limit: Option<u32>| limit.map(f64::from);
-    let name = width.saturating_sub(9 * 3 + 12).clamp(15, 34);
+    let name = width.saturating_sub(9 * 3 + 12).clamp(19, 34);
     let mut lines = vec![Line::from(Span::styled(
         format!(
             "{}{}{}{}",
@@ -43,21 +43,21 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
             whole,
         ),
         (
-            "statement_timeout",
+            "statement timeout",
             oldest(Session::query_age),
             seconds(effective.statement_timeout),
             seconds(wanted.statement_timeout),
             time,
         ),
         (
-            "lock_timeout",
+            "lock timeout",
             oldest(Session::lock_wait),
             seconds(effective.lock_timeout),
             seconds(wanted.lock_timeout),
             time,
         ),
         (
-            "idle_in_transaction_session_timeout",
+            "idle-in-tx timeout",
             oldest(idle),
             seconds(effective.idle_in_transaction_session_timeout),
             seconds(wanted.idle_in_transaction_session_timeout),

@@ -53,36 +53,54 @@ pub(super) fn lines(pen: &Pen<'_>, session: &Session, width: usize, most: Option
         Attribution::Conflicting => ("conflicting evidence: nobody is blamed".to_owned(), look.warning),
         Attribution::None => ("no evidence".to_owned(), look.dim),
     };
-    let client = session.client.as_deref().unwrap_or("—").to_owned();
-    let mut pairs = vec![
+    let wait = session.wait.as_ref().map_or("—".to_owned(), |wait| format!("{}:{}", wait.kind, wait.event));
+    let state = format!("{} for {}", session.state.label(), ago(session.state_age()));
+    let known = |text: String| if text.is_empty() { "—".to_owned() } else { text };
+    let mut first = vec![
         field("tenant", whose.0, whose.1),
-        field("login", format!("{} on {}", session.role, session.database), look.text),
-        field(
-            "application",
-            if session.application.is_empty() { "—".to_owned() } else { session.application.to_string() },
-            look.text,
-        ),
-        field("client", client, look.text),
-        field(
-            "state",
-            format!("{} for {}", session.state.label(), ago(session.state_age())),
-            state_style(pen, session),
-        ),
-        field(
-            "wait",
-            session.wait.as_ref().map_or("—".to_owned(), |wait| format!("{}:{}", wait.kind, wait.event)),
-            look.text,
-        ),
+        field("state", state, state_style(pen, session)),
         field("transaction", ago(session.transaction_age()), look.text),
         field("statement", ago(session.query_age()), look.text),
+    ];
+    let mut rest = vec![
+        field("login", format!("{} on {}", session.role, session.database), look.text),
+        field("application", known(session.application.to_string()), look.text),
+        field("client", session.client.as_deref().unwrap_or("—").to_owned(), look.text),
+        field("wait", wait, look.text),
         field("pid", session.key.pid.to_string(), look.text),
         field("started", format!("{:.0}", session.key.started), look.text),
     ];
     if session.workers > 0 {
-        pairs.push(field("workers", session.workers.to_string(), look.text));
+        rest.push(field("workers", session.workers.to_string(), look.text));
     }
+    // In little room the locks and the query come before where it came from.
+    let scarce = most.is_some_and(|most| most < 12) && width < 90;
+    if scarce {
+        first.truncate(2);
+    } else {
+        first.append(&mut rest);
+    }
+    pairs(&mut lines, &first, width);
+    lines.extend(locks(pen, session, width));
+    let words = session
+        .query
+        .as_ref()
+        .map_or("not shown to our login: it lacks pg_read_all_stats".to_owned(), ToString::to_string);
+    let title = if session.state.is_active() { "running" } else { "last ran" };
+    let room = most.map_or(usize::MAX, |most| most.saturating_sub(lines.len()).max(1));
+    let room = if scarce { room.min(2) } else { room };
+    for (row, words) in text::wrap_in(&words, width.saturating_sub(12), room).into_iter().enumerate() {
+        let lead = if row == 0 { title } else { "" };
+        lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, look.text)]));
+    }
+    pairs(&mut lines, &rest, width);
+    lines
+}
+
+/// Names and values, two beside each other where there is room.
+fn pairs(lines: &mut Vec<Line<'static>>, fields: &[Vec<Span<'static>>], width: usize) {
     let column = if width >= 90 { width / 2 } else { width };
-    for pair in pairs.chunks(if width >= 90 { 2 } else { 1 }) {
+    for pair in fields.chunks(if width >= 90 { 2 } else { 1 }) {
         let mut line = Line::default();
         for (at, spans) in pair.iter().enumerate() {
             let room = column.saturating_sub(14);
@@ -95,18 +113,6 @@ pub(super) fn lines(pen: &Pen<'_>, session: &Session, width: usize, most: Option
         }
         lines.push(line);
     }
-    lines.extend(locks(pen, session, width));
-    let words = session
-        .query
-        .as_ref()
-        .map_or("not shown to our login: it lacks pg_read_all_stats".to_owned(), ToString::to_string);
-    let title = if session.state.is_active() { "running" } else { "last ran" };
-    let room = most.map_or(usize::MAX, |most| most.saturating_sub(lines.len()).max(1));
-    for (row, words) in text::wrap_in(&words, width.saturating_sub(12), room).into_iter().enumerate() {
-        let lead = if row == 0 { title } else { "" };
-        lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, look.text)]));
-    }
-    lines
 }
 
 /// Who blocks it, whom it blocks, what it touches.

@@ -19,22 +19,21 @@ const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8
     Look { column, title, width, right, rank }
 }
 
-const LOOKS: [Look<Of>; 16] = [
+const LOOKS: [Look<Of>; 15] = [
     look(Of::Trouble, "", 1, false, 0),
     look(Of::Pid, "pid", 7, true, 0),
     look(Of::Instance, "instance", 10, false, 12),
-    look(Of::Tenant, "tenant", 15, false, 0),
-    look(Of::How, "how", 9, false, 5),
+    look(Of::Tenant, "tenant", 13, false, 0),
+    look(Of::How, "how", 11, false, 6),
     look(Of::Role, "role", 16, false, 8),
     look(Of::Database, "db", 12, false, 14),
     look(Of::Application, "application", 14, false, 10),
     look(Of::Client, "client", 18, false, 15),
     look(Of::State, "state", 8, false, 1),
-    look(Of::Wait, "wait", 14, false, 3),
-    look(Of::Transaction, "tx", 7, true, 4),
+    look(Of::Wait, "wait", 18, false, 3),
+    look(Of::Transaction, "tx", 7, true, 5),
     look(Of::Statement, "query", 7, true, 2),
-    look(Of::BlockedBy, "blocked by", 10, true, 6),
-    look(Of::Blocks, "blocks", 6, true, 6),
+    look(Of::BlockedBy, "locks", 10, false, 4),
     look(Of::Query, "statement", 16, false, 1),
 ];
 
@@ -77,6 +76,11 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
             Of::Instance => everywhere && model.settings.instances.len() > 1,
             Of::Tenant => everywhere,
             _ => true,
+        })
+        .map(|look| match look.column {
+            Of::Tenant if inside.width >= 112 => Look { width: 16, ..look },
+            Of::Query if inside.width >= 112 => Look { width: 22, ..look },
+            _ => look,
         })
         .collect();
     let columns = table::place(&looks, inside.width, Of::Query, u16::MAX, Some(table.sort));
@@ -156,10 +160,10 @@ fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
         Of::State => Span::styled(session.state.label(), if fresh { state_style(pen, session) } else { look.faint }),
         Of::Wait => match &session.wait {
             Some(wait) if !idle => {
-                let hot = wait.is_lock() || wait.is_resource();
+                let waits = wait.is_lock() || wait.is_resource();
                 words(
                     &format!("{}:{}", wait.kind, wait.event),
-                    if hot && fresh { look.warning.remove_modifier(Modifier::BOLD) } else { look.dim },
+                    if waits && fresh { look.warning.remove_modifier(Modifier::BOLD) } else { look.dim },
                 )
             }
             _ => missing,
@@ -167,18 +171,12 @@ fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
         Of::Transaction => age(session.transaction_age()),
         Of::Statement => age(session.query_age()),
         Of::BlockedBy => match session.blocking.as_ref().map(|blocking| &blocking.by[..]) {
-            None => Span::raw(""),
-            Some([]) => missing,
-            Some([one]) => Span::styled(one.to_string(), look.critical),
-            Some([one, rest @ ..]) => Span::styled(format!("{one}+{}", rest.len()), look.critical),
+            None if blocks > 0 => Span::styled(format!("blocks {blocks}"), look.critical),
+            None | Some([]) => Span::raw(""),
+            Some([one]) => Span::styled(format!("← {one}"), look.second),
+            Some([one, rest @ ..]) => Span::styled(text::cut(&format!("← {one}+{}", rest.len()), width), look.second),
         },
-        Of::Blocks => {
-            if blocks > 0 {
-                Span::styled(blocks.to_string(), look.critical)
-            } else {
-                Span::raw("")
-            }
-        }
+        Of::Blocks => Span::raw(""),
         Of::Query => match &session.query {
             // Only what can be seen is made safe: queries are long and rows are many.
             Some(query) => words(&crate::domain::Foreign::new(head(query.raw(), width * 8)).shown(), style),

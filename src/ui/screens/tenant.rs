@@ -107,7 +107,7 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
         Rect { height: 1, ..rest },
         Edge::Middle,
         look.rule,
-        &pen.title(if wide { "LIMITS AND SHARES" } else { "LIMITS, SHARES, FINDINGS" }),
+        &pen.title(if wide { "LIMITS AND SHARES" } else { "FINDINGS, LIMITS, SHARES" }),
         &[],
     );
     let inside = inner(below(rest, 1));
@@ -128,12 +128,33 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
         }
         return Viewport::default();
     }
+    lines.extend(brief(pen, width));
     lines.extend(limits::limits(pen, tenant, width));
     lines.push(Line::default());
     lines.extend(limits::shares(pen, tenant, width));
     lines.push(Line::default());
     lines.extend(why(pen, width));
     super::session::scrolled(pen, inside, &lines)
+}
+
+/// The tenant's findings in few lines: what, and the next step.
+fn brief(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
+    let (model, look) = (pen.model, pen.look);
+    let mut lines = Vec::new();
+    for found in model.page.findings.rows.iter().filter_map(|&at| model.shown.findings.get(at)) {
+        for (row, words) in text::wrap_in(&found.summary, width.saturating_sub(2), 2).into_iter().enumerate() {
+            let lead = if row == 0 { glyph(found.severity) } else { " " };
+            let lead = Span::styled(format!("{lead} "), look.severity(found.severity));
+            lines.push(Line::from(vec![lead, Span::styled(words, look.text)]));
+        }
+        for words in text::wrap_in(&format!("→ {}", found.advice), width.saturating_sub(2), 1) {
+            lines.push(Line::from(Span::styled(format!("  {words}"), look.accent)));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines
 }
 
 /// The tenant's findings with their evidence, below each other.
@@ -154,10 +175,13 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
+/// What a chart takes of a point.
+type Measure = fn(&TenantPoint) -> Option<f64>;
+
 fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let look = pen.look;
     let limit = tenant.limits.effective.connection_limit.map(f64::from);
-    let charts: [(&str, Style, fn(&TenantPoint) -> Option<f64>, Option<f64>); 4] = [
+    let charts: [(&str, Style, Measure, Option<f64>); 4] = [
         ("active sessions", look.accent, |point| Some(f64::from(point.active)), None),
         ("rows written/s", look.good, |point| point.rows_written.map(f64::from), None),
         (

@@ -11,30 +11,36 @@ use crate::ui::pen::Pen;
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The greatest value of each of so many equal steps of the last quarter of an hour, the newest at the end. Steps start at
+/// The mean of each of so many equal steps of the last quarter of an hour, the newest at the end. Steps start at
 /// whole multiples of their width, so that a chart moves step by step instead of shimmering.
 fn steps(points: impl Iterator<Item = (Timestamp, Option<f64>)>, now: Timestamp, count: usize) -> Vec<Option<f64>> {
-    let mut steps = vec![None; count];
+    let mut sums = vec![(0.0, 0u32); count];
     if count == 0 {
-        return steps;
+        return Vec::new();
     }
     let wide = (SPAN.as_secs_f64() / count as f64).max(0.001);
     let step = |second: f64| (second / wide).floor() as i64;
-    let newest = step(now.as_millisecond() as f64 / 1_000.0);
+    let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1_000.0;
+    let points: Vec<(Timestamp, Option<f64>)> = points.collect();
+    // A point is due every few seconds: until the next one comes, the chart ends at the newest instead of in a gap.
+    let last = points.last().map(|(at, _)| seconds(*at));
+    let now = seconds(now);
+    let newest = step(last.filter(|last| (0.0..2.0 * BUCKET.as_secs_f64()).contains(&(now - last))).unwrap_or(now));
     for (at, value) in points {
         let Some(value) = value.filter(|value| value.is_finite()) else { continue };
-        let second = at.as_millisecond() as f64 / 1_000.0;
+        let second = seconds(at);
         for covered in step(second - BUCKET.as_secs_f64() + 0.001)..=step(second) {
             let back = newest - covered;
             if let Ok(back) = usize::try_from(back)
                 && back < count
             {
-                let cell: &mut Option<f64> = &mut steps[count - 1 - back];
-                *cell = Some(cell.map_or(value, |known| known.max(value)));
+                let (sum, number) = &mut sums[count - 1 - back];
+                *sum += value;
+                *number += 1;
             }
         }
     }
-    steps
+    sums.into_iter().map(|(sum, number)| (number > 0).then(|| sum / f64::from(number))).collect()
 }
 
 /// One line of block elements; scaled to the greatest value, or to `top` where that is greater.
@@ -120,8 +126,11 @@ mod tests {
     fn gaps_stay_gaps_and_time_runs_to_the_right() {
         let now = Timestamp::from_second(9_000).unwrap();
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let points = [(at(8_105), Some(1.0)), (at(8_995), Some(8.0)), (at(8_600), None)];
-        assert_eq!(spark(points.into_iter(), now, 10, None), "▁        █".replace('▁', " ").replacen(' ', "▁", 1));
+        let points = [(at(8_105), Some(1.0)), (at(8_600), None), (at(8_995), Some(8.0))];
+        assert_eq!(spark(points.into_iter(), now, 10, None), "▁        █");
+        // Ten seconds without a point: what comes now is not known.
+        let later = Timestamp::from_second(9_090).unwrap();
+        assert_eq!(spark(points.into_iter(), later, 10, None), "       █  ");
     }
 
     #[test]

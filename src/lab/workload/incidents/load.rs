@@ -16,7 +16,8 @@ const MOST_BUSY: u32 = 8;
 /// So many sessions calculate and write without a pause; one of them holds a row that everybody wants.
 pub(super) async fn noisy(stage: &Arc<Stage>, culprit: usize, sessions: u32) {
     let mut hogs = JoinSet::new();
-    for number in 0..sessions.min(MOST_BUSY) {
+    let wanted = sessions.min(MOST_BUSY);
+    for number in 0..wanted {
         let stage = Arc::clone(stage);
         hogs.spawn(async move {
             let member = stage.member(culprit);
@@ -40,7 +41,7 @@ pub(super) async fn noisy(stage: &Arc<Stage>, culprit: usize, sessions: u32) {
                     work.touch("import/score", &calculate).await?;
                     // What was imported goes again, so that an estate that runs for days does not fill a disk.
                     let forget = format!("DELETE FROM {events} WHERE kind = 'import' AND at < now() - interval '20 s'");
-                    if number == 1 { work.touch("import/forget", &forget).await } else { Ok(()) }
+                    if number + 1 == wanted { work.touch("import/forget", &forget).await } else { Ok(()) }
                 })
                 .await
                 .is_ok()

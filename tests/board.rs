@@ -1,0 +1,357 @@
+//! The board: facts in, snapshot out. Stories played with made-up moments.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tierdeck::domain::facts::{Activity, Churn, Database, Fragment, Role, Roles, SchemaChurn, Server, Sizes, Source};
+use tierdeck::domain::observed::Trouble;
+use tierdeck::domain::session::Wait;
+use tierdeck::domain::snapshot::{LimitScope, Reach};
+use tierdeck::domain::{
+    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session, SessionKey, SessionState, Snapshot,
+    Tenant, Thresholds, Tier,
+};
+use tierdeck::poll::{Board, InstancePlan, News, Rules};
+use tierdeck::signals::Evaluator;
+
+struct Story {
+    board: Board,
+    now: Timestamp,
+}
+
+fn server() -> Server {
+    Server {
+        version: "15.18".into(),
+        version_num: 150_018,
+        started_at: Timestamp::from_second(1).unwrap(),
+        max_connections: 103,
+        reserved_connections: 3,
+        max_worker_processes: 8,
+        database: Foreign::from("portarium"),
+        in_recovery: false,
+        sees_all: true,
+        freeze_max_age: 200_000_000,
+    }
+}
+
+impl Story {
+    fn begin() -> Self {
+        let rules = Rules {
+            environment: "test".into(),
+            naming: Arc::new(Naming::default()),
+            policy: Policy { shared: Limits { connection_limit: Some(40), ..Limits::default() }, ..Policy::default() },
+            thresholds: Thresholds::default(),
+        };
+        let plan = InstancePlan {
+            name: InstanceName::new("shared"),
+            tier: Tier::Shared,
+            layout: Layout::Schema,
+            tenant: None,
+            vcpus: Some(2.0),
+        };
+        let every = |source| Duration::from_secs(if source == Source::Activity { 1 } else { 10 });
+        let mut story = Self {
+            board: Board::new(rules, vec![plan], every, Evaluator::immediate()),
+            now: Timestamp::from_second(1_000_000).unwrap(),
+        };
+        story.news(News::Connected(server()));
+        story
+    }
+
+    fn news(&mut self, news: News) {
+        self.board.take(self.now, 0, news);
+    }
+
+    fn deliver(&mut self, fragment: Fragment) {
+        let every = Duration::from_secs(if fragment.source() == Source::Activity { 1 } else { 10 });
+        self.news(News::Delivered { fragment, took: Duration::from_millis(2), every });
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+
+    fn sessions(&mut self, sessions: Vec<Session>) {
+        let sessions = sessions.into_iter().map(|session| Session { server_now: self.now, ..session }).collect();
+        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: true }));
+    }
+
+    fn churn(&mut self, since: i64, rows: &[(&str, u64)]) {
+        let home = |(home, rows): &(&str, u64)| SchemaChurn {
+            home: Arc::from(*home),
+            tables: 1,
+            rows_written: *rows,
+            blocks_read: Some(0),
+            dead_tuples: Some(1),
+            live_tuples: Some(9),
+        };
+        let since = Timestamp::from_second(since).ok();
+        self.deliver(Fragment::Churn(Churn { server_now: self.now, since, homes: rows.iter().map(home).collect() }));
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        self.board.snapshot(self.now)
+    }
+
+    fn tenant(&mut self, id: &str) -> Tenant {
+        self.snapshot()
+            .tenants
+            .into_iter()
+            .find(|tenant| tenant.id.as_str() == id)
+            .unwrap_or_else(|| panic!("no tenant {id}"))
+    }
+}
+
+/// A session that runs on a CPU.
+fn session(pid: i32, role: &str) -> Session {
+    let at = Timestamp::from_second(999_000).unwrap();
+    Session {
+        instance: InstanceName::new("shared"),
+        key: SessionKey { pid, started: at },
+        attribution: Attribution::None,
+        role: Foreign::from(role),
+        database: Foreign::from("portarium"),
+        application: Foreign::from(""),
+        client: None,
+        state: SessionState::Active,
+        wait: None,
+        transaction_started: Some(at),
+        query_started: Some(at),
+        state_changed: Some(at),
+        query: Some(Foreign::from("select 1")),
+        blocking: None,
+        workers: 0,
+        touched: Vec::new(),
+        server_now: at,
+    }
+}
+
+fn close(value: Option<f64>, expected: f64) -> bool {
+    value.is_some_and(|value| (value - expected).abs() < 1e-9)
+}
+
+#[test]
+fn nothing_is_known_before_it_is_seen() {
+    let mut story = Story::begin();
+    let snapshot = story.snapshot();
+    assert!(snapshot.tenants.is_empty() && snapshot.findings.is_empty());
+    assert_eq!(snapshot.instances[0].connections, None);
+    assert!(!snapshot.unknown.is_empty(), "what was not seen is unknown, not fine");
+    story.churn(0, &[("tenant_acme", 5), ("platform", 7)]);
+    let acme = story.tenant("acme");
+    assert_eq!(
+        (acme.connections, acme.active, acme.noise.active_time, acme.noise.rows_written),
+        (None, None, None, None)
+    );
+    assert_eq!((acme.dead_tuples, acme.size_bytes), (Some(1), None));
+}
+
+#[test]
+fn shares_are_of_the_last_minute_and_from_strong_evidence_only() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    for _ in 0..30 {
+        let mut liar = session(4, "portarium_shared");
+        liar.application = Foreign::from("globex");
+        story.sessions(vec![session(1, "role_acme"), session(2, "role_acme"), session(3, "role_globex"), liar]);
+        story.pass(1);
+    }
+    let acme = story.tenant("acme");
+    assert!(close(acme.noise.active_time, 0.5), "{:?}", acme.noise);
+    assert!(close(story.tenant("globex").noise.active_time, 0.25), "a claim must not count");
+    let globex = story.tenant("globex");
+    assert_eq!((globex.strong, globex.claimed, globex.connections), (1, 1, Some(2)));
+    // Four runnable on two vCPUs: as short of CPU as can be. acme takes half of it.
+    assert!(close(acme.noise_score, 50.0), "{:?}", acme.noise_score);
+    assert!(globex.starved.cpu > 20.0, "{:?}", globex.starved);
+
+    for _ in 0..61 {
+        story.sessions(vec![session(3, "role_globex")]);
+        story.pass(1);
+    }
+    assert!(close(story.tenant("acme").noise.active_time, 0.0), "what is older than a minute is forgotten");
+    assert!(close(story.tenant("globex").noise.active_time, 1.0));
+    assert!(close(story.tenant("globex").noise_score, 50.0), "one runnable session on two vCPUs");
+}
+
+#[test]
+fn a_clock_that_steps_back_begins_the_minute_anew() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    for _ in 0..10 {
+        story.sessions(vec![session(1, "role_acme")]);
+        story.pass(1);
+    }
+    story.pass(-3_600);
+    for _ in 0..2 {
+        story.sessions(vec![session(2, "role_globex")]);
+        story.pass(1);
+    }
+    assert!(close(story.tenant("acme").noise.active_time, 0.0), "an hour of the old minute would be left");
+    assert!(close(story.tenant("globex").noise.active_time, 1.0));
+}
+
+#[test]
+fn sleeping_and_lock_waiting_sessions_use_nothing() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    let waiting = |pid, role, kind: &str| {
+        let wait = Some(Wait { kind: Arc::from(kind), event: Arc::from("x") });
+        Session { wait, ..session(pid, role) }
+    };
+    story.sessions(vec![
+        waiting(1, "role_acme", "Lock"),
+        waiting(2, "role_acme", "Timeout"),
+        waiting(3, "role_acme", "Client"),
+        session(4, "role_globex"),
+    ]);
+    assert!(close(story.tenant("acme").noise.active_time, 0.0));
+    assert!(close(story.tenant("globex").noise.active_time, 1.0));
+    assert_eq!(story.tenant("acme").waiting, Some(1));
+}
+
+#[test]
+fn a_reset_of_counters_is_a_gap_and_never_a_spike() {
+    let mut story = Story::begin();
+    story.churn(900_000, &[("tenant_acme", 1_000), ("tenant_globex", 1_000)]);
+    story.pass(10);
+    story.churn(900_000, &[("tenant_acme", 1_900), ("tenant_globex", 1_100)]);
+    let acme = story.tenant("acme");
+    assert!(close(acme.noise.rows_written, 0.9) && close(acme.rows_written_per_second, 90.0), "{acme:?}");
+    assert!(close(acme.rows_written_per_day, 1_900.0 * 86_400.0 / 100_010.0), "{:?}", acme.rows_written_per_day);
+
+    story.pass(10);
+    story.churn(1_000_015, &[("tenant_acme", 3), ("tenant_globex", 1)]);
+    let acme = story.tenant("acme");
+    assert_eq!((acme.noise.rows_written, acme.rows_written_per_second), (None, None));
+    assert!(acme.rows_written_estimated, "extrapolated from five seconds");
+    story.pass(10);
+    story.churn(1_000_015, &[("tenant_acme", 4), ("tenant_globex", 4)]);
+    assert!(close(story.tenant("acme").noise.rows_written, 0.25));
+
+    // One counter falls without a reset being told, another goes on: only the one is left out.
+    story.pass(61);
+    story.churn(1_000_015, &[("tenant_acme", 0), ("tenant_globex", 14)]);
+    assert!(close(story.tenant("globex").noise.rows_written, 1.0));
+}
+
+#[test]
+fn tenants_come_and_go_between_polls() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0), ("public", 0), ("tenant_Bad-Name", 0)]);
+    let ids =
+        |story: &mut Story| story.snapshot().tenants.iter().map(|tenant| tenant.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(&mut story), ["acme", "globex"]);
+    story.pass(10);
+    story.churn(0, &[("tenant_globex", 0), ("tenant_initech", 0)]);
+    assert_eq!(ids(&mut story), ["globex", "initech"]);
+    story.sessions(vec![session(1, "role_acme")]);
+    assert_eq!(ids(&mut story), ["globex", "initech"], "a session of a tenant that is gone makes no row");
+}
+
+#[test]
+fn limits_are_shown_where_they_bind() {
+    let mut story = Story::begin();
+    let role = |name: &str, can_login, limit| Role {
+        name: Foreign::from(name),
+        can_login,
+        connection_limit: limit,
+        superuser: false,
+        settings: [("statement_timeout".to_owned(), "30s".to_owned())].into(),
+    };
+    let roles = vec![
+        role("role_acme", true, Some(7)),
+        role("role_globex", false, Some(9)),
+        role("portarium_shared", true, Some(80)),
+    ];
+    story.deliver(Fragment::Roles(Roles { roles, defaults: [("lock_timeout".to_owned(), "5s".to_owned())].into() }));
+    let acme = story.tenant("acme");
+    assert_eq!((acme.limit_scope, acme.limits.effective.connection_limit), (LimitScope::Tenant, Some(7)));
+    assert_eq!(acme.limits.effective.lock_timeout, Some(Duration::from_secs(5)), "the server's own default");
+    let globex = story.tenant("globex");
+    assert_eq!(
+        globex.limit_scope,
+        LimitScope::ServiceAccount,
+        "what is set on a role that nobody logs in as binds nobody"
+    );
+    assert_eq!(globex.limits.login.as_ref().map(Foreign::raw), Some("portarium_shared"));
+}
+
+#[test]
+fn an_outage_keeps_the_old_picture_and_lets_it_age() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0)]);
+    story.deliver(Fragment::Sizes(Sizes { homes: [(Arc::from("tenant_acme"), 8_192)].into(), estimated: true }));
+    story.sessions(vec![session(1, "role_acme")]);
+    assert_eq!(story.tenant("acme").connections, Some(1));
+    story.pass(30);
+    let trouble = Trouble { message: "refused".into(), code: None };
+    story.news(News::Down(trouble.clone()));
+    story.pass(30);
+    story.news(News::Down(trouble));
+    let snapshot = story.snapshot();
+    let Reach::Down { since, .. } = &snapshot.instances[0].reach else { panic!("{:?}", snapshot.instances[0].reach) };
+    assert_eq!(story.now.duration_since(*since).as_secs(), 30, "down since the first failure, not the newest");
+    assert_eq!(snapshot.sessions.len(), 1, "the last that was seen stays");
+    assert_eq!(snapshot.instances[0].connections, None, "but is not told as if it were now");
+    assert_eq!((snapshot.tenants[0].connections, snapshot.tenants[0].size_bytes), (None, Some(8_192)));
+    assert!(snapshot.findings.iter().any(|finding| finding.signal.name() == "unreachable"));
+    story.sessions(vec![session(1, "role_acme")]);
+    assert_eq!(story.snapshot().instances[0].reach, Reach::Up);
+    assert!(!story.snapshot().findings.iter().any(|finding| finding.signal.name() == "unreachable"));
+}
+
+#[test]
+fn a_login_that_sees_nothing_is_told_so() {
+    let mut story = Story::begin();
+    story.news(News::Connected(Server { sees_all: false, ..server() }));
+    story.churn(0, &[("tenant_acme", 0)]);
+    let hidden = Session { state: SessionState::Unknown, query: None, ..session(1, "role_acme") };
+    story.sessions(vec![hidden]);
+    let acme = story.tenant("acme");
+    assert_eq!((acme.connections, acme.active, acme.idle_in_transaction), (Some(1), None, None));
+    assert_eq!((acme.noise.active_time, story.snapshot().instances[0].active), (None, None));
+    let unknown = story.snapshot().unknown;
+    assert!(
+        unknown
+            .iter()
+            .any(|unknown| unknown.signal.name() == "noisy-neighbour" && unknown.reason.contains("pg_monitor")),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
+    let mut story = Story::begin();
+    let database = |deadlocks, reset: i64| Database {
+        name: Foreign::from("portarium"),
+        backends: 1,
+        transactions: 0,
+        blocks_read: 0,
+        blocks_hit: 0,
+        rows_written: 0,
+        temp_bytes: 0,
+        deadlocks,
+        stats_reset: Timestamp::from_second(reset).ok(),
+        xid_age: 1,
+    };
+    story.deliver(Fragment::Databases(vec![database(10, 1)]));
+    assert_eq!(story.snapshot().instances[0].rates.deadlocks_per_minute, None);
+    story.pass(5);
+    story.deliver(Fragment::Databases(vec![database(12, 1)]));
+    assert!(
+        close(story.snapshot().instances[0].rates.deadlocks_per_minute, 2.0),
+        "two in five seconds are not 24 a minute"
+    );
+    story.pass(55);
+    story.deliver(Fragment::Databases(vec![database(1, 2)]));
+    assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 2.0), "a reset adds nothing");
+    for _ in 0..6 {
+        story.pass(60);
+        story.deliver(Fragment::Databases(vec![database(1, 2)]));
+    }
+    assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 0.0));
+}

@@ -1,0 +1,216 @@
+//! The console as a person meets it: the real binary in a real pty on a real PostgreSQL; what keys and resizes do to it,
+//! and what it leaves behind whichever way it ends.
+#![expect(clippy::panic, reason = "a test's way to fail")]
+
+/// Only what is used here of what tests share.
+mod support {
+    pub mod console;
+    pub mod server;
+    pub mod watcher;
+}
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::console::{Console, PATIENCE, program};
+use support::watcher::{self, Watcher};
+
+/// A console with its first data on the screen.
+fn opened(watcher: &Watcher) -> Console {
+    let mut console = watcher.console().open();
+    console.until("first data", PATIENCE, is_live);
+    console
+}
+
+/// Whether tenants and the instance's numbers are there.
+fn is_live(screen: &str) -> bool {
+    screen.contains("TENANTS 3") && screen.contains("acme") && screen.contains("● shared")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_frame_the_first_data_and_the_keys() {
+    let server = watcher::shared().await;
+    let _client = watcher::session(server.port, "role_acme", "postgres").await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    let mut console = watcher.console().open();
+    console.until("frame", PATIENCE, |screen| screen.contains("WHAT IS WRONG") && screen.contains("READ-ONLY"));
+    let frame = console.begun.elapsed();
+    console.until("sessions", PATIENCE, |screen| screen.contains("● shared"));
+    let sessions = console.begun.elapsed();
+    console.until("tenants", PATIENCE, is_live);
+    println!("first frame {frame:?}, first sessions {sessions:?}, first tenants {:?}", console.begun.elapsed());
+    assert!(console.is_raw(), "keys must come one by one");
+
+    console.keys("/globex");
+    console.until("filtered tenants", PATIENCE, |screen| screen.contains("globex") && !screen.contains("initech"));
+    console.keys("\r");
+    console.shows("1 match /globex");
+    console.keys("\x1b");
+    console.until("all tenants again", PATIENCE, |screen| screen.contains("initech"));
+
+    console.keys(":");
+    console.until("the palette", PATIENCE, |screen| screen.contains("do it") || screen.contains("close"));
+    // Esc and the next key would be one key if they came at once.
+    console.keys("\x1b");
+    console.until("no palette", PATIENCE, |screen| screen.contains("q quit"));
+    console.keys("/acme\r");
+    console.until("one tenant", PATIENCE, |screen| !screen.contains("globex") && screen.contains("acme"));
+    console.keys("2");
+    console.until("the tenant's page", PATIENCE, |screen| screen.contains("role_acme"));
+    console.keys("3");
+    console.shows("SESSIONS ");
+    console.until("acme's session", PATIENCE, |screen| screen.contains("role_acme"));
+
+    console.keys("?");
+    console.shows("Esc close");
+    console.keys("\x1b");
+    console.hides("Esc close");
+    console.keys("1");
+    console.shows("TENANTS");
+    console.keys("p");
+    console.shows("PAUSED");
+    console.keys("p");
+    console.hides("PAUSED");
+    console.keys("q");
+    console.ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_size_at_any_time() {
+    use rand::{RngExt as _, SeedableRng as _};
+    let seed = std::time::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_secs());
+    println!("seed {seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let server = watcher::shared().await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    let mut console = opened(&watcher);
+    let keys = ["1", "2", "3", "?", "\x1b", "j", "k", "G", "g", "\t", "\r", "/a\r", ":", "s", "S", "-", "p"];
+    for round in 0..150 {
+        let (columns, rows) = match round {
+            0 => (1, 1),
+            1 => (400, 120),
+            2 => (1, 120),
+            3 => (400, 1),
+            _ => (random.random_range(1..=400), random.random_range(1..=120)),
+        };
+        console.resize(columns, rows);
+        console.keys(keys[random.random_range(0..keys.len())]);
+        // Now and then it gets to draw a size before the next one comes.
+        if round % 5 == 0 {
+            std::thread::sleep(Duration::from_millis(random.random_range(0..60)));
+        }
+    }
+    console.resize(40, 8);
+    console.shows("terminal too small");
+    console.resize(160, 48);
+    console.until("console again", PATIENCE, |screen| screen.contains("tierdeck") && screen.contains("READ-ONLY"));
+    // Wherever the random keys have led: an open prompt would eat the q.
+    console.keys("\x03");
+    console.ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_out_gives_the_terminal_back() {
+    let server = watcher::shared().await;
+    let ways: [(&str, fn(&mut Console), u32); 6] = [
+        ("q", |console| console.keys("q"), 0),
+        (":q", |console| console.keys(":q\r"), 0),
+        ("Ctrl-C", |console| console.keys("\x03"), 0),
+        ("SIGINT", |console| console.signal(Signal::SIGINT), 130),
+        ("SIGTERM", |console| console.signal(Signal::SIGTERM), 130),
+        ("SIGHUP", |console| console.signal(Signal::SIGHUP), 130),
+    ];
+    std::thread::scope(|scope| {
+        for (name, leave, code) in ways {
+            let port = server.port;
+            scope.spawn(move || {
+                let watcher = Watcher::of(&[("shared", port)]);
+                let mut console = opened(&watcher);
+                println!("leaving by {name}");
+                leave(&mut console);
+                console.ends_with(code);
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_the_very_start_leaves_no_raw_terminal() {
+    let server = watcher::shared().await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    for pause in [0, 2, 5, 10, 20, 40, 80] {
+        let mut console = watcher.console().open();
+        std::thread::sleep(Duration::from_millis(pause));
+        console.signal(Signal::SIGTERM);
+        let status = console.ends();
+        let ours = console.bytes().windows(8).any(|window| window == b"\x1b[?1049h");
+        assert!(!console.is_raw(), "raw after {pause} ms and {status}");
+        if ours {
+            console.is_restored();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_goes_away_ends_it() {
+    let server = watcher::shared().await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    for borrowed in [false, true] {
+        let start = watcher.console();
+        let mut console = if borrowed { start.borrowed_terminal() } else { start }.open();
+        console.until("first data", PATIENCE, is_live);
+        console.hang_up();
+        let begun = std::time::Instant::now();
+        let status = console.ends();
+        println!("borrowed {borrowed}: ended after {:?}", begun.elapsed());
+        assert_eq!((status.signal(), status.exit_code()), (None, 130), "borrowed: {borrowed}");
+    }
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_do_instead() {
+    let said = Watcher::of(&[("shared", 1)]).run(&[]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.out.is_empty() && said.err.contains("tierdeck status"), "{}{}", said.out, said.err);
+}
+
+/// Not tests of their own: what runs in the pty of [`a_panic_gives_the_terminal_back_and_can_be_read`].
+mod within {
+    use tierdeck::ui::terminal::Guard;
+
+    #[test]
+    #[ignore = "runs in a pty, started by the test below"]
+    fn a_panic_with_the_terminal_taken() {
+        let mut guard = Guard::take().expect("there is a terminal");
+        guard.terminal.draw(|frame| frame.render_widget("a frame", frame.area())).expect("it can be drawn on");
+        panic!("the ceiling fell");
+    }
+
+    #[test]
+    #[ignore = "runs in a pty, started by the test below"]
+    fn a_panic_in_a_task_beside() {
+        let mut guard = Guard::take().expect("there is a terminal");
+        guard.terminal.draw(|frame| frame.render_widget("a frame", frame.area())).expect("it can be drawn on");
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let stop = tierdeck::ui::terminal::stop().expect("signals can be caught");
+            tokio::spawn(async { panic!("the ceiling fell") });
+            stop.await;
+        });
+        drop(guard);
+        println!("left in order");
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_can_be_read() {
+    for (test, code) in [("within::a_panic_with_the_terminal_taken", 101), ("within::a_panic_in_a_task_beside", 0)] {
+        let this = std::env::current_exe().expect("this test program");
+        let mut console =
+            program(this, &["--exact", test, "--ignored", "--nocapture"]).environment("RUST_BACKTRACE", "0").open();
+        console.ends_with(code);
+        let screen = console.screen();
+        assert!(screen.contains("the ceiling fell") && screen.contains("terminal.rs"), "{test}:\n{screen}");
+        assert!(code != 0 || screen.contains("left in order"), "{screen}");
+    }
+}

@@ -79,7 +79,7 @@ async fn superuser(lab: &Lab) -> Client {
 /// Every key of the example is in the document, with a value of its kind or `null`.
 fn has_shape(example: &Value, real: &Value, at: &str) {
     match (example, real) {
-        (_, Value::Null) => {}
+        (_, Value::Null) | (Value::Null, Value::String(_)) => {}
         (Value::Object(example), Value::Object(real)) => {
             for (key, below) in example {
                 let value = real.get(key).unwrap_or_else(|| panic!("{at}.{key} is missing"));
@@ -91,7 +91,6 @@ fn has_shape(example: &Value, real: &Value, at: &str) {
                 has_shape(&example[0], value, &format!("{at}[{place}]"));
             }
         }
-        (Value::Null, Value::String(_)) => {}
         (example, real) => {
             let same = std::mem::discriminant(example) == std::mem::discriminant(real);
             assert!(same, "{at}: {real} where the contract has {example}");

@@ -31,6 +31,9 @@ query_seconds = { warning = 20.0, critical = 300.0 }
 idle_in_transaction_seconds = { warning = 20.0, critical = 300.0 }
 ";
 
+/// A signal and what it is about.
+type Incidents<'a> = BTreeSet<(Signal, &'a str)>;
+
 /// Two estates at a time: each is made for a laptop of its own.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
@@ -64,7 +67,7 @@ fn is_incident(signal: Signal) -> bool {
 impl Watch {
     pub async fn start(scenario: &str) -> Self {
         let mut spec = Spec::new(Scenario::named(scenario).unwrap());
-        spec.extra_config = IMPATIENT.to_owned();
+        IMPATIENT.clone_into(&mut spec.extra_config);
         let lab = Lab::start(spec, |_| {}).await.unwrap();
         let config = config::load(lab.config_path()).unwrap();
         let target = Target::parse(&config.instances[0].url, &Environment::of([])).unwrap();
@@ -177,7 +180,7 @@ impl Watch {
     }
 
     /// Incidents that came, and those that came and went.
-    pub fn incidents(&self) -> (BTreeSet<(Signal, &str)>, BTreeSet<(Signal, &str)>) {
+    pub fn incidents(&self) -> (Incidents<'_>, Incidents<'_>) {
         let incidents = || self.presence.iter().filter(|((signal, _), _)| is_incident(*signal));
         let came = incidents().map(|((signal, subject), _)| (*signal, subject.id.as_str())).collect();
         let gone = incidents().filter(|(_, presence)| presence.came.len() == presence.went.len());

@@ -24,13 +24,6 @@ use tokio::time::Instant;
 pub const LARGE: (u16, u16) = (120, 40);
 pub const SMALL: (u16, u16) = (80, 24);
 
-/// What measures an age would say nothing for its first minute: the same findings, sooner.
-const IMPATIENT: &str = "
-[thresholds]
-query_seconds = { warning = 20.0, critical = 300.0 }
-idle_in_transaction_seconds = { warning = 20.0, critical = 300.0 }
-";
-
 /// A signal and what it is about.
 type Incidents<'a> = BTreeSet<(Signal, &'a str)>;
 
@@ -66,9 +59,7 @@ fn is_incident(signal: Signal) -> bool {
 
 impl Watch {
     pub async fn start(scenario: &str) -> Self {
-        let mut spec = Spec::new(Scenario::named(scenario).unwrap());
-        IMPATIENT.clone_into(&mut spec.extra_config);
-        let lab = Lab::start(spec, |_| {}).await.unwrap();
+        let lab = Lab::start(Spec::new(Scenario::named(scenario).unwrap()), |_| {}).await.unwrap();
         let config = config::load(lab.config_path()).unwrap();
         let target = Target::parse(&config.instances[0].url, &Environment::of([])).unwrap();
         let settings = Settings {

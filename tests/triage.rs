@@ -1,7 +1,12 @@
 //! The main job on the real thing: for each scenario the estate, the poller with the steady evaluator and the console's
 //! own screen. Whoever reads only WHAT IS WRONG on the first screen must be able to name culprit, victim and next step;
 //! and nobody innocent may ever be named.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail and to show what it saw"
+)]
 
 #[path = "triage/watch.rs"]
 mod watch;

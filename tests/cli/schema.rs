@@ -41,9 +41,8 @@ fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
     for (word, rule) in schema.as_object().unwrap_or(&empty) {
         let each = || rule.as_array().into_iter().flatten();
         match word.as_str() {
-            "$schema" | "title" | "description" | "$defs" => {}
-            // They say nothing beyond the type.
-            "format" => {}
+            // A format says nothing here beyond the type.
+            "$schema" | "title" | "description" | "$defs" | "format" => {}
             "$ref" => {
                 let target = rule.as_str().and_then(|path| root.pointer(path.trim_start_matches('#'))).unwrap();
                 wrong.extend(problems(root, target, value, at));

@@ -24,12 +24,8 @@ use tokio::time::Instant;
 pub const LARGE: (u16, u16) = (120, 40);
 pub const SMALL: (u16, u16) = (80, 24);
 
-/// What measures an age would say nothing for its first minute: the same findings, sooner.
-const IMPATIENT: &str = "
-[thresholds]
-query_seconds = { warning = 20.0, critical = 300.0 }
-idle_in_transaction_seconds = { warning = 20.0, critical = 300.0 }
-";
+/// A signal and what it is about.
+type Incidents<'a> = BTreeSet<(Signal, &'a str)>;
 
 /// Two estates at a time: each is made for a laptop of its own.
 static PLACES: Semaphore = Semaphore::const_new(2);
@@ -63,9 +59,7 @@ fn is_incident(signal: Signal) -> bool {
 
 impl Watch {
     pub async fn start(scenario: &str) -> Self {
-        let mut spec = Spec::new(Scenario::named(scenario).unwrap());
-        spec.extra_config = IMPATIENT.to_owned();
-        let lab = Lab::start(spec, |_| {}).await.unwrap();
+        let lab = Lab::start(Spec::new(Scenario::named(scenario).unwrap()), |_| {}).await.unwrap();
         let config = config::load(lab.config_path()).unwrap();
         let target = Target::parse(&config.instances[0].url, &Environment::of([])).unwrap();
         let settings = Settings {
@@ -177,7 +171,7 @@ impl Watch {
     }
 
     /// Incidents that came, and those that came and went.
-    pub fn incidents(&self) -> (BTreeSet<(Signal, &str)>, BTreeSet<(Signal, &str)>) {
+    pub fn incidents(&self) -> (Incidents<'_>, Incidents<'_>) {
         let incidents = || self.presence.iter().filter(|((signal, _), _)| is_incident(*signal));
         let came = incidents().map(|((signal, subject), _)| (*signal, subject.id.as_str())).collect();
         let gone = incidents().filter(|(_, presence)| presence.came.len() == presence.went.len());

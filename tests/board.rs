@@ -19,6 +19,7 @@ use tierdeck::signals::Evaluator;
 
 struct Story {
     board: Board,
+    sees_all: bool,
     now: Timestamp,
 }
 
@@ -54,6 +55,7 @@ impl Story {
         };
         let every = |source| Duration::from_secs(if source == Source::Activity { 1 } else { 10 });
         let mut story = Self {
+            sees_all: true,
             board: Board::new(rules, vec![plan], every, Evaluator::immediate()),
             now: Timestamp::from_second(1_000_000).unwrap(),
         };
@@ -76,7 +78,7 @@ impl Story {
 
     fn sessions(&mut self, sessions: Vec<Session>) {
         let sessions = sessions.into_iter().map(|session| Session { server_now: self.now, ..session }).collect();
-        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: true }));
+        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: self.sees_all }));
     }
 
     fn churn(&mut self, since: i64, rows: &[(&str, u64)]) {
@@ -308,6 +310,7 @@ fn an_outage_keeps_the_old_picture_and_lets_it_age() {
 fn a_login_that_sees_nothing_is_told_so() {
     let mut story = Story::begin();
     story.news(News::Connected(Server { sees_all: false, ..server() }));
+    story.sees_all = false;
     story.churn(0, &[("tenant_acme", 0)]);
     let hidden = Session { state: SessionState::Unknown, query: None, ..session(1, "role_acme") };
     let activity = Activity { server_now: story.now, sessions: vec![hidden], own: 3, sees_all: false };

@@ -201,6 +201,8 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// The next step.
     pub advice: String,
+    /// The next step as one complete SQL statement, where there is one.
+    pub statement: Option<String>,
     /// Since when, UTC.
     pub since: String,
     /// Tenants that cause it.
@@ -209,6 +211,8 @@ pub struct Finding {
     pub victims: Vec<String>,
     /// Its input went missing: this is the last that was known.
     pub stale: bool,
+    /// It has not been true for so many seconds.
+    pub over_for_seconds: Option<f64>,
 }
 
 /// A signal that could not be judged.
@@ -369,10 +373,12 @@ impl Finding {
             summary: finding.summary.clone(),
             evidence: finding.evidence.iter().map(Evidence::of).collect(),
             advice: finding.advice.clone(),
+            statement: finding.statement.clone(),
             since: moment(finding.since),
             culprits: finding.culprits.iter().map(ToString::to_string).collect(),
             victims: finding.victims.iter().map(ToString::to_string).collect(),
             stale: finding.stale,
+            over_for_seconds: finding.over_for,
         }
     }
 }

@@ -168,6 +168,9 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// One sentence: the next step. Sanitised.
     pub advice: String,
+    /// The next step as one complete statement that can be pasted into psql, where there is one. Never offered for what
+    /// is stale or over.
+    pub statement: Option<String>,
     /// Since when it has been true.
     pub since: Timestamp,
     /// Who causes it, where that is known from strong evidence.
@@ -176,6 +179,8 @@ pub struct Finding {
     pub victims: Vec<TenantId>,
     /// The input it rests on went missing: this is the last that was known.
     pub stale: bool,
+    /// It is not true any more, for so many seconds: it stays for a while, so that the eye can follow.
+    pub over_for: Option<f64>,
 }
 
 /// A signal that could not be judged, and why. Never the same as "fine".

@@ -164,18 +164,41 @@ impl Memory {
         shown.sort_by_cached_key(|((signal, subject), known)| {
             let place = REGISTRY.iter().position(|check| check.signal() == *signal);
             let upkeep = place.and_then(|at| REGISTRY.get(at)).is_some_and(|check| check.is_upkeep());
-            let worst = (Reverse(known.severity.value), Reverse(known.victims.value), upkeep);
+            // What is true now stands before what was.
+            let past = known.stale || known.over_for(self.elapsed).is_some();
+            let worst = (Reverse(known.severity.value), past, Reverse(known.victims.value), upkeep);
             (worst, known.since, place, subject.clone())
         });
-        shown.into_iter().map(|((signal, _), known)| known.finding(*signal)).collect()
+        shown.into_iter().map(|((signal, _), known)| known.finding(*signal, self.elapsed)).collect()
     }
 }
 
 impl Known {
-    fn finding(&self, signal: Signal) -> Finding {
+    /// Seconds since it was last true, if it is not true now and we can see that.
+    fn over_for(&self, elapsed: f64) -> Option<f64> {
+        let quiet = elapsed - self.last_true;
+        (quiet > 0.0 && !self.stale).then_some(quiet)
+    }
+
+    fn finding(&self, signal: Signal, elapsed: f64) -> Finding {
         let Raised { subject, summary, evidence, advice, culprits, victims, .. } = self.raised.clone();
-        let (severity, since) = (self.severity.value, self.since);
-        Finding { signal, severity, subject, summary, evidence, advice, since, culprits, victims, stale: self.stale }
+        let (severity, since, stale) = (self.severity.value, self.since, self.stale);
+        let over_for = self.over_for(elapsed);
+        let statement = None;
+        Finding {
+            signal,
+            severity,
+            subject,
+            summary,
+            evidence,
+            advice,
+            statement,
+            since,
+            culprits,
+            victims,
+            stale,
+            over_for,
+        }
     }
 }
 

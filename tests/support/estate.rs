@@ -315,6 +315,8 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("acme")],
             victims: ["globex", "hooli", "initech", "tyrell", "umbrella", "wonka"].map(id).to_vec(),
             stale: false,
+            statement: None,
+            over_for: None,
         },
         Finding {
             signal: Signal::LockChain,
@@ -327,6 +329,8 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("umbrella")],
             victims: vec![id("hooli")],
             stale: false,
+            statement: None,
+            over_for: None,
         },
         Finding {
             signal: Signal::AutovacuumDebt,
@@ -339,6 +343,8 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("globex")],
             victims: Vec::new(),
             stale: false,
+            statement: None,
+            over_for: None,
         },
         Finding {
             signal: Signal::LimitMissing,
@@ -351,6 +357,8 @@ fn findings() -> Vec<Finding> {
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
+            statement: None,
+            over_for: None,
         },
     ]
 }
@@ -472,6 +480,8 @@ pub fn down() -> Snapshot {
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
+            statement: None,
+            over_for: None,
         },
     );
     snapshot

@@ -221,6 +221,8 @@ pub struct TenantLimits {
     pub login: Option<Foreign>,
     /// What the policy wants.
     pub wanted: Limits,
+    /// Settings of which the effective value is not known: something on our own login hides the server's.
+    pub unknown: Vec<&'static str>,
 }
 
 /// One tenant.

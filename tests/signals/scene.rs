@@ -240,7 +240,7 @@ impl InstanceSpec {
             in_recovery: false,
             sees_all: known("sees_all"),
             max_worker_processes: 8,
-            freeze_max_age: 200_000_000,
+            counts: true,
         }));
         instance.vcpus = self.vcpus.unwrap_or(2.0);
         instance.connections = known("connections").then_some(self.connections.unwrap_or(10));
@@ -279,8 +279,9 @@ impl InstanceSpec {
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
             settings: BTreeMap::new(),
+            in_databases: BTreeMap::new(),
         };
-        Roles { roles: self.roles.iter().map(role).collect(), defaults: BTreeMap::new() }
+        Roles { roles: self.roles.iter().map(role).collect(), ..Roles::default() }
     }
 
     fn debt(&self) -> Debt {
@@ -300,7 +301,7 @@ impl InstanceSpec {
                 bytes: 1 << 30,
             }
         };
-        Debt { tables: self.debt.iter().map(table).collect() }
+        Debt { tables: self.debt.iter().map(table).collect(), ..Debt::default() }
     }
 
     fn freeze(&self) -> Freeze {
@@ -328,6 +329,7 @@ impl InstanceSpec {
             temp_bytes: 0,
             deadlocks: 0,
             stats_reset: None,
+            in_use: true,
             xid_age,
         };
         self.xids.iter().map(database).collect()

@@ -100,7 +100,7 @@ pub fn instance(at: Timestamp) -> Instance {
             database: Foreign::from("portarium"),
             in_recovery: false,
             sees_all: true,
-            freeze_max_age: 200_000_000,
+            counts: true,
         })),
         vcpus: 4.0,
         vcpus_estimated: true,
@@ -111,7 +111,7 @@ pub fn instance(at: Timestamp) -> Instance {
         databases: observed(Arc::new(Vec::new()), 5, at),
         roles: observed(Arc::default(), 30, at),
         churn: observed((), 10, at),
-        debt: observed(Arc::new(Debt { tables: tables() }), 30, at),
+        debt: observed(Arc::new(Debt { tables: tables(), ..Debt::default() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
         freeze: observed(Arc::default(), 60, at),
         rates: Rates {
@@ -193,6 +193,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
         limit_scope: if own { LimitScope::Tenant } else { LimitScope::ServiceAccount },
         limits: TenantLimits {
+            unknown: Vec::new(),
             effective: if own { limits } else { Limits { connection_limit: None, ..limits } },
             login: Some(Foreign::from(if own { "role_acme" } else { "portarium_shared" })),
             wanted: Limits { lock_timeout: Some(Duration::from_secs(2)), ..limits },

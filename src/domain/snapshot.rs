@@ -203,7 +203,7 @@ pub struct Noise {
     pub blocked_others_seconds: Option<f64>,
 }
 
-/// How long a tenant's sessions had to wait within the last 60 s for what the whole instance shares, in seconds.
+/// How long a tenant's sessions had to wait for what the whole instance shares: seconds in the last minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Starved {
     /// For a CPU: runnable while more were than there are vCPUs, or behind a light-weight lock.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::instance::InstanceState;
 use super::limits;
+use super::window::SPAN;
 use crate::domain::facts::{Role, SchemaChurn, Source};
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
@@ -144,10 +145,12 @@ fn noise(state: &InstanceState, id: &TenantId, home: &str, now: Timestamp) -> No
     }
 }
 
-/// How long it had to wait for what all share.
+/// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.
 fn starved(state: &InstanceState, id: &TenantId) -> Starved {
     let usage = state.window.usage(id);
-    Starved { cpu: usage.starved_cpu as f64 / 1e6, io: usage.starved_io as f64 / 1e6 }
+    let elapsed = state.window.load().elapsed.clamp(1, SPAN.as_micros() as u64);
+    let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
+    Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }
 }
 
 /// 100 × the greatest of share × pressure over the resources of which both are known.

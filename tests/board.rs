@@ -290,7 +290,7 @@ fn an_outage_keeps_the_old_picture_and_lets_it_age() {
     story.sessions(vec![session(1, "role_acme")]);
     assert_eq!(story.tenant("acme").connections, Some(1));
     story.pass(30);
-    let trouble = Trouble { message: "refused".into(), code: None };
+    let trouble = Trouble::new("refused");
     story.news(News::Down(trouble.clone()));
     story.pass(30);
     story.news(News::Down(trouble));

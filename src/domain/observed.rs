@@ -4,13 +4,44 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// What a trouble means to those who judge it: decided once, where the server's answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TroubleKind {
+    /// Nothing that is judged by itself.
+    #[default]
+    Other,
+    /// All connections of the server are taken: it answers, and refuses everybody.
+    ServerFull,
+    /// Our own login's or database's `CONNECTION LIMIT` is reached: same SQLSTATE, and the server is not full.
+    OwnLimit,
+}
+
 /// Why a source did not deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trouble {
     /// What went wrong, safe to print, with what to do next where that is known.
     pub message: String,
     /// SQLSTATE where the server said one.
     pub code: Option<String>,
+    /// What it means.
+    pub kind: TroubleKind,
+}
+
+impl Trouble {
+    /// A trouble of which no server said anything.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// A trouble that means nothing in particular, with the SQLSTATE if there is one.
+    pub fn other(message: impl Into<String>, code: Option<String>) -> Self {
+        Self { code, ..Self::new(message) }
+    }
+
+    /// Whether it says that all connections of the server are taken.
+    pub fn is_server_full(&self) -> bool {
+        self.kind == TroubleKind::ServerFull
+    }
 }
 
 /// What is known of one thing. An error keeps the old value, whose age then shows.
@@ -79,7 +110,7 @@ mod tests {
         assert_eq!(seen.missing(start), Some("not seen yet".to_owned()));
         seen.set(7, start);
         assert_eq!((seen.fresh(start), seen.missing(start)), (Some(&7), None));
-        seen.fail(Trouble { message: "refused".to_owned(), code: None });
+        seen.fail(Trouble::new("refused"));
         let at_limit = Timestamp::from_second(1_005).unwrap();
         assert_eq!(seen.fresh(at_limit), Some(&7));
         let later = Timestamp::from_second(1_006).unwrap();

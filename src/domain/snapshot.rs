@@ -46,7 +46,7 @@ pub enum Reach {
     Down {
         /// Since when.
         since: Timestamp,
-        /// Why; code `53300` means that all connections are taken.
+        /// Why; its kind says whether all connections are taken.
         trouble: Trouble,
     },
 }

@@ -134,7 +134,7 @@ impl Lane {
     /// Read anew at each login: it may have been rotated.
     fn password(&self) -> Result<Option<SecretString>, Trouble> {
         let read = self.password.as_ref().map(Secret::read).transpose();
-        read.map_err(|error| Trouble { message: error.to_string(), code: None })
+        read.map_err(|error| Trouble::new(error.to_string()))
     }
 
     /// Asks whatever is due next, until the connection is lost; says why it was.
@@ -150,11 +150,11 @@ impl Lane {
         let mut pace = self.clocks.activity.clone();
         loop {
             let Some(next) = dues.iter_mut().min_by_key(|due| due.at) else {
-                return Trouble { message: "nothing to ask".to_owned(), code: None };
+                return Trouble::new("nothing to ask");
             };
             tokio::select! {
                 () = tokio::time::sleep_until(next.at) => {}
-                () = self.news.closed() => return Trouble { message: "stopped".to_owned(), code: None },
+                () = self.news.closed() => return Trouble::new("stopped"),
                 Ok(()) = pace.changed(), if next.source == Source::Activity => {
                     next.at = Instant::now();
                     continue;

@@ -1,7 +1,6 @@
 //! `connection-saturation`: the instance runs out of connections, or has run out (53300: not even we get in).
 
 use crate::domain::facts::Source;
-use crate::domain::observed::Trouble;
 use crate::domain::quantity::percent;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId, Unit};
@@ -16,13 +15,6 @@ const SEEN_FILLING: f64 = 0.5;
 #[derive(Debug)]
 pub(super) struct ConnectionSaturation;
 
-/// Whether a refusal means that the server is full. The limit of our own login or database has the same code; then the
-/// server is not full, we are.
-pub(super) fn is_full(trouble: &Trouble) -> bool {
-    let ours = ["for role", "for database"].iter().any(|whose| trouble.message.contains(whose));
-    trouble.code.as_deref() == Some("53300") && !ours
-}
-
 impl Check for ConnectionSaturation {
     fn signal(&self) -> Signal {
         Signal::ConnectionSaturation
@@ -35,7 +27,7 @@ impl Check for ConnectionSaturation {
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for place in scene.places() {
             if let Reach::Down { trouble, .. } = &place.instance.reach
-                && is_full(trouble)
+                && trouble.is_server_full()
             {
                 verdicts.raised.push(full(scene, &place));
                 continue;

@@ -4,7 +4,6 @@ use crate::domain::facts::Source;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Severity, Signal, Unit, Unknown, foreign, quantity};
 
-use super::connection_saturation::is_full;
 use super::{Check, Doubt, Raised, Scene, Verdicts};
 
 /// The check.
@@ -42,7 +41,7 @@ impl Check for Unreachable {
                     source: None,
                 }),
                 // A server that is full answers: connection-saturation says so, in better words.
-                Reach::Down { trouble, .. } if is_full(trouble) => {}
+                Reach::Down { trouble, .. } if trouble.is_server_full() => {}
                 Reach::Down { since, trouble } => {
                     let seconds = scene.now.duration_since(*since).as_secs_f64().max(0.0);
                     verdicts.raised.push(Raised {

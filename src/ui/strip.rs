@@ -66,7 +66,7 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
         }
         Reach::Down { since, trouble } => {
             let down = quantity::duration(pen.model.now.duration_since(*since).as_secs_f64().floor());
-            let full = if trouble.code.as_deref() == Some("53300") { "no connection left: " } else { "" };
+            let full = if trouble.is_server_full() { "no connection left: " } else { "" };
             let last = age.map(|age| format!(" · last seen {age} ago")).unwrap_or_default();
             let head = format!("{name}  not reached for {down} · ");
             let room = width.saturating_sub(2 + text::width(&head));

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
-use tierdeck::domain::observed::Trouble;
+use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
 use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach};
 use tierdeck::domain::{
@@ -147,7 +147,8 @@ pub struct InstanceSpec {
     databases_layout: bool,
     /// Why it does not answer; `connecting`: not yet.
     down: Option<String>,
-    code: Option<String>,
+    /// With `down`: all connections are taken (`full`), or all that our login may have (`own-limit`).
+    refused: Option<String>,
     connections: Option<u32>,
     max_connections: Option<u32>,
     vcpus: Option<f64>,
@@ -226,7 +227,16 @@ impl InstanceSpec {
             Some("connecting") => Reach::Connecting,
             Some(message) => Reach::Down {
                 since: time(-30),
-                trouble: Trouble { message: message.to_owned(), code: self.code.clone() },
+                trouble: Trouble {
+                    message: message.to_owned(),
+                    code: self.refused.is_some().then(|| "53300".to_owned()),
+                    kind: match self.refused.as_deref() {
+                        None => TroubleKind::Other,
+                        Some("full") => TroubleKind::ServerFull,
+                        Some("own-limit") => TroubleKind::OwnLimit,
+                        Some(other) => panic!("no such refusal: {other}"),
+                    },
+                },
             },
         };
         let known = |what: &str| !self.no.iter().any(|it| it == what);
@@ -263,7 +273,7 @@ impl InstanceSpec {
     fn observe<T>(&self, observed: &mut Observed<T>, source: Source, value: T, now: Timestamp) {
         let name = source.name();
         if let Some(reason) = self.missing.get(name) {
-            observed.fail(Trouble { message: reason.clone(), code: None });
+            observed.fail(Trouble::new(reason.clone()));
         } else if self.stale.iter().any(|it| it == name) {
             observed.set(value, now - SignedDuration::from_secs(60));
         } else {

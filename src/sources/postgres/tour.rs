@@ -63,7 +63,7 @@ impl TourError {
             Self::Connect { error, .. } => error.trouble().code,
             Self::Query { error, .. } => error.trouble().code,
         };
-        Trouble { message: self.to_string(), code }
+        Trouble::other(self.to_string(), code)
     }
 }
 

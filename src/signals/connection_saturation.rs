@@ -11,6 +11,9 @@ use super::{Check, Place, Raised, Scene, Verdicts};
 /// Who held most is told of a server that refuses us only when at least this part of it was taken as we last looked.
 const SEEN_FILLING: f64 = 0.5;
 
+/// The least part of the connections that a tenant is blamed for, however many tenants there are.
+const LEAST_BLAMED: f64 = 0.2;
+
 /// The check.
 #[derive(Debug)]
 pub(super) struct ConnectionSaturation;
@@ -61,17 +64,23 @@ impl<'a> Holder<'a> {
     /// The tenant that holds most if it is to blame for it, else the login that holds most.
     fn of(scene: &Scene<'_>, place: &Place<'a>) -> Option<Self> {
         let all = place.sessions.len() as f64;
-        let by_tenant = place.by_tenant();
+        let (by_tenant, by_role) = (place.by_tenant(), place.by_role());
         // Far more than its part: the noisy neighbour's measure, but half of all connections is always too much.
-        let limit =
-            (scene.thresholds.noisy_fair_shares / by_tenant.len().max(1) as f64).min(scene.thresholds.noisy_share);
+        let fair = scene.thresholds.noisy_fair_shares / by_tenant.len().max(1) as f64;
+        let least = fair.min(scene.thresholds.noisy_share).max(LEAST_BLAMED);
         if let Some((tenant, sessions)) = by_tenant.into_iter().max_by_key(|(_, sessions)| sessions.len())
-            && sessions.len() as f64 >= limit * all
+            && sessions.len() as f64 >= least * all
         {
-            let role = sessions.first().map_or("", |session| session.role.raw());
-            return Some(Self { tenant: Some(tenant), role, sessions, to_blame: true });
+            let others = by_role
+                .values()
+                .map(|held| held.iter().filter(|session| session.attribution.strong() != Some(tenant)).count());
+            // A pool that holds more than the tenant is what grew, whoever's its sessions are.
+            if others.max().is_none_or(|most| sessions.len() > most) {
+                let role = sessions.first().map_or("", |session| session.role.raw());
+                return Some(Self { tenant: Some(tenant), role, sessions, to_blame: true });
+            }
         }
-        let (role, sessions) = place.by_role().into_iter().max_by_key(|(_, sessions)| sessions.len())?;
+        let (role, sessions) = by_role.into_iter().max_by_key(|(_, sessions)| sessions.len())?;
         let tenant = place.login_owner(role).map(|tenant| &tenant.id);
         Some(Self { tenant, role, sessions, to_blame: false })
     }

@@ -426,6 +426,7 @@ pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     let mut thresholds = Thresholds::default();
     for (name, &value) in changed {
         *(match name.as_str() {
+            "noisy_fair_shares" => &mut thresholds.noisy_fair_shares,
             "noisy_victims" => &mut thresholds.noisy_victims,
             "hold_seconds" => &mut thresholds.hold_seconds,
             "clear_after_seconds" => &mut thresholds.clear_after_seconds,

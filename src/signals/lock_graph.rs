@@ -36,7 +36,7 @@ pub(super) struct Chain<'a> {
 
 /// Since when a session has waited for a lock.
 pub(super) fn waits_since(session: &Session) -> Option<Timestamp> {
-    session.blocking.as_ref().and_then(|blocking| blocking.since.or(session.query_started))
+    session.blocking.as_ref().and_then(|blocking| blocking.since)
 }
 
 /// Oldest first; a wait whose start is not known comes last.

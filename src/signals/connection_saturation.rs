@@ -108,9 +108,9 @@ impl<'a> Holder<'a> {
             None => format!("Look at the sessions of {} and cancel what can wait", self.name()),
         };
         let then = match self.tenant {
-            Some(tenant) => {
-                remedy(place, tenant, |login| format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n"))
-            }
+            Some(tenant) => remedy(place, tenant, &self.sessions, |login| {
+                format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n")
+            }),
             None if place.is_service_account(self.role) => {
                 "a limit on the shared account would refuse every tenant: find the pool that grew".to_owned()
             }

@@ -74,7 +74,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
     }
     let login = quoted(worst.role.raw()).into_owned();
     let then = match &tenant {
-        Some(tenant) => remedy(place, tenant, |login| {
+        Some(tenant) => remedy(place, tenant, &[worst], |login| {
             format!("ALTER ROLE {login} SET idle_in_transaction_session_timeout ends the next one")
         }),
         None => format!("idle_in_transaction_session_timeout on {login} ends the next one"),

@@ -64,7 +64,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, statements: &[(
     };
     let tenant = worst.attribution.strong().cloned();
     let then = tenant.as_ref().map_or_else(String::new, |tenant| {
-        let cap = remedy(place, tenant, |login| format!("ALTER ROLE {login} SET statement_timeout caps the next one"));
+        let cap = remedy(place, tenant, &[worst], |login| {
+            format!("ALTER ROLE {login} SET statement_timeout caps the next one")
+        });
         format!("; {cap}")
     });
     Some(Raised {

@@ -231,8 +231,10 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
 }
 
 fn advice(place: &Place<'_>, tenant: &Tenant) -> String {
-    let busy = place.sessions.iter().filter(|it| it.attribution.strong() == Some(&tenant.id) && it.is_busy());
-    let oldest = busy.max_by(|a, b| {
+    let own: Vec<&Session> =
+        place.sessions.iter().copied().filter(|it| it.attribution.strong() == Some(&tenant.id)).collect();
+    let busy: Vec<&Session> = own.iter().copied().filter(|session| session.is_busy()).collect();
+    let oldest = busy.iter().copied().max_by(|a, b| {
         let age = |session: &Session| session.query_age().unwrap_or_default();
         age(a).total_cmp(&age(b)).then(b.key.pid.cmp(&a.key.pid))
     });
@@ -244,7 +246,8 @@ fn advice(place: &Place<'_>, tenant: &Tenant) -> String {
         ),
         None => "Look at its sessions and cancel what can wait".to_owned(),
     };
-    let then = remedy(place, &tenant.id, |login| {
+    let blamed = if busy.is_empty() { own } else { busy };
+    let then = remedy(place, &tenant.id, &blamed, |login| {
         format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n (new sessions only), or promote it to dedicated")
     });
     format!("{first}; {then}.")

@@ -68,7 +68,7 @@ impl<'a> Place<'a> {
     }
 
     /// The tenant of that id, if it lives here.
-    pub fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
+    fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
         self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().and_then(|at| self.tenants.get(at)).copied()
     }
 
@@ -86,10 +86,12 @@ impl<'a> Place<'a> {
 
     /// Whose login a role is; `None` for the shared account and for everybody else's.
     pub fn login_owner(&self, role: &str) -> Option<&'a Tenant> {
-        self.tenants.iter().copied().find(|tenant| {
-            tenant.limit_scope == LimitScope::Tenant
-                && tenant.limits.login.as_ref().map_or(tenant.role.as_deref(), |login| Some(login.raw())) == Some(role)
-        })
+        self.tenants.iter().copied().find(|tenant| is_login_of(tenant, role))
+    }
+
+    /// Whether a role is this tenant's own login.
+    pub fn owns_login(&self, tenant: &TenantId, role: &str) -> bool {
+        self.tenant(tenant).is_some_and(|tenant| is_login_of(tenant, role))
     }
 
     /// The login that all tenants share.
@@ -146,4 +148,10 @@ impl<'a> Place<'a> {
         }
         offenders
     }
+}
+
+/// Whether a role is a tenant's own login, the one that its limits are set on.
+fn is_login_of(tenant: &Tenant, role: &str) -> bool {
+    tenant.limit_scope == LimitScope::Tenant
+        && tenant.limits.login.as_ref().map_or(tenant.role.as_deref(), |login| Some(login.raw())) == Some(role)
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::snapshot::LimitScope;
-use crate::domain::{Session, TenantId};
+use crate::domain::{Session, TenantId, Tier};
 
 use super::Place;
 
@@ -62,17 +61,26 @@ pub(super) fn setting(time: Duration) -> String {
     }
 }
 
-/// What can be done about a tenant for good. A limit is only named where it binds (on a login of the tenant's own).
-pub(super) fn remedy(place: &Place<'_>, tenant: &TenantId, own_login: impl FnOnce(&str) -> String) -> String {
-    let login = place.tenant(tenant).filter(|tenant| tenant.limit_scope == LimitScope::Tenant).and_then(|tenant| {
-        tenant.limits.login.as_ref().map(|login| quoted(login.raw())).or_else(|| tenant.role.as_deref().map(quoted))
-    });
-    match login {
-        Some(login) => own_login(&login),
-        None => format!(
-            "no limit can bind {tenant} alone while it logs in as {}: give it its own login, or promote it to dedicated",
-            quoted(place.service_account())
+/// What can be done about a tenant for good. Limits bind login roles: one is only named if all the sessions that are
+/// blamed log in as the tenant's own, whatever roles exist besides.
+pub(super) fn remedy(
+    place: &Place<'_>,
+    tenant: &TenantId,
+    blamed: &[&Session],
+    own_login: impl FnOnce(&str) -> String,
+) -> String {
+    let foreign = blamed.iter().find(|session| !place.owns_login(tenant, session.role.raw()));
+    let promotion = match place.instance.tier {
+        Tier::Shared => ", or promote it to dedicated",
+        Tier::Dedicated => "",
+    };
+    match (foreign, blamed.first()) {
+        (Some(session), _) => format!(
+            "no limit can bind {tenant} alone while it logs in as {}: give it its own login{promotion}",
+            quoted(session.role.raw())
         ),
+        (None, Some(session)) => own_login(&quoted(session.role.raw())),
+        (None, None) => format!("a limit binds {tenant} only on a login of its own: see what it logs in as{promotion}"),
     }
 }
 

@@ -194,6 +194,9 @@ impl Attribution {
 pub struct Blocking {
     /// The pids that block it, as `pg_blocking_pids()` says.
     pub by: Vec<i32>,
+    /// Whether the server was not asked for this session: its blockers are those of another that waits for the same.
+    /// It may be behind a chain, but nobody is blamed by it.
+    pub inferred: bool,
     /// Since when it has waited; `None` in the moment before the server notes it.
     pub since: Option<Timestamp>,
     /// The mode it asks for, such as `AccessExclusiveLock`.

@@ -7,6 +7,7 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Signal, Subject, TenantId, Unit};
 
+use super::lock_graph::is_inferred;
 use super::words::{quoted, remedy, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -55,6 +56,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
             session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
         })
         .collect();
+    // What was guessed from other waiters is believed only beside something that the server said.
+    let blocked = if blocked.iter().any(|session| !is_inferred(session)) { blocked } else { Vec::new() };
     let victims: BTreeSet<&TenantId> = blocked.iter().filter_map(|session| session.attribution.strong()).collect();
     let victims: Vec<TenantId> =
         victims.into_iter().filter(|&victim| Some(victim) != tenant.as_ref()).cloned().collect();

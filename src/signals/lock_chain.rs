@@ -9,7 +9,7 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::lock_graph::{Chain, Root, chains, waits_since};
+use super::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use super::words::{tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -66,7 +66,9 @@ fn subject(place: &Place<'_>, root: &Root<'_>) -> Subject {
 fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'_>) -> Option<Raised> {
     let thresholds = scene.thresholds;
     let root = chain.roots.first()?;
-    let oldest = chain.waiters.first()?;
+    // How long a root has kept others waiting is only believed of those whom the server said it blocks.
+    let is_certain = |waiter: &&&Session| !is_inferred(waiter) || matches!(root, Root::Unseen);
+    let oldest = chain.waiters.iter().find(is_certain)?;
     let wait = oldest.lock_wait()?;
     let waiting = chain.waiters.len() as f64;
     let rung = thresholds.lock_wait_seconds.rung(wait);

@@ -348,7 +348,7 @@ impl InstanceSpec {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `on=` a relation; `wait=IO`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -425,6 +425,11 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
 pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     let mut thresholds = Thresholds::default();
     for (name, &value) in changed {
+            "guessed" => {
+                let blocking = session.blocking.get_or_insert_default();
+                blocking.by = value.split(',').map(|pid| pid.parse().unwrap()).collect();
+                blocking.inferred = true;
+            }
         *(match name.as_str() {
             "noisy_fair_shares" => &mut thresholds.noisy_fair_shares,
             "noisy_victims" => &mut thresholds.noisy_victims,

@@ -411,6 +411,7 @@ pub fn firing() -> Snapshot {
         blocked.blocking = Some(Blocking {
             by: vec![4_103],
             since: Some(ago(41 - i64::from(nth) * 3)),
+            inferred: false,
             mode: Some("ShareLock".into()),
             relation: Some(Foreign::from("tenant_hooli.orders")),
         });

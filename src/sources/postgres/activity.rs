@@ -93,6 +93,7 @@ fn blocking(row: &Row) -> Result<Blocking, QueryError> {
     by.dedup();
     Ok(Blocking {
         by,
+        inferred: false,
         since: row.try_get("waitstart")?,
         mode: row.try_get::<_, Option<Text>>("mode")?.map(Into::into),
         relation: schema.zip(relation).map(|(schema, relation)| Foreign::from(format!("{}.{}", schema.0, relation.0))),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// What clocks may differ and polls be late by.
+const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a trouble means to those who judge it: decided once, where the server's answer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,14 +78,15 @@ impl<T> Observed<T> {
         self.error = Some(trouble);
     }
 
-    /// How old the value is.
+    /// How old the value is; `None` also when it is from the future: our clock was set back, and its age is not known.
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        self.at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+        let age = now.duration_since(self.at?);
+        if age < -GRACE { None } else { Some(Duration::try_from(age).unwrap_or_default()) }
     }
 
     /// The value unless it is too old to say anything about now: three periods and a grace of two seconds.
     pub fn fresh(&self, now: Timestamp) -> Option<&T> {
-        let limit = self.every * 3 + Duration::from_secs(2);
+        let limit = self.every * 3 + GRACE.unsigned_abs();
         self.value.as_ref().filter(|_| self.age(now).is_some_and(|age| age <= limit))
     }
 
@@ -94,6 +98,7 @@ impl<T> Observed<T> {
         Some(match (&self.error, self.age(now)) {
             (Some(trouble), _) => trouble.message.clone(),
             (None, Some(age)) => format!("last seen {} ago", super::quantity::duration(age.as_secs_f64())),
+            (None, None) if self.at.is_some() => "our clock was set back since it was seen".to_owned(),
             (None, None) => "not seen yet".to_owned(),
         })
     }
@@ -116,5 +121,16 @@ mod tests {
         let later = Timestamp::from_second(1_006).unwrap();
         assert_eq!((seen.fresh(later), seen.value), (None, Some(7)));
         assert_eq!(seen.missing(later), Some("refused".to_owned()));
+    }
+
+    #[test]
+    fn a_value_from_the_future_is_stale() {
+        let at = Timestamp::from_second(1_000).unwrap();
+        let mut seen = Observed::nothing(Duration::from_secs(1));
+        seen.set(7, at);
+        let stepped = |seconds| Timestamp::from_second(1_000 - seconds).unwrap();
+        assert_eq!((seen.fresh(stepped(2)), seen.age(stepped(2))), (Some(&7), Some(Duration::ZERO)));
+        assert_eq!((seen.fresh(stepped(3)), seen.age(stepped(3))), (None, None));
+        assert_eq!(seen.missing(stepped(3)), Some("our clock was set back since it was seen".to_owned()));
     }
 }

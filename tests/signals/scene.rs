@@ -181,6 +181,9 @@ pub fn time(second: i64) -> Timestamp {
     Timestamp::from_second(START + second).unwrap()
 }
 
+    /// Sources whose value is ten seconds from the future: our clock was set back.
+    #[serde(default)]
+    future: Vec<String>,
 /// `40s`, `2m`, `1h`, `0.5s`
 fn span(text: &str) -> SignedDuration {
     let (number, unit) = text.split_at(text.len() - 1);
@@ -287,6 +290,8 @@ impl InstanceSpec {
             name: Foreign::from(name.as_str()),
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
+        } else if self.future.iter().any(|it| it == name) {
+            observed.set(value, now + SignedDuration::from_secs(10));
             superuser: name == "super",
             settings: BTreeMap::new(),
         };

@@ -221,6 +221,8 @@ pub struct TenantLimits {
     pub login: Option<Foreign>,
     /// What the policy wants.
     pub wanted: Limits,
+    /// Settings of `effective` whose value could not be found out, by PostgreSQL's name: there `None` is not "none".
+    pub unknown: Vec<&'static str>,
 }
 
 /// One tenant.

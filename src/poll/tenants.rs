@@ -182,5 +182,5 @@ fn limits_of(
     };
     let effective = binding.map_or_else(Limits::default, |role| limits::effective(role, &roles.defaults));
     let login = binding.map(|role| Foreign::from(role.name.raw()));
-    (scope, TenantLimits { effective, login, wanted })
+    (scope, TenantLimits { effective, login, wanted, unknown: Vec::new() })
 }

@@ -105,6 +105,9 @@ pub struct TenantFull {
     effective: LimitsSpec,
     #[serde(default)]
     wanted: LimitsSpec,
+    /// Settings in effect that could not be found out.
+    #[serde(default)]
+    hidden: Vec<String>,
     #[serde(default)]
     noise: NoiseSpec,
 }
@@ -222,6 +225,8 @@ impl TenantSpec {
 
 impl InstanceSpec {
     pub fn build(&self, name: &str, now: Timestamp) -> Instance {
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        tenant.limits.unknown = settings.into_iter().filter(|name| full.hidden.iter().any(|it| it == name)).collect();
         let layout = if self.databases_layout { Layout::Database } else { Layout::Schema };
         let tier = if self.dedicated { Tier::Dedicated } else { Tier::Shared };
         let mut instance = Instance::named(InstanceName::new(name), tier, layout);

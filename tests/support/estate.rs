@@ -196,6 +196,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
             effective: if own { limits } else { Limits { connection_limit: None, ..limits } },
             login: Some(Foreign::from(if own { "role_acme" } else { "portarium_shared" })),
             wanted: Limits { lock_timeout: Some(Duration::from_secs(2)), ..limits },
+            unknown: Vec::new(),
         },
         noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
         noise_score: Some(f64::from(nth % 5)),
@@ -410,8 +411,8 @@ pub fn firing() -> Snapshot {
         blocked.query_started = Some(ago(41));
         blocked.blocking = Some(Blocking {
             by: vec![4_103],
-            since: Some(ago(41 - i64::from(nth) * 3)),
             inferred: false,
+            since: Some(ago(41 - i64::from(nth) * 3)),
             mode: Some("ShareLock".into()),
             relation: Some(Foreign::from("tenant_hooli.orders")),
         });

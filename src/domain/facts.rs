@@ -191,6 +191,12 @@ impl TableDebt {
 pub struct Debt {
     /// The worst tables.
     pub tables: Vec<TableDebt>,
+    /// Databases looked into so far, where each tenant has one.
+    pub seen: u32,
+    /// Of how many; 0 of 0: all there is was looked at.
+    pub of: u32,
+    /// Databases that do not let us in.
+    pub closed: Vec<Foreign>,
 }
 
 /// Source `sizes`.

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::facts::{Source, TableDebt};
+use crate::domain::facts::{Debt, Source, TableDebt};
 use crate::domain::quantity::{count, plural};
-use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit, Unknown};
 
 use super::words::quoted;
-use super::{Check, Place, Raised, Scene, Verdicts};
+use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
+
+/// How many databases a doubt names.
+const NAMED: usize = 2;
 
 /// The check.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ impl Check for AutovacuumDebt {
             let Some(debt) = verdicts.seen(self.signal(), &place, Source::Debt, &instance.debt, scene.now) else {
                 continue;
             };
+            partly_seen(self.signal(), &place, verdicts, debt);
             let mut debtors: BTreeMap<Subject, (Option<TenantId>, Vec<&TableDebt>)> = BTreeMap::new();
             for table in &debt.tables {
                 let small = (table.dead_tuples as f64) < scene.thresholds.autovacuum_min_dead;
@@ -46,6 +50,24 @@ impl Check for AutovacuumDebt {
                 verdicts.raised.extend(raise(scene, &place, subject, owner, &tables));
             }
         }
+    }
+}
+
+/// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
+fn partly_seen(signal: Signal, place: &Place<'_>, verdicts: &mut Verdicts, debt: &Debt) {
+    let Debt { seen, of, closed, .. } = debt;
+    let mut doubt = |reason: String, source| {
+        let unknown = Unknown { signal, subject: place.subject(), reason };
+        verdicts.doubts.push(Doubt { unknown, source: Some(source) });
+    };
+    if seen < of {
+        doubt(format!("{seen} of {of} databases seen so far"), Source::Debt);
+    }
+    if !closed.is_empty() {
+        let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
+        // No finding rests on these: what is over elsewhere is over.
+        doubt(format!("not let into: {names}{more}"), Source::Databases);
     }
 }
 

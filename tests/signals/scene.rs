@@ -164,6 +164,12 @@ pub struct InstanceSpec {
     /// `schema.table dead threshold [off]`
     #[serde(default)]
     debt: Vec<String>,
+    /// Databases looked into for debt, and of how many.
+    #[serde(default)]
+    toured: (u32, u32),
+    /// Databases that do not let us in.
+    #[serde(default)]
+    closed: Vec<String>,
     #[serde(default)]
     xids: BTreeMap<String, u32>,
     /// `database schema.table age`
@@ -175,6 +181,9 @@ pub struct InstanceSpec {
     /// Sources whose value is a minute old.
     #[serde(default)]
     stale: Vec<String>,
+    /// Sources whose value is ten seconds from the future: our clock was set back.
+    #[serde(default)]
+    future: Vec<String>,
     /// Values that are not known though their source is fresh: `cpu`, `deadlocks`, `connections`.
     #[serde(default)]
     no: Vec<String>,
@@ -184,9 +193,6 @@ pub fn time(second: i64) -> Timestamp {
     Timestamp::from_second(START + second).unwrap()
 }
 
-    /// Sources whose value is ten seconds from the future: our clock was set back.
-    #[serde(default)]
-    future: Vec<String>,
 /// `40s`, `2m`, `1h`, `0.5s`
 fn span(text: &str) -> SignedDuration {
     let (number, unit) = text.split_at(text.len() - 1);
@@ -219,14 +225,14 @@ impl TenantSpec {
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
         tenant.limits.wanted = full.wanted.limits();
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        tenant.limits.unknown = settings.into_iter().filter(|name| full.hidden.iter().any(|it| it == name)).collect();
         tenant
     }
 }
 
 impl InstanceSpec {
     pub fn build(&self, name: &str, now: Timestamp) -> Instance {
-        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
-        tenant.limits.unknown = settings.into_iter().filter(|name| full.hidden.iter().any(|it| it == name)).collect();
         let layout = if self.databases_layout { Layout::Database } else { Layout::Schema };
         let tier = if self.dedicated { Tier::Dedicated } else { Tier::Shared };
         let mut instance = Instance::named(InstanceName::new(name), tier, layout);
@@ -284,6 +290,8 @@ impl InstanceSpec {
             observed.fail(Trouble::new(reason.clone()));
         } else if self.stale.iter().any(|it| it == name) {
             observed.set(value, now - SignedDuration::from_secs(60));
+        } else if self.future.iter().any(|it| it == name) {
+            observed.set(value, now + SignedDuration::from_secs(10));
         } else {
             observed.set(value, now);
         }
@@ -295,8 +303,6 @@ impl InstanceSpec {
             name: Foreign::from(name.as_str()),
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
-        } else if self.future.iter().any(|it| it == name) {
-            observed.set(value, now + SignedDuration::from_secs(10));
             superuser: name == "super",
             settings: BTreeMap::new(),
         };
@@ -320,7 +326,8 @@ impl InstanceSpec {
                 bytes: 1 << 30,
             }
         };
-        Debt { tables: self.debt.iter().map(table).collect() }
+        let closed = self.closed.iter().map(|name| Foreign::from(name.as_str())).collect();
+        Debt { tables: self.debt.iter().map(table).collect(), seen: self.toured.0, of: self.toured.1, closed }
     }
 
     fn freeze(&self) -> Freeze {
@@ -418,6 +425,11 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
                 session.blocking.get_or_insert_default().by =
                     value.split(',').map(|pid| pid.parse().unwrap()).collect();
             }
+            "guessed" => {
+                let blocking = session.blocking.get_or_insert_default();
+                blocking.by = value.split(',').map(|pid| pid.parse().unwrap()).collect();
+                blocking.inferred = true;
+            }
             "wait" => session.wait = wait(value),
             "tx" => session.transaction_started = Some(now - span(value)),
             "at" => session.instance = InstanceName::new(value),
@@ -435,11 +447,6 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
 pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     let mut thresholds = Thresholds::default();
     for (name, &value) in changed {
-            "guessed" => {
-                let blocking = session.blocking.get_or_insert_default();
-                blocking.by = value.split(',').map(|pid| pid.parse().unwrap()).collect();
-                blocking.inferred = true;
-            }
         *(match name.as_str() {
             "noisy_fair_shares" => &mut thresholds.noisy_fair_shares,
             "noisy_victims" => &mut thresholds.noisy_victims,

@@ -89,7 +89,7 @@ impl Tour {
         let mut tables: Vec<TableDebt> = self.seen.values().flat_map(|visit| visit.tables.iter().cloned()).collect();
         tables.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
         tables.truncate(200);
-        Ok(Debt { tables })
+        Ok(Debt { tables, ..Debt::default() })
     }
 
     /// Whether every database was visited once.

@@ -128,7 +128,7 @@ mod tests {
         let at = Timestamp::from_second(1_000).unwrap();
         let mut seen = Observed::nothing(Duration::from_secs(1));
         seen.set(7, at);
-        let stepped = |seconds| Timestamp::from_second(1_000 - seconds).unwrap();
+        let stepped = |seconds: i64| Timestamp::from_second(1_000 - seconds).unwrap();
         assert_eq!((seen.fresh(stepped(2)), seen.age(stepped(2))), (Some(&7), Some(Duration::ZERO)));
         assert_eq!((seen.fresh(stepped(3)), seen.age(stepped(3))), (None, None));
         assert_eq!(seen.missing(stepped(3)), Some("our clock was set back since it was seen".to_owned()));

@@ -170,6 +170,12 @@ impl Instance {
         }
     }
 
+    /// Why its sessions were never seen though we are connected: a failed connection would have made it [`Reach::Down`].
+    pub fn blind(&self) -> Option<&Trouble> {
+        let connected = matches!(self.reach, Reach::Connecting | Reach::Up);
+        self.activity.error.as_ref().filter(|_| connected && self.activity.value.is_none())
+    }
+
     /// Connections that ordinary logins may have at all.
     pub fn usable_connections(&self) -> Option<u32> {
         self.server.as_ref().map(|server| server.max_connections.saturating_sub(server.reserved_connections))

@@ -48,6 +48,8 @@ impl<'a> Place<'a> {
     pub fn unseen(&self) -> Option<String> {
         match &self.instance.reach {
             Reach::Up => None,
+            // Connected: each source says for itself what is wrong with it.
+            Reach::Connecting if self.instance.blind().is_some() => None,
             Reach::Connecting => Some("not connected yet".to_owned()),
             Reach::Down { trouble, .. } => Some(foreign::sanitise(&trouble.message).into_owned()),
         }

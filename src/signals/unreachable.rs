@@ -1,10 +1,11 @@
-//! `unreachable`: an instance that cannot be polled.
+//! `unreachable`: an instance that cannot be polled, or that lets us in and shows nothing.
 
 use crate::domain::facts::Source;
+use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Severity, Signal, Unit, Unknown, foreign, quantity};
 
-use super::{Check, Doubt, Raised, Scene, Verdicts};
+use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ impl Check for Unreachable {
     }
 
     fn about(&self) -> &'static str {
-        "An instance cannot be polled: nothing about its tenants is known. Critical at once."
+        "An instance is not reached, or its sessions cannot be read: nothing is known. Critical at once."
     }
 
     fn holds(&self) -> bool {
@@ -30,6 +31,10 @@ impl Check for Unreachable {
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for place in scene.places() {
             let name = place.name();
+            if let Some(trouble) = place.instance.blind() {
+                verdicts.raised.push(blind(&place, trouble));
+                continue;
+            }
             match &place.instance.reach {
                 Reach::Up => {}
                 Reach::Connecting => verdicts.doubts.push(Doubt {
@@ -68,6 +73,25 @@ impl Check for Unreachable {
                 }
             }
         }
+    }
+}
+
+/// Connected, and nothing is to be seen: for the tenants' sake as bad as no connection.
+fn blind(place: &Place<'_>, trouble: &Trouble) -> Raised {
+    let name = place.name();
+    Raised {
+        severity: Severity::Critical,
+        subject: place.subject(),
+        summary: format!("connected to {name}, but its sessions cannot be read: {}", brief(&trouble.message)),
+        evidence: vec![Evidence::fact("times that its sessions were read", 0.0, Unit::Count)],
+        advice: format!(
+            "Find out why {name} does not answer the monitoring login (tierdeck doctor says what fails); polling goes on by \
+             itself."
+        ),
+        since: None,
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Activity],
     }
 }
 

@@ -111,7 +111,7 @@ pub fn instance(at: Timestamp) -> Instance {
         databases: observed(Arc::new(Vec::new()), 5, at),
         roles: observed(Arc::default(), 30, at),
         churn: observed((), 10, at),
-        debt: observed(Arc::new(Debt { tables: tables() }), 30, at),
+        debt: observed(Arc::new(Debt { tables: tables(), ..Debt::default() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
         freeze: observed(Arc::default(), 60, at),
         rates: Rates {

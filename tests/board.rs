@@ -324,7 +324,7 @@ fn after_an_outage_no_old_figure_is_told_as_if_it_were_now() {
     let before = story.tenant("acme");
     assert!(before.noise_score.is_some() && before.noise.rows_written.is_some(), "{before:?}");
     assert!(story.snapshot().cost.database_ms_per_second.is_some());
-    story.news(News::Down(Trouble { message: "refused".into(), code: None }));
+    story.news(News::Down(Trouble::new("refused")));
     story.pass(120);
     let after = story.tenant("acme");
     assert_eq!((after.noise_score, after.noise), (None, tierdeck::domain::snapshot::Noise::default()));
@@ -340,7 +340,7 @@ fn an_outage_keeps_the_old_picture_and_lets_it_age() {
     story.sessions(vec![session(1, "role_acme")]);
     assert_eq!(story.tenant("acme").connections, Some(1));
     story.pass(30);
-    let trouble = Trouble { message: "refused".into(), code: None };
+    let trouble = Trouble::new("refused");
     story.news(News::Down(trouble.clone()));
     story.pass(30);
     story.news(News::Down(trouble));

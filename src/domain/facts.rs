@@ -198,9 +198,9 @@ impl TableDebt {
 pub struct Debt {
     /// The worst tables.
     pub tables: Vec<TableDebt>,
-    /// Where each tenant has a database: how many of them were looked into.
+    /// Databases looked into so far, where each tenant has one.
     pub seen: u32,
-    /// Of so many.
+    /// Of how many; 0 of 0: all there is was looked at.
     pub of: u32,
     /// Databases that do not let us in.
     pub closed: Vec<Foreign>,

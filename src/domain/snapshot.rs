@@ -46,7 +46,7 @@ pub enum Reach {
     Down {
         /// Since when.
         since: Timestamp,
-        /// Why; code `53300` means that all connections are taken.
+        /// Why; its kind says whether all connections are taken.
         trouble: Trouble,
     },
 }
@@ -168,6 +168,12 @@ impl Instance {
             sources: Vec::new(),
             series: Arc::default(),
         }
+    }
+
+    /// Why its sessions were never seen though we are connected: a failed connection would have made it [`Reach::Down`].
+    pub fn blind(&self) -> Option<&Trouble> {
+        let connected = matches!(self.reach, Reach::Connecting | Reach::Up);
+        self.activity.error.as_ref().filter(|_| connected && self.activity.value.is_none())
     }
 
     /// Connections that ordinary logins may have at all.

@@ -161,7 +161,7 @@ impl Lane {
     /// Read anew at each login: it may have been rotated.
     fn password(&self) -> Result<Option<SecretString>, Trouble> {
         let read = self.password.as_ref().map(Secret::read).transpose();
-        read.map_err(|error| Trouble { message: error.to_string(), code: None })
+        read.map_err(|error| Trouble::new(error.to_string()))
     }
 
     /// Asks whatever is due next, until the connection is lost; says why it was, and whether anything was answered.
@@ -173,7 +173,7 @@ impl Lane {
             let Due { source, at, .. } = self.dues[next];
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {}
-                () = self.news.closed() => return (Trouble { message: "stopped".to_owned(), code: None }, answered),
+                () = self.news.closed() => return (Trouble::new("stopped"), answered),
                 Ok(()) = pace.changed(), if source == Source::Activity => {
                     self.dues[next].at = Instant::now();
                     continue;
@@ -217,7 +217,7 @@ impl Lane {
 
     async fn ask(&mut self, desk: &Desk, source: Source) -> Result<Fragment, Trouble> {
         if let Some(reason) = self.server.as_ref().and_then(|server| uncounted(server, source)) {
-            return Err(Trouble { message: reason.to_owned(), code: None });
+            return Err(Trouble::new(reason));
         }
         if self.layout == Layout::Database && source == Source::Debt {
             return self.visit().await;

@@ -419,6 +419,7 @@ pub fn firing() -> Snapshot {
         blocked.query_started = Some(ago(41));
         blocked.blocking = Some(Blocking {
             by: vec![4_103],
+            inferred: false,
             since: Some(ago(41 - i64::from(nth) * 3)),
             mode: Some("ShareLock".into()),
             relation: Some(Foreign::from("tenant_hooli.orders")),
@@ -441,8 +442,7 @@ pub fn stale() -> Snapshot {
     let instance = &mut snapshot.instances[0];
     instance.activity = observed((), 1, at);
     instance.churn = observed((), 10, at);
-    let refused =
-        Trouble { message: "statement timeout after 5s; it is asked again in 4m".into(), code: Some("57014".into()) };
+    let refused = Trouble::other("statement timeout after 5s; it is asked again in 4m", Some("57014".into()));
     instance.sizes.fail(refused.clone());
     instance.sources[5].error = Some(refused);
     for finding in &mut snapshot.findings {
@@ -456,10 +456,9 @@ pub fn down() -> Snapshot {
     let mut snapshot = stale();
     snapshot.instances[0].reach = Reach::Down {
         since: ago(40),
-        trouble: Trouble {
-            message: "connection refused at 127.0.0.1:5432: is the server running?\u{1b}[31m".replace('\u{1b}', "␛"),
-            code: None,
-        },
+        trouble: Trouble::new(
+            "connection refused at 127.0.0.1:5432: is the server running?\u{1b}[31m".replace('\u{1b}', "␛"),
+        ),
     };
     for tenant in &mut snapshot.tenants {
         tenant.connections = None;

@@ -152,6 +152,51 @@ fn the_first_screen_names_culprit_victims_and_next_step() {
 }
 
 #[test]
+fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_past() {
+    let mut console = model(estate::firing());
+    for size in [(80, 24), (100, 30), (120, 40)] {
+        let shown = screen(&mut console, size);
+        assert!(shown.contains("$ SELECT pg_cancel_backend(4100);"), "{size:?}\n{shown}");
+    }
+    let effects = type_keys(&mut console, "⇥yY⏎y", (80, 24));
+    let statement = Effect::Copy("SELECT pg_cancel_backend(4100);".to_owned());
+    assert_eq!((&effects[0], &effects[2]), (&statement, &statement));
+    let Effect::Copy(whole) = &effects[1] else { panic!("{effects:?}") };
+    for words in
+        ["critical noisy-neighbour: acme is", "CPU pressure: 98% (threshold 70%)", "next step: look", "\nSELECT"]
+    {
+        assert!(whole.contains(words), "{words}\n{whole}");
+    }
+    let mut over = estate::firing();
+    over.findings[0].over_for = Some(4.2);
+    let mut console = model(over);
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("(over for 4s)") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
+    assert!(!shown.contains("→ look at acme"), "{shown}");
+    let shown = screen(&mut model(estate::stale()), (120, 40));
+    assert!(shown.contains("(as last known)") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
+}
+
+#[test]
+fn nobody_is_hurt_only_where_that_is_known() {
+    let calm = || {
+        let mut snapshot = estate::firing();
+        snapshot.unknown.clear();
+        snapshot.findings.retain(|finding| finding.signal == tierdeck::domain::Signal::LimitMissing);
+        snapshot
+    };
+    let says = |snapshot| screen(&mut model(snapshot), (120, 40)).contains("nobody is hurt now");
+    assert!(says(calm()));
+    let mut unknown = calm();
+    unknown.unknown = estate::firing().unknown;
+    let mut old = calm();
+    old.instances = estate::stale().instances;
+    let mut live = calm();
+    live.findings.push(estate::firing().findings[1].clone());
+    assert!(!says(unknown) && !says(old) && !says(live));
+}
+
+#[test]
 fn nothing_is_called_fine_that_is_not_known() {
     for (name, snapshot) in states() {
         let shown = screen(&mut model(snapshot), (120, 40));

@@ -315,7 +315,7 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("acme")],
             victims: ["globex", "hooli", "initech", "tyrell", "umbrella", "wonka"].map(id).to_vec(),
             stale: false,
-            statement: None,
+            statement: Some("SELECT pg_cancel_backend(4100);".into()),
             over_for: None,
         },
         Finding {
@@ -329,7 +329,7 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("umbrella")],
             victims: vec![id("hooli")],
             stale: false,
-            statement: None,
+            statement: Some("SELECT pg_terminate_backend(4103);".into()),
             over_for: None,
         },
         Finding {
@@ -352,12 +352,12 @@ fn findings() -> Vec<Finding> {
             subject: subject(SubjectKind::Role, "portarium_shared"),
             summary: "portarium_shared has no CONNECTION LIMIT, and 9 tenants log in with it".into(),
             evidence: Vec::new(),
-            advice: "ALTER ROLE portarium_shared CONNECTION LIMIT 300".into(),
+            advice: "set the limit that the policy wants".into(),
             since: ago(90_000),
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
-            statement: None,
+            statement: Some("ALTER ROLE portarium_shared CONNECTION LIMIT 300;".into()),
             over_for: None,
         },
     ]

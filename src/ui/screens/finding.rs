@@ -9,6 +9,7 @@ use crate::domain::{Finding, Signal, TenantId, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::{gauge, text};
+use crate::ui::wrong::{is_past, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
@@ -20,6 +21,8 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     ]);
     let state = if kept.gone {
         Line::from(Span::styled(" no longer so ", look.good))
+    } else if let Some(over) = past(finding).filter(|_| finding.over_for.is_some()) {
+        Line::from(Span::styled(format!(" {over} "), look.good))
     } else if finding.stale {
         Line::from(Span::styled(" as last known: its input is missing ", look.warning))
     } else {
@@ -27,13 +30,32 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     };
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[state]);
     let inside = inner(below(area, 1));
-    let lines = lines(pen, finding, usize::from(inside.width));
+    let mut lines = lines(pen, finding, usize::from(inside.width));
+    if kept.gone {
+        dim(pen, &mut lines);
+    }
     scrolled(pen, inside, &lines)
+}
+
+/// Takes the colour out of what no longer speaks of now.
+fn dim(pen: &Pen<'_>, lines: &mut [Line<'static>]) {
+    for span in lines.iter_mut().flat_map(|line| &mut line.spans) {
+        span.style = pen.look.faint;
+    }
 }
 
 /// A finding in full.
 pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
+    let mut lines = told(pen, finding, width);
+    if is_past(finding) {
+        dim(pen, &mut lines);
+    }
+    lines
+}
+
+fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
+    let gone = is_past(finding);
     let mut lines = Vec::new();
     let mut say = |name: &str, words: &str, style| {
         for (row, words) in text::wrap(words, width.saturating_sub(12)).into_iter().enumerate() {
@@ -41,7 +63,10 @@ pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<
             lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, style)]));
         }
     };
-    say("what", &finding.summary, look.strong);
+    match past(finding) {
+        Some(state) => say("what", &format!("{} ({state})", finding.summary), look.strong),
+        None => say("what", &finding.summary, look.strong),
+    }
     if !finding.culprits.is_empty() {
         say("caused by", &all(&finding.culprits), look.text);
     }
@@ -50,8 +75,15 @@ pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<
     }
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
     say("since", &format!("{:.0} ({age} ago)", finding.since), look.text);
-    if !finding.advice.is_empty() {
-        say("next step", &finding.advice, look.accent);
+    if !finding.advice.is_empty() && !gone {
+        say("next step", &finding.advice, look.text);
+    }
+    if let Some(sql) = finding.statement.as_deref().filter(|_| !gone) {
+        for (row, words) in text::wrap(sql, width.saturating_sub(14)).into_iter().enumerate() {
+            let lead = if row == 0 { "  y copies  $ " } else { "" };
+            let lead = Span::styled(format!("{lead:<14}"), look.faint);
+            lines.push(Line::from(vec![lead, Span::styled(words, look.accent)]));
+        }
     }
     lines.push(Line::default());
     lines.extend(evidence(pen, finding, width));
@@ -94,7 +126,7 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
     ))];
     for number in &finding.evidence {
         let crossed = number.threshold.is_some_and(|threshold| number.value >= threshold);
-        let style = if crossed && !finding.stale { look.severity(finding.severity) } else { look.text };
+        let style = if crossed && !is_past(finding) { look.severity(finding.severity) } else { look.text };
         let held = number.threshold.map_or("—".to_owned(), |threshold| format!("≥ {}", number.written(threshold)));
         let mut line = Line::from(vec![
             Span::raw(" ".repeat(12)),

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use support::estate;
-use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, View, bindings};
+use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, TenantTab, View, bindings};
 use tierdeck::domain::snapshot::Reach;
 use tierdeck::domain::{InstanceName, Observed, Snapshot};
 use tierdeck::ui::event_loop::{Inputs, run};
@@ -307,6 +307,13 @@ fn filters_find_exclude_compare_and_explain_themselves() {
     assert_eq!(matches("oldest>=40s wait<1"), Ok(vec!["umbrella".to_owned()]));
     assert_eq!(matches("tier:dedicated"), Ok(Vec::new()));
     assert_eq!(matches("!tier:shared"), Ok(Vec::new()));
+    // What the header says is a name, and per cent are per cent.
+    assert_eq!(matches("rows/day>=4.1M conn/limit>1 limit>=40"), Ok(vec!["acme".to_owned()]));
+    for text in ["dead>30%", "dead>30"] {
+        assert_eq!(matches(text), Ok(vec!["globex".to_owned()]), "{text}");
+    }
+    assert_eq!(matches("tenant:umbrella size>1MB").map(|found| found.len()), Ok(1));
+    assert_eq!(matches("tenant:umbrella size>9MiB").map(|found| found.len()), Ok(0));
     assert!(matches("nose>50").unwrap_err().contains("did you mean noise?"));
     assert!(matches("noise>loud").unwrap_err().contains("not a number"));
     assert!(matches("tenant>5").unwrap_err().contains("tenant:word"));
@@ -322,11 +329,50 @@ fn a_wrong_filter_is_shown_and_can_be_left() {
         ("glo", 2 - 1 + usize::from(estate::longest().contains("glo")))
     );
     type_keys(&mut console, "/ nose>1⏎", (120, 40));
-    assert!(screen(&mut console, (120, 40)).contains("did you mean noise"), "it stays to be corrected");
+    let shown = screen(&mut console, (120, 40));
+    assert!(
+        shown.contains("did you mean noise") && shown.contains("rows as before"),
+        "it stays to be corrected\n{shown}"
+    );
+    assert_eq!(console.fleet.tenants.list.rows.len(), 1, "the rows of the filter in force");
     type_keys(&mut console, "⎋", (120, 40));
     assert_eq!(console.filter_text(), "glo");
     type_keys(&mut console, "⎋", (120, 40));
     assert_eq!((console.filter_text(), console.fleet.tenants.list.rows.len()), ("", 15));
+}
+
+#[test]
+fn what_is_not_on_the_screen_is_not_opened() {
+    for keys in ["/nobody⏎⏎", "/nobody⏎2"] {
+        let mut console = model(estate::firing());
+        type_keys(&mut console, keys, (120, 40));
+        assert_eq!(console.view, View::Fleet);
+        assert!(screen(&mut console, (120, 40)).contains("nothing selected"));
+    }
+    let mut gone = estate::loading();
+    gone.instances = estate::down().instances;
+    let mut console = model(gone);
+    type_keys(&mut console, "2", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("no tenant is known: shared is not reached"), "{shown}");
+    type_keys(&mut console, "3", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("sessions unknown: shared is not reached") && shown.contains("SESSIONS —"), "{shown}");
+}
+
+#[test]
+fn sessions_filter_by_what_their_headers_say() {
+    let found = |text: &str| {
+        let mut console = model(estate::firing());
+        type_keys(&mut console, &format!("3/{text}⏎"), (120, 40));
+        assert!(matches!(console.mode, tierdeck::app::Mode::Normal), "{text} is understood");
+        console.sessions.list.rows.len()
+    };
+    assert_eq!((found("query>30s"), found("query:paid"), found("locks>0"), found("for>=3")), (4, 4, 4, 29));
+    let mut console = model(estate::firing());
+    let effects = type_keys(&mut console, "3/4103⏎y", (120, 40));
+    let [Effect::Copy(row)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(row.starts_with("4103\t") && row.contains("\t12\t"), "exact: {row}");
 }
 
 #[test]
@@ -341,6 +387,15 @@ fn views_lead_on_and_back() {
     type_keys(&mut console, "-", (120, 40));
     assert!(matches!(console.view, View::Tenant(_)));
     type_keys(&mut console, "⎋⎋⎋⎋", (120, 40));
+    assert_eq!(console.view, View::Fleet);
+    // Finding, tenant, its session, and the way it came, the tenant's page included.
+    type_keys(&mut console, "⏎⏎⇥⇥⏎", (120, 40));
+    assert!(matches!(console.view, View::Session(_)));
+    type_keys(&mut console, "⏎⎋⎋", (120, 40));
+    assert!(matches!(console.view, View::Tenant(_)) && console.page.tab == TenantTab::Sessions);
+    type_keys(&mut console, "⎋", (120, 40));
+    assert!(matches!(console.view, View::Finding(_)));
+    type_keys(&mut console, "⎋", (120, 40));
     assert_eq!(console.view, View::Fleet);
     type_keys(&mut console, ":wonka⏎", (120, 40));
     assert!(matches!(&console.view, View::Tenant(key) if key.0.as_str() == "wonka"));

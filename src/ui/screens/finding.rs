@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::session::scrolled;
 use crate::app::Viewport;
-use crate::domain::{Finding, Signal, TenantId, quantity};
+use crate::domain::{Finding, Severity, Signal, TenantId, Unit, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::{gauge, text};
@@ -137,9 +137,21 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
         if bar > 0
             && let Some(threshold) = number.threshold.filter(|threshold| *threshold > 0.0)
         {
-            // The threshold lies in the middle of the bar.
+            // A share of a whole is full at 100%; what is critical is full; a warning leaves room above it.
+            let full = match number.unit {
+                Unit::Ratio if threshold <= 1.0 => 1.0,
+                _ if crossed && finding.severity == Severity::Critical => number.value,
+                _ => (threshold * 2.0).max(number.value * 1.1),
+            };
             line.push_span(Span::raw("  "));
-            line.spans.extend(gauge::bar(Some(number.value / threshold / 2.0), bar - 2, style, look.track));
+            line.spans.extend(gauge::ticked(
+                number.value / full,
+                threshold / full,
+                bar - 2,
+                style,
+                look.track,
+                look.strong,
+            ));
         }
         lines.push(line);
     }

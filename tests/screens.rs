@@ -178,6 +178,59 @@ fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_pas
 }
 
 #[test]
+fn limits_say_whose_they_are_and_what_is_unlimited() {
+    let line = |snapshot: Snapshot, name: &str, title: &str| {
+        let mut console = model(snapshot);
+        type_keys(&mut console, &format!(":{name}⏎"), (120, 40));
+        let shown = screen(&mut console, (120, 40));
+        let line = shown.lines().find(|line| line.contains(title)).unwrap_or_else(|| panic!("{title}\n{shown}"));
+        line.chars().take(58).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line(estate::fine(), "acme", "│ connections"), "│ connections 2 40 40");
+    assert_eq!(line(estate::fine(), "acme", "│ lock timeout"), "│ lock timeout 0s 5.0s 2.0s ≠");
+    // Of a tenant without a login of its own: the shared account's use and limits, and it says so.
+    assert_eq!(line(estate::fine(), "globex", "│ connections"), "│ connections 25 ∞");
+    assert!(line(estate::fine(), "globex", "portarium_shared's").contains("the account that its sessions share"));
+    let mut unset = estate::fine();
+    unset.tenants.iter_mut().for_each(|tenant| tenant.limits.effective = tierdeck::domain::Limits::default());
+    assert_eq!(line(unset.clone(), "acme", "│ statement timeout"), "│ statement timeout 3.0s none 30s ≠");
+    unset.instances[0].roles = Observed::nothing(Duration::from_secs(30));
+    assert_eq!(line(unset, "acme", "│ statement timeout"), "│ statement timeout 3.0s — 30s");
+}
+
+#[test]
+fn numbers_on_the_tenants_page_are_those_of_now_and_no_peak_lies_below_them() {
+    let mut snapshot = estate::fine();
+    let acme = snapshot.tenants.iter_mut().find(|tenant| tenant.id.as_str() == "acme").unwrap();
+    (acme.active, acme.connections, acme.waiting) = (Some(33), Some(35), Some(4));
+    let mut console = model(snapshot);
+    type_keys(&mut console, ":acme⏎", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    for words in
+        ["active sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
+    {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+}
+
+#[test]
+fn what_is_old_has_no_colour() {
+    let mut console = model(estate::down());
+    for keys in ["3", ":acme⏎"] {
+        type_keys(&mut console, keys, (120, 40));
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
+        frame(&mut console, &mut terminal);
+        let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, Depth::True);
+        let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
+        let buffer = terminal.backend().buffer();
+        // Below the strip and the titles, above the footer.
+        let coloured =
+            (4..39).flat_map(|y| (1..119).map(move |x| (x, y))).find(|at| alarming.contains(&buffer[*at].fg));
+        assert_eq!(coloured, None, "{keys}\n{}", text(&terminal));
+    }
+}
+
+#[test]
 fn nobody_is_hurt_only_where_that_is_known() {
     let calm = || {
         let mut snapshot = estate::firing();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tierdeck::app::{Settings, Theme};
-use tierdeck::domain::facts::{Debt, Server, Source, TableDebt};
+use tierdeck::domain::facts::{Debt, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
@@ -109,7 +109,7 @@ pub fn instance(at: Timestamp) -> Instance {
         blocked: Some(0),
         activity: observed((), 1, at),
         databases: observed(Arc::new(Vec::new()), 5, at),
-        roles: observed(Arc::default(), 30, at),
+        roles: observed(Arc::new(roles()), 30, at),
         churn: observed((), 10, at),
         debt: observed(Arc::new(Debt { tables: tables() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
@@ -133,6 +133,17 @@ pub fn instance(at: Timestamp) -> Instance {
             .to_vec(),
         series: Arc::new(series),
     }
+}
+
+fn roles() -> Roles {
+    let role = |name: &str, limit| Role {
+        name: Foreign::from(name),
+        can_login: true,
+        connection_limit: limit,
+        superuser: false,
+        settings: std::collections::BTreeMap::new(),
+    };
+    Roles { roles: vec![role("role_acme", Some(40)), role("portarium_shared", None)], ..Roles::default() }
 }
 
 fn tables() -> Vec<TableDebt> {

@@ -15,8 +15,9 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
     let Some(kept) = &model.finding else { return Viewport::default() };
     let finding = &kept.value;
+    let style = if is_past(finding) || kept.gone { look.faint } else { look.severity(finding.severity) };
     let title = Line::from(vec![
-        Span::styled(format!(" {} {} ", glyph(finding.severity), finding.signal), look.severity(finding.severity)),
+        Span::styled(format!(" {} {} ", glyph(finding.severity), finding.signal), style),
         Span::styled(format!("{} on {} ", text::cut(&finding.subject.id, 40), finding.subject.instance), look.strong),
     ]);
     let state = if kept.gone {

@@ -78,7 +78,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         ),
     ];
     for (title, unset, used, limit, want, write) in rows {
-        let drifts = known && want.is_some() && want != limit;
+        let drifts = want.is_some() && want != limit && (known || limit.is_some());
         let near = used.zip(limit).map(|(used, limit)| used / limit.max(0.001));
         let used = used.filter(|_| fresh.activity);
         let used_style = near.map_or(look.text, |share| if share >= 0.8 { look.share(share) } else { look.text });

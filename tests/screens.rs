@@ -429,6 +429,20 @@ fn sessions_filter_by_what_their_headers_say() {
 }
 
 #[test]
+fn a_pause_within_a_transaction_is_no_trouble() {
+    let marked = |seconds| {
+        let mut snapshot = estate::fine();
+        snapshot.sessions.truncate(4);
+        let paused = snapshot.sessions.iter_mut().find(|session| session.state.is_idle_in_transaction()).unwrap();
+        paused.state_changed = Some(estate::ago(seconds));
+        let mut console = model(snapshot);
+        type_keys(&mut console, "3", (120, 40));
+        screen(&mut console, (120, 40)).lines().any(|line| line.contains("▲    4103"))
+    };
+    assert!(!marked(4) && marked(5));
+}
+
+#[test]
 fn views_lead_on_and_back() {
     let mut console = model(estate::firing());
     type_keys(&mut console, "⇥⏎", (120, 40));

@@ -106,9 +106,11 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
     // Once one had to be cut to a line, what is less bad is not told at more length.
     let mut squeezed = false;
     for (at, finding) in findings.iter().enumerate() {
-        let rest = findings.len() - at - 1;
+        // Lines are kept for what else is wrong; upkeep gets what is left over.
+        let after = findings.get(at + 1..).unwrap_or_default();
+        let rest = after.iter().filter(|finding| !(incident && is_upkeep(finding))).count();
         let left = room - lines.len();
-        let more = usize::from(rest > 0 || start > 0);
+        let more = usize::from(!after.is_empty() || start > 0);
         // Upkeep is one line each while anything worse is there to be told.
         let upkeep = incident && is_upkeep(finding);
         // The most words that leave a line for each of the next few; the first is told in any case. The statement is
@@ -117,7 +119,8 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
             [(3, 3, true, 4), (3, 2, true, 4), (2, 1, true, 3), (1, 1, true, 3), (1, 0, true, 2), (1, 1, false, 2)];
         let told = wishes.into_iter().filter(|_| !upkeep).find_map(|(summary, advice, statement, others)| {
             let told = block(pen, finding, width, summary, advice, statement);
-            let fits = told.len() + rest.min(others) <= left || (at == 0 && summary < 3 && told.len() + more <= left);
+            let kept = rest.min(others) + usize::from(after.len() > rest.min(others) || start > 0);
+            let fits = told.len() + kept <= left || (at == 0 && summary < 3 && told.len() + more <= left);
             fits.then_some(told)
         });
         let next = match told {

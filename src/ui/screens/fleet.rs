@@ -163,7 +163,9 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Noise => {
             let style =
                 tenant.noise_score.filter(|_| fresh.activity).map_or(look.faint, |score| look.share(score / 100.0));
-            let mut line = Line::from(gauge::bar(tenant.noise_score.map(|score| score / 100.0), 5, style, look.track));
+            // What is written as 0 has no bar either.
+            let score = tenant.noise_score.filter(|score| *score >= 0.5);
+            let mut line = Line::from(gauge::bar(score.map(|score| score / 100.0), 5, style, look.track));
             line.push_span(Span::styled(
                 text::right(&tenant.noise_score.map_or("—".to_owned(), |score| format!("{score:.0}")), 4),
                 if tenant.noise_score.is_some_and(|score| score >= 0.5) { activity } else { look.faint },

@@ -32,7 +32,7 @@ const LOOKS: [Look<Of>; 16] = [
     look(Of::Client, "client", 18, false, 15),
     look(Of::State, "state", 8, false, 1),
     look(Of::For, "for", 7, true, 5),
-    look(Of::Wait, "wait", 18, false, 4),
+    look(Of::Wait, "wait", 16, false, 4),
     look(Of::Transaction, "tx", 7, true, 1),
     look(Of::Statement, "query", 7, true, 3),
     look(Of::BlockedBy, "locks", 10, false, 1),
@@ -90,7 +90,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
         })
         .map(|look| match look.column {
             Of::Tenant if inside.width >= 112 => Look { width: 16, ..look },
-            Of::Query if inside.width >= 112 => Look { width: 22, ..look },
+            Of::Wait | Of::Query if inside.width >= 128 => Look { width: look.width + 6, ..look },
             _ => look,
         })
         .collect();

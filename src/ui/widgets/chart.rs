@@ -97,7 +97,7 @@ where
     let now = chart.now.map_or("—".to_owned(), chart.write);
     let right = peak.map_or("no data yet".to_owned(), |peak| format!("15 min, peak {}", (chart.write)(peak)));
     let head = Line::from(vec![
-        Span::styled(text::cut(chart.title, usize::from(rect.width)), look.dim),
+        Span::styled(text::cut(chart.title, usize::from(rect.width)), if chart.fresh { look.dim } else { look.faint }),
         Span::raw(" "),
         Span::styled(now, strong),
     ]);

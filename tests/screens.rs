@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use support::estate;
-use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, View, bindings};
+use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, TenantTab, View, bindings};
 use tierdeck::domain::snapshot::Reach;
 use tierdeck::domain::{InstanceName, Observed, Snapshot};
 use tierdeck::ui::event_loop::{Inputs, run};
@@ -152,6 +152,104 @@ fn the_first_screen_names_culprit_victims_and_next_step() {
 }
 
 #[test]
+fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_past() {
+    let mut console = model(estate::firing());
+    for size in [(80, 24), (100, 30), (120, 40)] {
+        let shown = screen(&mut console, size);
+        assert!(shown.contains("$ SELECT pg_cancel_backend(4100);"), "{size:?}\n{shown}");
+    }
+    let effects = type_keys(&mut console, "⇥yY⏎y", (80, 24));
+    let statement = Effect::Copy("SELECT pg_cancel_backend(4100);".to_owned());
+    assert_eq!((&effects[0], &effects[2]), (&statement, &statement));
+    let Effect::Copy(whole) = &effects[1] else { panic!("{effects:?}") };
+    for words in
+        ["critical noisy-neighbour: acme is", "CPU pressure: 98% (threshold 70%)", "next step: look", "\nSELECT"]
+    {
+        assert!(whole.contains(words), "{words}\n{whole}");
+    }
+    let mut over = estate::firing();
+    over.findings[0].over_for = Some(4.2);
+    let mut console = model(over);
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("(over for 4s)") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
+    assert!(!shown.contains("→ look at acme"), "{shown}");
+    let shown = screen(&mut model(estate::stale()), (120, 40));
+    assert!(shown.contains("(as last known)") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
+}
+
+#[test]
+fn limits_say_whose_they_are_and_what_is_unlimited() {
+    let line = |snapshot: Snapshot, name: &str, title: &str| {
+        let mut console = model(snapshot);
+        type_keys(&mut console, &format!(":{name}⏎"), (120, 40));
+        let shown = screen(&mut console, (120, 40));
+        let line = shown.lines().find(|line| line.contains(title)).unwrap_or_else(|| panic!("{title}\n{shown}"));
+        line.chars().take(58).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line(estate::fine(), "acme", "│ connections"), "│ connections 2 40 40");
+    assert_eq!(line(estate::fine(), "acme", "│ lock timeout"), "│ lock timeout 0s 5.0s 2.0s ≠");
+    // Of a tenant without a login of its own: the shared account's use and limits, and it says so.
+    assert_eq!(line(estate::fine(), "globex", "│ connections"), "│ connections 25 ∞");
+    assert!(line(estate::fine(), "globex", "portarium_shared's").contains("the account that its sessions share"));
+    let mut unset = estate::fine();
+    unset.tenants.iter_mut().for_each(|tenant| tenant.limits.effective = tierdeck::domain::Limits::default());
+    assert_eq!(line(unset.clone(), "acme", "│ statement timeout"), "│ statement timeout 3.0s none 30s ≠");
+    unset.instances[0].roles = Observed::nothing(Duration::from_secs(30));
+    assert_eq!(line(unset, "acme", "│ statement timeout"), "│ statement timeout 3.0s — 30s");
+}
+
+#[test]
+fn numbers_on_the_tenants_page_are_those_of_now_and_no_peak_lies_below_them() {
+    let mut snapshot = estate::fine();
+    let acme = snapshot.tenants.iter_mut().find(|tenant| tenant.id.as_str() == "acme").unwrap();
+    (acme.active, acme.connections, acme.waiting) = (Some(33), Some(35), Some(4));
+    let mut console = model(snapshot);
+    type_keys(&mut console, ":acme⏎", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    for words in
+        ["active sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
+    {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+}
+
+#[test]
+fn what_is_old_has_no_colour() {
+    let mut console = model(estate::down());
+    for keys in ["3", ":acme⏎"] {
+        type_keys(&mut console, keys, (120, 40));
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
+        frame(&mut console, &mut terminal);
+        let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, Depth::True);
+        let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
+        let buffer = terminal.backend().buffer();
+        // Below the strip and the titles, above the footer.
+        let coloured =
+            (4..39).flat_map(|y| (1..119).map(move |x| (x, y))).find(|at| alarming.contains(&buffer[*at].fg));
+        assert_eq!(coloured, None, "{keys}\n{}", text(&terminal));
+    }
+}
+
+#[test]
+fn nobody_is_hurt_only_where_that_is_known() {
+    let calm = || {
+        let mut snapshot = estate::firing();
+        snapshot.unknown.clear();
+        snapshot.findings.retain(|finding| finding.signal == tierdeck::domain::Signal::LimitMissing);
+        snapshot
+    };
+    let says = |snapshot| screen(&mut model(snapshot), (120, 40)).contains("nobody is hurt now");
+    assert!(says(calm()));
+    let mut unknown = calm();
+    unknown.unknown = estate::firing().unknown;
+    let mut old = calm();
+    old.instances = estate::stale().instances;
+    let mut live = calm();
+    live.findings.push(estate::firing().findings[1].clone());
+    assert!(!says(unknown) && !says(old) && !says(live));
+}
+
+#[test]
 fn nothing_is_called_fine_that_is_not_known() {
     for (name, snapshot) in states() {
         let shown = screen(&mut model(snapshot), (120, 40));
@@ -262,6 +360,13 @@ fn filters_find_exclude_compare_and_explain_themselves() {
     assert_eq!(matches("oldest>=40s wait<1"), Ok(vec!["umbrella".to_owned()]));
     assert_eq!(matches("tier:dedicated"), Ok(Vec::new()));
     assert_eq!(matches("!tier:shared"), Ok(Vec::new()));
+    // What the header says is a name, and per cent are per cent.
+    assert_eq!(matches("rows/day>=4.1M conn/limit>1 limit>=40"), Ok(vec!["acme".to_owned()]));
+    for text in ["dead>30%", "dead>30"] {
+        assert_eq!(matches(text), Ok(vec!["globex".to_owned()]), "{text}");
+    }
+    assert_eq!(matches("tenant:umbrella size>1MB").map(|found| found.len()), Ok(1));
+    assert_eq!(matches("tenant:umbrella size>9MiB").map(|found| found.len()), Ok(0));
     assert!(matches("nose>50").unwrap_err().contains("did you mean noise?"));
     assert!(matches("noise>loud").unwrap_err().contains("not a number"));
     assert!(matches("tenant>5").unwrap_err().contains("tenant:word"));
@@ -277,11 +382,64 @@ fn a_wrong_filter_is_shown_and_can_be_left() {
         ("glo", 2 - 1 + usize::from(estate::longest().contains("glo")))
     );
     type_keys(&mut console, "/ nose>1⏎", (120, 40));
-    assert!(screen(&mut console, (120, 40)).contains("did you mean noise"), "it stays to be corrected");
+    let shown = screen(&mut console, (120, 40));
+    assert!(
+        shown.contains("did you mean noise") && shown.contains("rows as before"),
+        "it stays to be corrected\n{shown}"
+    );
+    assert_eq!(console.fleet.tenants.list.rows.len(), 1, "the rows of the filter in force");
     type_keys(&mut console, "⎋", (120, 40));
     assert_eq!(console.filter_text(), "glo");
     type_keys(&mut console, "⎋", (120, 40));
     assert_eq!((console.filter_text(), console.fleet.tenants.list.rows.len()), ("", 15));
+}
+
+#[test]
+fn what_is_not_on_the_screen_is_not_opened() {
+    for keys in ["/nobody⏎⏎", "/nobody⏎2"] {
+        let mut console = model(estate::firing());
+        type_keys(&mut console, keys, (120, 40));
+        assert_eq!(console.view, View::Fleet);
+        assert!(screen(&mut console, (120, 40)).contains("nothing selected"));
+    }
+    let mut gone = estate::loading();
+    gone.instances = estate::down().instances;
+    let mut console = model(gone);
+    type_keys(&mut console, "2", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("no tenant is known: shared is not reached"), "{shown}");
+    type_keys(&mut console, "3", (120, 40));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("sessions unknown: shared is not reached") && shown.contains("SESSIONS —"), "{shown}");
+}
+
+#[test]
+fn sessions_filter_by_what_their_headers_say() {
+    let found = |text: &str| {
+        let mut console = model(estate::firing());
+        type_keys(&mut console, &format!("3/{text}⏎"), (120, 40));
+        assert!(matches!(console.mode, tierdeck::app::Mode::Normal), "{text} is understood");
+        console.sessions.list.rows.len()
+    };
+    assert_eq!((found("query>30s"), found("query:paid"), found("locks>0"), found("for>=3")), (4, 4, 4, 29));
+    let mut console = model(estate::firing());
+    let effects = type_keys(&mut console, "3/4103⏎y", (120, 40));
+    let [Effect::Copy(row)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(row.starts_with("4103\t") && row.contains("\t12\t"), "exact: {row}");
+}
+
+#[test]
+fn a_pause_within_a_transaction_is_no_trouble() {
+    let marked = |seconds| {
+        let mut snapshot = estate::fine();
+        snapshot.sessions.truncate(4);
+        let paused = snapshot.sessions.iter_mut().find(|session| session.state.is_idle_in_transaction()).unwrap();
+        paused.state_changed = Some(estate::ago(seconds));
+        let mut console = model(snapshot);
+        type_keys(&mut console, "3", (120, 40));
+        screen(&mut console, (120, 40)).lines().any(|line| line.contains("▲    4103"))
+    };
+    assert!(!marked(4) && marked(5));
 }
 
 #[test]
@@ -296,6 +454,15 @@ fn views_lead_on_and_back() {
     type_keys(&mut console, "-", (120, 40));
     assert!(matches!(console.view, View::Tenant(_)));
     type_keys(&mut console, "⎋⎋⎋⎋", (120, 40));
+    assert_eq!(console.view, View::Fleet);
+    // Finding, tenant, its session, and the way it came, the tenant's page included.
+    type_keys(&mut console, "⏎⏎⇥⇥⏎", (120, 40));
+    assert!(matches!(console.view, View::Session(_)));
+    type_keys(&mut console, "⏎⎋⎋", (120, 40));
+    assert!(matches!(console.view, View::Tenant(_)) && console.page.tab == TenantTab::Sessions);
+    type_keys(&mut console, "⎋", (120, 40));
+    assert!(matches!(console.view, View::Finding(_)));
+    type_keys(&mut console, "⎋", (120, 40));
     assert_eq!(console.view, View::Fleet);
     type_keys(&mut console, ":wonka⏎", (120, 40));
     assert!(matches!(&console.view, View::Tenant(key) if key.0.as_str() == "wonka"));

@@ -5,20 +5,19 @@ use super::model::{FleetFocus, Model, TenantTab, View, tables};
 use super::table::{Column, Value};
 use crate::domain::facts::TableDebt;
 use crate::domain::foreign::sanitise;
-use crate::domain::{Finding, Foreign, Session, quantity};
+use crate::domain::{Finding, Foreign, Session};
 
 impl Model {
     /// What the cursor is on, as text, and what to call it.
     pub(super) fn under_cursor(&self) -> Option<(String, &'static str)> {
-        let finding =
-            |at: Option<usize>| at.and_then(|at| self.shown.findings.get(at)).map(|found| (told(found), "the finding"));
+        if let Some(found) = self.finding_under_cursor() {
+            return Some(step(found));
+        }
         match (&self.view, self.fleet.focus, self.page.tab) {
-            (View::Fleet, FleetFocus::Findings, _) => finding(self.fleet.findings.selected()),
-            (View::Fleet, ..) => {
+            (View::Fleet, FleetFocus::Tenants, _) => {
                 let tenant = self.fleet.tenants.list.selected().and_then(|at| self.shown.tenants.get(at))?;
                 Some((row::<TenantColumn>(&TenantColumn::ALL[1..], tenant, &()), "the row"))
             }
-            (View::Tenant(_), _, TenantTab::Findings) => finding(self.page.findings.selected()),
             (View::Tenant(_), _, TenantTab::Overview) => {
                 Some((row::<TenantColumn>(&TenantColumn::ALL[1..], &self.tenant.as_ref()?.value, &()), "the row"))
             }
@@ -26,24 +25,38 @@ impl Model {
                 let table = self.table_under_cursor()?;
                 Some((format!("{}.{}", table.schema, table.table), "the table's name"))
             }
-            (View::Tenant(_) | View::Sessions | View::Session(_), ..) => {
+            (View::Tenant(_), _, TenantTab::Sessions) | (View::Sessions | View::Session(_), ..) => {
                 let session = self.session_under_cursor()?;
                 Some((row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers), "the row"))
             }
-            (View::Finding(_), ..) => self.finding.as_ref().map(|kept| (told(&kept.value), "the finding")),
+            (View::Fleet, FleetFocus::Findings, _)
+            | (View::Tenant(_), _, TenantTab::Findings)
+            | (View::Finding(_), ..) => None,
         }
     }
 
-    /// The statement that belongs to what the cursor is on.
+    fn finding_under_cursor(&self) -> Option<&Finding> {
+        let list = match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => &self.fleet.findings,
+            (View::Tenant(_), _, TenantTab::Findings) => &self.page.findings,
+            (View::Finding(_), ..) => return self.finding.as_ref().map(|kept| &kept.value),
+            _ => return None,
+        };
+        list.selected().and_then(|at| self.shown.findings.get(at))
+    }
+
+    /// The longer text that belongs to what the cursor is on: a session's query, a table's VACUUM, a finding in full.
     pub(super) fn query_under_cursor(&self) -> Option<(String, &'static str)> {
+        if let Some(found) = self.finding_under_cursor() {
+            return Some((told(found), "the whole finding"));
+        }
         if matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Tables {
             let table = self.table_under_cursor()?;
             let name = format!("{}.{}", quoted(&table.schema), quoted(&table.table));
             return Some((format!("VACUUM (VERBOSE, ANALYZE) {name};"), "the statement"));
         }
         let query = self.session_under_cursor()?.query.as_ref()?;
-        let lines: Vec<_> = query.raw().lines().map(|line| sanitise(line).into_owned()).collect();
-        Some((lines.join("\n"), "the query"))
+        Some((lines(query.raw()), "the query"))
     }
 
     fn session_under_cursor(&self) -> Option<&Session> {
@@ -66,11 +79,41 @@ fn quoted(name: &Foreign) -> String {
     format!("\"{}\"", name.shown().replace('"', "\"\""))
 }
 
+/// Each line made safe by itself, so that what was several lines stays so.
+fn lines(text: &str) -> String {
+    text.lines().map(|line| sanitise(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// The statement alone if there is one to offer, else the advice; what is over or stale offers neither.
+fn step(finding: &Finding) -> (String, &'static str) {
+    match &finding.statement {
+        _ if finding.stale || finding.over_for.is_some() => (told(finding), "the finding: it is no longer certain"),
+        Some(statement) => (lines(statement), "the statement"),
+        None if finding.advice.is_empty() => (told(finding), "the finding"),
+        None => (lines(&finding.advice), "the advice"),
+    }
+}
+
+/// A finding as a person would pass it on.
 fn told(finding: &Finding) -> String {
-    format!(
-        "{} {}: {} → {} (since {:.0})",
-        finding.severity, finding.signal, finding.summary, finding.advice, finding.since
-    )
+    let state = match finding.over_for {
+        Some(over) => format!(" (over for {over:.0}s)"),
+        None if finding.stale => " (as last known)".to_owned(),
+        None => String::new(),
+    };
+    let mut told = vec![
+        format!("{} {}: {}{state}", finding.severity, finding.signal, finding.summary),
+        format!("since {:.0}", finding.since),
+    ];
+    told.extend(finding.evidence.iter().map(|number| {
+        let held = number.threshold.map(|than| format!(" (threshold {})", number.written(than))).unwrap_or_default();
+        format!("{}: {}{held}", number.name, number.written(number.value))
+    }));
+    if state.is_empty() {
+        told.extend(Some(format!("next step: {}", finding.advice)).filter(|_| !finding.advice.is_empty()));
+        told.extend(finding.statement.clone());
+    }
+    lines(&told.join("\n"))
 }
 
 fn row<C: Column>(columns: &[C], item: &C::Row, context: &C::Context) -> String {
@@ -78,7 +121,7 @@ fn row<C: Column>(columns: &[C], item: &C::Row, context: &C::Context) -> String 
         .iter()
         .map(|column| match column.value(item, context) {
             Value::Text(text) => text.into_owned(),
-            Value::Number(number) => quantity::count(number),
+            Value::Number(number) => column.exact(number),
             Value::Missing => "—".to_owned(),
         })
         .collect();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::table::{Column, Value};
 use crate::domain::session::Rank;
+use crate::domain::snapshot::LimitScope;
 use crate::domain::{Attribution, InstanceName, Session, Severity, Tenant, Tier};
 
 /// The columns of the tenants' table.
@@ -16,6 +17,8 @@ pub enum TenantColumn {
     Tier,
     Instance,
     Connections,
+    /// What its connections are held against: its own login's limit.
+    Limit,
     Active,
     Waiting,
     IdleInTransaction,
@@ -51,6 +54,7 @@ impl Column for TenantColumn {
         Self::Tier,
         Self::Instance,
         Self::Connections,
+        Self::Limit,
         Self::Active,
         Self::Waiting,
         Self::IdleInTransaction,
@@ -69,6 +73,7 @@ impl Column for TenantColumn {
             Self::Tier => "tier",
             Self::Instance => "instance",
             Self::Connections => "conn",
+            Self::Limit => "limit",
             Self::Active => "act",
             Self::Waiting => "wait",
             Self::IdleInTransaction => "idle-tx",
@@ -80,6 +85,20 @@ impl Column for TenantColumn {
             Self::Problem => "problem",
             Self::Trend => "trend",
         }
+    }
+
+    fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::Connections => &["conn/limit", "connections"],
+            Self::Active => &["active"],
+            Self::Waiting => &["waiting"],
+            Self::RowsPerDay => &["rows/day"],
+            _ => &[],
+        }
+    }
+
+    fn exact(self, number: f64) -> String {
+        if self == Self::Dead { format!("{number:.1}%") } else { format!("{number:.0}") }
     }
 
     fn is_number(self) -> bool {
@@ -96,18 +115,27 @@ impl Column for TenantColumn {
             })),
             Self::Instance => Value::Text(Cow::Borrowed(tenant.instance.as_str())),
             Self::Connections => Value::number(tenant.connections),
+            Self::Limit => Value::number(
+                tenant.limits.effective.connection_limit.filter(|_| tenant.limit_scope == LimitScope::Tenant),
+            ),
             Self::Active => Value::number(tenant.active),
             Self::Waiting => Value::number(tenant.waiting),
             Self::IdleInTransaction => Value::number(tenant.idle_in_transaction),
             Self::Oldest => Value::number(tenant.oldest_transaction_seconds),
             Self::Noise => Value::number(tenant.noise_score),
             Self::RowsPerDay => Value::number(tenant.rows_written_per_day),
-            Self::Dead => Value::number(tenant.dead_tuples.map(|dead| dead as f64)),
+            Self::Dead => Value::number(dead_share(tenant).map(|share| share * 100.0)),
             Self::Size => Value::number(tenant.size_bytes.map(|bytes| bytes as f64)),
             Self::Problem => problem(tenant).map_or(Value::Missing, |words| Value::Text(Cow::Owned(words))),
             Self::Trend => Value::Missing,
         }
     }
+}
+
+/// Dead rows as a share of all its rows.
+pub fn dead_share(tenant: &Tenant) -> Option<f64> {
+    let (dead, live) = tenant.dead_tuples.zip(tenant.live_tuples)?;
+    Some(dead as f64 / (dead + live).max(1) as f64)
 }
 
 /// What a tenant causes and suffers, in signal names; `None` when neither.
@@ -161,6 +189,8 @@ pub enum SessionColumn {
     Application,
     Client,
     State,
+    /// How long it has been in that state.
+    For,
     Wait,
     Transaction,
     Statement,
@@ -200,6 +230,7 @@ impl Column for SessionColumn {
         Self::Application,
         Self::Client,
         Self::State,
+        Self::For,
         Self::Wait,
         Self::Transaction,
         Self::Statement,
@@ -220,6 +251,7 @@ impl Column for SessionColumn {
             Self::Application => "app",
             Self::Client => "client",
             Self::State => "state",
+            Self::For => "for",
             Self::Wait => "wait",
             Self::Transaction => "tx",
             Self::Statement => "query-age",
@@ -230,8 +262,30 @@ impl Column for SessionColumn {
         }
     }
 
+    fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::Application => &["application"],
+            Self::For => &["state-age", "idle"],
+            Self::Transaction => &["transaction"],
+            // The header of the statement's age; `query:select` still means its text.
+            Self::Statement => &["query"],
+            Self::BlockedBy => &["locks"],
+            Self::Query => &["statement"],
+            _ => &[],
+        }
+    }
+
     fn is_number(self) -> bool {
-        matches!(self, Self::Trouble | Self::Pid | Self::Transaction | Self::Statement | Self::BlockedBy | Self::Blocks)
+        matches!(
+            self,
+            Self::Trouble
+                | Self::Pid
+                | Self::For
+                | Self::Transaction
+                | Self::Statement
+                | Self::BlockedBy
+                | Self::Blocks
+        )
     }
 
     fn value<'a>(self, session: &'a Session, blockers: &Blockers) -> Value<'a> {
@@ -248,6 +302,7 @@ impl Column for SessionColumn {
             Self::Application => some(session.application.shown()),
             Self::Client => some(Cow::Borrowed(session.client.as_deref().unwrap_or_default())),
             Self::State => Value::Text(Cow::Borrowed(session.state.label())),
+            Self::For => Value::number(session.state_age()),
             Self::Wait => session
                 .wait
                 .as_ref()
@@ -262,6 +317,14 @@ impl Column for SessionColumn {
             Self::Query => session.query.as_ref().map_or(Value::Missing, |query| some(query.shown())),
         }
     }
+}
+
+/// Seconds idle in a transaction from which on it is worth a look: every transaction pauses between two statements.
+const STUCK: f64 = 5.0;
+
+/// Whether a session holds its transaction open for longer than a pause between two statements.
+pub fn is_stuck(session: &Session) -> bool {
+    session.state.is_idle_in_transaction() && session.state_age().is_some_and(|age| age >= STUCK)
 }
 
 /// How a session's tenant was found.

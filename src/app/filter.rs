@@ -162,7 +162,7 @@ fn term<C: Column>(word: &str) -> Result<Term<C>, FilterError> {
     .into_iter()
     .find_map(|(sign, comparison)| rest.strip_prefix(sign).map(|wanted| (Some(comparison), wanted)))
     .unwrap_or((None, rest.get(1..).unwrap_or_default()));
-    let column = column::<C>(name)?;
+    let column = column::<C>(name, comparison.is_some())?;
     let test = match (column.is_number(), comparison) {
         (true, comparison) => {
             let number =
@@ -175,9 +175,12 @@ fn term<C: Column>(word: &str) -> Result<Term<C>, FilterError> {
     Ok(Term { excludes, test })
 }
 
-fn column<C: Column>(name: &str) -> Result<C, FilterError> {
+/// The column of that name; of two that share one, that which can be compared so.
+fn column<C: Column>(name: &str, compared: bool) -> Result<C, FilterError> {
     let name = name.to_lowercase();
-    C::ALL.iter().copied().find(|column| column.key() == name).ok_or_else(|| {
+    let named = |column: &C| column.key() == name || column.aliases().contains(&name.as_str());
+    let all = || C::ALL.iter().copied().filter(named);
+    all().find(|column| column.is_number() == compared).or_else(|| all().next()).ok_or_else(|| {
         let suggestion = C::ALL
             .iter()
             .map(|column| (strsim::jaro_winkler(column.key(), &name), column.key()))
@@ -189,7 +192,7 @@ fn column<C: Column>(name: &str) -> Result<C, FilterError> {
     })
 }
 
-/// `50`, `50%`, `4.1M`, `2GiB`, `30s`, `5m`, `2h`, `1d`.
+/// `50`, `50%`, `4.1M`, `2GB`, `2GiB`, `30s`, `5m`, `2h`, `1d`.
 fn number(text: &str) -> Option<f64> {
     let split = text.find(|char: char| !(char.is_ascii_digit() || char == '.' || char == '-')).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
@@ -198,10 +201,10 @@ fn number(text: &str) -> Option<f64> {
         "m" => 60.0,
         "h" => 3_600.0,
         "d" => 86_400.0,
-        "k" | "K" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
+        "k" | "K" | "kB" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
         "KiB" => 1_024.0,
         "MiB" => 1_048_576.0,
         "GiB" => 1_073_741_824.0,

@@ -96,7 +96,7 @@ impl TenantTab {
             Self::Overview => "overview",
             Self::Findings => "findings",
             Self::Sessions => "sessions",
-            Self::Tables => "tables",
+            Self::Tables => "debt",
         }
     }
 }
@@ -162,8 +162,8 @@ pub struct Model {
     pub paused: Option<Timestamp>,
     /// Where we are.
     pub view: View,
-    /// Where Esc leads.
-    pub back: Vec<View>,
+    /// Where Esc leads: each view, and the tenant's page that was open.
+    pub back: Vec<(View, TenantTab)>,
     /// Where `-` leads.
     pub previous: Option<View>,
     /// Where keys go.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::keys::Command;
 use super::list::{Keyed, List};
 use super::model::{FleetFocus, Kept, Mode, Model, TenantTab, View, tables};
+use crate::domain::snapshot::Reach;
 use crate::domain::{Session, SubjectKind, Tenant};
 
 /// A list whose rows are known only here: lets one function move the cursor of any of them.
@@ -130,11 +131,10 @@ impl Model {
             return;
         }
         let left = std::mem::replace(&mut self.view, view);
-        self.back.retain(|earlier| *earlier != self.view);
         if self.view == View::Fleet {
             self.back.clear();
         } else {
-            self.back.push(left.clone());
+            self.back.push((left.clone(), self.page.tab));
             if self.back.len() > DEPTH {
                 self.back.remove(0);
             }
@@ -179,17 +179,36 @@ impl Model {
         } else if !self.filter_text().is_empty() {
             // An empty filter is always understood.
             let _ = self.set_filter("");
-        } else if let Some(view) = self.back.pop() {
+        } else if let Some((view, tab)) = self.step_back() {
             self.previous = Some(std::mem::replace(&mut self.view, view));
             self.arrive();
+            self.page.tab = tab;
         } else if self.view == View::Fleet {
             self.fleet.focus = FleetFocus::Tenants;
         }
     }
 
+    /// The newest step of the way that still leads somewhere: what has gone meanwhile, and is not the one kept, is left out.
+    fn step_back(&mut self) -> Option<(View, TenantTab)> {
+        let shown = Arc::clone(&self.shown);
+        while let Some(step) = self.back.pop() {
+            let there = match &step.0 {
+                View::Fleet | View::Sessions => true,
+                View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
+                View::Finding(key) => holds(self.finding.as_ref(), &shown.findings, key),
+                View::Session(key) => holds(self.session.as_ref(), &shown.sessions, key),
+            };
+            if there && step.0 != self.view {
+                return Some(step);
+            }
+        }
+        None
+    }
+
     pub(super) fn go_previous(&mut self) {
-        if let Some(view) = self.previous.take() {
-            self.open(view);
+        match self.previous.take() {
+            Some(view) => self.open(view),
+            None => self.say("no view before this one", true),
         }
     }
 
@@ -204,13 +223,28 @@ impl Model {
                 .and_then(|at| self.shown.sessions.get(at))
                 .and_then(|session| self.tenant_of(session)),
             View::Session(_) => self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)),
-            View::Tenant(_) => return,
+            View::Tenant(_) => {
+                self.say("this is the tenant's screen: 1 leads to all of them, : finds one by name", false);
+                return;
+            }
             View::Finding(_) => self.finding.as_ref().and_then(|kept| self.blamed(&kept.value)),
         };
         let last = || self.tenant.as_ref().map(|kept| kept.value.key());
+        // A filter that lets nobody through chose nobody: no tenant is opened that is not on the screen.
+        let none = self.view == View::Fleet && !self.shown.tenants.is_empty();
         match under.or_else(last).or_else(|| self.shown.tenants.first().map(Keyed::key)) {
+            _ if none && self.fleet.tenants.list.rows.is_empty() => self.say("nothing selected", true),
             Some(key) => self.open(View::Tenant(key)),
-            None => self.say("no tenant is known yet", true),
+            None => self.say(self.why_no("tenant"), true),
+        }
+    }
+
+    /// Why there is none of something.
+    fn why_no(&self, what: &str) -> String {
+        let down = self.shown.instances.iter().find(|instance| !matches!(instance.reach, Reach::Up));
+        match down {
+            Some(instance) => format!("no {what} is known: {} is not reached", instance.name),
+            None => format!("no {what} is known yet"),
         }
     }
 
@@ -290,13 +324,19 @@ impl Model {
         };
         match target {
             Some(view) => self.open(view),
-            None => self.open_some_tenant(),
+            None if matches!(self.view, View::Session(_)) => self.say("no tenant is known for this session", true),
+            None => self.say("nothing selected", true),
         }
     }
 }
 
 fn troubled(session: &Session, blockers: &super::columns::Blockers) -> bool {
-    session.blocking.is_some() || session.state.is_idle_in_transaction() || blockers.blocks(session) > 0
+    session.blocking.is_some() || super::columns::is_stuck(session) || blockers.blocks(session) > 0
+}
+
+/// Whether a thing can still be shown: it is in the picture, or it is the one kept as last seen.
+fn holds<T: Keyed>(kept: Option<&Kept<T>>, items: &[T], key: &T::Key) -> bool {
+    kept.is_some_and(|kept| kept.value.is(key)) || items.iter().any(|item| item.is(key))
 }
 
 fn find<T: Keyed + Clone>(items: &[T], key: &T::Key) -> Option<Kept<T>> {

@@ -34,6 +34,14 @@ pub trait Column: Copy + Eq + std::fmt::Debug + 'static {
     const ALL: &'static [Self];
     /// Its name in the filter language and beside `sort:`.
     fn key(self) -> &'static str;
+    /// Other names it goes by in the filter language: what stands above it on the screen.
+    fn aliases(self) -> &'static [&'static str] {
+        &[]
+    }
+    /// A number of it in full, for the clipboard.
+    fn exact(self, number: f64) -> String {
+        format!("{number:.0}")
+    }
     /// Whether it holds numbers.
     fn is_number(self) -> bool;
     /// Its value.

@@ -140,7 +140,14 @@ impl Model {
         } else {
             steps.into_iter().rev().find(|step| *step < now)
         };
-        let Some(next) = next else { return Vec::new() };
+        let Some(next) = next else {
+            let words = if slower { "least" } else { "most" };
+            self.say(
+                format!("sessions every {}: the {words} often there is", quantity::duration(now.as_secs_f64())),
+                false,
+            );
+            return Vec::new();
+        };
         self.settings.refresh = next;
         self.say(format!("sessions every {}", quantity::duration(next.as_secs_f64())), false);
         vec![Effect::Refresh(next)]
@@ -178,6 +185,10 @@ impl Model {
 
     fn turn(&mut self, forward: bool) {
         match self.view {
+            View::Fleet if self.fleet.findings.rows.is_empty() => {
+                self.fleet.focus = FleetFocus::Tenants;
+                self.say("no finding to go to", false);
+            }
             View::Fleet => {
                 self.fleet.focus = match self.fleet.focus {
                     FleetFocus::Tenants if !self.fleet.findings.rows.is_empty() => FleetFocus::Findings,
@@ -201,7 +212,7 @@ impl Model {
             View::Sessions => self.sessions.filter.text(),
             View::Tenant(_) if self.page.tab == TenantTab::Sessions => self.page.sessions.filter.text(),
             View::Fleet => self.fleet.tenants.filter.text(),
-            _ => "",
+            View::Tenant(_) | View::Finding(_) | View::Session(_) => "",
         }
     }
 
@@ -230,7 +241,12 @@ impl Model {
             Mode::Filter(prompt) => {
                 change(&mut prompt.input);
                 let text = prompt.input.value().to_owned();
+                let before = prompt.before.clone();
                 let error = self.set_filter(&text).err();
+                if error.is_some() {
+                    // Nothing is guessed from half of what was typed: the rows are those of the filter before.
+                    let _ = self.set_filter(&before);
+                }
                 if let Mode::Filter(prompt) = &mut self.mode {
                     prompt.error = error;
                 }

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use super::pen::{Edge, Pen};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity;
+use crate::domain::snapshot::Reach;
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let (model, look) = (pen.model, pen.look);
@@ -33,9 +34,14 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     right.push(Line::from(Span::styled(format!(" {clock} "), look.text)));
     right.push(age(pen));
     if let Some(cost) = model.live.cost.database_ms_per_second {
+        // What watching cost when it could still watch says nothing of now.
+        let watching = model.live.instances.iter().any(|instance| {
+            !matches!(instance.reach, Reach::Down { .. }) && instance.activity.fresh(model.now).is_some()
+        });
+        let words = if watching { format!("{cost:>4.1}ms/s ") } else { "— ".to_owned() };
         right.push(Line::from(vec![
             Span::styled(" db cost ", look.dim),
-            Span::styled(format!("{cost:>4.1}ms/s "), look.text),
+            Span::styled(words, if watching { look.text } else { look.faint }),
         ]));
     }
     if let Some(dollars) = model.live.cost.cloudwatch_usd_per_hour {
@@ -51,8 +57,9 @@ fn age(pen: &Pen<'_>) -> Line<'static> {
     let oldest = model.live.instances.iter().filter_map(|instance| instance.activity.age(model.now)).max();
     let stale = model.live.instances.iter().any(|instance| instance.activity.fresh(model.now).is_none());
     let words = oldest.map_or("—".to_owned(), |age| quantity::duration(age.as_secs_f64()));
+    let down = model.live.instances.iter().any(|instance| matches!(instance.reach, Reach::Down { .. }));
     Line::from(vec![
         Span::styled(" poll ", look.dim),
-        Span::styled(format!("{words:>5} "), if stale { look.warning } else { look.text }),
+        Span::styled(format!("{words:>5} "), if stale || down { look.warning } else { look.text }),
     ])
 }

@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::theme::Look;
-use crate::app::Model;
+use crate::app::{Mode, Model};
+use crate::domain::snapshot::Reach;
 
 /// Draws on one frame.
 pub(super) struct Pen<'a> {
@@ -101,6 +102,22 @@ impl<'a> Pen<'a> {
             self.put(at, y, wide, line);
             at = at.saturating_sub(1);
         }
+    }
+
+    /// Beside a table's title: that what is being typed is not understood, so that the rows are those from before.
+    pub(super) fn unfiltered(&self) -> Option<Span<'static>> {
+        let wrong = matches!(&self.model.mode, Mode::Filter(prompt) if prompt.error.is_some());
+        wrong.then(|| Span::styled("· rows as before: the filter is not understood ", self.look.warning))
+    }
+
+    /// The instances that are not reached, by name; empty when all are.
+    pub(super) fn dark(&self) -> String {
+        let instances = self.model.shown.instances.iter();
+        let names: Vec<&str> = instances
+            .filter(|instance| !matches!(instance.reach, Reach::Up))
+            .map(|instance| instance.name.as_str())
+            .collect();
+        names.join(", ")
     }
 
     /// A title as it stands on a rule.

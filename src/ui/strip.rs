@@ -75,16 +75,17 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
         Reach::Down { since, trouble } => {
             let down = quantity::duration(pen.model.now.duration_since(*since).as_secs_f64().floor());
             let full = if trouble.is_server_full() { "no connection left: " } else { "" };
-            let last = age.map(|age| format!(" · last seen {age} ago")).unwrap_or_default();
-            let head = format!("{name}  not reached for {down} · ");
+            // One story with the header's "poll": the age of the newest sessions, and how long it is gone only without them.
+            let head = match age {
+                Some(age) => format!("{name}  not reached, last seen {age} ago · "),
+                None => format!("{name}  not reached for {down} · "),
+            };
             let room = width.saturating_sub(2 + text::width(&head));
             let reason = format!("{full}{}", trouble.message);
-            let last = if text::width(&reason) + text::width(&last) <= room { last } else { String::new() };
             return Line::from(vec![
                 Span::styled("✖ ", look.critical),
                 Span::styled(head, look.critical),
                 Span::styled(text::cut(&reason, room), look.text),
-                Span::styled(last, look.dim),
             ]);
         }
         Reach::Up => {}

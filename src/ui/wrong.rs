@@ -76,7 +76,8 @@ fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
     if findings.is_empty() {
         return Shown { lines: tail, cursor: None, window: Window::default() };
     }
-    let room = budget.saturating_sub(tail.len()).max(1);
+    let calm = calm(pen);
+    let room = budget.saturating_sub(tail.len() + usize::from(calm.is_some())).max(1);
     let at = pen.model.fleet.findings.at;
     // The first window that shows the finding under the cursor, moving as little as possible.
     let start = if focused {
@@ -85,33 +86,46 @@ fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
         0
     };
     let (mut lines, places) = fill(pen, width, room, start);
-    let cursor = if focused { places.get(at.saturating_sub(start)).copied() } else { None };
+    let mut cursor = if focused { places.get(at.saturating_sub(start)).copied() } else { None };
     let page = places.len();
+    if let Some(calm) = calm {
+        lines.insert(0, calm);
+        cursor = cursor.map(|(from, to)| (from + 1, to + 1));
+    }
     lines.append(&mut tail);
     Shown { lines, cursor, window: Window { top: start, page } }
 }
 
 /// Findings from one on, in so many lines: in full while that leaves a line for each of the next few, else in one line.
 fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'static>>, Vec<(usize, usize)>) {
-    let findings = pen.model.shown.findings.get(start..).unwrap_or_default();
+    let all = &pen.model.shown.findings;
+    let incident = all.iter().any(|finding| !is_upkeep(finding));
+    let findings = all.get(start..).unwrap_or_default();
     let mut lines: Vec<Line<'static>> = Vec::new();
     let mut places = Vec::new();
     // Once one had to be cut to a line, what is less bad is not told at more length.
     let mut squeezed = false;
     for (at, finding) in findings.iter().enumerate() {
-        let rest = findings.len() - at - 1;
+        // Lines are kept for what else is wrong; upkeep gets what is left over.
+        let after = findings.get(at + 1..).unwrap_or_default();
+        let rest = after.iter().filter(|finding| !(incident && is_upkeep(finding))).count();
         let left = room - lines.len();
-        let more = usize::from(rest > 0 || start > 0);
-        // The most words that leave a line for each of the next few; the first is told in any case.
-        let wishes = [(3, 2, 4), (2, 1, 3), (1, 1, 3)];
-        let told = wishes.into_iter().find_map(|(summary, advice, others)| {
-            let told = block(pen, finding, width, summary, advice);
-            let fits = told.len() + rest.min(others) <= left || (at == 0 && summary < 3 && told.len() + more <= left);
+        let more = usize::from(!after.is_empty() || start > 0);
+        // Upkeep is one line each while anything worse is there to be told.
+        let upkeep = incident && is_upkeep(finding);
+        // The most words that leave a line for each of the next few; the first is told in any case. The statement is
+        // shown whole or not at all, and before the advice: it is what the hand needs.
+        let wishes =
+            [(3, 3, true, 4), (3, 2, true, 4), (2, 1, true, 3), (1, 1, true, 3), (1, 0, true, 2), (1, 1, false, 2)];
+        let told = wishes.into_iter().filter(|_| !upkeep).find_map(|(summary, advice, statement, others)| {
+            let told = block(pen, finding, width, summary, advice, statement);
+            let kept = rest.min(others) + usize::from(after.len() > rest.min(others) || start > 0);
+            let fits = told.len() + kept <= left || (at == 0 && summary < 3 && told.len() + more <= left);
             fits.then_some(told)
         });
         let next = match told {
             Some(told) if !squeezed => told,
-            _ if more < left => block(pen, finding, width, 1, 0),
+            _ if more < left => block(pen, finding, width, 1, 0, false),
             _ => break,
         };
         squeezed |= next.len() == 1;
@@ -126,19 +140,49 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
     (lines, places)
 }
 
-/// A finding in words: what, who suffers, the next step.
-fn block(pen: &Pen<'_>, finding: &Finding, width: usize, summary: usize, advice: usize) -> Vec<Line<'static>> {
+/// What wants doing some day and hurts nobody now.
+fn is_upkeep(finding: &Finding) -> bool {
+    finding.severity == Severity::Info || matches!(finding.signal, Signal::LimitMissing | Signal::LimitDrift)
+}
+
+/// Whether a finding no longer speaks of now: it is over, or its input went missing. Nothing is offered to act on then.
+pub(super) fn is_past(finding: &Finding) -> bool {
+    finding.stale || finding.over_for.is_some()
+}
+
+/// What has to be said of a finding that no longer speaks of now.
+pub(super) fn past(finding: &Finding) -> Option<String> {
+    match finding.over_for {
+        Some(over) => Some(format!("over for {}", quantity::duration(over.round()).replace(".0s", "s"))),
+        None => finding.stale.then(|| "as last known".to_owned()),
+    }
+}
+
+/// A finding in words: what, who suffers, the next step, the statement that takes it.
+fn block(
+    pen: &Pen<'_>,
+    finding: &Finding,
+    width: usize,
+    summary: usize,
+    advice: usize,
+    statement: bool,
+) -> Vec<Line<'static>> {
     let look = pen.look;
     let room = width.saturating_sub(INDENT + AGE + 1);
-    let (style, text_style) =
-        if finding.stale { (look.faint, look.dim) } else { (look.severity(finding.severity), look.text) };
+    let gone = is_past(finding);
+    let (style, text_style) = if gone { (look.faint, look.dim) } else { (look.severity(finding.severity), look.text) };
     let name = match finding.severity {
         Severity::Critical => "CRIT",
         Severity::Warning => "WARN",
         Severity::Info => "INFO",
     };
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    let said = if finding.stale { format!("{} (as last known)", finding.summary) } else { finding.summary.clone() };
+    // In one line the state comes first: the end of the line may be cut.
+    let said = match past(finding) {
+        Some(state) if summary == 1 => format!("({state}) {}", finding.summary),
+        Some(state) => format!("{} ({state})", finding.summary),
+        None => finding.summary.clone(),
+    };
     let mut lines = Vec::new();
     for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
         if row == 0 {
@@ -152,29 +196,38 @@ fn block(pen: &Pen<'_>, finding: &Finding, width: usize, summary: usize, advice:
             lines.push(Line::from(spans));
         }
     }
-    if advice == 0 {
+    if gone {
         return lines;
     }
-    if let Some(hurt) = hurt(finding) {
-        let words = text::cut(&hurt, room + AGE);
-        lines.push(Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(words, look.dim)]));
-    }
-    if !finding.advice.is_empty() {
-        for (row, words) in text::wrap_in(&finding.advice, room + AGE - 2, advice).into_iter().enumerate() {
-            let lead = if row == 0 { "→ " } else { "  " };
-            lines.push(Line::from(vec![
-                Span::raw(" ".repeat(INDENT)),
-                Span::styled(lead, look.accent),
-                Span::styled(words, if finding.stale { look.dim } else { look.accent }),
-            ]));
+    if advice > 0 {
+        if let Some(hurt) = hurt(finding) {
+            let words = text::cut(&hurt, room + AGE);
+            lines.push(Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(words, look.dim)]));
         }
+        lines.extend(hanging("→ ", text::wrap_in(&finding.advice, room + AGE - 2, advice), look.dim, look.text));
+    }
+    if statement && let Some(sql) = &finding.statement {
+        lines.extend(hanging("$ ", text::wrap(sql, room + AGE - 2), look.dim, look.accent));
     }
     lines
 }
 
+/// Lines below each other behind a sign.
+fn hanging(
+    sign: &'static str,
+    lines: Vec<String>,
+    sign_style: ratatui::style::Style,
+    style: ratatui::style::Style,
+) -> impl Iterator<Item = Line<'static>> {
+    lines.into_iter().filter(|words| !words.is_empty()).enumerate().map(move |(row, words)| {
+        let lead = if row == 0 { sign } else { "  " };
+        Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(lead, sign_style), Span::styled(words, style)])
+    })
+}
+
 /// Names of culprits and victims stand out in the sentence.
 fn emphasised(pen: &Pen<'_>, words: &str, finding: &Finding, style: ratatui::style::Style) -> Vec<Span<'static>> {
-    if finding.stale {
+    if is_past(finding) {
         return vec![Span::styled(words.to_owned(), style)];
     }
     words
@@ -205,6 +258,22 @@ pub(super) fn names(tenants: &[TenantId], most: usize) -> String {
         words.push(&more);
     }
     words.join(", ")
+}
+
+/// That nobody is hurt now, where that is known: all that is said is upkeep or over, and nothing that matters is unknown.
+fn calm(pen: &Pen<'_>) -> Option<Line<'static>> {
+    let snapshot = &pen.model.shown;
+    let live =
+        snapshot.findings.iter().any(|finding| finding.stale || finding.over_for.is_none() && !is_upkeep(finding));
+    let upkeep = |signal| matches!(signal, Signal::LimitMissing | Signal::LimitDrift);
+    let unknown = snapshot.unknown.iter().any(|unknown| !upkeep(unknown.signal));
+    if live || unknown || snapshot.instances.is_empty() || !blind(snapshot, pen.model.moment()).is_empty() {
+        return None;
+    }
+    Some(Line::from(vec![
+        Span::styled("✔       ", pen.look.good),
+        Span::styled("nobody is hurt now; what follows is over, or upkeep", pen.look.text),
+    ]))
 }
 
 /// What has to be said beside the findings: what cannot be judged, what is not reached, or that all is fine.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tierdeck::app::{Settings, Theme};
-use tierdeck::domain::facts::{Debt, Server, Source, TableDebt};
+use tierdeck::domain::facts::{Debt, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
@@ -109,7 +109,7 @@ pub fn instance(at: Timestamp) -> Instance {
         blocked: Some(0),
         activity: observed((), 1, at),
         databases: observed(Arc::new(Vec::new()), 5, at),
-        roles: observed(Arc::default(), 30, at),
+        roles: observed(Arc::new(roles()), 30, at),
         churn: observed((), 10, at),
         debt: observed(Arc::new(Debt { tables: tables(), ..Debt::default() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
@@ -133,6 +133,18 @@ pub fn instance(at: Timestamp) -> Instance {
             .to_vec(),
         series: Arc::new(series),
     }
+}
+
+fn roles() -> Roles {
+    let role = |name: &str, limit| Role {
+        name: Foreign::from(name),
+        can_login: true,
+        connection_limit: limit,
+        superuser: false,
+        settings: std::collections::BTreeMap::new(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    Roles { roles: vec![role("role_acme", Some(40)), role("portarium_shared", None)], ..Roles::default() }
 }
 
 fn tables() -> Vec<TableDebt> {
@@ -316,7 +328,7 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("acme")],
             victims: ["globex", "hooli", "initech", "tyrell", "umbrella", "wonka"].map(id).to_vec(),
             stale: false,
-            statement: None,
+            statement: Some("SELECT pg_cancel_backend(4100);".into()),
             over_for: None,
         },
         Finding {
@@ -330,7 +342,7 @@ fn findings() -> Vec<Finding> {
             culprits: vec![id("umbrella")],
             victims: vec![id("hooli")],
             stale: false,
-            statement: None,
+            statement: Some("SELECT pg_terminate_backend(4103);".into()),
             over_for: None,
         },
         Finding {
@@ -353,12 +365,12 @@ fn findings() -> Vec<Finding> {
             subject: subject(SubjectKind::Role, "portarium_shared"),
             summary: "portarium_shared has no CONNECTION LIMIT, and 9 tenants log in with it".into(),
             evidence: Vec::new(),
-            advice: "ALTER ROLE portarium_shared CONNECTION LIMIT 300".into(),
+            advice: "set the limit that the policy wants".into(),
             since: ago(90_000),
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
-            statement: None,
+            statement: Some("ALTER ROLE portarium_shared CONNECTION LIMIT 300;".into()),
             over_for: None,
         },
     ]

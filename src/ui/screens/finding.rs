@@ -5,21 +5,25 @@ use ratatui::text::{Line, Span};
 
 use super::session::scrolled;
 use crate::app::Viewport;
-use crate::domain::{Finding, Signal, TenantId, quantity};
+use crate::domain::{Finding, Severity, Signal, TenantId, Unit, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::{gauge, text};
+use crate::ui::wrong::{is_past, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
     let Some(kept) = &model.finding else { return Viewport::default() };
     let finding = &kept.value;
+    let style = if is_past(finding) || kept.gone { look.faint } else { look.severity(finding.severity) };
     let title = Line::from(vec![
-        Span::styled(format!(" {} {} ", glyph(finding.severity), finding.signal), look.severity(finding.severity)),
+        Span::styled(format!(" {} {} ", glyph(finding.severity), finding.signal), style),
         Span::styled(format!("{} on {} ", text::cut(&finding.subject.id, 40), finding.subject.instance), look.strong),
     ]);
     let state = if kept.gone {
         Line::from(Span::styled(" no longer so ", look.good))
+    } else if let Some(over) = past(finding).filter(|_| finding.over_for.is_some()) {
+        Line::from(Span::styled(format!(" {over} "), look.good))
     } else if finding.stale {
         Line::from(Span::styled(" as last known: its input is missing ", look.warning))
     } else {
@@ -27,13 +31,32 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     };
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[state]);
     let inside = inner(below(area, 1));
-    let lines = lines(pen, finding, usize::from(inside.width));
+    let mut lines = lines(pen, finding, usize::from(inside.width));
+    if kept.gone {
+        dim(pen, &mut lines);
+    }
     scrolled(pen, inside, &lines)
+}
+
+/// Takes the colour out of what no longer speaks of now.
+fn dim(pen: &Pen<'_>, lines: &mut [Line<'static>]) {
+    for span in lines.iter_mut().flat_map(|line| &mut line.spans) {
+        span.style = pen.look.faint;
+    }
 }
 
 /// A finding in full.
 pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
+    let mut lines = told(pen, finding, width);
+    if is_past(finding) {
+        dim(pen, &mut lines);
+    }
+    lines
+}
+
+fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
+    let gone = is_past(finding);
     let mut lines = Vec::new();
     let mut say = |name: &str, words: &str, style| {
         for (row, words) in text::wrap(words, width.saturating_sub(12)).into_iter().enumerate() {
@@ -41,7 +64,10 @@ pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<
             lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, style)]));
         }
     };
-    say("what", &finding.summary, look.strong);
+    match past(finding) {
+        Some(state) => say("what", &format!("{} ({state})", finding.summary), look.strong),
+        None => say("what", &finding.summary, look.strong),
+    }
     if !finding.culprits.is_empty() {
         say("caused by", &all(&finding.culprits), look.text);
     }
@@ -50,8 +76,15 @@ pub(super) fn lines(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<
     }
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
     say("since", &format!("{:.0} ({age} ago)", finding.since), look.text);
-    if !finding.advice.is_empty() {
-        say("next step", &finding.advice, look.accent);
+    if !finding.advice.is_empty() && !gone {
+        say("next step", &finding.advice, look.text);
+    }
+    if let Some(sql) = finding.statement.as_deref().filter(|_| !gone) {
+        for (row, words) in text::wrap(sql, width.saturating_sub(14)).into_iter().enumerate() {
+            let lead = if row == 0 { "  y copies  $ " } else { "" };
+            let lead = Span::styled(format!("{lead:<14}"), look.faint);
+            lines.push(Line::from(vec![lead, Span::styled(words, look.accent)]));
+        }
     }
     lines.push(Line::default());
     lines.extend(evidence(pen, finding, width));
@@ -94,7 +127,7 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
     ))];
     for number in &finding.evidence {
         let crossed = number.threshold.is_some_and(|threshold| number.value >= threshold);
-        let style = if crossed && !finding.stale { look.severity(finding.severity) } else { look.text };
+        let style = if crossed && !is_past(finding) { look.severity(finding.severity) } else { look.text };
         let held = number.threshold.map_or("—".to_owned(), |threshold| format!("≥ {}", number.written(threshold)));
         let mut line = Line::from(vec![
             Span::raw(" ".repeat(12)),
@@ -105,9 +138,21 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
         if bar > 0
             && let Some(threshold) = number.threshold.filter(|threshold| *threshold > 0.0)
         {
-            // The threshold lies in the middle of the bar.
+            // A share of a whole is full at 100%; what is critical is full; a warning leaves room above it.
+            let full = match number.unit {
+                Unit::Ratio if threshold <= 1.0 => 1.0,
+                _ if crossed && finding.severity == Severity::Critical => number.value,
+                _ => (threshold * 2.0).max(number.value * 1.1),
+            };
             line.push_span(Span::raw("  "));
-            line.spans.extend(gauge::bar(Some(number.value / threshold / 2.0), bar - 2, style, look.track));
+            line.spans.extend(gauge::ticked(
+                number.value / full,
+                threshold / full,
+                bar - 2,
+                style,
+                look.track,
+                look.strong,
+            ));
         }
         lines.push(line);
     }

@@ -4,7 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use crate::app::columns::{TenantColumn, problem};
+use super::fresh::Fresh;
+use super::limits;
+use crate::app::columns::{TenantColumn, dead_share, problem};
 use crate::app::table::Column;
 use crate::app::{FleetFocus, Viewport};
 use crate::domain::snapshot::LimitScope;
@@ -28,14 +30,14 @@ const LOOKS: [Look<Of>; 15] = [
     look(Of::Instance, "instance", 10, false, 4),
     look(Of::Connections, "conn/limit", 13, false, 1),
     look(Of::Active, "act", 4, true, 1),
-    look(Of::Waiting, "wait", 11, false, 2),
-    look(Of::IdleInTransaction, "idle-tx", 7, true, 6),
-    look(Of::Oldest, "oldest", 7, true, 8),
-    look(Of::Noise, "noise", 9, false, 1),
-    look(Of::RowsPerDay, "rows/day", 8, true, 4),
+    look(Of::Waiting, "wait", 11, false, 1),
+    look(Of::IdleInTransaction, "idle-tx", 7, true, 2),
+    look(Of::Oldest, "oldest", 7, true, 2),
+    look(Of::Noise, "noise", 9, true, 3),
+    look(Of::RowsPerDay, "rows/day", 8, true, 5),
     look(Of::Dead, "dead", 5, true, 7),
-    look(Of::Size, "size", 8, true, 3),
-    look(Of::Trend, "active 15m", 12, false, 5),
+    look(Of::Size, "size", 8, true, 6),
+    look(Of::Trend, "active 15m", 12, false, 8),
     look(Of::Problem, "problem", 30, false, 9),
 ];
 
@@ -64,10 +66,11 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
         let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
         title.push(Span::styled(format!("· {} match /{words} ", thousands(shown)), look.warning));
     }
+    title.extend(pen.unfiltered());
     let order = if table.descending { "↓" } else { "↑" };
     let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
     let lost = model.shown.unattributed;
-    if lost.connections > 0 {
+    if lost.connections > 0 && pen.dark().is_empty() {
         let words = format!(
             " {} without a tenant, {} active ",
             quantity::plural(lost.connections as usize, "session"),
@@ -92,8 +95,12 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if shown == 0 {
+        let dark = pen.dark();
+        let unknown = format!("tenants unknown: {dark} is not reached");
         let words = if model.shown.instances.is_empty() {
             ""
+        } else if table.total == 0 && !dark.is_empty() {
+            &unknown
         } else if table.total == 0 {
             "no tenant is known yet"
         } else {
@@ -111,28 +118,9 @@ fn thousands(count: usize) -> String {
     groups.join(",")
 }
 
-/// Which cells are still true: what the sources said last may be too old to say anything about now.
-struct Fresh {
-    activity: bool,
-    churn: bool,
-    sizes: bool,
-}
-
-fn fresh(pen: &Pen<'_>, tenant: &Tenant) -> Fresh {
-    let moment = pen.model.moment();
-    pen.model.shown.instance(&tenant.instance).map_or(
-        Fresh { activity: false, churn: false, sizes: false },
-        |instance| Fresh {
-            activity: instance.activity.fresh(moment).is_some(),
-            churn: instance.churn.fresh(moment).is_some(),
-            sizes: instance.sizes.fresh(moment).is_some(),
-        },
-    )
-}
-
 fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'static> {
     let look = pen.look;
-    let fresh = fresh(pen, tenant);
+    let fresh = Fresh::of(pen, tenant);
     let activity = if fresh.activity { look.text } else { look.faint };
     let churn = if fresh.churn { look.text } else { look.faint };
     let count = |value: Option<u32>, style: Style| match value {
@@ -147,11 +135,13 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Severity => mark(pen, tenant, fresh.activity),
         Of::Tenant => {
             let style = match tenant.severity {
+                _ if !fresh.activity => look.dim,
                 Some(_) => look.strong,
                 None => look.text,
             };
             Line::from(Span::styled(text::cut(tenant.id.as_str(), width), style))
         }
+        Of::Limit => Line::default(),
         Of::Tier => Line::from(Span::styled(
             match tenant.tier {
                 Tier::Shared => "S",
@@ -173,7 +163,9 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Noise => {
             let style =
                 tenant.noise_score.filter(|_| fresh.activity).map_or(look.faint, |score| look.share(score / 100.0));
-            let mut line = Line::from(gauge::bar(tenant.noise_score.map(|score| score / 100.0), 5, style, look.track));
+            // What is written as 0 has no bar either.
+            let score = tenant.noise_score.filter(|score| *score >= 0.5);
+            let mut line = Line::from(gauge::bar(score.map(|score| score / 100.0), 5, style, look.track));
             line.push_span(Span::styled(
                 text::right(&tenant.noise_score.map_or("—".to_owned(), |score| format!("{score:.0}")), 4),
                 if tenant.noise_score.is_some_and(|score| score >= 0.5) { activity } else { look.faint },
@@ -185,10 +177,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             Line::from(known(tenant.rows_written_per_day.map(|rows| format!("{mark}{}", quantity::count(rows))), churn))
         }
         Of::Dead => {
-            let share = tenant
-                .dead_tuples
-                .zip(tenant.live_tuples)
-                .map(|(dead, live)| dead as f64 / (dead + live).max(1) as f64);
+            let share = dead_share(tenant);
             let style = if share.is_some_and(|share| share >= 0.2) && fresh.churn { look.warning } else { churn };
             Line::from(known(share.map(|share| format!("~{}", quantity::percent(share))), style))
         }
@@ -205,8 +194,11 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, vcpus), style))
         }
         Of::Problem => {
-            let style =
-                tenant.severity.map_or(look.dim, |severity| look.severity(severity).remove_modifier(Modifier::BOLD));
+            let style = tenant
+                .severity
+                .filter(|_| fresh.activity)
+                .map_or(look.dim, |severity| look.severity(severity).remove_modifier(Modifier::BOLD));
+            let style = if fresh.activity { style } else { look.faint };
             Line::from(Span::styled(text::cut(&problem(tenant).unwrap_or_default(), width), style))
         }
     }
@@ -236,7 +228,10 @@ fn connections(pen: &Pen<'_>, tenant: &Tenant, style: Style, fresh: bool) -> Lin
     match (tenant.limit_scope, tenant.limits.effective.connection_limit) {
         // The limit of the shared account binds all of its tenants together: no gauge of this one.
         (LimitScope::ServiceAccount, _) => line.push_span(Span::styled(" shared", look.faint)),
-        (LimitScope::Tenant, None) => line.push_span(Span::styled("/∞", look.dim)),
+        (LimitScope::Tenant, None) => {
+            let limit = if limits::binding_known(pen, tenant) { "/∞" } else { "/—" };
+            line.push_span(Span::styled(limit, look.dim));
+        }
         (LimitScope::Tenant, Some(limit)) => {
             line.push_span(Span::styled(format!("/{:<4}", quantity::count(f64::from(limit))), look.dim));
             let share = tenant.connections.map(|used| f64::from(used) / f64::from(limit.max(1)));

@@ -50,14 +50,13 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         ("acme eu", "rows that contain both words, in any column"),
         ("!idle", "rows that do not contain the word"),
         ("tier:shared", "rows with the word in that column"),
-        ("noise>50", "numbers: > >= < <= =, with 4.1M, 2GiB, 30s, 5m, 2h"),
+        ("noise>50", "numbers: > >= < <= =, with 4.1M, 1MB, 2GiB, 5%, 30s, 5m, 2h"),
         ("\"two words\"", "words with a space between them"),
     ] {
         lines.extend(pair(pen, example, means, width));
     }
-    let keys = |keys: Vec<&str>| keys.join(" ");
-    lines.extend(pair(pen, "tenants", &keys(TenantColumn::ALL.iter().map(|column| column.key()).collect()), width));
-    lines.extend(pair(pen, "sessions", &keys(SessionColumn::ALL.iter().map(|column| column.key()).collect()), width));
+    lines.extend(pair(pen, "tenants", &names::<TenantColumn>(), width));
+    lines.extend(pair(pen, "sessions", &names::<SessionColumn>(), width));
     lines.push(Line::default());
     lines.push(Line::from(Span::styled("signs", look.strong)));
     for (sign, means) in [
@@ -77,6 +76,15 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         }
     }
     lines
+}
+
+/// Every name of every column; other names of the same in brackets.
+fn names<C: Column>() -> String {
+    let name = |column: &C| match column.aliases() {
+        [] => column.key().to_owned(),
+        others => format!("{} ({})", column.key(), others.join(" ")),
+    };
+    C::ALL.iter().map(name).collect::<Vec<_>>().join(" · ")
 }
 
 fn pair(pen: &Pen<'_>, left: &str, right: &str, width: usize) -> Vec<Line<'static>> {

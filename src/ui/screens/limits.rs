@@ -5,16 +5,24 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::fresh::Fresh;
 use crate::domain::snapshot::LimitScope;
-use crate::domain::{Session, Tenant, quantity};
+use crate::domain::{Foreign, Session, Tenant, quantity};
 use crate::ui::pen::Pen;
 use crate::ui::widgets::{gauge, text};
 
 /// Use, what is in effect, what is wanted; where the two differ it says so.
 pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
-    let own: Vec<&Session> =
-        pen.model.page.sessions.list.rows.iter().filter_map(|&at| pen.model.shown.sessions.get(at)).collect();
+    let fresh = Fresh::of(pen, tenant);
+    let account = account(tenant);
+    let own = bearers(pen, tenant);
+    let connections = match account {
+        Some(_) if fresh.activity => u32::try_from(own.len()).ok(),
+        Some(_) => None,
+        None => tenant.connections,
+    };
+    let known = binding_known(pen, tenant);
     let oldest = |age: fn(&Session) -> Option<f64>| own.iter().filter_map(|session| age(session)).reduce(f64::max);
     let (effective, wanted) = (tenant.limits.effective, tenant.limits.wanted);
     let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
@@ -23,7 +31,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let mut lines = vec![Line::from(Span::styled(
         format!(
             "{}{}{}{}",
-            text::fit("limit", name),
+            text::fit(if account.is_some() { "limit of the account" } else { "limit" }, name),
             text::right("in use", 9),
             text::right("effective", 10),
             text::right("wanted", 9)
@@ -37,13 +45,16 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let rows = [
         (
             "connections",
-            count(tenant.connections),
+            "∞",
+            count(connections),
             count(effective.connection_limit),
-            count(wanted.connection_limit),
+            // What is wanted of a tenant's own login says nothing of the account that many share.
+            count(wanted.connection_limit.filter(|_| account.is_none())),
             whole,
         ),
         (
             "statement timeout",
+            "none",
             oldest(Session::query_age),
             seconds(effective.statement_timeout),
             seconds(wanted.statement_timeout),
@@ -51,6 +62,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         ),
         (
             "lock timeout",
+            "none",
             oldest(Session::lock_wait),
             seconds(effective.lock_timeout),
             seconds(wanted.lock_timeout),
@@ -58,22 +70,36 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         ),
         (
             "idle-in-tx timeout",
+            "none",
             oldest(idle),
             seconds(effective.idle_in_transaction_session_timeout),
             seconds(wanted.idle_in_transaction_session_timeout),
             time,
         ),
     ];
-    for (title, used, limit, want, write) in rows {
-        let drifts = want.is_some() && want != limit;
+    for (title, unset, used, limit, want, write) in rows {
+        let drifts = want.is_some() && want != limit && (known || limit.is_some());
         let near = used.zip(limit).map(|(used, limit)| used / limit.max(0.001));
+        let used = used.filter(|_| fresh.activity);
         let used_style = near.map_or(look.text, |share| if share >= 0.8 { look.share(share) } else { look.text });
-        let shown = |value: Option<f64>| value.map_or("—".to_owned(), write);
+        let shown = match used {
+            Some(used) => write(used),
+            None if fresh.activity => "0s".to_owned(),
+            None => "—".to_owned(),
+        };
+        let bound = limit.map_or((if known { unset } else { "—" }).to_owned(), write);
+        let bound_style = if !fresh.roles {
+            look.faint
+        } else if drifts {
+            look.warning
+        } else {
+            look.text
+        };
         lines.push(Line::from(vec![
             Span::styled(text::fit(title, name), look.text),
-            Span::styled(text::right(&shown(used), 9), used_style),
-            Span::styled(text::right(&shown(limit), 10), if drifts { look.warning } else { look.text }),
-            Span::styled(text::right(&shown(want), 9), look.dim),
+            Span::styled(text::right(&shown, 9), if used.is_some() { used_style } else { look.faint }),
+            Span::styled(text::right(&bound, 10), bound_style),
+            Span::styled(text::right(&want.map_or(String::new(), write), 9), look.dim),
             Span::styled(if drifts { "  ≠" } else { "" }, look.warning),
         ]));
     }
@@ -81,24 +107,53 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let scope = match tenant.limit_scope {
         LimitScope::Tenant => format!("set on {login}"),
         LimitScope::ServiceAccount => {
-            format!("its sessions use {login}: only that account's limits bind, for all tenants together")
+            format!(
+                "{login}'s: the account that its sessions share; use and limits are those of all its tenants together"
+            )
         }
     };
     lines.extend(text::wrap_in(&scope, width, 2).into_iter().map(|words| Line::from(Span::styled(words, look.dim))));
     lines
 }
 
+/// The account whose limits bind a tenant, where it has no login of its own.
+fn account(tenant: &Tenant) -> Option<&Foreign> {
+    (tenant.limit_scope == LimitScope::ServiceAccount).then_some(tenant.limits.login.as_ref()).flatten()
+}
+
+/// The sessions that are held against the limits: the tenant's, or all of the account that it shares.
+fn bearers<'a>(pen: &Pen<'a>, tenant: &Tenant) -> Vec<&'a Session> {
+    let account = account(tenant);
+    let on_it = pen.model.shown.sessions.iter().filter(|session| session.instance == tenant.instance);
+    on_it
+        .filter(|session| match account {
+            Some(login) => session.role == *login,
+            None => session.attribution.tenant() == Some(&tenant.id),
+        })
+        .collect()
+}
+
+/// Whether it is known what binds a tenant: then what is not set is no limit, and not a gap.
+pub(super) fn binding_known(pen: &Pen<'_>, tenant: &Tenant) -> bool {
+    let roles = pen.model.shown.instance(&tenant.instance).and_then(|instance| instance.roles.value.as_ref());
+    let login = tenant.limits.login.as_ref();
+    roles.zip(login).is_some_and(|(roles, login)| roles.roles.iter().any(|role| role.name == *login))
+}
+
 /// What it took of the instance in the last minute, beside how near the instance is to its limit.
 pub(super) fn shares(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
+    let fresh = Fresh::of(pen, tenant).activity;
+    let (plain, dim, strong) =
+        if fresh { (look.text, look.dim, look.strong) } else { (look.faint, look.faint, look.faint) };
     let noise = tenant.noise;
     let pressure = pen.model.shown.instance(&tenant.instance).map(|instance| instance.pressure).unwrap_or_default();
     let bar = (width.saturating_sub(18 + 6 + 18) / 2).clamp(4, 16);
     let mut lines = vec![Line::from(Span::styled(
         format!(
             "{}{}{}",
-            text::fit("share of instance", 18),
-            text::fit("", bar + 6),
+            text::fit("share of instance, last 60 s", 18 + bar + 6),
+            "",
             text::fit("   pressure there", bar + 9)
         ),
         look.faint,
@@ -111,25 +166,25 @@ pub(super) fn shares(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         ("blocks read", noise.blocks_read, pressure.reads),
     ];
     for (title, share, pressure) in rows {
-        let mut line = Line::from(Span::styled(text::fit(title, 18), look.text));
+        let mut line = Line::from(Span::styled(text::fit(title, 18), plain));
         let gauge = |line: &mut Line<'static>, value: Option<f64>, style: Style| {
             line.spans.extend(gauge::bar(value, bar, style, look.track));
             let words = value.map_or("—".to_owned(), quantity::percent);
-            let style = if value.is_some() { look.text } else { look.faint };
+            let style = if value.is_some() { plain } else { look.faint };
             line.push_span(Span::styled(text::right(&words, 6), style));
         };
-        gauge(&mut line, share, look.second);
+        gauge(&mut line, share, if fresh { look.second } else { look.faint });
         line.push_span(Span::raw("   "));
-        gauge(&mut line, pressure, pressure.map_or(look.faint, |pressure| look.share(pressure)));
+        gauge(&mut line, pressure, pressure.filter(|_| fresh).map_or(look.faint, |pressure| look.share(pressure)));
         lines.push(line);
     }
-    let blocked = noise.blocked_others_seconds.map_or("—".to_owned(), quantity::duration);
+    let blocked = noise.blocked_others_seconds.map_or("—".to_owned(), |seconds| format!("{seconds:.0}"));
     let score = tenant.noise_score.map_or("—".to_owned(), |score| format!("{score:.0}"));
     lines.push(Line::from(vec![
-        Span::styled(text::fit("noise score", 18), look.text),
-        Span::styled(score, look.strong),
-        Span::styled("   kept others waiting ", look.dim),
-        Span::styled(blocked, look.text),
+        Span::styled(text::fit("noise score", 18), plain),
+        Span::styled(score, strong),
+        Span::styled("   session-seconds others waited ", dim),
+        Span::styled(blocked, plain),
     ]));
     lines
 }

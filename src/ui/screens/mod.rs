@@ -2,6 +2,7 @@
 
 pub(super) mod finding;
 pub(super) mod fleet;
+mod fresh;
 pub(super) mod help;
 mod limits;
 pub(super) mod palette;

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::sessions::state_style;
+use super::sessions::{is_fresh, state_style};
 use crate::app::columns::is_claimed;
 use crate::app::{Span as Window, Viewport};
 use crate::domain::{Attribution, Session, quantity};
@@ -39,6 +39,16 @@ pub(super) fn scrolled(pen: &mut Pen<'_>, area: Rect, lines: &[Line<'_>]) -> Vie
 
 /// Everything about a session; with `most`, in so many lines, the query cut.
 pub(super) fn lines(pen: &Pen<'_>, session: &Session, width: usize, most: Option<usize>) -> Vec<Line<'static>> {
+    let mut lines = told(pen, session, width, most);
+    if !is_fresh(pen, session) {
+        for span in lines.iter_mut().flat_map(|line| &mut line.spans) {
+            span.style = pen.look.faint;
+        }
+    }
+    lines
+}
+
+fn told(pen: &Pen<'_>, session: &Session, width: usize, most: Option<usize>) -> Vec<Line<'static>> {
     let look = pen.look;
     let field = |name: &str, value: String, style: Style| {
         vec![Span::styled(format!("{name:<12}"), look.faint), Span::styled(value, style)]

@@ -4,8 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::fresh::Fresh;
 use super::session;
-use crate::app::columns::{SessionColumn, how, is_claimed};
+use crate::app::columns::{SessionColumn, how, is_claimed, is_stuck};
 use crate::app::table::{Column, Table};
 use crate::app::{Span as Window, Viewport};
 use crate::domain::{Attribution, Session, SessionState, quantity};
@@ -19,21 +20,22 @@ const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8
     Look { column, title, width, right, rank }
 }
 
-const LOOKS: [Look<Of>; 15] = [
+const LOOKS: [Look<Of>; 16] = [
     look(Of::Trouble, "", 1, false, 0),
     look(Of::Pid, "pid", 7, true, 0),
     look(Of::Instance, "instance", 10, false, 12),
     look(Of::Tenant, "tenant", 13, false, 0),
-    look(Of::How, "how", 11, false, 6),
+    look(Of::How, "how", 11, false, 7),
     look(Of::Role, "role", 16, false, 8),
     look(Of::Database, "db", 12, false, 14),
     look(Of::Application, "application", 14, false, 10),
     look(Of::Client, "client", 18, false, 15),
     look(Of::State, "state", 8, false, 1),
-    look(Of::Wait, "wait", 18, false, 3),
-    look(Of::Transaction, "tx", 7, true, 5),
-    look(Of::Statement, "query", 7, true, 2),
-    look(Of::BlockedBy, "locks", 10, false, 4),
+    look(Of::For, "for", 7, true, 5),
+    look(Of::Wait, "wait", 16, false, 4),
+    look(Of::Transaction, "tx", 7, true, 1),
+    look(Of::Statement, "query", 7, true, 3),
+    look(Of::BlockedBy, "locks", 10, false, 1),
     look(Of::Query, "statement", 16, false, 1),
 ];
 
@@ -61,14 +63,23 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title: &str, everywhere: bool) -> Window {
     let (model, look) = (pen.model, pen.look);
     let style = look.accent.add_modifier(Modifier::BOLD);
-    let mut title = vec![Span::styled(format!(" {title} {} ", table.total), style)];
+    let dark = pen.dark();
+    // None at all, and a server that is not reached: how many there are is not known.
+    let unknown = table.total == 0 && !dark.is_empty();
+    let count = if unknown { "—".to_owned() } else { table.total.to_string() };
+    let mut title = vec![Span::styled(format!(" {title} {count} "), style)];
     if !table.filter.is_empty() {
         let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
         title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
     }
+    title.extend(pen.unfiltered());
     let order = if table.descending { "↓" } else { "↑" };
-    let right = Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim));
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &[right]);
+    let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
+    if !dark.is_empty() && !unknown {
+        let words = format!(" as last known: {dark} is not reached ");
+        right.push(Line::from(Span::styled(words, look.warning)));
+    }
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
     let inside = inner(below(area, 1));
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
@@ -79,7 +90,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
         })
         .map(|look| match look.column {
             Of::Tenant if inside.width >= 112 => Look { width: 16, ..look },
-            Of::Query if inside.width >= 112 => Look { width: 22, ..look },
+            Of::Wait | Of::Query if inside.width >= 128 => Look { width: look.width + 6, ..look },
             _ => look,
         })
         .collect();
@@ -87,8 +98,10 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if table.list.rows.is_empty() {
+        let unknown_words = format!("sessions unknown: {dark} is not reached");
         let words = match (table.total, &model.shown.instances[..]) {
             (_, []) => "",
+            _ if unknown => &unknown_words,
             (0, _) => "no session",
             _ => "no session matches the filter: Esc clears it",
         };
@@ -104,6 +117,7 @@ pub(super) fn state_style(pen: &Pen<'_>, session: &Session) -> Style {
             pen.look.critical.remove_modifier(Modifier::BOLD)
         }
         SessionState::Active | SessionState::Fastpath => pen.look.good,
+        SessionState::IdleInTransaction | SessionState::IdleInTransactionAborted if !is_stuck(session) => pen.look.text,
         SessionState::IdleInTransaction | SessionState::IdleInTransactionAborted => {
             pen.look.warning.remove_modifier(Modifier::BOLD)
         }
@@ -112,12 +126,21 @@ pub(super) fn state_style(pen: &Pen<'_>, session: &Session) -> Style {
 }
 
 fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'static> {
+    let mut line = told(pen, column, session, width);
+    if !is_fresh(pen, session) {
+        line.spans.iter_mut().for_each(|span| span.style = pen.look.faint);
+    }
+    line
+}
+
+/// Whether what is said of a session is still true.
+pub(super) fn is_fresh(pen: &Pen<'_>, session: &Session) -> bool {
+    pen.model.shown.instance(&session.instance).is_some_and(|instance| Fresh::on(pen, instance).activity)
+}
+
+fn told(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'static> {
     let look = pen.look;
-    let fresh = pen
-        .model
-        .shown
-        .instance(&session.instance)
-        .is_some_and(|instance| instance.activity.fresh(pen.model.moment()).is_some());
+    let fresh = is_fresh(pen, session);
     let idle = session.state == SessionState::Idle;
     let style = if !fresh || idle { look.faint } else { look.text };
     let missing = Span::styled("—", look.faint);
@@ -134,7 +157,7 @@ fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
                 Span::styled("✖", look.critical)
             } else if session.blocking.is_some() {
                 Span::styled("◆", look.second)
-            } else if session.state.is_idle_in_transaction() {
+            } else if is_stuck(session) {
                 Span::styled("▲", look.warning)
             } else {
                 Span::raw(" ")
@@ -168,6 +191,7 @@ fn cell(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
             }
             _ => missing,
         },
+        Of::For => age(session.state_age()),
         Of::Transaction => age(session.transaction_age()),
         Of::Statement => age(session.query_age()),
         Of::BlockedBy => match session.blocking.as_ref().map(|blocking| &blocking.by[..]) {

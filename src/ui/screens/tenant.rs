@@ -4,16 +4,19 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::fresh::Fresh;
 use super::{finding, limits, sessions};
 use crate::app::{Span as Window, TenantTab, Viewport};
 use crate::domain::facts::TableDebt;
 use crate::domain::history::TenantPoint;
+use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::chart::{self, Area};
 use crate::ui::widgets::table::{self, Look};
 use crate::ui::widgets::text;
+use crate::ui::wrong::{is_past, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
@@ -39,10 +42,11 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let (model, look) = (pen.model, pen.look);
     let mut title = vec![Span::raw(" ")];
+    let aged = |style: Style| if Fresh::of(pen, tenant).activity { style } else { look.faint };
     if let Some(severity) = tenant.severity {
-        title.push(Span::styled(format!("{} ", glyph(severity)), look.severity(severity)));
+        title.push(Span::styled(format!("{} ", glyph(severity)), aged(look.severity(severity))));
     } else if !tenant.suffers.is_empty() {
-        title.push(Span::styled("◆ ", look.second));
+        title.push(Span::styled("◆ ", aged(look.second)));
     }
     title.push(Span::styled(format!("{} ", text::cut(tenant.id.as_str(), 44)), look.strong));
     let mut pages = Vec::new();
@@ -99,7 +103,7 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     // Charts need a third of the height; what they leave goes to limits, shares and findings.
     let wide = area.width >= 110;
     let charts = if wide { (area.height * 2 / 5).max(8) } else { (area.height / 3).max(5) };
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("THE LAST 15 MINUTES"), &[]);
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("THE LAST 15 MINUTES"), &old(pen, tenant));
     let inside = inner(Rect { height: charts.saturating_sub(1), ..below(area, 1) });
     draw_charts(pen, inside, tenant);
     let rest = below(area, charts);
@@ -137,18 +141,44 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     super::session::scrolled(pen, inside, &lines)
 }
 
+/// How old what is shown of a tenant is, where it is too old to speak of now.
+fn old(pen: &Pen<'_>, tenant: &Tenant) -> Vec<Line<'static>> {
+    if Fresh::of(pen, tenant).activity {
+        return Vec::new();
+    }
+    let instance = pen.model.shown.instance(&tenant.instance);
+    let age = instance.and_then(|instance| instance.activity.age(pen.model.moment()));
+    let words = age.map_or(" not seen yet ".to_owned(), |age| {
+        format!(" as last known, {} ago ", quantity::duration(age.as_secs_f64()))
+    });
+    vec![Line::from(Span::styled(words, pen.look.warning))]
+}
+
 /// The tenant's findings in few lines: what, and the next step.
 fn brief(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let (model, look) = (pen.model, pen.look);
     let mut lines = Vec::new();
     for found in model.page.findings.rows.iter().filter_map(|&at| model.shown.findings.get(at)) {
-        for (row, words) in text::wrap_in(&found.summary, width.saturating_sub(2), 2).into_iter().enumerate() {
+        let said = past(found).map_or(found.summary.clone(), |state| format!("({state}) {}", found.summary));
+        let (sign, style) =
+            if is_past(found) { (look.faint, look.faint) } else { (look.severity(found.severity), look.text) };
+        for (row, words) in text::wrap_in(&said, width.saturating_sub(2), 2).into_iter().enumerate() {
             let lead = if row == 0 { glyph(found.severity) } else { " " };
-            let lead = Span::styled(format!("{lead} "), look.severity(found.severity));
-            lines.push(Line::from(vec![lead, Span::styled(words, look.text)]));
+            lines.push(Line::from(vec![Span::styled(format!("{lead} "), sign), Span::styled(words, style)]));
+        }
+        if is_past(found) {
+            continue;
         }
         for words in text::wrap_in(&format!("→ {}", found.advice), width.saturating_sub(2), 1) {
-            lines.push(Line::from(Span::styled(format!("  {words}"), look.accent)));
+            lines.push(Line::from(Span::styled(format!("  {words}"), look.text)));
+        }
+        for (row, words) in text::wrap(found.statement.as_deref().unwrap_or_default(), width.saturating_sub(4))
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .enumerate()
+        {
+            lines
+                .push(Line::from(Span::styled(format!("  {} {words}", if row == 0 { "$" } else { " " }), look.accent)));
         }
     }
     if !lines.is_empty() {
@@ -164,7 +194,7 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     for found in model.page.findings.rows.iter().filter_map(|&at| model.shown.findings.get(at)) {
         lines.push(Line::from(Span::styled(
             format!("{} {}", glyph(found.severity), found.signal),
-            look.severity(found.severity),
+            if is_past(found) { look.faint } else { look.severity(found.severity) },
         )));
         lines.extend(finding::lines(pen, found, width));
         lines.push(Line::default());
@@ -178,19 +208,31 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
 /// What a chart takes of a point.
 type Measure = fn(&TenantPoint) -> Option<f64>;
 
+/// A chart: its title, value now, colour, what it takes of a point, and a limit to compare with.
+type Chart = (&'static str, Option<f64>, Style, Measure, Option<f64>);
+
 fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let look = pen.look;
-    let limit = tenant.limits.effective.connection_limit.map(f64::from);
-    let charts: [(&str, Style, Measure, Option<f64>); 4] = [
-        ("active sessions", look.accent, |point| Some(f64::from(point.active)), None),
-        ("rows written/s", look.good, |point| point.rows_written.map(f64::from), None),
+    let fresh = Fresh::of(pen, tenant);
+    let limit = tenant.limits.effective.connection_limit.filter(|_| tenant.limit_scope == LimitScope::Tenant);
+    let count = |value: Option<u32>| value.map(f64::from);
+    let charts: [Chart; 4] = [
+        ("active sessions", count(tenant.active), look.accent, |point| Some(f64::from(point.active)), None),
+        ("rows written/s", tenant.rows_written_per_second, look.good, |point| point.rows_written.map(f64::from), None),
         (
             "waiting sessions",
+            count(tenant.waiting),
             look.warning.remove_modifier(Modifier::BOLD),
             |point| Some(f64::from(point.waiting)),
             None,
         ),
-        ("connections", look.second, |point| Some(f64::from(point.connections)), limit),
+        (
+            "connections",
+            count(tenant.connections),
+            look.second,
+            |point| Some(f64::from(point.connections)),
+            limit.map(f64::from),
+        ),
     ];
     let (columns, rows) = if area.height >= 10 {
         (2, 2)
@@ -200,7 +242,7 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
         (2, 1)
     };
     let (width, height) = (area.width / columns, area.height / rows);
-    for (at, (title, style, value, limit)) in (0..columns * rows).zip(charts) {
+    for (at, (title, now, style, value, limit)) in (0..columns * rows).zip(charts) {
         let rect = Rect {
             x: area.x + at % columns * width,
             y: area.y + at / columns * height,
@@ -208,7 +250,8 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
             height,
         };
         let points = tenant.series.iter().map(|(at, point)| (*at, value(point)));
-        chart::area(pen, rect, Area { title, points, style, write: quantity::count, limit });
+        let fresh = if title == "rows written/s" { fresh.churn } else { fresh.activity };
+        chart::area(pen, rect, Area { title, now, fresh, points, style, write: quantity::count, limit });
     }
 }
 
@@ -232,11 +275,15 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let upper = Rect { height: rows, ..inside };
     let window: Window =
         table::rows(pen, upper, &columns, list, &model.shown.findings, true, |pen, column, found, width| {
-            let style = pen.look.severity(found.severity);
+            let (sign, style) = match past(found) {
+                Some(_) => (pen.look.faint, pen.look.faint),
+                None => (pen.look.severity(found.severity), pen.look.text),
+            };
+            let state = past(found).map(|state| format!("({state}) ")).unwrap_or_default();
             Line::from(match column {
-                0 => Span::styled(glyph(found.severity), style),
-                1 => Span::styled(found.signal.name(), style),
-                _ => Span::styled(text::cut(&found.summary, width), pen.look.text),
+                0 => Span::styled(glyph(found.severity), sign),
+                1 => Span::styled(found.signal.name(), sign),
+                _ => Span::styled(text::cut(&format!("{state}{}", found.summary), width), style),
             })
         });
     let lower = below(area, rows + 1);
@@ -304,6 +351,15 @@ fn tables(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
 }
 
 fn cell(pen: &Pen<'_>, column: Of, table: &TableDebt, width: usize) -> Line<'static> {
+    let fresh = pen.model.tenant.as_ref().is_some_and(|kept| Fresh::of(pen, &kept.value).debt);
+    let mut line = table_cell(pen, column, table, width);
+    if !fresh {
+        line.spans.iter_mut().for_each(|span| span.style = pen.look.faint);
+    }
+    line
+}
+
+fn table_cell(pen: &Pen<'_>, column: Of, table: &TableDebt, width: usize) -> Line<'static> {
     let look = pen.look;
     let ratio = table.ratio();
     Line::from(match column {

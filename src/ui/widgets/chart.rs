@@ -61,6 +61,10 @@ pub(crate) fn spark(
 /// What an area chart shows.
 pub(crate) struct Area<'a, I> {
     pub(crate) title: &'a str,
+    /// The value now, as everything else on the screen says it; points are means and lag behind.
+    pub(crate) now: Option<f64>,
+    /// Whether `now` is still true; what is old is drawn without colour.
+    pub(crate) fresh: bool,
     pub(crate) points: I,
     pub(crate) style: Style,
     /// How a value is written.
@@ -69,7 +73,10 @@ pub(crate) struct Area<'a, I> {
     pub(crate) limit: Option<f64>,
 }
 
-/// Draws a title with the newest and the greatest value, and the area below it in braille dots.
+/// Cells left of the dots, for the scale.
+const SCALE: u16 = 5;
+
+/// Draws a title with the value now and the greatest, and below it the area in braille dots with its scale and time axis.
 pub(crate) fn area<I>(pen: &mut Pen<'_>, rect: Rect, chart: Area<'_, I>)
 where
     I: Iterator<Item = (Timestamp, Option<f64>)>,
@@ -78,24 +85,39 @@ where
         return;
     }
     let look = pen.look;
-    let (cells, rows) = (usize::from(rect.width), usize::from(rect.height - 1));
-    let mut newest = None;
-    let points = chart.points.inspect(|point| newest = Some(point.1));
+    let (strong, dots_style) = if chart.fresh { (look.strong, chart.style) } else { (look.faint, look.faint) };
+    let axis = u16::from(rect.height >= 4);
+    let left = if rect.width >= 24 { SCALE } else { 0 };
+    let plot = Rect { x: rect.x + left, y: rect.y + 1, width: rect.width - left, height: rect.height - 1 - axis };
+    let (cells, rows) = (usize::from(plot.width), usize::from(plot.height));
+    let mut peak = chart.now.filter(|_| chart.fresh);
+    let points = chart.points.inspect(|(_, value)| peak = peak.into_iter().chain(*value).reduce(f64::max));
     let steps = steps(points, pen.model.moment(), cells * 2);
-    let peak = steps.iter().flatten().copied().reduce(f64::max);
     let most = peak.unwrap_or(1.0).max(chart.limit.unwrap_or(0.0)).max(1.0);
-    let now = newest.flatten().map_or("—".to_owned(), chart.write);
+    let now = chart.now.map_or("—".to_owned(), chart.write);
     let right = peak.map_or("no data yet".to_owned(), |peak| format!("15 min, peak {}", (chart.write)(peak)));
     let head = Line::from(vec![
-        Span::styled(text::cut(chart.title, cells), look.dim),
+        Span::styled(text::cut(chart.title, usize::from(rect.width)), if chart.fresh { look.dim } else { look.faint }),
         Span::raw(" "),
-        Span::styled(now, look.strong),
+        Span::styled(now, strong),
     ]);
     pen.put(rect.x, rect.y, rect.width, &head);
     let wide = text::width(&right);
-    if head.width() + wide + 2 <= cells {
+    if head.width() + wide + 2 <= usize::from(rect.width) {
         let x = rect.right() - u16::try_from(wide).unwrap_or(0);
         pen.put(x, rect.y, rect.width, &Line::from(Span::styled(right, look.faint)));
+    }
+    let faint = |words: &str| Line::from(Span::styled(words.to_owned(), look.faint));
+    if left > 0 {
+        let scale = |value: f64| text::right(&(chart.write)(value), usize::from(SCALE - 1));
+        pen.put(rect.x, plot.y, left, &faint(&scale(most)));
+        if rows > 1 {
+            pen.put(rect.x, plot.bottom() - 1, left, &faint(&scale(0.0)));
+        }
+    }
+    if axis > 0 {
+        pen.put(plot.x, plot.bottom(), plot.width, &faint("−15m"));
+        pen.put(plot.right() - 3, plot.bottom(), 3, &faint("now"));
     }
     let dots = |step: Option<f64>| step.map_or(0, |value| (value / most * (rows * 4) as f64).round().max(1.0) as usize);
     for row in 0..rows {
@@ -106,8 +128,8 @@ where
                 braille(column(0), column(1))
             })
             .collect();
-        let y = rect.y + 1 + u16::try_from(row).unwrap_or(0);
-        pen.put(rect.x, y, rect.width, &Line::from(Span::styled(line, chart.style)));
+        let y = plot.y + u16::try_from(row).unwrap_or(0);
+        pen.put(plot.x, y, plot.width, &Line::from(Span::styled(line, dots_style)));
     }
 }
 

@@ -17,3 +17,38 @@ pub(crate) fn bar(share: Option<f64>, cells: usize, style: Style, track: Style) 
     let rest = cells.saturating_sub(eighths / 8 + usize::from(!part.is_empty()));
     vec![Span::styled(format!("{full}{part}"), style), Span::styled("·".repeat(rest), track)]
 }
+
+/// The same with a tick where the threshold lies.
+pub(crate) fn ticked(
+    share: f64,
+    tick: f64,
+    cells: usize,
+    style: Style,
+    track: Style,
+    mark: Style,
+) -> Vec<Span<'static>> {
+    let at = ((tick * cells as f64).floor().max(0.0) as usize).min(cells.saturating_sub(1));
+    let mut drawn: Vec<(char, Style)> = bar(Some(share), cells, style, track)
+        .iter()
+        .flat_map(|span| span.content.chars().map(|char| (char, span.style)).collect::<Vec<_>>())
+        .collect();
+    if let Some(cell) = drawn.get_mut(at) {
+        *cell = ('┃', mark);
+    }
+    drawn.into_iter().map(|(char, style)| Span::styled(char.to_string(), style)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_is_full_and_the_tick_stands_at_the_threshold() {
+        let plain = Style::new();
+        let drawn = |share, tick| {
+            ticked(share, tick, 10, plain, plain, plain).iter().map(|span| span.content.as_ref()).collect::<String>()
+        };
+        assert_eq!((drawn(1.0, 0.5), drawn(0.2, 0.5)), ("█████┃████".into(), "██···┃····".into()));
+        assert_eq!(drawn(0.0, 1.0), "·········┃");
+    }
+}

@@ -56,11 +56,18 @@ pub(crate) fn titles<C: Copy + Eq>(pen: &mut Pen<'_>, area: Rect, columns: &[Pla
     for column in columns {
         let sorted = sort.filter(|(by, _)| *by == column.look.column);
         let arrow = sorted.map_or("", |(_, descending)| if descending { "▼" } else { "▲" });
-        let words = format!("{}{arrow}", column.look.title);
-        let words = if column.look.right { text::right(&words, column.width) } else { text::fit(&words, column.width) };
+        let title = column.look.title;
+        let words = if column.look.right { text::right(title, column.width) } else { text::fit(title, column.width) };
         let style = if sorted.is_some() { pen.look.accent } else { pen.look.faint };
         let room = area.width.saturating_sub(column.x);
         pen.put(area.x + column.x, area.y, room, &Line::from(Span::styled(words, style)));
+        // The arrow stands beside the title, in the gap between columns where that is full: nothing gives way to it.
+        let wide = u16::try_from(text::width(title).min(column.width)).unwrap_or(0);
+        let at = match u16::try_from(column.width).unwrap_or(0) {
+            width if column.look.right => (area.x + column.x + width).saturating_sub(wide + 1),
+            _ => area.x + column.x + wide,
+        };
+        pen.put(at, area.y, u16::from(sorted.is_some()), &Line::from(Span::styled(arrow, style)));
     }
 }
 

@@ -96,7 +96,7 @@ async fn connection_storm() {
         kind: Kind::ConnectionStorm,
         signal: Signal::ConnectionSaturation,
         victims: everybody,
-        step: "idle sessions",
+        step: "CONNECTION LIMIT",
         within: Duration::from_secs(45),
     })
     .await;

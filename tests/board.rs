@@ -34,7 +34,7 @@ fn server() -> Server {
         database: Foreign::from("portarium"),
         in_recovery: false,
         sees_all: true,
-        freeze_max_age: 200_000_000,
+        counts: true,
     }
 }
 
@@ -82,16 +82,17 @@ impl Story {
     }
 
     fn churn(&mut self, since: i64, rows: &[(&str, u64)]) {
+        let since = Timestamp::from_second(since).ok();
         let home = |(home, rows): &(&str, u64)| SchemaChurn {
             home: Arc::from(*home),
+            since,
             tables: 1,
             rows_written: *rows,
             blocks_read: Some(0),
             dead_tuples: Some(1),
             live_tuples: Some(9),
         };
-        let since = Timestamp::from_second(since).ok();
-        self.deliver(Fragment::Churn(Churn { server_now: self.now, since, homes: rows.iter().map(home).collect() }));
+        self.deliver(Fragment::Churn(Churn { server_now: self.now, homes: rows.iter().map(home).collect() }));
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -263,13 +264,18 @@ fn limits_are_shown_where_they_bind() {
         connection_limit: limit,
         superuser: false,
         settings: [("statement_timeout".to_owned(), "30s".to_owned())].into(),
+        in_databases: std::collections::BTreeMap::new(),
     };
     let roles = vec![
         role("role_acme", true, Some(7)),
         role("role_globex", false, Some(9)),
         role("portarium_shared", true, Some(80)),
     ];
-    story.deliver(Fragment::Roles(Roles { roles, defaults: [("lock_timeout".to_owned(), "5s".to_owned())].into() }));
+    story.deliver(Fragment::Roles(Roles {
+        roles,
+        defaults: [("lock_timeout".to_owned(), "5s".to_owned())].into(),
+        ..Roles::default()
+    }));
     let acme = story.tenant("acme");
     assert_eq!((acme.limit_scope, acme.limits.effective.connection_limit), (LimitScope::Tenant, Some(7)));
     assert_eq!(acme.limits.effective.lock_timeout, Some(Duration::from_secs(5)), "the server's own default");
@@ -283,6 +289,50 @@ fn limits_are_shown_where_they_bind() {
 }
 
 #[test]
+fn a_login_that_a_tenant_has_and_does_not_use_binds_nobody() {
+    let mut story = Story::begin();
+    let role = |name: &str, limit| Role {
+        name: Foreign::from(name),
+        can_login: true,
+        connection_limit: limit,
+        superuser: false,
+        settings: std::collections::BTreeMap::new(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    let roles = vec![role("role_acme", Some(3)), role("portarium_shared", Some(80))];
+    story.deliver(Fragment::Roles(Roles { roles, ..Roles::default() }));
+    assert_eq!(story.tenant("acme").limit_scope, LimitScope::Tenant, "nothing else is known yet");
+    assert!(!story.tenant("acme").limits.unknown.is_empty(), "the server's own timeouts are hidden here");
+    let mut on_account = session(1, "portarium_shared");
+    on_account.touched = vec![Arc::from("tenant_acme")];
+    story.sessions(vec![on_account]);
+    let acme = story.tenant("acme");
+    assert_eq!((acme.limit_scope, acme.limits.effective.connection_limit), (LimitScope::ServiceAccount, Some(80)));
+    story.pass(1);
+    story.sessions(vec![session(2, "role_acme")]);
+    assert_eq!(story.tenant("acme").limit_scope, LimitScope::Tenant);
+}
+
+#[test]
+fn after_an_outage_no_old_figure_is_told_as_if_it_were_now() {
+    let mut story = Story::begin();
+    for _ in 0..3 {
+        story.churn(0, &[("tenant_acme", story.now.as_second().cast_unsigned())]);
+        story.sessions(vec![session(1, "role_acme")]);
+        story.pass(1);
+    }
+    let before = story.tenant("acme");
+    assert!(before.noise_score.is_some() && before.noise.rows_written.is_some(), "{before:?}");
+    assert!(story.snapshot().cost.database_ms_per_second.is_some());
+    story.news(News::Down(Trouble::new("refused")));
+    story.pass(120);
+    let after = story.tenant("acme");
+    assert_eq!((after.noise_score, after.noise), (None, tierdeck::domain::snapshot::Noise::default()));
+    let snapshot = story.snapshot();
+    assert_eq!((snapshot.cost.database_ms_per_second, snapshot.instances[0].pressure.cpu), (None, None));
+}
+
+#[test]
 fn an_outage_keeps_the_old_picture_and_lets_it_age() {
     let mut story = Story::begin();
     story.churn(0, &[("tenant_acme", 0)]);
@@ -290,7 +340,7 @@ fn an_outage_keeps_the_old_picture_and_lets_it_age() {
     story.sessions(vec![session(1, "role_acme")]);
     assert_eq!(story.tenant("acme").connections, Some(1));
     story.pass(30);
-    let trouble = Trouble { message: "refused".into(), code: None };
+    let trouble = Trouble::new("refused");
     story.news(News::Down(trouble.clone()));
     story.pass(30);
     story.news(News::Down(trouble));
@@ -339,6 +389,7 @@ fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
         rows_written: 0,
         temp_bytes: 0,
         deadlocks,
+        in_use: true,
         stats_reset: Timestamp::from_second(reset).ok(),
         xid_age: 1,
     };

@@ -63,7 +63,10 @@ fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str
 /// What holds for every finding whatever it is about.
 fn sound(case: &Case, finding: &Finding) {
     let name = &case.name;
-    let words = format!("{} | {}", finding.summary, finding.advice);
+    let statement = finding.statement.as_deref().unwrap_or(";");
+    assert!(statement.ends_with(';') && !statement.contains(" n;"), "{name}: cannot be pasted: {statement}");
+    assert!(!(finding.stale || finding.over_for.is_some()) || finding.statement.is_none(), "{name}: acts on the past");
+    let words = format!("{} | {} | {statement}", finding.summary, finding.advice);
     assert!(finding.summary.chars().count() <= 200, "{name}: long: {}", finding.summary);
     assert!(!words.chars().any(char::is_control), "{name}: {words:?}");
     assert!(finding.advice.ends_with('.') && !finding.summary.ends_with('.'), "{name}: {words}");
@@ -101,6 +104,7 @@ fn shown(finding: &Finding, asked: &Full) -> String {
     };
     add("says", asked.says.as_ref().map(|_| format!("{:?}", finding.summary)));
     add("advises", asked.advises.as_ref().map(|_| format!("{:?}", finding.advice)));
+    add("pastes", asked.pastes.as_ref().map(|_| format!("{:?}", finding.statement.as_deref().unwrap_or_default())));
     add("culprits", asked.culprits.as_ref().map(|_| format!("{:?}", ids(&finding.culprits))));
     add("victims", asked.victims.as_ref().map(|_| format!("{:?}", ids(&finding.victims))));
     add("since", asked.since.map(|_| (finding.since.as_second() - START).to_string()));
@@ -118,6 +122,7 @@ fn wanted(asked: &Full) -> String {
     };
     add("says", asked.says.as_ref().map(|it| format!("{it:?}")));
     add("advises", asked.advises.as_ref().map(|it| format!("{it:?}")));
+    add("pastes", asked.pastes.as_ref().map(|it| format!("{it:?}")));
     add("culprits", asked.culprits.as_ref().map(|it| format!("{it:?}")));
     add("victims", asked.victims.as_ref().map(|it| format!("{it:?}")));
     add("since", asked.since.map(|it| it.to_string()));

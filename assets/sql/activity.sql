@@ -1,12 +1,12 @@
 -- Every client session with what it waits for, who blocks it, and the schemas of the relations it holds locks on.
 -- Cost: 2 to 4 ms with 100 sessions; grows with sessions and locks. pg_blocking_pids() takes all lock partitions, so it is
--- asked for the 64 oldest waiters at most; who waits for the same thing as one of those has the same blockers.
+-- asked for the 64 oldest waiters at most; for the rest the source guesses, and says so.
 -- Privilege: pg_read_all_stats (in pg_monitor) for other people's queries and states; locks are visible to everybody.
 -- $1: our application_name; sessions of our login that carry it are counted, not shown.
 WITH locks AS MATERIALIZED (
     SELECT pid, locktype, database, relation, mode, granted, waitstart,
            CASE WHEN NOT granted THEN
-               concat_ws(':', locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid, objsubid)
+               concat_ws(':', mode, locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid, objsubid)
            END AS target
     FROM pg_locks
     WHERE relation >= 16384 OR NOT granted

@@ -1,4 +1,4 @@
--- Counters and transaction-id age of every database but the templates and rdsadmin.
+-- Counters and transaction-id age of every database: also a template that nobody may enter can stop all writes.
 -- Cost: under 1 ms with a few databases. Privilege: none.
 SELECT d.datname::text AS name,
        pg_stat_get_db_numbackends(d.oid) AS backends,
@@ -12,6 +12,6 @@ SELECT d.datname::text AS name,
        pg_stat_get_db_stat_reset_time(d.oid) AS stats_reset,
        pg_stat_get_bgwriter_stat_reset_time() AS counting_since,
        age(d.datfrozenxid) AS xid_age,
+       d.datallowconn AND NOT d.datistemplate AND d.datname <> 'rdsadmin' AS in_use,
        clock_timestamp() AS now
 FROM pg_database d
-WHERE d.datallowconn AND NOT d.datistemplate AND d.datname <> 'rdsadmin'

@@ -5,9 +5,10 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
        pg_postmaster_start_time() AS started_at,
        current_setting('max_connections')::int4 AS max_connections,
        current_setting('superuser_reserved_connections')::int4
-           + coalesce(current_setting('reserved_connections', true), '0')::int4 AS reserved_connections,
+           + coalesce(current_setting('reserved_connections', true), '0')::int4
+           + coalesce(current_setting('rds.rds_superuser_reserved_connections', true), '0')::int4 AS reserved_connections,
        current_setting('max_worker_processes')::int4 AS max_worker_processes,
-       current_setting('autovacuum_freeze_max_age')::int4 AS freeze_max_age,
+       current_setting('track_counts')::bool AS counts,
        current_database()::text AS database,
        pg_is_in_recovery() AS in_recovery,
        pg_has_role(session_user, 'pg_read_all_stats', 'USAGE') AS sees_all

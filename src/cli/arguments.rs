@@ -7,11 +7,31 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::{Layout, Severity};
 
+/// What the reader of `--help` and of the man page needs beside the options.
+const AFTER: &str = "\
+Exit codes:
+  0    fine
+  1    findings at or above --fail-on, or a check that failed
+  2    usage or configuration
+  130  interrupted
+
+Files:
+  ./tierdeck.toml                          the configuration, where the program is started
+  $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
+  ~/.pgpass                                passwords, as libpq reads them
+
+Environment:
+  TIERDECK_CONFIG                          the configuration file
+  PGPASSWORD, PGPASSFILE, PGSSLROOTCERT …  as libpq means them
+  NO_COLOR                                 no colours
+
+In the console, ? shows the keys.";
+
 /// A terminal operations console for multi-tenant PostgreSQL: who hurts whom, and what to do next.
 ///
 /// Without a subcommand the console opens on the instances of the configuration.
 #[derive(Debug, Parser)]
-#[command(name = "tierdeck", version, about, max_term_width = 100)]
+#[command(name = "tierdeck", version, about, max_term_width = 100, after_long_help = AFTER)]
 pub struct Arguments {
     /// Configuration file; without it `$TIERDECK_CONFIG`, ./tierdeck.toml, or the one in the user's configuration folder
     #[arg(long, global = true, value_name = "FILE")]

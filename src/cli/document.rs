@@ -28,7 +28,7 @@ pub struct Status {
     /// Tenants, by id.
     pub tenants: Vec<Tenant>,
     /// Client sessions that no tenant could be found for.
-    pub unattributed: Unattributed,
+    pub unattributed: UnattributedCounts,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
     /// What could not be judged, and why.
@@ -106,9 +106,26 @@ pub struct Source {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AttributionCounts {
     /// By evidence that a tenant cannot choose.
-    pub strong: u32,
+    pub strong: Option<u32>,
     /// By claims.
-    pub claimed: u32,
+    pub claimed: Option<u32>,
+}
+
+/// Client sessions that no tenant could be found for; `null` while no instance shows its sessions.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UnattributedCounts {
+    /// Sessions.
+    pub connections: Option<u32>,
+    /// Of those, running a statement.
+    pub active: Option<u32>,
+}
+
+impl UnattributedCounts {
+    fn of(snapshot: &Snapshot) -> Self {
+        let seen = snapshot.instances.iter().any(|instance| instance.connections.is_some());
+        let Unattributed { connections, active } = snapshot.unattributed;
+        Self { connections: seen.then_some(connections), active: seen.then_some(active) }
+    }
 }
 
 /// One tenant.
@@ -252,7 +269,7 @@ impl Status {
             environment,
             instances: snapshot.instances.iter().map(|instance| Instance::of(instance, snapshot.taken_at)).collect(),
             tenants: snapshot.tenants.iter().map(Tenant::of).collect(),
-            unattributed: snapshot.unattributed,
+            unattributed: UnattributedCounts::of(snapshot),
             findings,
             unknown,
             cost: Cost {
@@ -331,7 +348,10 @@ impl Tenant {
             database: tenant.database.as_deref().map(str::to_owned),
             role: tenant.role.as_deref().map(str::to_owned),
             connections: tenant.connections,
-            attribution: AttributionCounts { strong: tenant.strong, claimed: tenant.claimed },
+            attribution: AttributionCounts {
+                strong: tenant.connections.map(|_| tenant.strong),
+                claimed: tenant.connections.map(|_| tenant.claimed),
+            },
             connection_limit: tenant.limits.effective.connection_limit.filter(|_| own_limit),
             limit_scope: tenant.limit_scope,
             active: tenant.active,

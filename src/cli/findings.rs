@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use color_eyre::eyre::Result;
 
@@ -11,22 +12,23 @@ use super::document::Findings;
 use super::{Exit, observe, output};
 use crate::domain::{Finding, Severity, Signal, Snapshot, Subject};
 
+/// How long is looked at the least: who suffers from whom shows in more than a moment.
+const LEAST: Duration = Duration::from_secs(3);
+
 pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Result<Exit> {
     let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
-    let mut poller = observe::look(&config)?;
+    let mut poller = observe::look(&config, false)?;
     let began = tokio::time::Instant::now();
     let mut snapshot = Snapshot::clone(&*observe::complete(&mut poller).await);
-    if let Some(duration) = options.duration {
-        let mut found = BTreeMap::new();
+    let end = began + options.duration.unwrap_or(LEAST);
+    let mut found = BTreeMap::new();
+    collect(&mut found, &snapshot);
+    while let Ok(Ok(())) = tokio::time::timeout_at(end, poller.snapshots.changed()).await {
+        snapshot = Snapshot::clone(&poller.snapshots.borrow_and_update());
         collect(&mut found, &snapshot);
-        let end = began + duration;
-        while let Ok(Ok(())) = tokio::time::timeout_at(end, poller.snapshots.changed()).await {
-            snapshot = Snapshot::clone(&poller.snapshots.borrow_and_update());
-            collect(&mut found, &snapshot);
-        }
-        snapshot.findings = found.into_values().collect();
-        snapshot.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.since.cmp(&b.since)));
     }
+    snapshot.findings = found.into_values().collect();
+    snapshot.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.since.cmp(&b.since)));
     let written =
         if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     if written? != Exit::Fine {
@@ -66,13 +68,24 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
         let stale = if finding.stale { ", last known" } else { "" };
         let _ = writeln!(text, "{glyph} {severity}  {}  [{}, {since}{stale}]", finding.summary, finding.signal);
         let _ = writeln!(text, "        → {}", finding.advice);
+        if let Some(statement) = &finding.statement {
+            let _ = writeln!(text, "          {statement}");
+        }
     }
     if snapshot.findings.is_empty() {
         text.push_str("nothing found\n");
     }
+    // One missing input leaves several signals out: it is told once.
+    let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for unknown in &snapshot.unknown {
-        let _ =
-            writeln!(text, "?       {} on {} cannot be judged: {}", unknown.signal, unknown.subject.id, unknown.reason);
+        let (about, reason, name) = (unknown.subject.id.as_str(), unknown.reason.as_str(), unknown.signal.name());
+        match reasons.iter_mut().find(|known| known.0 == about && known.1 == reason) {
+            Some(known) => known.2.push(name),
+            None => reasons.push((about, reason, vec![name])),
+        }
+    }
+    for (about, reason, names) in reasons {
+        let _ = writeln!(text, "?       on {about} cannot be judged: {}: {reason}", names.join(", "));
     }
     text
 }

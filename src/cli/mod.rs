@@ -59,7 +59,8 @@ pub async fn run() -> Result<Exit> {
         }
         Some(Command::Man) => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            // One page: the subcommands have none of their own to refer to.
+            clap_mangen::Man::new(Arguments::command().flatten_help(true)).render(&mut page)?;
             output::bytes(&page)
         }
     }

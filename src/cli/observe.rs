@@ -43,9 +43,16 @@ pub(super) fn targets(config: &Config) -> Result<Vec<Target>> {
     config.instances.iter().map(|instance| Ok(Target::parse(&instance.url, &environment)?)).collect()
 }
 
+/// How often a single look asks for sessions: one sample more or less must not decide what it finds.
+const GLANCE: Duration = Duration::from_millis(250);
+
 /// Starts polling for a look: nothing waits to be confirmed over time.
-pub(super) fn look(config: &Config) -> Result<Poller> {
-    Ok(Poller::start(config, targets(config)?, Evaluator::immediate()))
+pub(super) fn look(config: &Config, watch: bool) -> Result<Poller> {
+    let mut config = config.clone();
+    if !watch {
+        config.poll.entry(Source::Activity).and_modify(|every| *every = (*every).min(GLANCE));
+    }
+    Ok(Poller::start(&config, targets(&config)?, Evaluator::immediate()))
 }
 
 /// Waits until every instance was seen often enough for rates, or cannot be, and returns the newest picture.

@@ -17,7 +17,7 @@ use crate::ui::terminal;
 pub(super) async fn run(config: Option<&Path>, json: bool, watch: bool) -> Result<Exit> {
     let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
     if !watch {
-        let snapshot = observe::complete(&mut observe::look(&config)?).await;
+        let snapshot = observe::complete(&mut observe::look(&config, false)?).await;
         return if json { output::document(&Status::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     }
     // Heard from the first moment on, whatever is being waited for.
@@ -31,7 +31,7 @@ pub(super) async fn run(config: Option<&Path>, json: bool, watch: bool) -> Resul
 /// A look after a look, until the reader goes. Writing does not wait, so that whoever stops us stops us between documents.
 async fn keep_looking(config: &Config, json: bool) -> Result<Exit> {
     let pause = config.poll.get(&Source::Activity).copied().unwrap_or_default();
-    let mut poller = observe::look(config)?;
+    let mut poller = observe::look(config, true)?;
     let mut snapshot = observe::complete(&mut poller).await;
     loop {
         let written = if json { output::line(&Status::of(&snapshot)) } else { output::text(&words(&snapshot)) };
@@ -57,7 +57,7 @@ fn words(snapshot: &Snapshot) -> String {
         };
         let version = instance.server.as_ref().map_or("—", |server| server.version.as_str());
         let connections = known(instance.connections, |count| count.to_string());
-        let most = known(instance.server.as_ref().map(|server| server.max_connections), |count| count.to_string());
+        let most = known(instance.usable_connections(), |count| count.to_string());
         let _ = writeln!(
             text,
             "{}  {}  PostgreSQL {version}  connections {connections}/{most}  active {}  blocked {}  {state}",

@@ -62,8 +62,8 @@ pub struct Server {
     pub in_recovery: bool,
     /// Whether our login sees everybody's queries (`pg_read_all_stats`).
     pub sees_all: bool,
-    /// `autovacuum_freeze_max_age`.
-    pub freeze_max_age: u32,
+    /// `track_counts`: whether it counts what happens to tables.
+    pub counts: bool,
 }
 
 /// Source `activity`: every client session.
@@ -98,6 +98,8 @@ pub struct Database {
     pub temp_bytes: u64,
     /// Deadlocks.
     pub deadlocks: u64,
+    /// Whether anybody may work in it: no template, not RDS's own.
+    pub in_use: bool,
     /// When its counters were set to zero.
     pub stats_reset: Option<Timestamp>,
     /// Age of its oldest unfrozen transaction id.
@@ -115,16 +117,21 @@ pub struct Role {
     pub connection_limit: Option<u32>,
     /// Superusers are bound by no limit.
     pub superuser: bool,
-    /// `rolconfig` and per-database settings in effect for it in the tenants' database, by lower-case name.
+    /// `rolconfig`: what is set on it everywhere, by lower-case name.
     pub settings: BTreeMap<String, String>,
+    /// What is set on it in one database, by the database's name.
+    pub in_databases: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Source `roles`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Roles {
-    /// All roles that may log in, and all that our naming says are tenants'.
+    /// All roles but PostgreSQL's own.
     pub roles: Vec<Role>,
-    /// The server's and the database's own values, for roles on which nothing is set.
+    /// What is set for everybody in one database, by the database's name.
+    pub databases: BTreeMap<String, BTreeMap<String, String>>,
+    /// The server's values, for roles on which nothing is set. One that is missing is hidden from us: something is set on
+    /// our own login or database.
     pub defaults: BTreeMap<String, String>,
 }
 
@@ -133,6 +140,8 @@ pub struct Roles {
 pub struct SchemaChurn {
     /// Schema or database.
     pub home: Arc<str>,
+    /// Since when its counters count.
+    pub since: Option<Timestamp>,
     /// Tables.
     pub tables: u32,
     /// Rows inserted, updated and deleted since the counters were reset.
@@ -150,8 +159,6 @@ pub struct SchemaChurn {
 pub struct Churn {
     /// The server's clock.
     pub server_now: Timestamp,
-    /// Since when the counters count.
-    pub since: Option<Timestamp>,
     /// One for each schema or database that has tables.
     pub homes: Vec<SchemaChurn>,
 }
@@ -191,6 +198,12 @@ impl TableDebt {
 pub struct Debt {
     /// The worst tables.
     pub tables: Vec<TableDebt>,
+    /// Databases looked into so far, where each tenant has one.
+    pub seen: u32,
+    /// Of how many; 0 of 0: all there is was looked at.
+    pub of: u32,
+    /// Databases that do not let us in.
+    pub closed: Vec<Foreign>,
 }
 
 /// Source `sizes`.

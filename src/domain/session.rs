@@ -194,7 +194,10 @@ impl Attribution {
 pub struct Blocking {
     /// The pids that block it, as `pg_blocking_pids()` says.
     pub by: Vec<i32>,
-    /// Since when it has waited.
+    /// Whether the server was not asked for this session: its blockers are those of another that waits for the same.
+    /// It may be behind a chain, but nobody is blamed by it.
+    pub inferred: bool,
+    /// Since when it has waited; `None` in the moment before the server notes it.
     pub since: Option<Timestamp>,
     /// The mode it asks for, such as `AccessExclusiveLock`.
     pub mode: Option<Arc<str>>,
@@ -261,9 +264,10 @@ impl Session {
         self.since(self.state_changed)
     }
 
-    /// Seconds it has waited for a lock.
+    /// Seconds it has waited for a lock; `None` when it waits for none. For a moment the server has a wait without its
+    /// start: that wait has just begun, however old the statement is.
     pub fn lock_wait(&self) -> Option<f64> {
-        self.blocking.as_ref().and_then(|blocking| self.since(blocking.since.or(self.query_started)))
+        self.blocking.as_ref().map(|blocking| self.since(blocking.since).unwrap_or(0.0))
     }
 
     /// Runs a statement and waits for neither a lock nor its own client: it uses the server.

@@ -46,7 +46,7 @@ pub enum Reach {
     Down {
         /// Since when.
         since: Timestamp,
-        /// Why; code `53300` means that all connections are taken.
+        /// Why; its kind says whether all connections are taken.
         trouble: Trouble,
     },
 }
@@ -170,6 +170,12 @@ impl Instance {
         }
     }
 
+    /// Why its sessions were never seen though we are connected: a failed connection would have made it [`Reach::Down`].
+    pub fn blind(&self) -> Option<&Trouble> {
+        let connected = matches!(self.reach, Reach::Connecting | Reach::Up);
+        self.activity.error.as_ref().filter(|_| connected && self.activity.value.is_none())
+    }
+
     /// Connections that ordinary logins may have at all.
     pub fn usable_connections(&self) -> Option<u32> {
         self.server.as_ref().map(|server| server.max_connections.saturating_sub(server.reserved_connections))
@@ -203,7 +209,7 @@ pub struct Noise {
     pub blocked_others_seconds: Option<f64>,
 }
 
-/// How long a tenant's sessions had to wait within the last 60 s for what the whole instance shares, in seconds.
+/// How long a tenant's sessions had to wait for what the whole instance shares: seconds in the last minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Starved {
     /// For a CPU: runnable while more were than there are vCPUs, or behind a light-weight lock.
@@ -221,6 +227,8 @@ pub struct TenantLimits {
     pub login: Option<Foreign>,
     /// What the policy wants.
     pub wanted: Limits,
+    /// Settings of which the effective value is not known: something on our own login hides the server's.
+    pub unknown: Vec<&'static str>,
 }
 
 /// One tenant.

@@ -106,7 +106,7 @@ impl Board {
             database_ms_per_second: self
                 .instances
                 .iter()
-                .filter_map(InstanceState::cost)
+                .filter_map(|state| state.cost(now))
                 .reduce(|sum, cost| sum + cost),
             cloudwatch_usd_per_hour: None,
         };

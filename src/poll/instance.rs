@@ -1,6 +1,6 @@
 //! What the collector knows of one instance: the newest facts, the last minute's usage, its charts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::attribution::{Attributor, Directory};
 use crate::domain::facts::{Activity, Database, Debt, Fragment, Freeze, Roles, Server, Sizes, Source};
 use crate::domain::history::{BUCKET, InstancePoint, Series, TenantPoint};
 use crate::domain::observed::Trouble;
-use crate::domain::snapshot::{Instance, Pressure, Reach, SourceState};
+use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
 use crate::domain::{InstanceName, Layout, Naming, Observed, Session, TenantId, Tier};
 
 /// What the configuration says of an instance, as far as merging needs it.
@@ -60,6 +60,9 @@ pub(super) struct InstanceState {
     /// Tenants that exist here, by id.
     pub tenants: Vec<TenantId>,
     pub tracks: HashMap<TenantId, Track>,
+    /// Tenants whose sessions were seen on a login of their own, and on the shared account.
+    own_login: HashSet<TenantId>,
+    on_account: HashSet<TenantId>,
     series: Arc<Series<InstancePoint>>,
     bucket: Bucket,
 }
@@ -96,6 +99,8 @@ impl InstanceState {
             counters: DatabaseWindow::default(),
             tenants: plan.tenant.iter().cloned().collect(),
             tracks: HashMap::new(),
+            own_login: HashSet::new(),
+            on_account: HashSet::new(),
             series: Arc::default(),
             bucket: Bucket::default(),
             plan,
@@ -106,6 +111,9 @@ impl InstanceState {
     pub fn connected(&mut self, server: Server) {
         if self.server.as_ref().is_some_and(|before| before.started_at != server.started_at) {
             self.window.clear();
+        }
+        if self.reach == Reach::Connecting {
+            self.reach = Reach::Up;
         }
         self.server = Some(Arc::new(server));
     }
@@ -164,8 +172,32 @@ impl InstanceState {
         self.attributor.attribute(&self.directory, &mut activity.sessions);
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
+        self.note_logins(&activity.sessions);
         self.fill_charts(now, &activity);
         self.activity = Some(activity);
+    }
+
+    fn note_logins(&mut self, sessions: &[Session]) {
+        for session in sessions {
+            let Some(tenant) = session.attribution.strong() else { continue };
+            let role = session.role.raw();
+            let on = if role == self.directory.naming().service_account {
+                &mut self.on_account
+            } else if self.directory.by_login(role).as_ref() == Some(tenant) {
+                &mut self.own_login
+            } else {
+                continue;
+            };
+            if !on.contains(tenant) {
+                on.insert(tenant.clone());
+            }
+        }
+    }
+
+    /// Whether a tenant works through the shared account, and never through a login of its own: then limits of that login
+    /// bind nobody, although it may log in.
+    pub fn lives_on_account(&self, tenant: &TenantId) -> bool {
+        self.on_account.contains(tenant) && !self.own_login.contains(tenant)
     }
 
     /// Tenants that exist: the union of what schemas, databases and roles say.
@@ -188,6 +220,8 @@ impl InstanceState {
         }
         if self.tenants.len() != ids.len() || !self.tenants.iter().eq(ids.iter()) {
             self.tracks.retain(|id, _| ids.contains(id));
+            self.own_login.retain(|id| ids.contains(id));
+            self.on_account.retain(|id| ids.contains(id));
             self.directory.set_known(ids.iter().cloned());
             self.tenants = ids.into_iter().collect();
         }
@@ -262,9 +296,9 @@ impl InstanceState {
     }
 
     /// How near the instance is to its limits, over the window.
-    pub fn pressure(&self) -> Pressure {
+    pub fn pressure(&self, now: Timestamp) -> Pressure {
         let load = self.window.load();
-        if load.elapsed == 0 {
+        if load.elapsed == 0 || self.fresh_sessions(now).is_none() {
             return Pressure::default();
         }
         let mean = |time: u64| time as f64 / load.elapsed as f64;
@@ -284,8 +318,9 @@ impl InstanceState {
     }
 
     /// Milliseconds a second that the server spends on our queries, from the time that answers took.
-    pub fn cost(&self) -> Option<f64> {
+    pub fn cost(&self, now: Timestamp) -> Option<f64> {
         let each = |state: &SourceState| Some(state.took?.as_secs_f64() * 1e3 / state.every.as_secs_f64().max(0.1));
+        self.fresh_sessions(now)?;
         self.sources.values().filter_map(each).reduce(|sum, cost| sum + cost)
     }
 
@@ -298,6 +333,11 @@ impl InstanceState {
             error: state.and_then(|state| state.error.clone()),
             every: state.map_or(Duration::MAX, |state| state.every),
         }
+    }
+
+    /// Whether a source's newest value says something about now.
+    pub fn is_fresh(&self, source: Source, now: Timestamp) -> bool {
+        self.observed(source, Some(())).fresh(now).is_some()
     }
 
     /// The newest sessions, if they are new enough to say something about now.
@@ -331,8 +371,8 @@ impl InstanceState {
             debt: self.observed(Source::Debt, self.debt.clone()),
             sizes: self.observed(Source::Sizes, self.sizes.clone()),
             freeze: self.observed(Source::Freeze, self.freeze.clone()),
-            rates: self.counters.rates(),
-            pressure: self.pressure(),
+            rates: if self.is_fresh(Source::Databases, now) { self.counters.rates() } else { Rates::default() },
+            pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),
             series: self.series.clone(),
         }

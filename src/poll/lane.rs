@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::board::News;
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
-use crate::domain::facts::{Fragment, Source};
+use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::{Foreign, InstanceName, Layout};
 use crate::sources::postgres::tour::Tour;
@@ -70,15 +70,36 @@ pub(super) struct Lane {
     pub sources: &'static [Source],
     pub clocks: Clocks,
     pub news: mpsc::Sender<(usize, News)>,
+    dues: Vec<Due>,
+    server: Option<Server>,
     tour: Tour,
     databases: Vec<Foreign>,
 }
 
+/// Why a server's zeros are no facts.
+fn uncounted(server: &Server, source: Source) -> Option<&'static str> {
+    match source {
+        Source::Churn | Source::Debt if server.in_recovery => {
+            Some("a standby does not count what happens to tables; watch the primary as well")
+        }
+        Source::Churn | Source::Debt if !server.counts => Some("track_counts is off: the server counts nothing"),
+        _ => None,
+    }
+}
+
+/// When a source is asked next. Kept across connections: a connection that dies again and again must not make a dear
+/// source be asked again and again.
 struct Due {
     source: Source,
     at: Instant,
-    every: Duration,
-    took: Duration,
+    /// How long the newest answer took; `None` before the first.
+    took: Option<Duration>,
+}
+
+impl Due {
+    fn first(source: Source) -> Self {
+        Self { source, at: Instant::now(), took: None }
+    }
 }
 
 impl Lane {
@@ -99,6 +120,8 @@ impl Lane {
             sources,
             clocks,
             news,
+            dues: sources.iter().map(|source| Due::first(*source)).collect(),
+            server: None,
             tour: Tour::default(),
             databases: Vec::new(),
         }
@@ -110,8 +133,11 @@ impl Lane {
         while !self.news.is_closed() {
             let trouble = match self.connect().await {
                 Ok(desk) => {
-                    pause = BACK_OFF.0;
-                    self.serve(desk).await
+                    let (trouble, answered) = self.serve(&desk).await;
+                    if answered {
+                        pause = BACK_OFF.0;
+                    }
+                    trouble
                 }
                 Err(trouble) => trouble,
             };
@@ -122,11 +148,12 @@ impl Lane {
         }
     }
 
-    async fn connect(&self) -> Result<Desk, Trouble> {
+    async fn connect(&mut self) -> Result<Desk, Trouble> {
         let connection =
             connect(&self.target, self.password()?, &Timeouts::default()).await.map_err(|error| error.trouble())?;
         let desk = Desk::new(connection);
         let server = server(&desk).await.map_err(|error| error.trouble())?;
+        self.server = Some(server.clone());
         self.tell(News::Connected(server)).await;
         Ok(desk)
     }
@@ -134,49 +161,49 @@ impl Lane {
     /// Read anew at each login: it may have been rotated.
     fn password(&self) -> Result<Option<SecretString>, Trouble> {
         let read = self.password.as_ref().map(Secret::read).transpose();
-        read.map_err(|error| Trouble { message: error.to_string(), code: None })
+        read.map_err(|error| Trouble::new(error.to_string()))
     }
 
-    /// Asks whatever is due next, until the connection is lost; says why it was.
-    async fn serve(&mut self, desk: Desk) -> Trouble {
-        let now = Instant::now();
-        let first = |source: &Source| Due {
-            source: *source,
-            at: now,
-            every: self.clocks.configured(*source),
-            took: Duration::MAX,
-        };
-        let mut dues: Vec<Due> = self.sources.iter().map(first).collect();
+    /// Asks whatever is due next, until the connection is lost; says why it was, and whether anything was answered.
+    async fn serve(&mut self, desk: &Desk) -> (Trouble, bool) {
         let mut pace = self.clocks.activity.clone();
+        let mut answered = false;
         loop {
-            let Some(next) = dues.iter_mut().min_by_key(|due| due.at) else {
-                return Trouble { message: "nothing to ask".to_owned(), code: None };
-            };
+            let next = (0..self.dues.len()).min_by_key(|at| self.dues[*at].at).unwrap_or_default();
+            let Due { source, at, .. } = self.dues[next];
             tokio::select! {
-                () = tokio::time::sleep_until(next.at) => {}
-                () = self.news.closed() => return Trouble { message: "stopped".to_owned(), code: None },
-                Ok(()) = pace.changed(), if next.source == Source::Activity => {
-                    next.at = Instant::now();
+                () = tokio::time::sleep_until(at) => {}
+                () = self.news.closed() => return (Trouble::new("stopped"), answered),
+                Ok(()) = pace.changed(), if source == Source::Activity => {
+                    self.dues[next].at = Instant::now();
                     continue;
                 }
             }
             let began = Instant::now();
-            let answer = self.ask(&desk, next.source).await;
-            let took = began.elapsed();
-            // One slow answer may be an accident; two are the price.
-            let first = next.took == Duration::MAX;
-            next.every = self.clocks.slowed(next.source, took.min(next.took));
-            next.took = took;
-            let pause =
-                if self.wants_more(next.source, first) { next.every.min(SOON.max(took * 20)) } else { next.every };
-            next.at = (began + pause).max(Instant::now());
-            let (source, every) = (next.source, next.every);
+            let answer = self.ask(desk, source).await;
+            // What the network took is not the server's time.
+            let took = began.elapsed().saturating_sub(desk.round_trip());
+            let every = self.schedule(next, began, took);
             match answer {
-                Ok(fragment) => self.tell(News::Delivered { fragment, took, every }).await,
-                Err(trouble) if desk.is_closed() => return trouble,
+                Ok(fragment) => {
+                    answered = true;
+                    self.tell(News::Delivered { fragment, took, every }).await;
+                }
+                Err(trouble) if desk.is_closed() => return (trouble, answered),
                 Err(trouble) => self.tell(News::Failed { source, trouble, every }).await,
             }
         }
+    }
+
+    /// Decides when a source that was just asked is asked again; says how often that is.
+    fn schedule(&mut self, at: usize, began: Instant, took: Duration) -> Duration {
+        let Due { source, took: before, .. } = self.dues[at];
+        // One slow answer may be an accident; two are the price.
+        let every = self.clocks.slowed(source, before.map_or(took, |before| took.min(before)));
+        let soon = self.wants_more(source, before.is_none());
+        let pause = if soon { every.min(SOON.max(took * 20)) } else { every };
+        self.dues[at] = Due { source, at: (began + pause).max(Instant::now()), took: Some(took) };
+        every
     }
 
     /// Whether a source has yet to say what it is asked for: rates need two answers, and not every database was seen.
@@ -189,6 +216,9 @@ impl Lane {
     }
 
     async fn ask(&mut self, desk: &Desk, source: Source) -> Result<Fragment, Trouble> {
+        if let Some(reason) = self.server.as_ref().and_then(|server| uncounted(server, source)) {
+            return Err(Trouble::new(reason));
+        }
         if self.layout == Layout::Database && source == Source::Debt {
             return self.visit().await;
         }
@@ -206,7 +236,7 @@ impl Lane {
     async fn visit(&mut self) -> Result<Fragment, Trouble> {
         let password = self.password()?;
         let debt = self.tour.next(&self.target, password, &Timeouts::default(), &self.databases).await;
-        debt.map(Fragment::Debt).map_err(|error| error.trouble())
+        debt.map(Fragment::Debt)
     }
 
     /// The connection was lost: where sessions are asked that means the instance is down, elsewhere the sources say so.

@@ -1,31 +1,33 @@
 //! Which limits bind a login, from what is set on the role, on the database, and on the server.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::Limits;
 use crate::domain::facts::{Role, Roles};
+
+/// The timeouts that policies know.
+const TIMEOUTS: [&str; 3] = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
 
 /// The role of that name.
 pub(super) fn role<'a>(roles: &'a Roles, name: &str) -> Option<&'a Role> {
     roles.roles.iter().find(|role| role.name.raw() == name)
 }
 
-/// What binds sessions of this login.
-pub(super) fn effective(role: &Role, defaults: &BTreeMap<String, String>) -> Limits {
-    let setting = |name: &str| {
-        role.settings
-            .get(name)
-            .or_else(|| defaults.get(name))
-            .and_then(|value| milliseconds(value))
-            .filter(|value| !value.is_zero())
-    };
-    Limits {
+/// What binds sessions of this login in this database, and the settings of which that is not known. The order is
+/// PostgreSQL's: role in database, role, database, server.
+pub(super) fn effective(roles: &Roles, role: &Role, database: &str) -> (Limits, Vec<&'static str>) {
+    let levels =
+        [role.in_databases.get(database), Some(&role.settings), roles.databases.get(database), Some(&roles.defaults)];
+    let value = |name: &str| levels.iter().flatten().find_map(|level| level.get(name));
+    let setting = |name| value(name).and_then(|text| milliseconds(text)).filter(|value| !value.is_zero());
+    let [statement_timeout, lock_timeout, idle_in_transaction_session_timeout] = TIMEOUTS.map(setting);
+    let limits = Limits {
         connection_limit: role.connection_limit,
-        statement_timeout: setting("statement_timeout"),
-        lock_timeout: setting("lock_timeout"),
-        idle_in_transaction_session_timeout: setting("idle_in_transaction_session_timeout"),
-    }
+        statement_timeout,
+        lock_timeout,
+        idle_in_transaction_session_timeout,
+    };
+    (limits, TIMEOUTS.into_iter().filter(|name| value(name).is_none()).collect())
 }
 
 /// A time as PostgreSQL writes it: a number of milliseconds, or a number with a unit.
@@ -48,6 +50,8 @@ fn milliseconds(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::domain::Foreign;
 
@@ -62,26 +66,30 @@ mod tests {
     }
 
     #[test]
-    fn the_roles_own_setting_comes_first_and_zero_is_no_limit() {
+    fn the_nearest_setting_binds_zero_is_no_limit_and_hidden_is_not_known() {
+        let set = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
         let role = Role {
-            name: Foreign::from("role_acme"),
+            name: Foreign::from("acme_app"),
             can_login: true,
             connection_limit: Some(40),
             superuser: false,
-            settings: BTreeMap::from([("statement_timeout".into(), "30s".into()), ("lock_timeout".into(), "0".into())]),
+            settings: set(&[("statement_timeout", "30s"), ("lock_timeout", "0")]),
+            in_databases: BTreeMap::from([("db_acme".to_owned(), set(&[("statement_timeout", "5s")]))]),
         };
-        let defaults = BTreeMap::from([
-            ("statement_timeout".into(), "60s".into()),
-            ("idle_in_transaction_session_timeout".into(), "5min".into()),
-        ]);
-        assert_eq!(
-            effective(&role, &defaults),
-            Limits {
-                connection_limit: Some(40),
-                statement_timeout: Some(Duration::from_secs(30)),
-                lock_timeout: None,
-                idle_in_transaction_session_timeout: Some(Duration::from_secs(300)),
-            }
-        );
+        let roles = Roles {
+            databases: BTreeMap::from([(
+                "db_acme".to_owned(),
+                set(&[("statement_timeout", "1s"), ("lock_timeout", "1s")]),
+            )]),
+            defaults: set(&[("statement_timeout", "60s")]),
+            ..Roles::default()
+        };
+        let (limits, unknown) = effective(&roles, &role, "db_acme");
+        assert_eq!((limits.statement_timeout, limits.lock_timeout), (Some(Duration::from_secs(5)), None));
+        assert_eq!(unknown, ["idle_in_transaction_session_timeout"]);
+        let (elsewhere, _) = effective(&roles, &role, "db_globex");
+        assert_eq!(elsewhere.statement_timeout, Some(Duration::from_secs(30)));
     }
 }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::instance::InstanceState;
 use super::limits;
-use crate::domain::facts::SchemaChurn;
+use super::window::SPAN;
+use crate::domain::facts::{Role, SchemaChurn, Source};
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
-use crate::domain::{Foreign, Layout, Limits, Policy, Session, Tenant, TenantId};
+use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
 
 /// Sessions of one tenant, counted.
 #[derive(Debug, Default)]
@@ -26,16 +27,18 @@ struct Tally {
 /// All tenants of an instance, sorted by id.
 pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
+    let counted = state.is_fresh(Source::Churn, now);
     let tallies = tally(fresh.map_or(&[], |activity| &activity.sessions));
     let churn: HashMap<&str, &SchemaChurn> =
         state.written.newest().iter().flat_map(|churn| churn.homes.iter().map(|home| (&*home.home, home))).collect();
-    let logins: HashMap<TenantId, &crate::domain::facts::Role> = state
+    let logins: HashMap<TenantId, &Role> = state
         .roles
         .iter()
         .flat_map(|roles| &roles.roles)
         .filter_map(|role| Some((state.directory.by_login(role.name.raw())?, role)))
         .collect();
-    let pressure = state.pressure();
+    let pressure = state.pressure(now);
+    let account = state.roles.as_ref().and_then(|roles| limits::role(roles, &state.directory.naming().service_account));
     state
         .tenants
         .iter()
@@ -48,13 +51,13 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
             let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
             let exists =
                 churned.is_some() || state.sizes.as_ref().is_some_and(|sizes| sizes.homes.contains_key(home.as_str()));
-            let noise = noise(state, id, &home);
+            let noise = noise(state, id, &home, now);
             let since = state
                 .written
                 .newest()
-                .and_then(|churn| Some(churn.server_now.duration_since(churn.since?).as_secs_f64()));
+                .and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
             let size = state.sizes.as_ref().and_then(|sizes| sizes.homes.get(home.as_str()).copied());
-            let (limit_scope, limits) = limits_of(state, policy, id, logins.get(id).copied());
+            let (limit_scope, limits) = limits_of(state, policy, id, &home, logins.get(id).copied(), account);
             Tenant {
                 id: id.clone(),
                 tier: state.plan.tier,
@@ -84,7 +87,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                     .filter(|(_, since)| *since > 0.0)
                     .map(|(home, since)| home.rows_written as f64 * 86_400.0 / since),
                 rows_written_estimated: since.is_some_and(|since| since < 3_600.0),
-                rows_written_per_second: state.written.rates(&home).map(|(rows, _)| rows),
+                rows_written_per_second: state.written.rates(&home).filter(|_| counted).map(|(rows, _)| rows),
                 dead_tuples: churned.and_then(|home| home.dead_tuples),
                 live_tuples: churned.and_then(|home| home.live_tuples),
                 size_bytes: size,
@@ -125,13 +128,13 @@ fn tally(sessions: &[Session]) -> HashMap<&TenantId, Tally> {
 }
 
 /// What share of the instance a tenant took, from strong evidence only.
-fn noise(state: &InstanceState, id: &TenantId, home: &str) -> Noise {
+fn noise(state: &InstanceState, id: &TenantId, home: &str, now: Timestamp) -> Noise {
     let load = state.window.load();
     let usage = state.window.usage(id);
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
-    let sampled = load.elapsed > 0;
+    let sampled = load.elapsed > 0 && state.fresh_sessions(now).is_some();
     let seen = sampled && state.sees_all();
-    let written = state.written.shares(home);
+    let written = state.written.shares(home).filter(|_| state.is_fresh(Source::Churn, now));
     Noise {
         active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
@@ -142,10 +145,12 @@ fn noise(state: &InstanceState, id: &TenantId, home: &str) -> Noise {
     }
 }
 
-/// How long it had to wait for what all share.
+/// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.
 fn starved(state: &InstanceState, id: &TenantId) -> Starved {
     let usage = state.window.usage(id);
-    Starved { cpu: usage.starved_cpu as f64 / 1e6, io: usage.starved_io as f64 / 1e6 }
+    let elapsed = state.window.load().elapsed.clamp(1, SPAN.as_micros() as u64);
+    let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
+    Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }
 }
 
 /// 100 × the greatest of share × pressure over the resources of which both are known.
@@ -163,24 +168,28 @@ fn score(noise: Noise, pressure: Pressure) -> Option<f64> {
     .reduce(f64::max)
 }
 
-/// What binds a tenant's sessions: its own login's limits where it has one, else the service account's.
+/// What binds a tenant's sessions: its own login's limits where it uses that, else the service account's.
 fn limits_of(
     state: &InstanceState,
     policy: &Policy,
     id: &TenantId,
-    login: Option<&crate::domain::facts::Role>,
+    home: &str,
+    login: Option<&Role>,
+    account: Option<&Role>,
 ) -> (LimitScope, TenantLimits) {
     let wanted = policy.wanted(id, state.plan.tier);
-    let Some(roles) = &state.roles else {
-        return (LimitScope::ServiceAccount, TenantLimits { wanted, ..TenantLimits::default() });
+    let own = login.filter(|role| role.can_login && !state.lives_on_account(id));
+    let (scope, binding) = match own {
+        Some(role) => (LimitScope::Tenant, Some(role)),
+        None => (LimitScope::ServiceAccount, account),
     };
-    let own = login.filter(|role| role.can_login);
-    let account = limits::role(roles, &state.directory.naming().service_account);
-    let (scope, binding) = match (own, account) {
-        (Some(role), _) => (LimitScope::Tenant, Some(role)),
-        (None, account) => (LimitScope::ServiceAccount, account),
+    let Some((roles, binding)) = state.roles.as_ref().zip(binding) else {
+        return (scope, TenantLimits { wanted, ..TenantLimits::default() });
     };
-    let effective = binding.map_or_else(Limits::default, |role| limits::effective(role, &roles.defaults));
-    let login = binding.map(|role| Foreign::from(role.name.raw()));
-    (scope, TenantLimits { effective, login, wanted })
+    let database = match (state.plan.layout, &state.server) {
+        (Layout::Schema, Some(server)) => server.database.raw(),
+        _ => home,
+    };
+    let (effective, unknown) = limits::effective(roles, binding, database);
+    (scope, TenantLimits { effective, login: Some(binding.name.clone()), wanted, unknown })
 }

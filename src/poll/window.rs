@@ -4,7 +4,8 @@
 //! Active Session History, the way RDS computes `DBLoad`. Sums are whole microseconds, so that a minute of adding and
 //! taking away leaves nothing behind. Only strong evidence counts for a tenant; everything counts for the instance.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -99,7 +100,7 @@ impl SessionWindow {
         }
     }
 
-    /// Forgets everything: the server was restarted or was away for longer than the window.
+    /// Forgets everything: the server was restarted, or its clock stepped back.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -221,10 +222,19 @@ fn blocked_others(sessions: &[Session]) -> HashMap<&TenantId, u64> {
 }
 
 /// What one tenant's tables went through between two polls of the counters.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Written {
     pub rows: u64,
     pub blocks_read: Option<u64>,
+}
+
+const NOTHING: Written = Written { rows: 0, blocks_read: Some(0) };
+
+impl Written {
+    fn plus(self, other: Self) -> Self {
+        let blocks_read = self.blocks_read.zip(other.blocks_read).map(|(own, other)| own + other);
+        Self { rows: self.rows + other.rows, blocks_read }
+    }
 }
 
 #[derive(Debug)]
@@ -232,7 +242,43 @@ struct Delta {
     at: Timestamp,
     seconds: f64,
     total: Written,
-    homes: HashMap<std::sync::Arc<str>, Written>,
+    homes: HashMap<Arc<str>, Written>,
+    /// Homes that are new or whose counters were reset meanwhile: nothing can be said of them.
+    gaps: HashSet<Arc<str>>,
+}
+
+impl Delta {
+    /// What happened between two polls.
+    fn between(then: &Churn, now: &Churn) -> Self {
+        let before: HashMap<_, _> = then.homes.iter().map(|home| (&home.home, home)).collect();
+        let mut delta = Self {
+            at: now.server_now,
+            seconds: now.server_now.duration_since(then.server_now).as_secs_f64(),
+            total: NOTHING,
+            homes: HashMap::new(),
+            gaps: HashSet::new(),
+        };
+        for home in &now.homes {
+            let before = before.get(&home.home).filter(|before| before.since == home.since);
+            let Some(rows) = before.and_then(|before| home.rows_written.checked_sub(before.rows_written)) else {
+                delta.gaps.insert(home.home.clone());
+                continue;
+            };
+            let read_before = before.and_then(|before| before.blocks_read);
+            let blocks_read = home.blocks_read.zip(read_before).and_then(|(now, then)| now.checked_sub(then));
+            let written = Written { rows, blocks_read };
+            delta.total = delta.total.plus(written);
+            if written != NOTHING {
+                delta.homes.insert(home.home.clone(), written);
+            }
+        }
+        delta
+    }
+
+    /// What one home did; `None` for a gap.
+    fn of(&self, home: &str) -> Option<Written> {
+        (!self.gaps.contains(home)).then(|| self.homes.get(home).copied().unwrap_or(NOTHING))
+    }
 }
 
 /// Differences of counters over the last minute, and the newest of them at least.
@@ -246,38 +292,14 @@ impl ChurnWindow {
     /// Takes one poll's counters. A counter that fell was reset: a gap, never a spike.
     pub fn take(&mut self, churn: Churn) {
         let now = churn.server_now;
-        if let Some(last) = &self.last
-            && last.since == churn.since
-            && now > last.server_now
-        {
-            let before: HashMap<_, _> = last.homes.iter().map(|home| (&home.home, home)).collect();
-            let mut delta = Delta {
-                at: now,
-                seconds: now.duration_since(last.server_now).as_secs_f64(),
-                total: Written { rows: 0, blocks_read: Some(0) },
-                homes: HashMap::new(),
-            };
-            for home in &churn.homes {
-                let Some(before) = before.get(&home.home) else { continue };
-                let Some(rows) = home.rows_written.checked_sub(before.rows_written) else { continue };
-                let blocks_read =
-                    home.blocks_read.zip(before.blocks_read).and_then(|(now, then)| now.checked_sub(then));
-                delta.total.rows += rows;
-                delta.total.blocks_read = delta.total.blocks_read.zip(blocks_read).map(|(sum, blocks)| sum + blocks);
-                if rows > 0 || blocks_read != Some(0) {
-                    delta.homes.insert(home.home.clone(), Written { rows, blocks_read });
-                }
-            }
-            self.deltas.push_back(delta);
-        } else if self.last.is_some() {
-            self.deltas.clear();
+        match &self.last {
+            Some(last) if now > last.server_now => self.deltas.push_back(Delta::between(last, &churn)),
+            // The clock stepped back: what lies behind it is no minute any more.
+            Some(_) => self.deltas.clear(),
+            None => {}
         }
-        while self.deltas.len() > 1
-            && self
-                .deltas
-                .front()
-                .is_some_and(|oldest| now.duration_since(oldest.at).as_secs_f64() >= SPAN.as_secs_f64())
-        {
+        let old = |delta: &Delta| now.duration_since(delta.at).as_secs_f64() >= SPAN.as_secs_f64();
+        while self.deltas.len() > 1 && self.deltas.front().is_some_and(old) {
             self.deltas.pop_front();
         }
         self.last = Some(churn);
@@ -288,26 +310,22 @@ impl ChurnWindow {
         self.last.as_ref()
     }
 
-    /// What one home wrote and read over the window, and what all did; `None` before there are two polls.
+    /// What one home wrote and read over the window, and what all did, as far back as there is no gap; `None` before
+    /// there are two polls.
     pub fn shares(&self, home: &str) -> Option<(Written, Written)> {
-        if self.deltas.is_empty() {
-            return None;
+        let mut sums = None;
+        for delta in self.deltas.iter().rev() {
+            let Some(own) = delta.of(home) else { break };
+            let (mine, all) = sums.unwrap_or((NOTHING, NOTHING));
+            sums = Some((own.plus(mine), delta.total.plus(all)));
         }
-        let mut sums = (Written { rows: 0, blocks_read: Some(0) }, Written { rows: 0, blocks_read: Some(0) });
-        for delta in &self.deltas {
-            let own = delta.homes.get(home).copied().unwrap_or(Written { rows: 0, blocks_read: Some(0) });
-            for (sum, part) in [(&mut sums.0, own), (&mut sums.1, delta.total)] {
-                sum.rows += part.rows;
-                sum.blocks_read = sum.blocks_read.zip(part.blocks_read).map(|(sum, part)| sum + part);
-            }
-        }
-        Some(sums)
+        sums
     }
 
     /// Rows written and blocks read a second between the newest two polls.
     pub fn rates(&self, home: &str) -> Option<(f64, Option<f64>)> {
         let delta = self.deltas.back()?;
-        let own = delta.homes.get(home).copied().unwrap_or(Written { rows: 0, blocks_read: Some(0) });
+        let own = delta.of(home)?;
         Some((own.rows as f64 / delta.seconds, own.blocks_read.map(|blocks| blocks as f64 / delta.seconds)))
     }
 }

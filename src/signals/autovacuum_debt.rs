@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::facts::{Source, TableDebt};
+use crate::domain::facts::{Debt, Source, TableDebt};
 use crate::domain::quantity::{count, plural};
-use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit, Unknown};
 
 use super::words::quoted;
-use super::{Check, Place, Raised, Scene, Verdicts};
+use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
+
+/// How many databases a doubt names.
+const NAMED: usize = 2;
 
 /// The check.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ impl Check for AutovacuumDebt {
             let Some(debt) = verdicts.seen(self.signal(), &place, Source::Debt, &instance.debt, scene.now) else {
                 continue;
             };
+            partly_seen(self.signal(), &place, verdicts, debt);
             let mut debtors: BTreeMap<Subject, (Option<TenantId>, Vec<&TableDebt>)> = BTreeMap::new();
             for table in &debt.tables {
                 let small = (table.dead_tuples as f64) < scene.thresholds.autovacuum_min_dead;
@@ -49,6 +53,24 @@ impl Check for AutovacuumDebt {
     }
 }
 
+/// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
+fn partly_seen(signal: Signal, place: &Place<'_>, verdicts: &mut Verdicts, debt: &Debt) {
+    let Debt { seen, of, closed, .. } = debt;
+    let mut doubt = |reason: String, source| {
+        let unknown = Unknown { signal, subject: place.subject(), reason };
+        verdicts.doubts.push(Doubt { unknown, source: Some(source) });
+    };
+    if seen < of {
+        doubt(format!("{seen} of {of} databases seen so far"), Source::Debt);
+    }
+    if !closed.is_empty() {
+        let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
+        // No finding rests on these: what is over elsewhere is over.
+        doubt(format!("not let into: {names}{more}"), Source::Databases);
+    }
+}
+
 fn raise(
     scene: &Scene<'_>,
     place: &Place<'_>,
@@ -66,13 +88,13 @@ fn raise(
     let more =
         if tables.len() > 1 { format!("; {} like it", plural(tables.len() - 1, "more table")) } else { String::new() };
     let name = format!("{}.{}", quoted(worst.schema.raw()), quoted(worst.table.raw()));
-    let advice = if worst.autovacuum {
-        format!(
-            "Look for an old transaction that holds vacuum back, then in {}: VACUUM (ANALYZE) {name}.",
-            worst.database
-        )
+    let database = &worst.database;
+    let (advice, statement) = if worst.autovacuum {
+        let advice = format!("Look for an old transaction that holds vacuum back, then vacuum it in {database}.");
+        (advice, format!("VACUUM (ANALYZE) {name};"))
     } else {
-        format!("In {}: ALTER TABLE {name} RESET (autovacuum_enabled), then VACUUM (ANALYZE) {name}.", worst.database)
+        let advice = format!("Switch autovacuum on for it again and vacuum it, in {database}.");
+        (advice, format!("ALTER TABLE {name} RESET (autovacuum_enabled); VACUUM (ANALYZE) {name};"))
     };
     Some(Raised {
         severity,
@@ -95,6 +117,7 @@ fn raise(
             Evidence::fact("size of the table", worst.bytes as f64, Unit::Bytes),
         ],
         advice,
+        statement: Some(statement),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

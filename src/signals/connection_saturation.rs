@@ -1,27 +1,22 @@
 //! `connection-saturation`: the instance runs out of connections, or has run out (53300: not even we get in).
 
 use crate::domain::facts::Source;
-use crate::domain::observed::Trouble;
 use crate::domain::quantity::percent;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId, Unit};
 
-use super::words::{quoted, remedy};
+use super::words::{LONG_IDLE, end_all, quoted, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// Who held most is told of a server that refuses us only when at least this part of it was taken as we last looked.
 const SEEN_FILLING: f64 = 0.5;
 
+/// The least part of the connections that a tenant is blamed for, however many tenants there are.
+const LEAST_BLAMED: f64 = 0.2;
+
 /// The check.
 #[derive(Debug)]
 pub(super) struct ConnectionSaturation;
-
-/// Whether a refusal means that the server is full. The limit of our own login or database has the same code; then the
-/// server is not full, we are.
-pub(super) fn is_full(trouble: &Trouble) -> bool {
-    let ours = ["for role", "for database"].iter().any(|whose| trouble.message.contains(whose));
-    trouble.code.as_deref() == Some("53300") && !ours
-}
 
 impl Check for ConnectionSaturation {
     fn signal(&self) -> Signal {
@@ -35,7 +30,7 @@ impl Check for ConnectionSaturation {
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for place in scene.places() {
             if let Reach::Down { trouble, .. } = &place.instance.reach
-                && is_full(trouble)
+                && trouble.is_server_full()
             {
                 verdicts.raised.push(full(scene, &place));
                 continue;
@@ -69,17 +64,23 @@ impl<'a> Holder<'a> {
     /// The tenant that holds most if it is to blame for it, else the login that holds most.
     fn of(scene: &Scene<'_>, place: &Place<'a>) -> Option<Self> {
         let all = place.sessions.len() as f64;
-        let by_tenant = place.by_tenant();
+        let (by_tenant, by_role) = (place.by_tenant(), place.by_role());
         // Far more than its part: the noisy neighbour's measure, but half of all connections is always too much.
-        let limit =
-            (scene.thresholds.noisy_fair_shares / by_tenant.len().max(1) as f64).min(scene.thresholds.noisy_share);
+        let fair = scene.thresholds.noisy_fair_shares / by_tenant.len().max(1) as f64;
+        let least = fair.min(scene.thresholds.noisy_share).max(LEAST_BLAMED);
         if let Some((tenant, sessions)) = by_tenant.into_iter().max_by_key(|(_, sessions)| sessions.len())
-            && sessions.len() as f64 >= limit * all
+            && sessions.len() as f64 >= least * all
         {
-            let role = sessions.first().map_or("", |session| session.role.raw());
-            return Some(Self { tenant: Some(tenant), role, sessions, to_blame: true });
+            let others = by_role
+                .values()
+                .map(|held| held.iter().filter(|session| session.attribution.strong() != Some(tenant)).count());
+            // A pool that holds more than the tenant is what grew, whoever's its sessions are.
+            if others.max().is_none_or(|most| sessions.len() > most) {
+                let role = sessions.first().map_or("", |session| session.role.raw());
+                return Some(Self { tenant: Some(tenant), role, sessions, to_blame: true });
+            }
         }
-        let (role, sessions) = place.by_role().into_iter().max_by_key(|(_, sessions)| sessions.len())?;
+        let (role, sessions) = by_role.into_iter().max_by_key(|(_, sessions)| sessions.len())?;
         let tenant = place.login_owner(role).map(|tenant| &tenant.id);
         Some(Self { tenant, role, sessions, to_blame: false })
     }
@@ -96,26 +97,41 @@ impl<'a> Holder<'a> {
         self.tenant.filter(|_| self.to_blame).into_iter().cloned().collect()
     }
 
-    fn advice(&self, place: &Place<'_>) -> String {
-        let first = self.sessions.iter().filter(|session| session.state == SessionState::Idle);
-        let first = match first.min_by_key(|session| (session.state_changed, session.key.pid)) {
-            Some(idle) => format!(
-                "End idle sessions of {}, the longest idle first: SELECT pg_terminate_backend({})",
-                self.name(),
-                idle.key.pid
-            ),
-            None => format!("Look at the sessions of {} and cancel what can wait", self.name()),
+    /// What to do in words, and as SQL. The cap comes first: a pool that lost a session opens another.
+    fn advice(&self, place: &Place<'_>) -> (String, Option<String>) {
+        let idle = (self.idle() > 0).then(|| end_all(self.role, "idle", LONG_IDLE));
+        let then = if idle.is_some() { "end its idle sessions" } else { "cancel what can wait" };
+        let capped =
+            |login: &str| format!("Cap {} first, or its pool comes back at once; then {then}: {login}", self.name());
+        let cap = match self.tenant {
+            Some(tenant) => place.tenant(tenant).filter(|_| self.is_own_login(place, tenant)),
+            None => None,
         };
-        let then = match self.tenant {
-            Some(tenant) => {
-                remedy(place, tenant, |login| format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n"))
-            }
+        if let Some(tenant) = cap {
+            let limit = tenant.limits.wanted.connection_limit.unwrap_or(self.fifth(place));
+            let cap = format!("ALTER ROLE {} CONNECTION LIMIT {limit};", quoted(self.role));
+            let words = capped("the cap reaches new sessions only.");
+            return (words, Some(idle.map_or(cap.clone(), |idle| format!("{cap} {idle}"))));
+        }
+        let why = match self.tenant {
+            Some(tenant) => remedy(place, tenant, &self.sessions, |_| String::new()),
             None if place.is_service_account(self.role) => {
                 "a limit on the shared account would refuse every tenant: find the pool that grew".to_owned()
             }
-            None => format!("then cap it: ALTER ROLE {} CONNECTION LIMIT n", quoted(self.role)),
+            None => format!("then give {} a CONNECTION LIMIT", self.name()),
         };
-        format!("{first}; {then}.")
+        let first = if idle.is_some() { "End what has been idle for long" } else { "Cancel what can wait" };
+        (format!("{first}; {why}."), idle)
+    }
+
+    fn is_own_login(&self, place: &Place<'_>, tenant: &TenantId) -> bool {
+        self.sessions.iter().all(|session| place.owns_login(tenant, session.role.raw()))
+    }
+
+    /// A fifth of all connections: what one login may have where no policy says.
+    fn fifth(&self, place: &Place<'_>) -> u32 {
+        let all = place.instance.usable_connections().unwrap_or(self.sessions.len() as u32);
+        (all / 5).max(1)
     }
 }
 
@@ -150,6 +166,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, us
     }
     clauses.push(format!("{} refused next", everybody(place)));
     let culprits = holder.as_ref().map(Holder::culprits).unwrap_or_default();
+    let nobody = || ("Look at who opened connections last.".to_owned(), None);
+    let (advice, statement) = holder.as_ref().map_or_else(nobody, |holder| holder.advice(place));
     // Before it is nearly full nobody suffers yet.
     let victims = if severity == Severity::Critical { others(place, &culprits) } else { Vec::new() };
     Raised {
@@ -157,7 +175,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, us
         subject: place.subject(),
         summary: clauses.join("; "),
         evidence,
-        advice: holder.map_or_else(|| "Look at who opened connections last.".to_owned(), |it| it.advice(place)),
+        advice,
+        statement,
         since: None,
         culprits,
         victims,
@@ -195,6 +214,7 @@ fn full(scene: &Scene<'_>, place: &Place<'_>) -> Raised {
             Some(holder) => format!("Stop the clients of {}, or {way_in} and end idle sessions.", holder.name()),
             None => format!("Stop the clients that opened connections last, or {way_in} and end idle sessions."),
         },
+        statement: None,
         since: match &place.instance.reach {
             Reach::Down { since, .. } => Some(*since),
             Reach::Up | Reach::Connecting => None,

@@ -49,6 +49,7 @@ impl Check for Deadlocks {
                     "Read \"deadlock detected\" in the server's log: it names both statements; their application must \
                          take rows in one order, or retry."
                         .to_owned(),
+                statement: None,
                 since: None,
                 culprits: Vec::new(),
                 victims: Vec::new(),

@@ -181,10 +181,11 @@ impl Known {
     }
 
     fn finding(&self, signal: Signal, elapsed: f64) -> Finding {
-        let Raised { subject, summary, evidence, advice, culprits, victims, .. } = self.raised.clone();
+        let Raised { subject, summary, evidence, advice, statement, culprits, victims, .. } = self.raised.clone();
         let (severity, since, stale) = (self.severity.value, self.since, self.stale);
         let over_for = self.over_for(elapsed);
-        let statement = None;
+        // What is over, or out of sight, must not be acted upon: its pids may be somebody else's by now.
+        let statement = statement.filter(|_| over_for.is_none() && !stale);
         Finding {
             signal,
             severity,

@@ -7,7 +7,8 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Signal, Subject, TenantId, Unit};
 
-use super::words::{quoted, remedy, tenants, whose};
+use super::lock_graph::is_inferred;
+use super::words::{quoted, remedy, signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -55,6 +56,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
             session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
         })
         .collect();
+    // What was guessed from other waiters is believed only beside something that the server said.
+    let blocked = if blocked.iter().any(|session| !is_inferred(session)) { blocked } else { Vec::new() };
     let victims: BTreeSet<&TenantId> = blocked.iter().filter_map(|session| session.attribution.strong()).collect();
     let victims: Vec<TenantId> =
         victims.into_iter().filter(|&victim| Some(victim) != tenant.as_ref()).cloned().collect();
@@ -74,10 +77,10 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
     }
     let login = quoted(worst.role.raw()).into_owned();
     let then = match &tenant {
-        Some(tenant) => remedy(place, tenant, |login| {
-            format!("ALTER ROLE {login} SET idle_in_transaction_session_timeout ends the next one")
+        Some(tenant) => remedy(place, tenant, &[worst], |login| {
+            format!("idle_in_transaction_session_timeout on {login} ends the like in new sessions")
         }),
-        None => format!("idle_in_transaction_session_timeout on {login} ends the next one"),
+        None => format!("idle_in_transaction_session_timeout on {login} ends the like in new sessions"),
     };
     Some(Raised {
         severity,
@@ -88,9 +91,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
             Evidence::fact("transactions left open", open.len() as f64, Unit::Count),
             Evidence::fact("sessions that they block", blocked.len() as f64, Unit::Count),
         ],
-        advice: format!(
-            "End it: SELECT pg_terminate_backend({pid}) (a cancel does nothing to an idle session); {then}."
-        ),
+        advice: format!("End pid {pid} (a cancel does nothing to an idle session); {then}."),
+        statement: Some(signal("pg_terminate_backend", worst)),
         since: worst.state_changed,
         culprits: tenant.into_iter().collect(),
         victims,

@@ -9,8 +9,8 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::lock_graph::{Chain, Root, chains, waits_since};
-use super::words::{tenants, whose};
+use super::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
+use super::words::{signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -66,7 +66,9 @@ fn subject(place: &Place<'_>, root: &Root<'_>) -> Subject {
 fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'_>) -> Option<Raised> {
     let thresholds = scene.thresholds;
     let root = chain.roots.first()?;
-    let oldest = chain.waiters.first()?;
+    // How long a root has kept others waiting is only believed of those whom the server said it blocks.
+    let is_certain = |waiter: &&&Session| !is_inferred(waiter) || matches!(root, Root::Unseen);
+    let oldest = chain.waiters.iter().find(is_certain)?;
     let wait = oldest.lock_wait()?;
     let waiting = chain.waiters.len() as f64;
     let rung = thresholds.lock_wait_seconds.rung(wait);
@@ -92,6 +94,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
     {
         evidence.push(Evidence::fact(format!("age of the transaction of pid {}", root.key.pid), age, Unit::Seconds));
     }
+    let (advice, statement) = advice(root);
     Some(Raised {
         severity,
         subject,
@@ -102,7 +105,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
             on(oldest)
         ),
         evidence,
-        advice: advice(root),
+        advice,
+        statement,
         since: waits_since(oldest),
         culprits,
         victims,
@@ -180,25 +184,37 @@ fn doing(root: &Session) -> String {
     }
 }
 
-fn advice(root: &Root<'_>) -> String {
+/// What to do in words, and as SQL.
+fn advice(root: &Root<'_>) -> (String, Option<String>) {
     match root {
         Root::Session(root) if root.state.is_active() => {
-            format!("Look at pid {pid}; if it can be repeated: SELECT pg_cancel_backend({pid}).", pid = root.key.pid)
+            let words =
+                format!("Look at pid {}, which holds the lock; if its work can be repeated, cancel it.", root.key.pid);
+            (words, Some(signal("pg_cancel_backend", root)))
         }
-        Root::Session(root) => format!(
-            "Look at pid {pid}, which holds the lock without working; end it: SELECT pg_terminate_backend({pid}) (a cancel does nothing to it).",
-            pid = root.key.pid
-        ),
+        Root::Session(root) => {
+            let words = format!(
+                "End pid {}, which holds the lock without working (a cancel does nothing to it).",
+                root.key.pid
+            );
+            (words, Some(signal("pg_terminate_backend", root)))
+        }
         Root::Prepared => {
-            "Find it in pg_prepared_xacts, then ROLLBACK PREPARED or COMMIT PREPARED with its gid.".to_owned()
+            let words = "Find it in pg_prepared_xacts, then ROLLBACK PREPARED or COMMIT PREPARED with its gid.";
+            (
+                words.to_owned(),
+                Some("SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared;".to_owned()),
+            )
         }
-        Root::Other(pid) => format!(
-            "Look at pid {pid} in pg_stat_activity: an autovacuum worker gives way by itself unless it prevents wraparound."
+        Root::Other(pid) => (
+            format!(
+                "Look at pid {pid} in pg_stat_activity: an autovacuum worker gives way by itself unless it prevents wraparound."
+            ),
+            Some(format!("SELECT backend_type, state, query FROM pg_stat_activity WHERE pid = {pid};")),
         ),
-        Root::Unseen => String::new(),
-        Root::Cycle(pids) => format!(
-            "PostgreSQL ends one of them after deadlock_timeout; if it does not: SELECT pg_cancel_backend({}).",
-            pids.first().copied().unwrap_or_default()
-        ),
+        Root::Unseen => (String::new(), None),
+        Root::Cycle(_) => {
+            ("PostgreSQL ends one of them after deadlock_timeout; if it does not, cancel one of them.".to_owned(), None)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Who waits for whom on one instance: the roots that wait for nobody, the cycles that have no root, and everybody
 //! behind them. Each search is linear in the edges; only so many roots are searched from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -36,7 +36,12 @@ pub(super) struct Chain<'a> {
 
 /// Since when a session has waited for a lock.
 pub(super) fn waits_since(session: &Session) -> Option<Timestamp> {
-    session.blocking.as_ref().and_then(|blocking| blocking.since.or(session.query_started))
+    session.blocking.as_ref().and_then(|blocking| blocking.since)
+}
+
+/// Whether its blockers are guessed from another session's.
+pub(super) fn is_inferred(session: &Session) -> bool {
+    session.blocking.as_ref().is_some_and(|blocking| blocking.inferred)
 }
 
 /// Oldest first; a wait whose start is not known comes last.
@@ -65,10 +70,21 @@ impl<'a> Graph<'a> {
             waiters: vec![Vec::new(); sessions.len()],
             blockers: vec![Vec::new(); sessions.len()],
         };
+        // Whom the server itself named, and who waits: a guess may add to the waiters behind these, and name nobody else.
+        let mut known: HashSet<i32> = HashSet::new();
+        for session in sessions {
+            if let Some(blocking) = &session.blocking {
+                known.insert(session.key.pid);
+                known.extend(blocking.by.iter().filter(|_| !blocking.inferred));
+            }
+        }
         let mut unseen = None;
         for (node, session) in sessions.iter().enumerate() {
             let Some(blocking) = &session.blocking else { continue };
-            let others = blocking.by.iter().filter(|&&pid| pid != session.key.pid);
+            let others = blocking
+                .by
+                .iter()
+                .filter(|&&pid| pid != session.key.pid && (!blocking.inferred || known.contains(&pid)));
             let mut blockers: Vec<usize> = others
                 .map(|&pid| {
                     *nodes
@@ -140,7 +156,11 @@ impl<'a> Graph<'a> {
         let mut path: Vec<usize> = Vec::new();
         let mut steps: HashMap<usize, usize> = HashMap::new();
         let mut node = from;
-        while let Some(&next) = self.blockers(node).first() {
+        // A guess makes no cycle: who waits for the same thing need not wait for each other.
+        let certain = |node: usize| self.sessions.get(node).is_none_or(|session| !is_inferred(session));
+        while certain(node)
+            && let Some(&next) = self.blockers(node).iter().find(|&&next| certain(next))
+        {
             if let Some(&start) = steps.get(&node) {
                 return path.split_off(start);
             }
@@ -196,6 +216,13 @@ pub(super) fn chains<'a, K: Ord>(sessions: &'a [&'a Session], culprit: impl Fn(&
             let root = Root::Cycle(pids);
             found.push((culprit(&root), Chain { roots: vec![root], waiters }));
         }
+    }
+    // Held together by guesses alone.
+    let guessed = (0..sessions.len()).filter(|&node| seen.get(node) != Some(&true) && !graph.blockers(node).is_empty());
+    let mut guessed: Vec<&Session> = guessed.filter_map(|node| sessions.get(node).copied()).collect();
+    if !guessed.is_empty() {
+        guessed.sort_unstable_by_key(|session| by_wait(session));
+        found.push((culprit(&Root::Unseen), Chain { roots: vec![Root::Unseen], waiters: guessed }));
     }
     found
 }

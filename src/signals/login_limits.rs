@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::facts::Source;
-use crate::domain::snapshot::LimitScope;
-use crate::domain::{Evidence, Limits, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit, foreign};
+use crate::domain::snapshot::{LimitScope, TenantLimits};
+use crate::domain::{Evidence, Limits, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit, Unknown, foreign};
 
 use super::words::{quoted, setting};
 use super::{Doubt, Place, Raised, Scene, Verdicts};
@@ -51,6 +51,19 @@ pub(super) struct Login {
 }
 
 impl Login {
+    /// Without the differences whose effective side is not known: those are doubts, not findings.
+    fn known(mut self, signal: Signal, verdicts: &mut Verdicts, unknown: &[&str]) -> Self {
+        let (hidden, known): (Vec<_>, Vec<_>) = self.differences.into_iter().partition(|it| unknown.contains(&it.name));
+        self.differences = known;
+        if !hidden.is_empty() {
+            let names = hidden.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
+            let reason = format!("{names} of {} cannot be found out", self.who);
+            let unknown = Unknown { signal, subject: self.subject.clone(), reason };
+            verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
+        }
+        self
+    }
+
     /// The finding about these differences.
     pub fn raised(self, summary: String) -> Option<Raised> {
         let severity = self.differences.iter().map(Difference::severity).max()?;
@@ -61,13 +74,14 @@ impl Login {
         });
         let evidence = evidence.collect();
         let sql = self.differences.iter().map(|it| format!("ALTER ROLE {} {}", self.role, it.statement));
-        let sql = sql.collect::<Vec<_>>().join("; ");
+        let sql = sql.map(|sql| format!("{sql};")).collect::<Vec<_>>().join(" ");
         Some(Raised {
             severity,
             subject: self.subject,
             summary,
             evidence,
-            advice: format!("{sql}; it reaches new sessions only."),
+            advice: "Set it as the policy has it; that reaches new sessions only.".to_owned(),
+            statement: Some(sql),
             since: None,
             culprits: self.tenant.into_iter().collect(),
             victims: Vec::new(),
@@ -76,9 +90,10 @@ impl Login {
     }
 }
 
-/// The limits that are not as wanted; what is not wanted is not judged. A timeout of 0 is none.
-fn differences(effective: &Limits, wanted: &Limits) -> Vec<Difference> {
+/// The limits that are not, or may not be, as wanted; what is not wanted is not judged. A timeout of 0 is none.
+fn differences(limits: &TenantLimits, wanted: &Limits) -> Vec<Difference> {
     let mut found = Vec::new();
+    let (effective, unknown) = (&limits.effective, &limits.unknown);
     if let Some(limit) = wanted.connection_limit
         && effective.connection_limit != Some(limit)
     {
@@ -103,7 +118,7 @@ fn differences(effective: &Limits, wanted: &Limits) -> Vec<Difference> {
         ),
     ] {
         if let Some(wanted) = wanted
-            && set(effective) != set(Some(wanted))
+            && (set(effective) != set(Some(wanted)) || unknown.contains(&name))
         {
             found.push(Difference {
                 name,
@@ -132,24 +147,25 @@ pub(super) fn logins(
         if verdicts.seen(signal, &place, Source::Roles, &place.instance.roles, scene.now).is_none() {
             continue;
         }
-        found.extend(service_account(scene, &place));
+        found.extend(service_account(scene, &place).map(|(login, unknown)| login.known(signal, verdicts, unknown)));
         for tenant in place.tenants.iter().filter(|tenant| tenant.limit_scope == LimitScope::Tenant) {
             let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
             let Some(login) = &tenant.limits.login else {
                 if tenant.limits.wanted != Limits::default() {
                     let reason = format!("the login of {} was not found among the roles", tenant.id);
-                    let unknown = crate::domain::Unknown { signal, subject, reason };
+                    let unknown = Unknown { signal, subject, reason };
                     verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
                 }
                 continue;
             };
-            found.push(Login {
+            let login = Login {
                 subject,
                 who: format!("{} ({})", tenant.id, login.shown()),
                 role: quoted(login.raw()).into_owned(),
-                differences: differences(&tenant.limits.effective, &tenant.limits.wanted),
+                differences: differences(&tenant.limits, &tenant.limits.wanted),
                 tenant: Some(tenant.id.clone()),
-            });
+            };
+            found.push(login.known(signal, verdicts, &tenant.limits.unknown));
         }
     }
     for login in &mut found {
@@ -159,7 +175,8 @@ pub(super) fn logins(
     found
 }
 
-fn service_account(scene: &Scene<'_>, place: &Place<'_>) -> Option<Login> {
+/// The shared account, and the settings whose value for it is not known.
+fn service_account<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Option<(Login, &'a [&'static str])> {
     let behind = place.tenants.iter().find(|tenant| tenant.limit_scope == LimitScope::ServiceAccount)?;
     let policy = match place.instance.tier {
         Tier::Shared => scene.policy.shared,
@@ -167,12 +184,13 @@ fn service_account(scene: &Scene<'_>, place: &Place<'_>) -> Option<Login> {
     };
     let wanted = Limits { connection_limit: None, ..policy };
     let account = place.service_account();
-    Some(Login {
+    let login = Login {
         subject: place.about(SubjectKind::Role, account),
         who: format!("shared account {}", foreign::sanitise(account)),
         role: quoted(account).into_owned(),
         // All tenants behind it have one login, and so the same limits in effect.
-        differences: differences(&behind.limits.effective, &wanted),
+        differences: differences(&behind.limits, &wanted),
         tenant: None,
-    })
+    };
+    Some((login, &behind.limits.unknown))
 }

@@ -6,7 +6,7 @@ use crate::domain::quantity::{duration, plural};
 use crate::domain::session::Wait;
 use crate::domain::{Evidence, Session, Signal, Subject, Unit};
 
-use super::words::{remedy, whose};
+use super::words::{remedy, signal, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -64,7 +64,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, statements: &[(
     };
     let tenant = worst.attribution.strong().cloned();
     let then = tenant.as_ref().map_or_else(String::new, |tenant| {
-        let cap = remedy(place, tenant, |login| format!("ALTER ROLE {login} SET statement_timeout caps the next one"));
+        let cap = remedy(place, tenant, &[worst], |login| {
+            format!("statement_timeout on {login} caps the like in new sessions")
+        });
         format!("; {cap}")
     });
     Some(Raised {
@@ -80,7 +82,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, statements: &[(
             Evidence::against("age of the oldest statement", age, threshold, Unit::Seconds),
             Evidence::fact("statements that run for too long", statements.len() as f64, Unit::Count),
         ],
-        advice: format!("Look at pid {pid}; if nobody waits for its result: SELECT pg_cancel_backend({pid}){then}."),
+        advice: format!("Look at pid {pid}; if nobody waits for its result, cancel it{then}."),
+        statement: Some(signal("pg_cancel_backend", worst)),
         since: worst.query_started,
         culprits: tenant.into_iter().collect(),
         victims: Vec::new(),

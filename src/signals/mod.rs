@@ -64,6 +64,8 @@ pub struct Raised {
     pub evidence: Vec<Evidence>,
     /// One sentence: the next step.
     pub advice: String,
+    /// The same as SQL that can be pasted into psql as it stands.
+    pub statement: Option<String>,
     /// Since when, where the server itself says so.
     pub since: Option<Timestamp>,
     /// Who causes it.

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
-use crate::domain::quantity::{duration, percent};
+use crate::domain::quantity::{percent, plural};
 use crate::domain::snapshot::{Noise, Pressure, Starved};
-use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Unit};
+use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
-use super::words::{remedy, tenants};
+use super::words::{end_all, quoted, remedy, signal, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -217,12 +217,14 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
             )
         }
     };
+    let (advice, statement) = advice(place, tenant);
     Some(Raised {
         severity,
         subject: place.about(SubjectKind::Tenant, tenant.id.as_str()),
         summary: format!("{} is a noisy neighbour on {}: {shares}; {summary}", tenant.id, place.name()),
         evidence,
-        advice: advice(place, tenant),
+        advice,
+        statement,
         since: None,
         culprits: vec![tenant.id.clone()],
         victims,
@@ -230,22 +232,32 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
     })
 }
 
-fn advice(place: &Place<'_>, tenant: &Tenant) -> String {
-    let busy = place.sessions.iter().filter(|it| it.attribution.strong() == Some(&tenant.id) && it.is_busy());
-    let oldest = busy.max_by(|a, b| {
+/// What to do in words, and as SQL. The words do not change from poll to poll while the sessions do.
+fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
+    let own: Vec<&Session> =
+        place.sessions.iter().copied().filter(|it| it.attribution.strong() == Some(&tenant.id)).collect();
+    let busy: Vec<&Session> = own.iter().copied().filter(|session| session.is_busy()).collect();
+    let oldest = busy.iter().copied().max_by(|a, b| {
         let age = |session: &Session| session.query_age().unwrap_or_default();
         age(a).total_cmp(&age(b)).then(b.key.pid.cmp(&a.key.pid))
     });
-    let first = match oldest {
-        Some(session) => format!(
-            "Look at its sessions, first pid {pid} (running {}): SELECT pg_cancel_backend({pid})",
-            duration(session.query_age().unwrap_or_default()),
-            pid = session.key.pid
-        ),
-        None => "Look at its sessions and cancel what can wait".to_owned(),
-    };
-    let then = remedy(place, &tenant.id, |login| {
-        format!("then cap it: ALTER ROLE {login} CONNECTION LIMIT n (new sessions only), or promote it to dedicated")
-    });
-    format!("{first}; {then}.")
+    let blamed = if busy.is_empty() { own } else { busy };
+    if let Some(role) = blamed.first().map(|session| session.role.raw())
+        && blamed.iter().all(|session| place.owns_login(&tenant.id, session.role.raw()))
+    {
+        // Half of the CPUs leave the other half to everybody else.
+        let limit = ((place.instance.vcpus / 2.0) as u32).max(1);
+        let promotion = if place.instance.tier == Tier::Shared { "; or promote it to dedicated" } else { "" };
+        let words = format!(
+            "Cap its login at {} (new sessions only), then end what runs, so that it comes back under the cap{promotion}.",
+            plural(limit as usize, "connection")
+        );
+        let sql = format!("ALTER ROLE {} CONNECTION LIMIT {limit}; {}", quoted(role), end_all(role, "active", 0));
+        return (words, Some(sql));
+    }
+    let why = remedy(place, &tenant.id, &blamed, |_| String::new());
+    (
+        format!("Look at its sessions and cancel what can wait; {why}."),
+        oldest.map(|session| signal("pg_cancel_backend", session)),
+    )
 }

@@ -48,6 +48,8 @@ impl<'a> Place<'a> {
     pub fn unseen(&self) -> Option<String> {
         match &self.instance.reach {
             Reach::Up => None,
+            // Connected: each source says for itself what is wrong with it.
+            Reach::Connecting if self.instance.blind().is_some() => None,
             Reach::Connecting => Some("not connected yet".to_owned()),
             Reach::Down { trouble, .. } => Some(foreign::sanitise(&trouble.message).into_owned()),
         }
@@ -86,10 +88,12 @@ impl<'a> Place<'a> {
 
     /// Whose login a role is; `None` for the shared account and for everybody else's.
     pub fn login_owner(&self, role: &str) -> Option<&'a Tenant> {
-        self.tenants.iter().copied().find(|tenant| {
-            tenant.limit_scope == LimitScope::Tenant
-                && tenant.limits.login.as_ref().map_or(tenant.role.as_deref(), |login| Some(login.raw())) == Some(role)
-        })
+        self.tenants.iter().copied().find(|tenant| is_login_of(tenant, role))
+    }
+
+    /// Whether a role is this tenant's own login.
+    pub fn owns_login(&self, tenant: &TenantId, role: &str) -> bool {
+        self.tenant(tenant).is_some_and(|tenant| is_login_of(tenant, role))
     }
 
     /// The login that all tenants share.
@@ -146,4 +150,10 @@ impl<'a> Place<'a> {
         }
         offenders
     }
+}
+
+/// Whether a role is a tenant's own login, the one that its limits are set on.
+fn is_login_of(tenant: &Tenant, role: &str) -> bool {
+    tenant.limit_scope == LimitScope::Tenant
+        && tenant.limits.login.as_ref().map_or(tenant.role.as_deref(), |login| Some(login.raw())) == Some(role)
 }

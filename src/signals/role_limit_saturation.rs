@@ -5,7 +5,7 @@ use crate::domain::quantity::{percent, plural};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
 
-use super::words::quoted;
+use super::words::{LONG_IDLE, end_all, quoted};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -90,21 +90,19 @@ fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity:
             percent(share)
         )
     };
-    let idle = held.iter().filter(|session| session.state == SessionState::Idle);
-    let first = match idle.min_by_key(|session| (session.state_changed, session.key.pid)) {
-        Some(idle) => {
-            format!("End idle sessions, the longest idle first: SELECT pg_terminate_backend({})", idle.key.pid)
-        }
-        None => "No session is idle: look at what they run and why they pile up".to_owned(),
+    let idle = held.iter().any(|session| session.state == SessionState::Idle);
+    let first = if idle {
+        "End what has been idle for long"
+    } else {
+        "No session is idle: look at what they run and why they pile up"
     };
     Raised {
         severity,
         subject: place.about(SubjectKind::Role, role),
         summary,
         evidence,
-        advice: format!(
-            "{first}; raise the limit only if the instance has room: ALTER ROLE {login} CONNECTION LIMIT n (new sessions only)."
-        ),
+        advice: format!("{first}; raise the limit only if the instance has room (it reaches new sessions only)."),
+        statement: idle.then(|| end_all(role, "idle", LONG_IDLE)),
         since: None,
         culprits: owner.into_iter().collect(),
         victims,

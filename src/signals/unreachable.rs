@@ -1,11 +1,11 @@
-//! `unreachable`: an instance that cannot be polled.
+//! `unreachable`: an instance that cannot be polled, or that lets us in and shows nothing.
 
 use crate::domain::facts::Source;
+use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Severity, Signal, Unit, Unknown, foreign, quantity};
 
-use super::connection_saturation::is_full;
-use super::{Check, Doubt, Raised, Scene, Verdicts};
+use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Check for Unreachable {
     }
 
     fn about(&self) -> &'static str {
-        "An instance cannot be polled: nothing about its tenants is known. Critical at once."
+        "An instance is not reached, or its sessions cannot be read: nothing is known. Critical at once."
     }
 
     fn holds(&self) -> bool {
@@ -31,6 +31,10 @@ impl Check for Unreachable {
     fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
         for place in scene.places() {
             let name = place.name();
+            if let Some(trouble) = place.instance.blind() {
+                verdicts.raised.push(blind(&place, trouble));
+                continue;
+            }
             match &place.instance.reach {
                 Reach::Up => {}
                 Reach::Connecting => verdicts.doubts.push(Doubt {
@@ -42,7 +46,7 @@ impl Check for Unreachable {
                     source: None,
                 }),
                 // A server that is full answers: connection-saturation says so, in better words.
-                Reach::Down { trouble, .. } if is_full(trouble) => {}
+                Reach::Down { trouble, .. } if trouble.is_server_full() => {}
                 Reach::Down { since, trouble } => {
                     let seconds = scene.now.duration_since(*since).as_secs_f64().max(0.0);
                     verdicts.raised.push(Raised {
@@ -61,6 +65,7 @@ impl Check for Unreachable {
                             "Check whether {name} runs and accepts the monitoring login (tierdeck doctor says what fails); \
                              polling goes on by itself."
                         ),
+                        statement: None,
                         since: Some(*since),
                         culprits: Vec::new(),
                         victims: Vec::new(),
@@ -69,6 +74,26 @@ impl Check for Unreachable {
                 }
             }
         }
+    }
+}
+
+/// Connected, and nothing is to be seen: for the tenants' sake as bad as no connection.
+fn blind(place: &Place<'_>, trouble: &Trouble) -> Raised {
+    let name = place.name();
+    Raised {
+        severity: Severity::Critical,
+        subject: place.subject(),
+        summary: format!("connected to {name}, but its sessions cannot be read: {}", brief(&trouble.message)),
+        evidence: vec![Evidence::fact("times that its sessions were read", 0.0, Unit::Count)],
+        advice: format!(
+            "Find out why {name} does not answer the monitoring login (tierdeck doctor says what fails); polling goes on by \
+             itself."
+        ),
+        statement: None,
+        since: None,
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Activity],
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::snapshot::LimitScope;
-use crate::domain::{Session, TenantId};
+use crate::domain::{Session, TenantId, Tier};
 
 use super::Place;
+
+/// Seconds after which an idle session of a pool is not missed.
+pub(super) const LONG_IDLE: u32 = 10;
 
 /// How many names a sentence bears.
 const NAMED: usize = 3;
@@ -42,6 +44,30 @@ pub(super) fn nobody(session: &Session) -> String {
     }
 }
 
+/// A text constant as it stands in SQL, safe to print.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", sanitise(text).replace('\'', "''"))
+}
+
+/// SQL that signals one session, and never a later one that was given its pid.
+pub(super) fn signal(function: &str, session: &Session) -> String {
+    let started = session.key.started.strftime("%Y-%m-%d %H:%M:%S%.6f+00");
+    let pid = session.key.pid;
+    format!("SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}';")
+}
+
+/// SQL that ends a login's sessions in a state, those that have been in it for so many seconds.
+pub(super) fn end_all(login: &str, state: &str, seconds: u32) -> String {
+    let login = literal(login);
+    let since = match seconds {
+        0 => String::new(),
+        seconds => format!(" AND state_change < now() - interval '{seconds} s'"),
+    };
+    format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND state = '{state}'{since};"
+    )
+}
+
 /// An identifier as it stands in SQL, safe to print.
 pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
     let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
@@ -62,17 +88,26 @@ pub(super) fn setting(time: Duration) -> String {
     }
 }
 
-/// What can be done about a tenant for good. A limit is only named where it binds (on a login of the tenant's own).
-pub(super) fn remedy(place: &Place<'_>, tenant: &TenantId, own_login: impl FnOnce(&str) -> String) -> String {
-    let login = place.tenant(tenant).filter(|tenant| tenant.limit_scope == LimitScope::Tenant).and_then(|tenant| {
-        tenant.limits.login.as_ref().map(|login| quoted(login.raw())).or_else(|| tenant.role.as_deref().map(quoted))
-    });
-    match login {
-        Some(login) => own_login(&login),
-        None => format!(
-            "no limit can bind {tenant} alone while it logs in as {}: give it its own login, or promote it to dedicated",
-            quoted(place.service_account())
+/// What can be done about a tenant for good. Limits bind login roles: one is only named if all the sessions that are
+/// blamed log in as the tenant's own, whatever roles exist besides.
+pub(super) fn remedy(
+    place: &Place<'_>,
+    tenant: &TenantId,
+    blamed: &[&Session],
+    own_login: impl FnOnce(&str) -> String,
+) -> String {
+    let foreign = blamed.iter().find(|session| !place.owns_login(tenant, session.role.raw()));
+    let promotion = match place.instance.tier {
+        Tier::Shared => ", or promote it to dedicated",
+        Tier::Dedicated => "",
+    };
+    match (foreign, blamed.first()) {
+        (Some(session), _) => format!(
+            "no limit can bind {tenant} alone while it logs in as {}: give it its own login{promotion}",
+            quoted(session.role.raw())
         ),
+        (None, Some(session)) => own_login(&quoted(session.role.raw())),
+        (None, None) => format!("a limit binds {tenant} only on a login of its own: see what it logs in as{promotion}"),
     }
 }
 

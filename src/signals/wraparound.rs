@@ -75,9 +75,9 @@ fn raise(
         let name = format!("{}.{}", table.schema, table.table);
         clauses.push(format!("oldest table {name}"));
         evidence.push(Evidence::fact(format!("age of {name}"), f64::from(table.xid_age), Unit::Transactions));
-        format!("VACUUM (FREEZE) {}.{}", quoted(table.schema.raw()), quoted(table.table.raw()))
+        Some(format!("VACUUM (FREEZE) {}.{};", quoted(table.schema.raw()), quoted(table.table.raw())))
     } else {
-        "vacuum its oldest tables".to_owned()
+        None
     };
     Raised {
         severity,
@@ -85,9 +85,10 @@ fn raise(
         summary: clauses.join("; "),
         evidence,
         advice: format!(
-            "End what holds vacuum back (old transactions, prepared transactions, replication slots), then in {}: {vacuum}.",
+            "End what holds vacuum back (old transactions, prepared transactions, replication slots), then freeze its oldest tables, in {}.",
             database.name
         ),
+        statement: vacuum,
         since: None,
         culprits: oldest.and_then(|table| place.owner(&table.database, &table.schema)).into_iter().collect(),
         victims: Vec::new(),

@@ -25,6 +25,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
     }
     let mut order: Vec<&Instance> = instances.iter().collect();
     order.sort_by_key(|instance| match instance.reach {
+        _ if instance.blind().is_some() => 0,
         Reach::Down { .. } => 0,
         Reach::Connecting => 1,
         Reach::Up => 2,
@@ -52,21 +53,28 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let longest = pen.model.shown.instances.iter().map(|instance| text::width(instance.name.as_str())).max();
     let name = text::fit(instance.name.as_str(), longest.unwrap_or(0).min(16));
     let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
+    if let Some(trouble) = instance.blind() {
+        let head = format!("{name}  connected, sessions cannot be read · ");
+        let room = width.saturating_sub(2 + text::width(&head));
+        return Line::from(vec![
+            Span::styled("✖ ", look.critical),
+            Span::styled(head, look.critical),
+            Span::styled(text::cut(&trouble.message, room), look.text),
+        ]);
+    }
     match &instance.reach {
         Reach::Connecting => {
-            let reason =
-                instance.activity.error.as_ref().map(|trouble| format!(": {}", trouble.message)).unwrap_or_default();
             return Line::from(vec![
                 Span::styled("◌ ", look.accent),
                 Span::styled(
-                    text::fit(&format!("connecting to {}{reason} …", instance.name), width.saturating_sub(2)),
+                    text::fit(&format!("connecting to {} …", instance.name), width.saturating_sub(2)),
                     look.text,
                 ),
             ]);
         }
         Reach::Down { since, trouble } => {
             let down = quantity::duration(pen.model.now.duration_since(*since).as_secs_f64().floor());
-            let full = if trouble.code.as_deref() == Some("53300") { "no connection left: " } else { "" };
+            let full = if trouble.is_server_full() { "no connection left: " } else { "" };
             // One story with the header's "poll": the age of the newest sessions, and how long it is gone only without them.
             let head = match age {
                 Some(age) => format!("{name}  not reached, last seen {age} ago · "),

@@ -330,7 +330,10 @@ fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
         .filter(|instance| instance.activity.fresh(moment).is_none() || matches!(instance.reach, Reach::Down { .. }));
     dark.map(|instance| match instance.activity.age(moment) {
         Some(age) => format!("{} (last seen {} ago)", instance.name, quantity::duration(age.as_secs_f64())),
-        None => format!("{} (not seen yet)", instance.name),
+        None => match instance.activity.missing(moment) {
+            Some(reason) => format!("{} ({reason})", instance.name),
+            None => instance.name.to_string(),
+        },
     })
     .collect()
 }

@@ -198,9 +198,10 @@ fn findings_decide_the_exit_code(place: &Place, lab: &Lab) {
     }
     // The same estate in the eyes of somebody who minds nothing of this; its configuration ends in its thresholds.
     let text = fs::read_to_string(&place.config).unwrap();
-    let lenient = "lock_wait_seconds = { warning = \"50min\", critical = \"2h\" }\nlock_victims = 1000.0\n";
+    let lenient = "lock_wait_seconds = { warning = \"50m\", critical = \"2h\" }\nlock_victims = 1000.0\n";
     let lenient = place.with("lenient.toml", &format!("{text}\n{lenient}"));
-    assert_eq!(lenient.run(&["findings", "--fail-on", "critical"]).status.code(), Some(0));
+    let output = lenient.run(&["findings", "--fail-on", "critical"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     let began = std::time::Instant::now();
     let output = lenient.run(&["findings", "--json", "--for", "5s", "--fail-on", "warning"]);
     assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());

@@ -125,11 +125,11 @@ async fn mixed_begins_soon_and_incidents_go_again() {
     let _turn = turn().await;
     let story = include_str!("../../assets/scenarios/mixed.toml");
     let moves = [("280s", "1s"), ("415s", "2s"), ("50s", "12s"), ("52s", "8s")];
-    let moved = moves.iter().fold(story.to_owned(), |story, (from, to)| {
-        assert!(story.contains(from), "{from}");
-        story.replace(&format!("\"{from}\""), &format!("\"{to}\""))
+    let told = moves.iter().fold(story.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(&format!("\"{from}\""), &format!("\"{to}\""))
     });
-    let lab = Lab::start(Spec::new(Scenario::parse(&moved).unwrap()), |_| {}).await.unwrap();
+    let lab = Lab::start(Spec::new(Scenario::parse(&told).unwrap()), |_| {}).await.unwrap();
     let client = monitor(&lab).await;
     let carefree = "SELECT count(*) FROM pg_class WHERE 'autovacuum_enabled=false' = ANY(reloptions)";
     reaches(&client, carefree, 1, SOON).await;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
-use tierdeck::domain::observed::Trouble;
+use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
 use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach};
 use tierdeck::domain::{
@@ -76,6 +76,8 @@ pub struct Full {
     pub is: String,
     pub says: Option<String>,
     pub advises: Option<String>,
+    /// The statement; empty for none.
+    pub pastes: Option<String>,
     pub culprits: Option<Vec<String>>,
     pub victims: Option<Vec<String>>,
     pub since: Option<i64>,
@@ -105,6 +107,9 @@ pub struct TenantFull {
     effective: LimitsSpec,
     #[serde(default)]
     wanted: LimitsSpec,
+    /// Settings in effect that could not be found out.
+    #[serde(default)]
+    hidden: Vec<String>,
     #[serde(default)]
     noise: NoiseSpec,
 }
@@ -147,7 +152,8 @@ pub struct InstanceSpec {
     databases_layout: bool,
     /// Why it does not answer; `connecting`: not yet.
     down: Option<String>,
-    code: Option<String>,
+    /// With `down`: all connections are taken (`full`), or all that our login may have (`own-limit`).
+    refused: Option<String>,
     connections: Option<u32>,
     max_connections: Option<u32>,
     vcpus: Option<f64>,
@@ -160,6 +166,12 @@ pub struct InstanceSpec {
     /// `schema.table dead threshold [off]`
     #[serde(default)]
     debt: Vec<String>,
+    /// Databases looked into for debt, and of how many.
+    #[serde(default)]
+    toured: (u32, u32),
+    /// Databases that do not let us in.
+    #[serde(default)]
+    closed: Vec<String>,
     #[serde(default)]
     xids: BTreeMap<String, u32>,
     /// `database schema.table age`
@@ -171,6 +183,9 @@ pub struct InstanceSpec {
     /// Sources whose value is a minute old.
     #[serde(default)]
     stale: Vec<String>,
+    /// Sources whose value is ten seconds from the future: our clock was set back.
+    #[serde(default)]
+    future: Vec<String>,
     /// Values that are not known though their source is fresh: `cpu`, `deadlocks`, `connections`.
     #[serde(default)]
     no: Vec<String>,
@@ -212,6 +227,8 @@ impl TenantSpec {
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
         tenant.limits.wanted = full.wanted.limits();
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        tenant.limits.unknown = settings.into_iter().filter(|name| full.hidden.iter().any(|it| it == name)).collect();
         tenant
     }
 }
@@ -226,7 +243,16 @@ impl InstanceSpec {
             Some("connecting") => Reach::Connecting,
             Some(message) => Reach::Down {
                 since: time(-30),
-                trouble: Trouble { message: message.to_owned(), code: self.code.clone() },
+                trouble: Trouble {
+                    message: message.to_owned(),
+                    code: self.refused.is_some().then(|| "53300".to_owned()),
+                    kind: match self.refused.as_deref() {
+                        None => TroubleKind::Other,
+                        Some("full") => TroubleKind::ServerFull,
+                        Some("own-limit") => TroubleKind::OwnLimit,
+                        Some(other) => panic!("no such refusal: {other}"),
+                    },
+                },
             },
         };
         let known = |what: &str| !self.no.iter().any(|it| it == what);
@@ -240,7 +266,7 @@ impl InstanceSpec {
             in_recovery: false,
             sees_all: known("sees_all"),
             max_worker_processes: 8,
-            freeze_max_age: 200_000_000,
+            counts: true,
         }));
         instance.vcpus = self.vcpus.unwrap_or(2.0);
         instance.connections = known("connections").then_some(self.connections.unwrap_or(10));
@@ -263,9 +289,11 @@ impl InstanceSpec {
     fn observe<T>(&self, observed: &mut Observed<T>, source: Source, value: T, now: Timestamp) {
         let name = source.name();
         if let Some(reason) = self.missing.get(name) {
-            observed.fail(Trouble { message: reason.clone(), code: None });
+            observed.fail(Trouble::new(reason.clone()));
         } else if self.stale.iter().any(|it| it == name) {
             observed.set(value, now - SignedDuration::from_secs(60));
+        } else if self.future.iter().any(|it| it == name) {
+            observed.set(value, now + SignedDuration::from_secs(10));
         } else {
             observed.set(value, now);
         }
@@ -279,8 +307,9 @@ impl InstanceSpec {
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
             settings: BTreeMap::new(),
+            in_databases: BTreeMap::new(),
         };
-        Roles { roles: self.roles.iter().map(role).collect(), defaults: BTreeMap::new() }
+        Roles { roles: self.roles.iter().map(role).collect(), ..Roles::default() }
     }
 
     fn debt(&self) -> Debt {
@@ -300,7 +329,8 @@ impl InstanceSpec {
                 bytes: 1 << 30,
             }
         };
-        Debt { tables: self.debt.iter().map(table).collect() }
+        let closed = self.closed.iter().map(|name| Foreign::from(name.as_str())).collect();
+        Debt { tables: self.debt.iter().map(table).collect(), seen: self.toured.0, of: self.toured.1, closed }
     }
 
     fn freeze(&self) -> Freeze {
@@ -328,6 +358,7 @@ impl InstanceSpec {
             temp_bytes: 0,
             deadlocks: 0,
             stats_reset: None,
+            in_use: true,
             xid_age,
         };
         self.xids.iter().map(database).collect()
@@ -338,7 +369,7 @@ impl InstanceSpec {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `on=` a relation; `wait=IO`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -398,6 +429,11 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
                 session.blocking.get_or_insert_default().by =
                     value.split(',').map(|pid| pid.parse().unwrap()).collect();
             }
+            "guessed" => {
+                let blocking = session.blocking.get_or_insert_default();
+                blocking.by = value.split(',').map(|pid| pid.parse().unwrap()).collect();
+                blocking.inferred = true;
+            }
             "wait" => session.wait = wait(value),
             "tx" => session.transaction_started = Some(now - span(value)),
             "at" => session.instance = InstanceName::new(value),
@@ -416,6 +452,7 @@ pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     let mut thresholds = Thresholds::default();
     for (name, &value) in changed {
         *(match name.as_str() {
+            "noisy_fair_shares" => &mut thresholds.noisy_fair_shares,
             "noisy_victims" => &mut thresholds.noisy_victims,
             "hold_seconds" => &mut thresholds.hold_seconds,
             "clear_after_seconds" => &mut thresholds.clear_after_seconds,

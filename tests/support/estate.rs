@@ -100,7 +100,7 @@ pub fn instance(at: Timestamp) -> Instance {
             database: Foreign::from("portarium"),
             in_recovery: false,
             sees_all: true,
-            freeze_max_age: 200_000_000,
+            counts: true,
         })),
         vcpus: 4.0,
         vcpus_estimated: true,
@@ -111,7 +111,7 @@ pub fn instance(at: Timestamp) -> Instance {
         databases: observed(Arc::new(Vec::new()), 5, at),
         roles: observed(Arc::new(roles()), 30, at),
         churn: observed((), 10, at),
-        debt: observed(Arc::new(Debt { tables: tables() }), 30, at),
+        debt: observed(Arc::new(Debt { tables: tables(), ..Debt::default() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
         freeze: observed(Arc::default(), 60, at),
         rates: Rates {
@@ -142,6 +142,7 @@ fn roles() -> Roles {
         connection_limit: limit,
         superuser: false,
         settings: std::collections::BTreeMap::new(),
+        in_databases: std::collections::BTreeMap::new(),
     };
     Roles { roles: vec![role("role_acme", Some(40)), role("portarium_shared", None)], ..Roles::default() }
 }
@@ -204,6 +205,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
         limit_scope: if own { LimitScope::Tenant } else { LimitScope::ServiceAccount },
         limits: TenantLimits {
+            unknown: Vec::new(),
             effective: if own { limits } else { Limits { connection_limit: None, ..limits } },
             login: Some(Foreign::from(if own { "role_acme" } else { "portarium_shared" })),
             wanted: Limits { lock_timeout: Some(Duration::from_secs(2)), ..limits },
@@ -429,6 +431,7 @@ pub fn firing() -> Snapshot {
         blocked.query_started = Some(ago(41));
         blocked.blocking = Some(Blocking {
             by: vec![4_103],
+            inferred: false,
             since: Some(ago(41 - i64::from(nth) * 3)),
             mode: Some("ShareLock".into()),
             relation: Some(Foreign::from("tenant_hooli.orders")),
@@ -451,8 +454,7 @@ pub fn stale() -> Snapshot {
     let instance = &mut snapshot.instances[0];
     instance.activity = observed((), 1, at);
     instance.churn = observed((), 10, at);
-    let refused =
-        Trouble { message: "statement timeout after 5s; it is asked again in 4m".into(), code: Some("57014".into()) };
+    let refused = Trouble::other("statement timeout after 5s; it is asked again in 4m", Some("57014".into()));
     instance.sizes.fail(refused.clone());
     instance.sources[5].error = Some(refused);
     for finding in &mut snapshot.findings {
@@ -466,10 +468,9 @@ pub fn down() -> Snapshot {
     let mut snapshot = stale();
     snapshot.instances[0].reach = Reach::Down {
         since: ago(40),
-        trouble: Trouble {
-            message: "connection refused at 127.0.0.1:5432: is the server running?\u{1b}[31m".replace('\u{1b}', "␛"),
-            code: None,
-        },
+        trouble: Trouble::new(
+            "connection refused at 127.0.0.1:5432: is the server running?\u{1b}[31m".replace('\u{1b}', "␛"),
+        ),
     };
     for tenant in &mut snapshot.tenants {
         tenant.connections = None;

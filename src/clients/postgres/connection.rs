@@ -42,6 +42,7 @@ pub struct Connection {
     database: String,
     user: String,
     defaults: BTreeMap<String, String>,
+    round_trip: Duration,
     warning: Option<String>,
 }
 
@@ -202,7 +203,9 @@ impl<'a> Attempt<'a> {
                 (client, tokio::spawn(drive(connection, tell, dropped)), version)
             }
         };
+        let asked = Instant::now();
         let defaults = self.timeouts.settle(&client).await.map_err(failed)?;
+        let round_trip = asked.elapsed();
         Ok(Connection {
             client,
             driver,
@@ -214,6 +217,7 @@ impl<'a> Attempt<'a> {
             database: self.target.database.clone(),
             user: self.target.user.clone(),
             defaults,
+            round_trip,
             warning: self.warning.clone(),
         })
     }
@@ -346,6 +350,11 @@ impl Connection {
     /// The timeouts that this login would have if we had set none.
     pub fn defaults(&self) -> &BTreeMap<String, String> {
         &self.defaults
+    }
+
+    /// How long a question took that costs the server next to nothing: the network's part of every answer.
+    pub fn round_trip(&self) -> Duration {
+        self.round_trip
     }
 
     /// What the operator should know although the login worked: a password file that was ignored.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_postgres::error::DbError;
 
 use crate::domain::foreign::sanitise;
-use crate::domain::observed::Trouble;
+use crate::domain::observed::{Trouble, TroubleKind};
 
 /// How far a connection had come when the time was up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,12 @@ impl ConnectError {
 
     /// For the snapshot.
     pub fn trouble(&self) -> Trouble {
-        Trouble { message: self.to_string(), code: self.code().map(str::to_owned) }
+        let kind = match self {
+            Self::Full { .. } => TroubleKind::ServerFull,
+            Self::OwnLimit { .. } => TroubleKind::OwnLimit,
+            _ => TroubleKind::Other,
+        };
+        Trouble { message: self.to_string(), code: self.code().map(str::to_owned), kind }
     }
 
     /// What the driver says, in our words.
@@ -125,8 +130,7 @@ impl ConnectError {
             return match code.as_str() {
                 "28P01" => Self::WrongPassword { address, user, from: login.password_from.clone() },
                 "28000" => Self::NotAllowed { address, user, message, code },
-                // Only the text tells these apart; a server that speaks another language gets the general answer.
-                "53300" if message.starts_with("too many connections for") => Self::OwnLimit { address, message },
+                "53300" if is_own_limit(&message, said.routine()) => Self::OwnLimit { address, message },
                 "53300" => Self::Full { address, message },
                 "08P01" if message.contains("startup parameter") => Self::Pooler { address, message },
                 "3D000" => Self::NoDatabase { address, database: sanitise(login.database).into_owned() },
@@ -244,7 +248,7 @@ impl QueryError {
 
     /// For the snapshot.
     pub fn trouble(&self) -> Trouble {
-        Trouble { message: self.to_string(), code: self.code().map(str::to_owned) }
+        Trouble::other(self.to_string(), self.code().map(str::to_owned))
     }
 
     /// Whether a new connection is needed.
@@ -281,6 +285,13 @@ impl QueryError {
         }
         Self::Answer { reason: reason(error) }
     }
+}
+
+/// Whether 53300 is about our login's or our database's limit, not the server's. The texts differ by language and
+/// version; the routine that said it does neither: it looks at our role, or at our database.
+fn is_own_limit(message: &str, routine: Option<&str>) -> bool {
+    message.starts_with("too many connections for")
+        || matches!(routine, Some("InitializeSessionUserId" | "CheckMyDatabase"))
 }
 
 /// What a connection ended with.
@@ -333,4 +344,39 @@ fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
 
 fn seconds(time: Duration) -> String {
     crate::domain::quantity::duration(time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What PostgreSQL really says with 53300, and where in its source.
+    #[test]
+    fn a_full_server_is_told_from_our_own_limit_on_every_version() {
+        for (message, routine) in [
+            ("sorry, too many clients already", "InitProcess"),
+            // 15 and before.
+            ("remaining connection slots are reserved for non-replication superuser connections", "InitPostgres"),
+            // 16 and later: "for roles" must not be taken for "for role".
+            ("remaining connection slots are reserved for roles with the SUPERUSER attribute", "InitPostgres"),
+            (
+                "remaining connection slots are reserved for roles with privileges of the \"pg_use_reserved_connections\" role",
+                "InitPostgres",
+            ),
+        ] {
+            assert!(!is_own_limit(message, Some(routine)) && !is_own_limit(message, None), "{message}");
+        }
+        for (message, routine) in [
+            ("too many connections for role \"tierdeck\"", "InitializeSessionUserId"),
+            ("too many connections for database \"portarium\"", "CheckMyDatabase"),
+            ("zu viele Verbindungen von Rolle »tierdeck«", "InitializeSessionUserId"),
+        ] {
+            assert!(is_own_limit(message, Some(routine)), "{message}");
+        }
+        let (address, message) = (String::new(), String::new());
+        let full = ConnectError::Full { address: address.clone(), message: message.clone() }.trouble();
+        assert_eq!((full.kind, full.code.as_deref()), (TroubleKind::ServerFull, Some("53300")));
+        let own = ConnectError::OwnLimit { address, message }.trouble();
+        assert_eq!((own.kind, own.code.as_deref()), (TroubleKind::OwnLimit, Some("53300")));
+    }
 }

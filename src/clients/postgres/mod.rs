@@ -71,6 +71,8 @@ impl Timeouts {
         for (name, value) in TIMEOUTS.iter().zip(ours) {
             let _ = write!(sql, "; SET {name} = {}", value.as_millis());
         }
+        // Between two slow questions a session is idle for minutes, on purpose.
+        sql.push_str("; SET idle_session_timeout = 0");
         let mut defaults = BTreeMap::new();
         for message in client.simple_query(&sql).await? {
             if let SimpleQueryMessage::Row(row) = message {

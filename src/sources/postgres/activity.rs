@@ -42,12 +42,14 @@ pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity
     }
     for session in &mut activity.sessions {
         session.workers = workers.get(&session.key.pid).copied().unwrap_or_default();
-        // In a lock storm only the oldest waiters were asked; who waits for the same thing has the same blockers.
+        // In a lock storm only the oldest waiters were asked; who waits for the same thing in the same mode most likely has
+        // the same blockers. That is a guess, and marked as one: it blames nobody.
         if let Some(blocking) = &mut session.blocking
             && blocking.by.is_empty()
             && let Some(by) = targets.get(&session.key.pid).and_then(|target| blockers.get(target))
         {
             blocking.by = by.iter().copied().filter(|pid| *pid != session.key.pid).collect();
+            blocking.inferred = true;
         }
     }
     Ok(activity)
@@ -93,6 +95,7 @@ fn blocking(row: &Row) -> Result<Blocking, QueryError> {
     by.dedup();
     Ok(Blocking {
         by,
+        inferred: false,
         since: row.try_get("waitstart")?,
         mode: row.try_get::<_, Option<Text>>("mode")?.map(Into::into),
         relation: schema.zip(relation).map(|(schema, relation)| Foreign::from(format!("{}.{}", schema.0, relation.0))),

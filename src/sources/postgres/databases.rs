@@ -33,6 +33,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Counters, QueryError> {
             rows_written: count("rows_written")?,
             temp_bytes: count("temp_bytes")?,
             deadlocks: count("deadlocks")?,
+            in_use: row.try_get("in_use")?,
             stats_reset: row.try_get("stats_reset")?,
             xid_age: u32::try_from(row.try_get::<_, i32>("xid_age")?).unwrap_or_default(),
         });
@@ -43,22 +44,16 @@ pub(super) async fn ask(desk: &Desk) -> Result<Counters, QueryError> {
 impl Counters {
     /// The counters as churn of databases. Dead rows are not counted there: a tour of the databases brings them.
     pub fn churn(self) -> Churn {
-        let oldest_reset = self.databases.iter().filter_map(|database| database.stats_reset).max();
-        Churn {
-            server_now: self.server_now,
-            since: oldest_reset.or(self.counting_since),
-            homes: self
-                .databases
-                .into_iter()
-                .map(|database| SchemaChurn {
-                    home: Arc::from(database.name.raw()),
-                    tables: 0,
-                    rows_written: database.rows_written,
-                    blocks_read: Some(database.blocks_read),
-                    dead_tuples: None,
-                    live_tuples: None,
-                })
-                .collect(),
-        }
+        let home = |database: Database| SchemaChurn {
+            home: Arc::from(database.name.raw()),
+            since: database.stats_reset.or(self.counting_since),
+            tables: 0,
+            rows_written: database.rows_written,
+            blocks_read: Some(database.blocks_read),
+            dead_tuples: None,
+            live_tuples: None,
+        };
+        let in_use = self.databases.into_iter().filter(|database| database.in_use);
+        Churn { server_now: self.server_now, homes: in_use.map(home).collect() }
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::facts::{Debt, TableDebt};
 
 pub(super) async fn ask(desk: &Desk, min_dead: i64) -> Result<Debt, QueryError> {
     let rows = desk.rows(include_str!("../../../assets/sql/debt.sql"), &[&min_dead]).await?;
-    let mut debt = Debt { tables: Vec::with_capacity(rows.len()) };
+    let mut debt = Debt { tables: Vec::with_capacity(rows.len()), ..Debt::default() };
     for row in &rows {
         let count = |name| row.try_get::<_, i64>(name).map(|count| u64::try_from(count).unwrap_or_default());
         debt.tables.push(TableDebt {

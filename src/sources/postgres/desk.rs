@@ -1,6 +1,7 @@
 //! A connection at which the same questions are asked again and again: each is prepared once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_postgres::types::ToSql;
@@ -47,6 +48,11 @@ impl Desk {
     /// The timeouts that a session of ours would have if we set none: the server's own, and the database's.
     pub fn defaults(&self) -> &BTreeMap<String, String> {
         self.connection.defaults()
+    }
+
+    /// What the network took for one question.
+    pub fn round_trip(&self) -> Duration {
+        self.connection.round_trip()
     }
 
     /// Whether the connection is over.

@@ -31,7 +31,7 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
     Ok(match (source, layout) {
         (Source::Activity, _) => Fragment::Activity(activity::ask(desk, instance).await?),
         (Source::Databases, _) => Fragment::Databases(databases::ask(desk).await?.databases),
-        (Source::Roles, layout) => Fragment::Roles(roles::ask(desk, layout).await?),
+        (Source::Roles, _) => Fragment::Roles(roles::ask(desk).await?),
         (Source::Churn, Layout::Schema) => Fragment::Churn(churn::ask(desk).await?),
         (Source::Churn, Layout::Database) => Fragment::Churn(databases::ask(desk).await?.churn()),
         (Source::Debt, _) => Fragment::Debt(debt::ask(desk, MIN_DEAD).await?),

@@ -20,6 +20,6 @@ pub async fn server(desk: &Desk) -> Result<Server, QueryError> {
         database: row.try_get::<_, Text>("database")?.into(),
         in_recovery: row.try_get("in_recovery")?,
         sees_all: row.try_get("sees_all")?,
-        freeze_max_age: count("freeze_max_age")?,
+        counts: row.try_get("counts")?,
     })
 }

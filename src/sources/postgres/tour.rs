@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::{MIN_DEAD, churn, debt};
 use crate::clients::postgres::{ConnectError, QueryError, Target, Timeouts, connect};
 use crate::domain::Foreign;
-use crate::domain::facts::{Debt, TableDebt};
+use crate::domain::facts::{Debt, SchemaChurn, TableDebt};
 use crate::domain::observed::Trouble;
 
 /// A whole tour takes this many polls, so that no database is looked at less often than that.
@@ -29,53 +29,50 @@ struct Visit {
 /// Remembers what was seen where, and where to go next.
 #[derive(Debug, Default)]
 pub struct Tour {
-    seen: BTreeMap<Foreign, Visit>,
+    /// What each database looked like, or `None` where it let us not in.
+    seen: BTreeMap<Foreign, Option<Visit>>,
     last: Option<Foreign>,
 }
 
-/// What went wrong on the way: of one database, named in the message.
+/// What went wrong in one database.
 #[derive(Debug, thiserror::Error)]
-pub enum TourError {
-    /// The database let us not in.
-    #[error("database {database}: {error}")]
-    Connect {
-        /// Which.
-        database: Foreign,
-        /// Why.
-        #[source]
-        error: ConnectError,
-    },
-    /// A question was not answered.
-    #[error("database {database}: {error}")]
-    Query {
-        /// Which.
-        database: Foreign,
-        /// Why.
-        #[source]
-        error: QueryError,
-    },
+enum VisitError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }
 
-impl TourError {
-    /// What is shown of it.
-    pub fn trouble(&self) -> Trouble {
+impl VisitError {
+    /// Whether this database is closed to us, which is no reason to think ill of the server.
+    fn is_closed(&self) -> bool {
         let code = match self {
-            Self::Connect { error, .. } => error.trouble().code,
-            Self::Query { error, .. } => error.trouble().code,
+            Self::Connect(error) => error.code(),
+            Self::Query(error) => error.code(),
         };
-        Trouble { message: self.to_string(), code }
+        matches!(code, Some("42501" | "3D000" | "28000" | "55000"))
+    }
+
+    fn trouble(&self, database: &Foreign) -> Trouble {
+        let mut trouble = match self {
+            Self::Connect(error) => error.trouble(),
+            Self::Query(error) => error.trouble(),
+        };
+        trouble.message = format!("database {database}: {}", trouble.message);
+        trouble
     }
 }
 
 impl Tour {
-    /// Visits the next databases. What was seen earlier stays until its database is gone.
+    /// Visits the next databases. What was seen earlier stays until its database is gone; one that lets us not in is noted,
+    /// and the tour goes on.
     pub async fn next(
         &mut self,
         target: &Target,
         password: Option<SecretString>,
         timeouts: &Timeouts,
         databases: &[Foreign],
-    ) -> Result<Debt, TourError> {
+    ) -> Result<Debt, Trouble> {
         let mut names: Vec<&Foreign> = databases.iter().collect();
         names.sort_unstable();
         self.seen.retain(|name, _| names.contains(&name));
@@ -83,13 +80,23 @@ impl Tour {
         let leg = names.len().div_ceil(LEGS).clamp(1, MOST).min(names.len());
         for name in names.iter().cycle().skip(start).take(leg) {
             self.last = Some((*name).clone());
-            let visit = visit(target, password.clone(), timeouts, name).await?;
-            self.seen.insert((*name).clone(), visit);
+            let visited = match visit(target, password.clone(), timeouts, name).await {
+                Ok(visit) => Some(visit),
+                Err(error) if error.is_closed() => None,
+                Err(error) => return Err(error.trouble(name)),
+            };
+            self.seen.insert((*name).clone(), visited);
         }
-        let mut tables: Vec<TableDebt> = self.seen.values().flat_map(|visit| visit.tables.iter().cloned()).collect();
+        Ok(self.debt(names.len()))
+    }
+
+    fn debt(&self, databases: usize) -> Debt {
+        let visits = self.seen.values().flatten();
+        let mut tables: Vec<TableDebt> = visits.flat_map(|visit| visit.tables.iter().cloned()).collect();
         tables.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
         tables.truncate(200);
-        Ok(Debt { tables })
+        let closed = self.seen.iter().filter(|(_, visit)| visit.is_none()).map(|(name, _)| name.clone()).collect();
+        Debt { tables, seen: self.seen.len() as u32, of: databases as u32, closed }
     }
 
     /// Whether every database was visited once.
@@ -99,7 +106,7 @@ impl Tour {
 
     /// Dead and live rows of a database, where it was visited.
     pub fn rows(&self, database: &str) -> Option<(u64, u64)> {
-        self.seen.get(&Foreign::from(database)).map(|visit| (visit.dead, visit.live))
+        self.seen.get(&Foreign::from(database))?.as_ref().map(|visit| (visit.dead, visit.live))
     }
 }
 
@@ -108,14 +115,10 @@ async fn visit(
     password: Option<SecretString>,
     timeouts: &Timeouts,
     database: &Foreign,
-) -> Result<Visit, TourError> {
-    let connection = connect(&target.with_database(database.raw()), password, timeouts)
-        .await
-        .map_err(|error| TourError::Connect { database: database.clone(), error })?;
-    let desk = Desk::new(connection);
-    let failed = |error| TourError::Query { database: database.clone(), error };
-    let churn = churn::ask(&desk).await.map_err(failed)?;
-    let debt = debt::ask(&desk, MIN_DEAD).await.map_err(failed)?;
-    let sum = |rows: fn(&crate::domain::facts::SchemaChurn) -> Option<u64>| churn.homes.iter().filter_map(rows).sum();
+) -> Result<Visit, VisitError> {
+    let desk = Desk::new(connect(&target.with_database(database.raw()), password, timeouts).await?);
+    let churn = churn::ask(&desk).await?;
+    let debt = debt::ask(&desk, MIN_DEAD).await?;
+    let sum = |rows: fn(&SchemaChurn) -> Option<u64>| churn.homes.iter().filter_map(rows).sum();
     Ok(Visit { tables: debt.tables, dead: sum(|home| home.dead_tuples), live: sum(|home| home.live_tuples) })
 }

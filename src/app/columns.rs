@@ -320,7 +320,7 @@ impl Column for SessionColumn {
 }
 
 /// Seconds idle in a transaction from which on it is worth a look: every transaction pauses between two statements.
-const STUCK: f64 = 5.0;
+pub const STUCK: f64 = 5.0;
 
 /// Whether a session holds its transaction open for longer than a pause between two statements.
 pub fn is_stuck(session: &Session) -> bool {

@@ -207,7 +207,7 @@ fn block(
         lines.extend(hanging("→ ", text::wrap_in(&finding.advice, room + AGE - 2, advice), look.dim, look.text));
     }
     if statement && let Some(sql) = &finding.statement {
-        lines.extend(hanging("$ ", text::wrap(sql, room + AGE - 2), look.dim, look.accent));
+        lines.extend(hanging("$ ", text::wrap_statement(sql, room + AGE - 2), look.dim, look.accent));
     }
     lines
 }

@@ -80,7 +80,7 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
         say("next step", &finding.advice, look.text);
     }
     if let Some(sql) = finding.statement.as_deref().filter(|_| !gone) {
-        for (row, words) in text::wrap(sql, width.saturating_sub(14)).into_iter().enumerate() {
+        for (row, words) in text::wrap_statement(sql, width.saturating_sub(14)).into_iter().enumerate() {
             let lead = if row == 0 { "  y copies  $ " } else { "" };
             let lead = Span::styled(format!("{lead:<14}"), look.faint);
             lines.push(Line::from(vec![lead, Span::styled(words, look.accent)]));

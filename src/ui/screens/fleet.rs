@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
 use super::limits;
-use crate::app::columns::{TenantColumn, dead_share, problem};
+use crate::app::columns::{STUCK, TenantColumn, dead_share, problem};
 use crate::app::table::Column;
 use crate::app::{FleetFocus, Viewport};
 use crate::domain::snapshot::LimitScope;
@@ -154,7 +154,9 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         Of::Active => Line::from(count(tenant.active, activity)),
         Of::Waiting => waiting(pen, tenant, width, fresh.activity),
         Of::IdleInTransaction => {
-            Line::from(count(tenant.idle_in_transaction, if fresh.activity { look.warning } else { look.faint }))
+            // Every transaction pauses between two statements: only one that has been open for a while warns.
+            let long = tenant.oldest_transaction_seconds.is_some_and(|age| age >= STUCK);
+            Line::from(count(tenant.idle_in_transaction, if fresh.activity && long { look.warning } else { activity }))
         }
         Of::Oldest => Line::from(known(
             tenant.oldest_transaction_seconds.map(quantity::duration).map(|age| text::cut(&age, width)),

@@ -44,8 +44,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         |session| session.state.is_idle_in_transaction().then(|| session.state_age()).flatten();
     let rows = [
         (
-            "connections",
-            "∞",
+            ("connections", "∞", ""),
             count(connections),
             count(effective.connection_limit),
             // What is wanted of a tenant's own login says nothing of the account that many share.
@@ -53,31 +52,29 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
             whole,
         ),
         (
-            "statement timeout",
-            "none",
+            ("statement timeout", "none", "statement_timeout"),
             oldest(Session::query_age),
             seconds(effective.statement_timeout),
             seconds(wanted.statement_timeout),
             time,
         ),
         (
-            "lock timeout",
-            "none",
+            ("lock timeout", "none", "lock_timeout"),
             oldest(Session::lock_wait),
             seconds(effective.lock_timeout),
             seconds(wanted.lock_timeout),
             time,
         ),
         (
-            "idle-in-tx timeout",
-            "none",
+            ("idle-in-tx timeout", "none", "idle_in_transaction_session_timeout"),
             oldest(idle),
             seconds(effective.idle_in_transaction_session_timeout),
             seconds(wanted.idle_in_transaction_session_timeout),
             time,
         ),
     ];
-    for (title, unset, used, limit, want, write) in rows {
+    for ((title, unset, setting), used, limit, want, write) in rows {
+        let known = known && !tenant.limits.unknown.contains(&setting);
         let drifts = want.is_some() && want != limit && (known || limit.is_some());
         let near = used.zip(limit).map(|(used, limit)| used / limit.max(0.001));
         let used = used.filter(|_| fresh.activity);

@@ -172,10 +172,11 @@ fn brief(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         for words in text::wrap_in(&format!("→ {}", found.advice), width.saturating_sub(2), 1) {
             lines.push(Line::from(Span::styled(format!("  {words}"), look.text)));
         }
-        for (row, words) in text::wrap(found.statement.as_deref().unwrap_or_default(), width.saturating_sub(4))
-            .into_iter()
-            .filter(|words| !words.is_empty())
-            .enumerate()
+        for (row, words) in
+            text::wrap_statement(found.statement.as_deref().unwrap_or_default(), width.saturating_sub(4))
+                .into_iter()
+                .filter(|words| !words.is_empty())
+                .enumerate()
         {
             lines
                 .push(Line::from(Span::styled(format!("  {} {words}", if row == 0 { "$" } else { " " }), look.accent)));

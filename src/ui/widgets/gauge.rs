@@ -33,7 +33,9 @@ pub(crate) fn ticked(
         .flat_map(|span| span.content.chars().map(|char| (char, span.style)).collect::<Vec<_>>())
         .collect();
     if let Some(cell) = drawn.get_mut(at) {
-        *cell = ('┃', mark);
+        // On the bar the tick stands in the bar's own colour, so that the bar is not torn.
+        let ground = style.fg.filter(|_| cell.0 == '█');
+        *cell = ('┃', ground.map_or(mark, |ground| mark.bg(ground)));
     }
     drawn.into_iter().map(|(char, style)| Span::styled(char.to_string(), style)).collect()
 }

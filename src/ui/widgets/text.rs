@@ -93,6 +93,21 @@ pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A statement in lines of at most so many cells: never broken inside a literal, so that what is picked off the screen
+/// with a mouse says the same.
+pub(crate) fn wrap_statement(text: &str, room: usize) -> Vec<String> {
+    const GLUE: char = '\u{a0}';
+    let mut literal = false;
+    let glued: String = text
+        .chars()
+        .map(|char| {
+            literal ^= char == '\'';
+            if literal && char == ' ' { GLUE } else { char }
+        })
+        .collect();
+    wrap(&glued, room).into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
 /// The text in at most so many lines; the last ends in `…` when there was more.
 pub(crate) fn wrap_in(text: &str, room: usize, lines: usize) -> Vec<String> {
     let mut wrapped = wrap(text, room);
@@ -130,6 +145,13 @@ mod tests {
         assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
         assert_eq!(wrap("", 3), [""]);
         assert_eq!(wrap_in("who hurts whom now", 9, 1), ["who hurt…"]);
+    }
+
+    #[test]
+    fn statements_break_outside_their_literals() {
+        assert_eq!(wrap_statement("a = 'b c d' AND e", 8), ["a =", "'b c d'", "AND e"]);
+        assert_eq!(wrap_statement("a = 'it''s me';", 12), ["a =", "'it''s me';"]);
+        assert_eq!(wrap_statement("DROP ROLE \"o'brien\";", 9), ["DROP ROLE", "\"o'brien\"", ";"]);
     }
 
     proptest::proptest! {

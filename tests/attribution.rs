@@ -1,6 +1,6 @@
 //! Attribution against the truth: the estate's workers know whose every transaction is; the console has to find out.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::explicit_write, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

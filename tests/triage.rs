@@ -83,7 +83,7 @@ async fn noisy_neighbour() {
         kind: Kind::Noisy,
         signal: Signal::NoisyNeighbour,
         victims: anybody,
-        step: "CONNECTION LIMIT 1;",
+        step: "pg_cancel_backend(",
         within: Duration::from_secs(60),
     })
     .await;

@@ -5,7 +5,7 @@ use crate::domain::quantity::percent;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId, Unit};
 
-use super::words::{LONG_IDLE, end_all, quoted, remedy};
+use super::words::{end_idle, quoted, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// Who held most is told of a server that refuses us only when at least this part of it was taken as we last looked.
@@ -99,7 +99,7 @@ impl<'a> Holder<'a> {
 
     /// What to do in words, and as SQL. The cap comes first: a pool that lost a session opens another.
     fn advice(&self, place: &Place<'_>) -> (String, Option<String>) {
-        let idle = (self.idle() > 0).then(|| end_all(self.role, "idle", LONG_IDLE));
+        let idle = (self.idle() > 0).then(|| end_idle(self.role));
         let then = if idle.is_some() { "end its idle sessions" } else { "cancel what can wait" };
         let capped =
             |login: &str| format!("Cap {} first, or its pool comes back at once; then {then}: {login}", self.name());

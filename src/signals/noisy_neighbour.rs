@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
-use crate::domain::quantity::{percent, plural};
+use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
-use super::words::{end_all, quoted, remedy, signal, tenants};
+use super::words::{cancel_all, quoted, remedy, signal, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -247,12 +247,12 @@ fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
     {
         // Half of the CPUs leave the other half to everybody else.
         let limit = ((place.instance.vcpus / 2.0) as u32).max(1);
-        let promotion = if place.instance.tier == Tier::Shared { "; or promote it to dedicated" } else { "" };
+        let promotion = if place.instance.tier == Tier::Shared { ", or promote it to dedicated" } else { "" };
         let words = format!(
-            "Cap its login at {} (new sessions only), then end what runs, so that it comes back under the cap{promotion}.",
-            plural(limit as usize, "connection")
+            "Cancel what it runs; if it comes back, cap its login: ALTER ROLE {} CONNECTION LIMIT {limit} (new sessions only){promotion}.",
+            quoted(role)
         );
-        let sql = format!("ALTER ROLE {} CONNECTION LIMIT {limit}; {}", quoted(role), end_all(role, "active", 0));
+        let sql = cancel_all(role);
         return (words, Some(sql));
     }
     let why = remedy(place, &tenant.id, &blamed, |_| String::new());

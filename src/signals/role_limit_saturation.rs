@@ -5,7 +5,7 @@ use crate::domain::quantity::{percent, plural};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
 
-use super::words::{LONG_IDLE, end_all, quoted};
+use super::words::{end_idle, quoted};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -102,7 +102,7 @@ fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity:
         summary,
         evidence,
         advice: format!("{first}; raise the limit only if the instance has room (it reaches new sessions only)."),
-        statement: idle.then(|| end_all(role, "idle", LONG_IDLE)),
+        statement: idle.then(|| end_idle(role)),
         since: None,
         culprits: owner.into_iter().collect(),
         victims,

@@ -10,7 +10,7 @@ use crate::domain::{Session, TenantId, Tier};
 use super::Place;
 
 /// Seconds after which an idle session of a pool is not missed.
-pub(super) const LONG_IDLE: u32 = 10;
+const LONG_IDLE: u32 = 10;
 
 /// How many names a sentence bears.
 const NAMED: usize = 3;
@@ -56,16 +56,17 @@ pub(super) fn signal(function: &str, session: &Session) -> String {
     format!("SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}';")
 }
 
-/// SQL that ends a login's sessions in a state, those that have been in it for so many seconds.
-pub(super) fn end_all(login: &str, state: &str, seconds: u32) -> String {
+/// SQL that ends a login's sessions that have been idle for long.
+pub(super) fn end_idle(login: &str) -> String {
     let login = literal(login);
-    let since = match seconds {
-        0 => String::new(),
-        seconds => format!(" AND state_change < now() - interval '{seconds} s'"),
-    };
-    format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND state = '{state}'{since};"
-    )
+    let long = format!("state = 'idle' AND state_change < now() - interval '{LONG_IDLE} s'");
+    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND {long};")
+}
+
+/// SQL that cancels whatever a login runs.
+pub(super) fn cancel_all(login: &str) -> String {
+    let login = literal(login);
+    format!("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND state = 'active';")
 }
 
 /// An identifier as it stands in SQL, safe to print.

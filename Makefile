@@ -22,7 +22,7 @@ install-test: ## Install what the tests need: PostgreSQL, and tools around it
 	@./.ci/install test
 
 test: install-test ## Run every test
-	cargo test --locked --all-targets
+	cargo test --locked --all-targets --no-fail-fast
 	cargo test --locked --doc
 
 lint: ## Format, lints and documentation, as CI has them

@@ -226,7 +226,7 @@ async fn hostile_text_is_shown_and_does_nothing() {
     widest.shows("␛]0;pwned␇␛[31mEVIL");
     // The wait for the table with the bad name becomes a finding, here and in the commands.
     widest.keys("1");
-    widest.until("the finding", PATIENCE, |screen| screen.contains("TENANTS ") && screen.contains("EVIL"));
+    widest.until("the finding", PATIENCE, |screen| screen.contains("oldest wait") && screen.contains("EVIL"));
     is_in_order(widest);
     let commands = [
         &["status"][..],

@@ -76,7 +76,7 @@ async fn a_server_that_dies_and_comes_back() {
     well(&mut console, "shared");
     console.shows("TENANTS 3");
     server.crash();
-    println!("its death is on the screen after {:?}", strip(&mut console, "shared", "not reached for"));
+    println!("its death is on the screen after {:?}", strip(&mut console, "shared", "not reached"));
     console.shows("shared cannot be polled");
     // What it said last stays, and its age goes on.
     strip(&mut console, "shared", "last seen 3");
@@ -100,7 +100,7 @@ async fn a_connection_that_stalls_and_goes_on() {
     proxy.set(Way::Stalled);
     println!("its data is called old after {:?}", strip(&mut console, "shared", " ago"));
     keys_work(&mut console);
-    println!("it is given up after {:?}", strip(&mut console, "shared", "not reached for"));
+    println!("it is given up after {:?}", strip(&mut console, "shared", "not reached"));
     console.shows("shared cannot be polled");
     assert!(console.screen().contains("initech"), "{}", console.screen());
     keys_work(&mut console);
@@ -115,7 +115,7 @@ async fn a_connection_that_stalls_and_goes_on() {
     well(&mut console, "shared");
     // Cut off for a moment only: the next connection is made at once.
     proxy.set(Way::Closed);
-    strip(&mut console, "shared", "not reached for");
+    strip(&mut console, "shared", "not reached");
     proxy.set(Way::Open);
     well(&mut console, "shared");
     console.keys("q");

@@ -91,7 +91,7 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     if let Some(about) = about(pen, finding.signal) {
         lines.push(Line::default());
         for (row, words) in text::wrap(about, width.saturating_sub(12)).into_iter().enumerate() {
-            let lead = if row == 0 { "the signal" } else { "" };
+            let lead = if row == 0 { "by default" } else { "" };
             lines
                 .push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, look.dim)]));
         }

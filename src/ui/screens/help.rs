@@ -70,7 +70,10 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     }
     if !pen.model.settings.signals.is_empty() {
         lines.push(Line::default());
-        lines.push(Line::from(Span::styled("signals", look.strong)));
+        lines.push(Line::from(Span::styled(
+            "signals, with the default thresholds ([thresholds] changes them)",
+            look.strong,
+        )));
         for (name, about) in &pen.model.settings.signals {
             lines.extend(pair(pen, name, about, width));
         }

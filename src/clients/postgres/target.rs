@@ -42,7 +42,7 @@ const IGNORED: [&str; 9] = [
     "keepalives_count",
     "tcp_user_timeout",
 ];
-/// Parameters of libpq whose meaning is not implemented: to ignore them could connect to the wrong server.
+/// Parameters of libpq that are refused with an error: to ignore them could connect to the wrong server.
 const UNSUPPORTED: [&str; 14] = [
     "hostaddr",
     "service",
@@ -135,7 +135,7 @@ pub enum UrlError {
     /// A parameter that nobody knows.
     #[error("unknown parameter {0:?}{hint}", hint = hint(*.1))]
     Unknown(String, Option<&'static str>),
-    /// A parameter of libpq's that is not implemented.
+    /// A parameter of libpq's that is refused rather than ignored.
     #[error("the parameter {0} is not supported; remove it")]
     Unsupported(String),
     /// A value that the parameter cannot have.

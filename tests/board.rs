@@ -52,6 +52,7 @@ impl Story {
             layout: Layout::Schema,
             tenant: None,
             vcpus: Some(2.0),
+            pooled: false,
         };
         let every = |source| Duration::from_secs(if source == Source::Activity { 1 } else { 10 });
         let mut story = Self {
@@ -392,6 +393,7 @@ fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
         in_use: true,
         stats_reset: Timestamp::from_second(reset).ok(),
         xid_age: 1,
+        multixact_age: 1,
     };
     story.deliver(Fragment::Databases(vec![database(10, 1)]));
     assert_eq!(story.snapshot().instances[0].rates.deadlocks_per_minute, None);

@@ -12,6 +12,7 @@ SELECT d.datname::text AS name,
        pg_stat_get_db_stat_reset_time(d.oid) AS stats_reset,
        pg_stat_get_bgwriter_stat_reset_time() AS counting_since,
        age(d.datfrozenxid) AS xid_age,
+       mxid_age(d.datminmxid) AS multixact_age,
        d.datallowconn AND NOT d.datistemplate AND d.datname <> 'rdsadmin' AS in_use,
        clock_timestamp() AS now
 FROM pg_database d

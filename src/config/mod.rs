@@ -73,10 +73,11 @@ pub struct InstanceConfig {
 pub fn default_poll() -> BTreeMap<Source, Duration> {
     let every = |source| match source {
         Source::Activity => 1,
-        Source::Databases => 5,
-        Source::Churn => 10,
-        Source::Roles | Source::Debt => 30,
-        Source::Sizes | Source::Freeze => 300,
+        Source::Databases | Source::Vacuums | Source::Pooler => 5,
+        Source::Churn | Source::Replication | Source::Horizon => 10,
+        Source::Roles | Source::Debt | Source::Statements => 30,
+        Source::Sizes | Source::Freeze | Source::Catalog => 300,
+        Source::Bloat => 6 * 3_600,
     };
     Source::ALL.into_iter().map(|source| (source, Duration::from_secs(every(source)))).collect()
 }

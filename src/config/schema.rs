@@ -313,6 +313,13 @@ impl Table for Poll {
             Source::Debt => "tables that autovacuum is behind with",
             Source::Sizes => "sizes",
             Source::Freeze => "ages of transaction ids",
+            Source::Vacuums => "vacuums that run, with their progress",
+            Source::Replication => "replication slots and standbys",
+            Source::Horizon => "who holds vacuum back; prepared transactions",
+            Source::Statements => "pg_stat_statements: what each tenant's statements cost",
+            Source::Catalog => "sequences, invalid indexes, rights, schemas, audit",
+            Source::Bloat => "wasted space, estimated; dear with many tables",
+            Source::Pooler => "PgBouncer's pools",
         };
         let field = |(source, every)| {
             let source: &Source = source;

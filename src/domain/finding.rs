@@ -47,6 +47,20 @@ pub enum Signal {
     Deadlocks,
     LimitMissing,
     LimitDrift,
+    Bloat,
+    TempSpill,
+    InactiveSlot,
+    ReplicationLag,
+    XminHorizon,
+    PreparedTransactions,
+    SequenceExhaustion,
+    InvalidIndex,
+    CrossTenantGrant,
+    SearchPath,
+    AuditMissing,
+    Orphan,
+    Restart,
+    TierMisfit,
 }
 
 impl Signal {
@@ -65,6 +79,20 @@ impl Signal {
             Self::Deadlocks => "deadlocks",
             Self::LimitMissing => "limit-missing",
             Self::LimitDrift => "limit-drift",
+            Self::Bloat => "bloat",
+            Self::TempSpill => "temp-spill",
+            Self::InactiveSlot => "inactive-slot",
+            Self::ReplicationLag => "replication-lag",
+            Self::XminHorizon => "xmin-horizon",
+            Self::PreparedTransactions => "prepared-transactions",
+            Self::SequenceExhaustion => "sequence-exhaustion",
+            Self::InvalidIndex => "invalid-index",
+            Self::CrossTenantGrant => "cross-tenant-grant",
+            Self::SearchPath => "search-path",
+            Self::AuditMissing => "audit-missing",
+            Self::Orphan => "orphan",
+            Self::Restart => "restart",
+            Self::TierMisfit => "tier-misfit",
         }
     }
 }
@@ -76,7 +104,7 @@ impl fmt::Display for Signal {
 }
 
 /// What kind of thing a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum SubjectKind {
@@ -86,6 +114,13 @@ pub enum SubjectKind {
     Session,
     Table,
     Database,
+    Slot,
+    Standby,
+    PreparedTransaction,
+    Sequence,
+    Index,
+    Schema,
+    Pool,
 }
 
 /// What a finding is about.
@@ -181,6 +216,8 @@ pub struct Finding {
     pub stale: bool,
     /// It is not true any more, for so many seconds: it stays for a while, so that the eye can follow.
     pub over_for: Option<f64>,
+    /// Somebody knows of it.
+    pub acknowledged: Option<std::sync::Arc<super::Acknowledgement>>,
 }
 
 /// A signal that could not be judged, and why. Never the same as "fine".

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most bytes of one foreign text that are kept; what is longer is cut at a character and marked with `…`.
 pub const LONGEST: usize = 8 * 1024;
@@ -64,6 +64,18 @@ impl fmt::Debug for Foreign {
 impl Serialize for Foreign {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for Foreign {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self::from(String::deserialize(from)?))
+    }
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        Self::new("")
     }
 }
 

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// PostgreSQL cuts identifiers at this many bytes without a word (`NAMEDATALEN - 1`).
 pub const LONGEST_IDENTIFIER: usize = 63;
 
 /// A tenant's id: kebab-case, 3 to 63 characters, `^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`. Safe to print as it is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TenantId(Arc<str>);
 
 /// Why something is not a tenant id.
@@ -58,8 +58,22 @@ impl fmt::Debug for TenantId {
     }
 }
 
+impl TryFrom<String> for TenantId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<TenantId> for String {
+    fn from(id: TenantId) -> Self {
+        id.0.to_string()
+    }
+}
+
 /// The name that the configuration (or a discovery) gives to an instance.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InstanceName(Arc<str>);
 

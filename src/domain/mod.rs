@@ -3,6 +3,7 @@
 //! Pure: nothing here reads a clock, a file or a socket, and nothing here knows the other rooms. What the sources
 //! deliver is in [`facts`]; what screens and documents are made from is in [`snapshot`].
 
+pub mod acknowledgement;
 pub mod facts;
 pub mod finding;
 pub mod foreign;
@@ -11,14 +12,17 @@ pub mod ids;
 pub mod observed;
 pub mod policy;
 pub mod quantity;
+pub mod record;
 pub mod session;
 pub mod snapshot;
 pub mod spelling;
 
+pub use acknowledgement::{Acknowledgement, Attention};
 pub use finding::{Evidence, Finding, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
 pub use foreign::Foreign;
 pub use ids::{InstanceName, Naming, TenantId};
 pub use observed::Observed;
 pub use policy::{Limits, Policy, Thresholds};
+pub use record::{Record, Records};
 pub use session::{Attribution, Session, SessionKey, SessionState};
 pub use snapshot::{Instance, Layout, Snapshot, Tenant, Tier};

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// What clocks may differ and polls be late by.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a trouble means to those who judge it: decided once, where the server's answer is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum TroubleKind {
     /// Nothing that is judged by itself.
     #[default]
@@ -20,7 +21,7 @@ pub enum TroubleKind {
 }
 
 /// Why a source did not deliver.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Trouble {
     /// What went wrong, safe to print, with what to do next where that is known.
     pub message: String,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::foreign::Foreign;
 use super::ids::{InstanceName, TenantId};
 
 /// What identifies a session: a pid alone is reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionKey {
     /// Process id of the backend.
     pub pid: i32,
@@ -19,7 +19,7 @@ pub struct SessionKey {
 }
 
 /// `pg_stat_activity.state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "PostgreSQL's own names")]
 pub enum SessionState {
     Active,
@@ -71,7 +71,7 @@ impl SessionState {
 }
 
 /// `pg_stat_activity.wait_event_type` and `wait_event`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The type: `Lock`, `IO`, `LWLock`, `Client`, …
     pub kind: Arc<str>,
@@ -92,7 +92,7 @@ impl Wait {
 }
 
 /// How sure we are of a session's tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rank {
     /// Could be set by the tenant itself or left over from the pool's previous client: shown, never blamed.
@@ -102,7 +102,7 @@ pub enum Rank {
 }
 
 /// What a session's tenant was concluded from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Its login role belongs to one tenant.
@@ -148,7 +148,7 @@ impl Reason {
 }
 
 /// Whose session it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attribution {
     /// A tenant's, and why we think so.
     Tenant {
@@ -190,7 +190,7 @@ impl Attribution {
 }
 
 /// What a session waits for or is blocked by.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Blocking {
     /// The pids that block it, as `pg_blocking_pids()` says.
     pub by: Vec<i32>,
@@ -206,7 +206,7 @@ pub struct Blocking {
 }
 
 /// One client session, with its tenant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Session {
     /// The instance.
     pub instance: InstanceName,

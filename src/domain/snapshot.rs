@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Database, Debt, Freeze, Roles, Server, Sizes, Source};
+use super::facts::{
+    Bloat, Catalog, Database, Debt, Freeze, Horizon, Pooler, Replication, Roles, Server, Sizes, Source, Statements,
+    Vacuums,
+};
 use super::finding::{Finding, Severity, Signal, Unknown};
 use super::foreign::Foreign;
 use super::history::{InstancePoint, Series, TenantPoint};
 use super::ids::{InstanceName, TenantId};
 use super::observed::{Observed, Trouble};
 use super::policy::{Limits, TenantNotes};
+use super::record::Record;
 use super::session::Session;
 
 /// Storage tier.
@@ -131,6 +135,20 @@ pub struct Instance {
     pub sizes: Observed<Arc<Sizes>>,
     /// Oldest tables.
     pub freeze: Observed<Arc<Freeze>>,
+    /// Vacuums that run.
+    pub vacuums: Observed<Arc<Vacuums>>,
+    /// Slots and standbys.
+    pub replication: Observed<Arc<Replication>>,
+    /// Who holds vacuum back.
+    pub horizon: Observed<Arc<Horizon>>,
+    /// Counters of statements.
+    pub statements: Observed<Arc<Statements>>,
+    /// How things are set up.
+    pub catalog: Observed<Arc<Catalog>>,
+    /// Wasted space, estimated.
+    pub bloat: Observed<Arc<Bloat>>,
+    /// The pooler before it; `None` where none is configured.
+    pub pooler: Option<Observed<Arc<Pooler>>>,
     /// Rates.
     pub rates: Rates,
     /// How near it is to its limits.
@@ -163,6 +181,13 @@ impl Instance {
             debt: Observed::nothing(every),
             sizes: Observed::nothing(every),
             freeze: Observed::nothing(every),
+            vacuums: Observed::nothing(every),
+            replication: Observed::nothing(every),
+            horizon: Observed::nothing(every),
+            statements: Observed::nothing(every),
+            catalog: Observed::nothing(every),
+            bloat: Observed::nothing(every),
+            pooler: None,
             rates: Rates::default(),
             pressure: Pressure::default(),
             sources: Vec::new(),
@@ -294,6 +319,8 @@ pub struct Tenant {
     pub severity: Option<Severity>,
     /// What the operator wrote about it.
     pub notes: Option<Arc<TenantNotes>>,
+    /// What the stored history says of it; `None`: none is kept, or nothing yet.
+    pub record: Option<Arc<Record>>,
     /// Charts.
     pub series: Arc<Series<TenantPoint>>,
 }
@@ -332,6 +359,7 @@ impl Tenant {
             suffers: Vec::new(),
             severity: None,
             notes: None,
+            record: None,
             series: Arc::default(),
         }
     }

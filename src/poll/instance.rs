@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use super::counters::DatabaseWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
-use crate::domain::facts::{Activity, Database, Debt, Fragment, Freeze, Roles, Server, Sizes, Source};
+use crate::domain::facts::{
+    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Pooler, Replication, Roles, Server, Sizes,
+    Source, Statements, Vacuums,
+};
 use crate::domain::history::{BUCKET, InstancePoint, Series, TenantPoint};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
@@ -28,6 +31,8 @@ pub struct InstancePlan {
     pub tenant: Option<TenantId>,
     /// vCPUs, where the operator said.
     pub vcpus: Option<f64>,
+    /// Whether there is a pooler before it that is asked.
+    pub pooled: bool,
 }
 
 /// The charts of one tenant and the bucket that is being filled.
@@ -54,6 +59,13 @@ pub(super) struct InstanceState {
     debt: Option<Arc<Debt>>,
     pub sizes: Option<Arc<Sizes>>,
     freeze: Option<Arc<Freeze>>,
+    vacuums: Option<Arc<Vacuums>>,
+    replication: Option<Arc<Replication>>,
+    horizon: Option<Arc<Horizon>>,
+    statements: Option<Arc<Statements>>,
+    catalog: Option<Arc<Catalog>>,
+    bloat: Option<Arc<Bloat>>,
+    pooler: Option<Arc<Pooler>>,
     pub window: SessionWindow,
     pub written: ChurnWindow,
     counters: DatabaseWindow,
@@ -84,8 +96,7 @@ impl InstanceState {
             attributor: Attributor::default(),
             reach: Reach::Connecting,
             server: None,
-            sources: Source::ALL
-                .into_iter()
+            sources: super::lane::asked()
                 .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
                 .collect(),
             activity: None,
@@ -94,6 +105,13 @@ impl InstanceState {
             debt: None,
             sizes: None,
             freeze: None,
+            vacuums: None,
+            replication: None,
+            horizon: None,
+            statements: None,
+            catalog: None,
+            bloat: None,
+            pooler: None,
             window: SessionWindow::default(),
             written: ChurnWindow::default(),
             counters: DatabaseWindow::default(),
@@ -144,6 +162,13 @@ impl InstanceState {
                 self.relist();
             }
             Fragment::Freeze(freeze) => self.freeze = Some(Arc::new(freeze)),
+            Fragment::Vacuums(vacuums) => self.vacuums = Some(Arc::new(vacuums)),
+            Fragment::Replication(replication) => self.replication = Some(Arc::new(replication)),
+            Fragment::Horizon(horizon) => self.horizon = Some(Arc::new(horizon)),
+            Fragment::Statements(statements) => self.statements = Some(Arc::new(statements)),
+            Fragment::Catalog(catalog) => self.catalog = Some(Arc::new(catalog)),
+            Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
+            Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
         }
     }
 
@@ -371,6 +396,13 @@ impl InstanceState {
             debt: self.observed(Source::Debt, self.debt.clone()),
             sizes: self.observed(Source::Sizes, self.sizes.clone()),
             freeze: self.observed(Source::Freeze, self.freeze.clone()),
+            vacuums: self.observed(Source::Vacuums, self.vacuums.clone()),
+            replication: self.observed(Source::Replication, self.replication.clone()),
+            horizon: self.observed(Source::Horizon, self.horizon.clone()),
+            statements: self.observed(Source::Statements, self.statements.clone()),
+            catalog: self.observed(Source::Catalog, self.catalog.clone()),
+            bloat: self.observed(Source::Bloat, self.bloat.clone()),
+            pooler: self.plan.pooled.then(|| self.observed(Source::Pooler, self.pooler.clone())),
             rates: if self.is_fresh(Source::Databases, now) { self.counters.rates() } else { Rates::default() },
             pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),

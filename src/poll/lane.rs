@@ -33,6 +33,11 @@ pub(super) const LANES: [&[Source]; 3] = [
     &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze],
 ];
 
+/// Every source that lanes ask for.
+pub(super) fn asked() -> impl Iterator<Item = Source> {
+    LANES.iter().flat_map(|sources| sources.iter().copied())
+}
+
 /// How often sources are asked; the operator may change it while running.
 #[derive(Debug, Clone)]
 pub(super) struct Clocks {

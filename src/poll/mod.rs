@@ -64,6 +64,7 @@ impl Poller {
             layout: instance.layout,
             tenant: instance.tenant.clone(),
             vcpus: instance.vcpus,
+            pooled: false,
         });
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
         let mut board = Board::new(rules, plans.collect(), period, evaluator);

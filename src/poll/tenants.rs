@@ -95,6 +95,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 findings: Vec::new(),
                 suffers: Vec::new(),
                 severity: None,
+                record: None,
                 notes: policy.tenants.get(id).map(|notes| Arc::new(notes.clone())),
                 series: state.tracks.get(id).map(|track| track.series.clone()).unwrap_or_default(),
             }

@@ -199,6 +199,7 @@ impl Known {
             victims,
             stale,
             over_for,
+            acknowledged: None,
         }
     }
 }

@@ -342,6 +342,7 @@ impl InstanceSpec {
                 schema: Foreign::from(schema),
                 table: Foreign::from(table),
                 xid_age: words[2].parse().unwrap(),
+                multixact_age: 0,
             }
         };
         Freeze { tables: self.oldest.iter().map(table).collect() }
@@ -360,6 +361,7 @@ impl InstanceSpec {
             stats_reset: None,
             in_use: true,
             xid_age,
+            multixact_age: 0,
         };
         self.xids.iter().map(database).collect()
     }

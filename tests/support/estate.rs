@@ -114,6 +114,13 @@ pub fn instance(at: Timestamp) -> Instance {
         debt: observed(Arc::new(Debt { tables: tables(), ..Debt::default() }), 30, at),
         sizes: observed(Arc::default(), 60, at),
         freeze: observed(Arc::default(), 60, at),
+        vacuums: observed(Arc::default(), 5, at),
+        replication: observed(Arc::default(), 10, at),
+        horizon: observed(Arc::default(), 10, at),
+        statements: observed(Arc::default(), 30, at),
+        catalog: observed(Arc::default(), 300, at),
+        bloat: observed(Arc::default(), 21_600, at),
+        pooler: None,
         rates: Rates {
             transactions: Some(912.0),
             rows_written: Some(4_100.0),
@@ -223,6 +230,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         findings: Vec::new(),
         suffers: Vec::new(),
         severity: None,
+        record: None,
         notes: (name == "acme").then(|| {
             Arc::new(TenantNotes {
                 limits: Limits::default(),
@@ -330,6 +338,7 @@ fn findings() -> Vec<Finding> {
             stale: false,
             statement: Some("SELECT pg_cancel_backend(4100);".into()),
             over_for: None,
+            acknowledged: None,
         },
         Finding {
             signal: Signal::LockChain,
@@ -344,6 +353,7 @@ fn findings() -> Vec<Finding> {
             stale: false,
             statement: Some("SELECT pg_terminate_backend(4103);".into()),
             over_for: None,
+            acknowledged: None,
         },
         Finding {
             signal: Signal::AutovacuumDebt,
@@ -358,6 +368,7 @@ fn findings() -> Vec<Finding> {
             stale: false,
             statement: None,
             over_for: None,
+            acknowledged: None,
         },
         Finding {
             signal: Signal::LimitMissing,
@@ -372,6 +383,7 @@ fn findings() -> Vec<Finding> {
             stale: false,
             statement: Some("ALTER ROLE portarium_shared CONNECTION LIMIT 300;".into()),
             over_for: None,
+            acknowledged: None,
         },
     ]
 }
@@ -494,6 +506,7 @@ pub fn down() -> Snapshot {
             stale: false,
             statement: None,
             over_for: None,
+            acknowledged: None,
         },
     );
     snapshot

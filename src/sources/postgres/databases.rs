@@ -36,6 +36,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Counters, QueryError> {
             in_use: row.try_get("in_use")?,
             stats_reset: row.try_get("stats_reset")?,
             xid_age: u32::try_from(row.try_get::<_, i32>("xid_age")?).unwrap_or_default(),
+            multixact_age: u32::try_from(row.try_get::<_, i32>("multixact_age")?).unwrap_or_default(),
         });
     }
     Ok(polled)

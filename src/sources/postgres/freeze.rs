@@ -13,6 +13,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Freeze, QueryError> {
             schema: row.try_get::<_, Text>("schema")?.into(),
             table: row.try_get::<_, Text>("table")?.into(),
             xid_age: u32::try_from(row.try_get::<_, i32>("xid_age")?).unwrap_or_default(),
+            multixact_age: u32::try_from(row.try_get::<_, i32>("multixact_age")?).unwrap_or_default(),
         });
     }
     Ok(freeze)

@@ -37,5 +37,15 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Debt, _) => Fragment::Debt(debt::ask(desk, MIN_DEAD).await?),
         (Source::Sizes, layout) => Fragment::Sizes(sizes::ask(desk, layout).await?),
         (Source::Freeze, _) => Fragment::Freeze(freeze::ask(desk).await?),
+        (
+            Source::Vacuums
+            | Source::Replication
+            | Source::Horizon
+            | Source::Statements
+            | Source::Catalog
+            | Source::Bloat
+            | Source::Pooler,
+            _,
+        ) => return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) }),
     })
 }

@@ -1,16 +1,29 @@
 //! What the sources deliver: facts of one instance, as the server says them. Counters are counters here; rates are made
 //! by whoever compares two of them.
 
+mod catalog;
+mod pooler;
+mod replication;
+mod statements;
+mod tables;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::foreign::Foreign;
 use super::session::Session;
 
+pub use catalog::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, Schema, Sequence};
+pub use pooler::{Pool, Pooler};
+pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
+pub use statements::{Statement, StatementCounters, StatementKey, Statements};
+pub use tables::{Bloat, BloatEstimate, Vacuum, Vacuums};
+
 /// The sources of one PostgreSQL instance; each has its own clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "what each delivers is said at its facts")]
 pub enum Source {
     Activity,
@@ -20,12 +33,33 @@ pub enum Source {
     Debt,
     Sizes,
     Freeze,
+    Vacuums,
+    Replication,
+    Horizon,
+    Statements,
+    Catalog,
+    Bloat,
+    Pooler,
 }
 
 impl Source {
     /// All of them, the fast ones first.
-    pub const ALL: [Self; 7] =
-        [Self::Activity, Self::Databases, Self::Roles, Self::Churn, Self::Debt, Self::Sizes, Self::Freeze];
+    pub const ALL: [Self; 14] = [
+        Self::Activity,
+        Self::Databases,
+        Self::Roles,
+        Self::Churn,
+        Self::Debt,
+        Self::Sizes,
+        Self::Freeze,
+        Self::Vacuums,
+        Self::Replication,
+        Self::Horizon,
+        Self::Statements,
+        Self::Catalog,
+        Self::Bloat,
+        Self::Pooler,
+    ];
 
     /// The name in `[poll]`, in documents and on screens.
     pub fn name(self) -> &'static str {
@@ -37,12 +71,19 @@ impl Source {
             Self::Debt => "debt",
             Self::Sizes => "sizes",
             Self::Freeze => "freeze",
+            Self::Vacuums => "vacuums",
+            Self::Replication => "replication",
+            Self::Horizon => "horizon",
+            Self::Statements => "statements",
+            Self::Catalog => "catalog",
+            Self::Bloat => "bloat",
+            Self::Pooler => "pgbouncer",
         }
     }
 }
 
 /// What a connection learns of the server when it is made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// `server_version`, without the packager's words: `15.18`.
     pub version: String,
@@ -67,7 +108,7 @@ pub struct Server {
 }
 
 /// Source `activity`: every client session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Activity {
     /// The server's clock.
     pub server_now: Timestamp,
@@ -80,7 +121,7 @@ pub struct Activity {
 }
 
 /// Source `databases`: `pg_stat_database`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
     /// Name.
     pub name: Foreign,
@@ -104,10 +145,12 @@ pub struct Database {
     pub stats_reset: Option<Timestamp>,
     /// Age of its oldest unfrozen transaction id.
     pub xid_age: u32,
+    /// Age of its oldest multixact.
+    pub multixact_age: u32,
 }
 
 /// Source `roles`: one role and what is set on it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Role {
     /// Name.
     pub name: Foreign,
@@ -124,7 +167,7 @@ pub struct Role {
 }
 
 /// Source `roles`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Roles {
     /// All roles but PostgreSQL's own.
     pub roles: Vec<Role>,
@@ -136,7 +179,7 @@ pub struct Roles {
 }
 
 /// Source `churn`: counters of the tables of one schema (or of one database, where each tenant has one).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchemaChurn {
     /// Schema or database.
     pub home: Arc<str>,
@@ -155,7 +198,7 @@ pub struct SchemaChurn {
 }
 
 /// Source `churn`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Churn {
     /// The server's clock.
     pub server_now: Timestamp,
@@ -164,7 +207,7 @@ pub struct Churn {
 }
 
 /// Source `debt`: one table beside its own autovacuum threshold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableDebt {
     /// Database.
     pub database: Foreign,
@@ -194,7 +237,7 @@ impl TableDebt {
 }
 
 /// Source `debt`: the worst tables, the most indebted first.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Debt {
     /// The worst tables.
     pub tables: Vec<TableDebt>,
@@ -207,7 +250,7 @@ pub struct Debt {
 }
 
 /// Source `sizes`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sizes {
     /// Bytes by schema, or by database where each tenant has one.
     pub homes: BTreeMap<Arc<str>, u64>,
@@ -216,7 +259,7 @@ pub struct Sizes {
 }
 
 /// Source `freeze`: the oldest table of one schema (or database).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OldestTable {
     /// Database.
     pub database: Foreign,
@@ -226,17 +269,19 @@ pub struct OldestTable {
     pub table: Foreign,
     /// Age of its `relfrozenxid`.
     pub xid_age: u32,
+    /// Age of its `relminmxid`.
+    pub multixact_age: u32,
 }
 
 /// Source `freeze`: the oldest tables, oldest first.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Freeze {
     /// The oldest tables.
     pub tables: Vec<OldestTable>,
 }
 
 /// What one poll of one source brought.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each carries the facts of the same name")]
 pub enum Fragment {
     Activity(Activity),
@@ -246,6 +291,13 @@ pub enum Fragment {
     Debt(Debt),
     Sizes(Sizes),
     Freeze(Freeze),
+    Vacuums(Vacuums),
+    Replication(Replication),
+    Horizon(Horizon),
+    Statements(Statements),
+    Catalog(Catalog),
+    Bloat(Bloat),
+    Pooler(Pooler),
 }
 
 impl Fragment {
@@ -259,6 +311,13 @@ impl Fragment {
             Self::Debt(_) => Source::Debt,
             Self::Sizes(_) => Source::Sizes,
             Self::Freeze(_) => Source::Freeze,
+            Self::Vacuums(_) => Source::Vacuums,
+            Self::Replication(_) => Source::Replication,
+            Self::Horizon(_) => Source::Horizon,
+            Self::Statements(_) => Source::Statements,
+            Self::Catalog(_) => Source::Catalog,
+            Self::Bloat(_) => Source::Bloat,
+            Self::Pooler(_) => Source::Pooler,
         }
     }
 }

@@ -1,0 +1,28 @@
+//! What the stored history says of a tenant: the ground of advice about its tier.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ids::{InstanceName, TenantId};
+
+/// One tenant over the stored history.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Record {
+    /// Since when it was watched (gaps not counted).
+    pub since: Timestamp,
+    /// Seconds of that for which there are points.
+    pub watched_seconds: f64,
+    /// Rows written a day, over the whole of it; `None` where it was never counted.
+    pub rows_written_per_day: Option<f64>,
+    /// Rows written in its busiest hour as a multiple of the mean hour; `None` with less than a day watched.
+    pub spikiness: Option<f64>,
+    /// Seconds for which it was named as a noisy neighbour.
+    pub noisy_seconds: f64,
+    /// How often it became one.
+    pub noisy_times: u32,
+}
+
+/// Of all tenants that were ever watched and are still there.
+pub type Records = HashMap<(InstanceName, TenantId), Arc<Record>>;

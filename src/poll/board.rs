@@ -1,5 +1,6 @@
 //! The one place where facts become a snapshot. Pure: moments come in as arguments, so that tests play any story.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use super::tenants;
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
-use crate::domain::{Finding, Naming, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds};
-use crate::signals::{Evaluator, Scene};
+use crate::domain::{
+    Acknowledgement, Attention, Finding, Naming, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
+};
+use crate::signals::{Evaluator, Scene, recommended_tier};
 
 /// What the board judges by.
 #[derive(Debug, Clone)]
@@ -60,6 +63,7 @@ pub struct Board {
     rules: Rules,
     instances: Vec<InstanceState>,
     evaluator: Evaluator,
+    acknowledged: Arc<Vec<Acknowledgement>>,
 }
 
 impl Board {
@@ -71,7 +75,7 @@ impl Board {
         evaluator: Evaluator,
     ) -> Self {
         let instances = plans.into_iter().map(|plan| InstanceState::new(plan, &rules.naming, &every)).collect();
-        Self { rules, instances, evaluator }
+        Self { rules, instances, evaluator, acknowledged: Arc::default() }
     }
 
     /// Takes news of the instance at this place in the configuration.
@@ -83,6 +87,11 @@ impl Board {
             News::Failed { source, trouble, every } => state.failed(source, trouble, every),
             News::Down(trouble) => state.down(now, trouble),
         }
+    }
+
+    /// What is acknowledged and muted from now on.
+    pub fn acknowledge(&mut self, words: Arc<Vec<Acknowledgement>>) {
+        self.acknowledged = words;
     }
 
     /// The picture of this moment.
@@ -120,9 +129,28 @@ impl Board {
             thresholds: &self.rules.thresholds,
         };
         (snapshot.findings, snapshot.unknown) = self.evaluator.evaluate(&scene);
+        acknowledge(&mut snapshot, &self.acknowledged);
+        for tenant in &mut snapshot.tenants {
+            tenant.recommended_tier = recommended_tier(tenant, &self.rules.thresholds);
+        }
         mark(&mut snapshot.tenants, &snapshot.findings);
         snapshot
     }
+}
+
+/// Marks what somebody knows of, and puts it after the others of its severity; takes out what nobody wants to see.
+fn acknowledge(snapshot: &mut Snapshot, words: &[Acknowledgement]) {
+    if words.is_empty() {
+        return;
+    }
+    for finding in &mut snapshot.findings {
+        let word = words.iter().find(|word| word.covers(finding, snapshot.taken_at));
+        finding.acknowledged = word.map(|word| Arc::new(word.clone()));
+    }
+    let is_muted =
+        |finding: &mut Finding| finding.acknowledged.as_ref().is_some_and(|word| word.attention == Attention::Muted);
+    snapshot.muted = snapshot.findings.extract_if(.., is_muted).collect();
+    snapshot.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.acknowledged.is_some()));
 }
 
 /// Writes findings onto the rows of the tenants that they name.

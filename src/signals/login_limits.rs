@@ -138,16 +138,17 @@ fn differences(limits: &TenantLimits, wanted: &Limits) -> Vec<Difference> {
 /// connections all tenants together may have is no tenant's policy.
 pub(super) fn logins(
     scene: &Scene<'_>,
+    places: &[Place<'_>],
     signal: Signal,
     verdicts: &mut Verdicts,
     wrong: impl Fn(&Difference) -> bool,
 ) -> Vec<Login> {
     let mut found = Vec::new();
-    for place in scene.places() {
-        if verdicts.seen(signal, &place, Source::Roles, &place.instance.roles, scene.now).is_none() {
+    for place in places {
+        if verdicts.seen(signal, place, Source::Roles, &place.instance.roles, scene.now).is_none() {
             continue;
         }
-        found.extend(service_account(scene, &place).map(|(login, unknown)| login.known(signal, verdicts, unknown)));
+        found.extend(service_account(scene, place).map(|(login, unknown)| login.known(signal, verdicts, unknown)));
         for tenant in place.tenants.iter().filter(|tenant| tenant.limit_scope == LimitScope::Tenant) {
             let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
             let Some(login) = &tenant.limits.login else {

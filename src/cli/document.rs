@@ -425,7 +425,8 @@ impl Finding {
 }
 
 impl Acknowledged {
-    fn of(word: &Acknowledgement) -> Self {
+    /// The words that were said.
+    pub fn of(word: &Acknowledgement) -> Self {
         Self {
             attention: word.attention,
             by: foreign::sanitise(&word.by).into_owned(),

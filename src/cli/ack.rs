@@ -38,8 +38,7 @@ pub struct AckEntry {
     /// About what.
     pub subject: Subject,
     /// Who, why, until when.
-    #[serde(flatten)]
-    pub word: Acknowledged,
+    pub acknowledged: Acknowledged,
 }
 
 impl AckList {
@@ -52,7 +51,7 @@ impl AckList {
                 id: sanitise(&word.id).into_owned(),
                 instance: sanitise(&word.instance).into_owned(),
             },
-            word: Acknowledged::of(word),
+            acknowledged: Acknowledged::of(word),
         };
         Self { schema: SCHEMA, acknowledged: words.iter().map(entry).collect() }
     }

@@ -58,16 +58,20 @@ pub(super) fn look(config: &Config, watch: bool) -> Result<Poller> {
     Ok(poller)
 }
 
-/// Tells a poller once what was acknowledged and muted. A look leaves the store alone: it sees too little of time to say
+/// Tells a poller what was acknowledged and muted. A look leaves the store alone: it sees too little of time to say
 /// that a finding is gone.
-fn heed(poller: &Poller) {
+pub(super) fn heed(poller: &Poller) {
     let Ok(store) = Store::of(&Environment::of_process()) else { return };
     match store.read(Timestamp::now()) {
         Ok(read) => {
             if let Some(aside) = read.set_aside {
                 say(&format!("what was acknowledged could not be read and was set aside: {}", aside.display()));
             }
-            poller.acknowledgements.send_replace(Arc::new(read.words));
+            poller.acknowledgements.send_if_modified(|words| {
+                let changed = **words != read.words;
+                *words = Arc::new(read.words);
+                changed
+            });
         }
         Err(error) => say(&error.to_string()),
     }

@@ -185,3 +185,62 @@ fn mark(tenants: &mut [Tenant], findings: &[Finding]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Evidence, InstanceName, Severity, Subject, SubjectKind, Unit};
+
+    fn finding(id: &str, severity: Severity) -> Finding {
+        Finding {
+            signal: Signal::LockChain,
+            severity,
+            subject: Subject { kind: SubjectKind::Tenant, id: id.to_owned(), instance: InstanceName::new("shared") },
+            summary: String::new(),
+            evidence: vec![Evidence::fact("x", 1.0, Unit::Count)],
+            advice: String::new(),
+            statement: None,
+            since: Timestamp::UNIX_EPOCH,
+            culprits: Vec::new(),
+            victims: Vec::new(),
+            stale: false,
+            over_for: None,
+            acknowledged: None,
+        }
+    }
+
+    fn word(id: &str, attention: Attention, until: i64) -> Acknowledgement {
+        Acknowledgement {
+            signal: Signal::LockChain,
+            kind: SubjectKind::Tenant,
+            id: id.to_owned(),
+            instance: "shared".to_owned(),
+            attention,
+            by: "ann@desk".to_owned(),
+            why: "on it".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            until: Timestamp::from_second(until).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_known_comes_after_its_equals_and_what_is_muted_is_counted() {
+        let mut snapshot = Snapshot::empty(Timestamp::from_second(100).unwrap(), "test");
+        let (critical, warning) = (Severity::Critical, Severity::Warning);
+        let all =
+            [("acme", critical), ("globex", critical), ("hooli", critical), ("stark", warning), ("zeta", warning)];
+        snapshot.findings = all.iter().map(|(id, severity)| finding(id, *severity)).collect();
+        let words = [
+            word("acme", Attention::Acknowledged, 101),
+            word("globex", Attention::Acknowledged, 100),
+            word("stark", Attention::Muted, 101),
+            word("nobody", Attention::Muted, 101),
+        ];
+        acknowledge(&mut snapshot, &words);
+        let ids = |findings: &[Finding]| findings.iter().map(|it| it.subject.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&snapshot.findings), ["globex", "hooli", "acme", "zeta"], "globex's ended this very second");
+        assert_eq!(ids(&snapshot.muted), ["stark"]);
+        let known = snapshot.findings.iter().filter_map(|it| it.acknowledged.as_ref()).map(|word| word.by.as_str());
+        assert_eq!(known.collect::<Vec<_>>(), ["ann@desk"]);
+    }
+}

@@ -40,20 +40,28 @@ impl Check for IdleInTransaction {
             }
             let idle =
                 |session: &Session| session.state.is_idle_in_transaction().then(|| session.state_age()).flatten();
+            // Found once: there may be as many offenders as tenants.
+            let blocked: Vec<&Session> =
+                place.sessions.iter().copied().filter(|session| session.blocking.is_some()).collect();
             for (subject, open) in place.offenders(idle, scene.thresholds.idle_in_transaction_seconds.warning) {
-                verdicts.raised.extend(raise(scene, place, subject, &open));
+                verdicts.raised.extend(raise(scene, place, subject, &open, &blocked));
             }
         }
     }
 }
 
-fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &Session)]) -> Option<Raised> {
+fn raise(
+    scene: &Scene<'_>,
+    place: &Place<'_>,
+    subject: Subject,
+    open: &[(f64, &Session)],
+    blocked: &[&Session],
+) -> Option<Raised> {
     let (age, worst) = open.first().copied()?;
     let (severity, _) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
     let tenant = worst.attribution.strong().cloned();
     let pids: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
-    let blocked: Vec<&Session> = place
-        .sessions
+    let blocked: Vec<&Session> = blocked
         .iter()
         .copied()
         .filter(|session| {

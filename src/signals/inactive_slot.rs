@@ -18,7 +18,7 @@ impl Check for InactiveSlot {
     }
 
     fn about(&self) -> &'static str {
-        "Nobody reads a slot: it keeps 50% of max_slot_wal_keep_size (1 GiB if unbounded); critical: 90% (10 GiB)"
+        "A slot without reader keeps 50% of max_slot_wal_keep_size (else 1 GiB); critical at 90% (10 GiB)"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {

@@ -40,8 +40,15 @@ impl Check for LongRunningQuery {
                 continue;
             }
             let least = scene.thresholds.query_seconds.warning;
+            // Found once: there may be as many offenders as tenants.
+            let blocked: Vec<&Session> = place
+                .sessions
+                .iter()
+                .copied()
+                .filter(|session| session.blocking.is_some() && !is_inferred(session))
+                .collect();
             for (subject, statements) in place.offenders(ran, least) {
-                verdicts.raised.extend(raise(scene, place, subject, &statements));
+                verdicts.raised.extend(raise(scene, place, subject, &statements, &blocked));
             }
         }
     }
@@ -68,16 +75,13 @@ struct Suffering {
 
 /// Who waits behind these statements, else what they use that the instance is short of. Nobody's suffering is invented:
 /// what a single statement takes of a CPU is not known, only that it works while there are too few.
-fn suffering(scene: &Scene<'_>, place: &Place<'_>, statements: &[(f64, &Session)]) -> Suffering {
+fn suffering(scene: &Scene<'_>, place: &Place<'_>, statements: &[(f64, &Session)], blocked: &[&Session]) -> Suffering {
     let pids: HashSet<i32> = statements.iter().map(|(_, session)| session.key.pid).collect();
     let own: HashSet<&TenantId> = statements.iter().filter_map(|(_, session)| session.attribution.strong()).collect();
-    let blocked: Vec<&Session> = place
-        .sessions
-        .iter()
-        .copied()
-        .filter(|session| !is_inferred(session))
-        .filter(|session| session.blocking.as_ref().is_some_and(|it| it.by.iter().any(|pid| pids.contains(pid))))
-        .collect();
+    let behind = |session: &&Session| {
+        session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
+    };
+    let blocked: Vec<&Session> = blocked.iter().copied().filter(behind).collect();
     let victims: BTreeSet<&TenantId> =
         blocked.iter().filter_map(|session| session.attribution.strong()).filter(|it| !own.contains(it)).collect();
     let victims: Vec<TenantId> = victims.into_iter().cloned().collect();
@@ -99,7 +103,13 @@ fn suffering(scene: &Scene<'_>, place: &Place<'_>, statements: &[(f64, &Session)
     Suffering { words, blocked: blocked.len(), victims }
 }
 
-fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, statements: &[(f64, &Session)]) -> Option<Raised> {
+fn raise(
+    scene: &Scene<'_>,
+    place: &Place<'_>,
+    subject: Subject,
+    statements: &[(f64, &Session)],
+    blocked: &[&Session],
+) -> Option<Raised> {
     let (age, worst) = statements.first().copied()?;
     let (severity, _) = scene.thresholds.query_seconds.rung(age)?;
     let pid = worst.key.pid;
@@ -116,7 +126,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, statements: &[(
         });
         format!("; {cap}")
     });
-    let suffering = suffering(scene, place, statements);
+    let suffering = suffering(scene, place, statements, blocked);
     Some(Raised {
         severity,
         subject,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "signals/facts.rs"]
+mod facts;
 #[path = "signals/scene.rs"]
 mod scene;
 
@@ -178,19 +180,85 @@ fn scenarios_find_what_they_say_and_nothing_else() {
     assert!(rounds >= 100, "only {rounds} rounds were played");
 }
 
+/// The findings of one signal in the rounds of one edge.
+fn at_edge(name: &str, file: &File, edge: &str) -> Vec<(Vec<Finding>, Vec<Unknown>)> {
+    let mut played = Vec::new();
+    for case in &file.case {
+        for round in case.round.iter().filter(|round| round.edge.as_deref() == Some(edge)) {
+            played.push(play(case, round, &mut Evaluator::immediate(), Some(name)));
+        }
+    }
+    assert!(!played.is_empty(), "{name} has no round that is {edge:?} its threshold or its input");
+    played
+}
+
+/// How a finding's nearest number stands to its threshold; `None` where no number is held against any.
+fn against_threshold(finding: &Finding) -> Option<Vec<std::cmp::Ordering>> {
+    let orders = finding.evidence.iter().filter_map(|it| {
+        let threshold = it.threshold?;
+        let near = (it.value - threshold).abs() <= 1e-9 * threshold.abs().max(1.0);
+        Some(if near { std::cmp::Ordering::Equal } else { it.value.total_cmp(&threshold) })
+    });
+    let orders: Vec<_> = orders.collect();
+    (!orders.is_empty()).then_some(orders)
+}
+
 #[test]
-fn every_signal_has_a_check_a_line_of_help_and_scenarios_that_fire_and_that_do_not_know() {
+fn every_signal_is_tested_under_at_and_over_its_threshold_and_without_its_input() {
+    use std::cmp::Ordering::{Equal, Greater};
+    let files: BTreeMap<String, File> = files().into_iter().collect();
+    let edges = ["under", "at", "over", "missing"];
+    let named = files.values().flat_map(|file| &file.case).flat_map(|case| &case.round);
+    for edge in named.filter_map(|round| round.edge.as_deref()) {
+        assert!(edges.contains(&edge), "no such edge: {edge}");
+    }
+    for check in REGISTRY {
+        let name = check.signal().name();
+        let file = files.get(name).unwrap_or_else(|| panic!("no scenarios for {name}"));
+        let worst = |played: &[(Vec<Finding>, Vec<Unknown>)]| {
+            played.iter().flat_map(|(findings, _)| findings).map(|finding| finding.severity).max()
+        };
+        let [under, at, over, missing] = edges.map(|edge| at_edge(name, file, edge));
+        let reached = at.iter().map(|(findings, _)| findings.iter().map(|it| it.severity).max()).min().flatten();
+        assert!(reached.is_some(), "{name} says nothing at its threshold");
+        assert!(worst(&under) < reached, "{name} says as much under its threshold as at it");
+        assert!(worst(&over) >= reached, "{name} says less over its threshold than at it");
+        for (edge, wanted, played) in [("at", Equal, &at), ("over", Greater, &over)] {
+            for (findings, _) in played {
+                // A limit that is as it should be is no drift: there is nothing to be at.
+                if name == "limit-drift" {
+                    continue;
+                }
+                let orders: Vec<_> = findings.iter().filter_map(against_threshold).flatten().collect();
+                assert!(orders.is_empty() || orders.contains(&wanted), "{name} has no number {edge} its threshold");
+            }
+        }
+        for (findings, unknown) in &missing {
+            assert!(findings.is_empty(), "{name} says something without its input: {findings:?}");
+            assert!(!unknown.is_empty(), "{name} is silent without its input");
+        }
+    }
+}
+
+#[test]
+fn every_signal_has_a_check_a_line_of_help_and_findings_about_what_it_says() {
     let checked: Vec<Signal> = REGISTRY.iter().map(|check| check.signal()).collect();
     assert_eq!(checked.iter().collect::<BTreeSet<_>>().len(), checked.len());
-    let files: BTreeMap<String, File> = files().into_iter().collect();
+    let mut kinds: BTreeMap<&str, BTreeSet<SubjectKind>> = BTreeMap::new();
+    for (_, content) in files() {
+        for case in &content.case {
+            for round in &case.round {
+                for finding in play(case, round, &mut Evaluator::immediate(), None).0 {
+                    kinds.entry(finding.signal.name()).or_default().insert(finding.subject.kind);
+                }
+            }
+        }
+    }
     for check in REGISTRY {
         let (name, about) = (check.signal().name(), check.about());
         assert!((20..=100).contains(&about.chars().count()), "{name}: {about}");
-        let cases = &files.get(name).unwrap_or_else(|| panic!("no scenarios for {name}")).case;
-        let rounds = || cases.iter().flat_map(|case| &case.round);
-        assert!(rounds().any(|round| !round.expect.is_empty()), "{name} never fires");
-        assert!(rounds().any(|round| round.expect.is_empty() && round.unknown.is_empty()), "{name} is never calm");
-        assert!(rounds().any(|round| !round.unknown.is_empty()), "{name} always knows");
+        let said: BTreeSet<SubjectKind> = check.subjects().iter().copied().collect();
+        assert_eq!(kinds.get(name), Some(&said), "{name}: what its findings are about");
     }
 }
 
@@ -215,6 +283,7 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
             .chain([shared])
             .collect(),
         expect: Vec::new(),
+        edge: None,
         unknown: Vec::new(),
     };
     let case = Case {
@@ -265,6 +334,7 @@ fn two_thousand_tenants_are_judged_between_two_polls() {
             tenants: None,
             sessions: (0..2_000).map(|at| format!("tenant-{at} {} active:90s", 1_000 + at)).collect(),
             expect: Vec::new(),
+            edge: None,
             unknown: Vec::new(),
         });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
-use crate::domain::Snapshot;
+use crate::domain::{Acknowledgement, Snapshot};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -32,6 +32,10 @@ pub enum Effect {
     Copy(String),
     /// Ask for sessions this often from now on.
     Refresh(Duration),
+    /// Keep that somebody knows of a finding. `by` may be left empty: whoever carries it out knows who works here.
+    Acknowledge(Acknowledgement),
+    /// Take back what was said about a finding.
+    Unacknowledge(Acknowledgement),
     /// Leave.
     Quit,
 }

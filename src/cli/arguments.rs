@@ -19,9 +19,11 @@ Files:
   ./tierdeck.toml                          the configuration, where the program is started
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
   ~/.pgpass                                passwords, as libpq reads them
+  $XDG_STATE_HOME/tierdeck/                what is remembered: acknowledgements
 
 Environment:
   TIERDECK_CONFIG                          the configuration file
+  TIERDECK_STATE                           the folder of what is remembered
   PGPASSWORD, PGPASSFILE, PGSSLROOTCERT …  as libpq means them
   NO_COLOR                                 no colours
 
@@ -57,6 +59,9 @@ pub enum Command {
     },
     /// Print what is wrong: who hurts whom, and the next step
     Findings(FindingsOptions),
+    /// Say that somebody knows of a finding, for how long and why; list and clear what was said
+    #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+    Ack(Ack),
     /// Check each component: reachable, version, what the login may do, what that leaves out, and the GRANT that fixes it
     Doctor {
         /// Print one JSON document
@@ -130,9 +135,74 @@ pub struct FindingsOptions {
     /// Sample for this long, such as 60s, and print everything that was found meanwhile
     #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
     pub duration: Option<Duration>,
-    /// Exit with 1 if there is a finding at least this bad
+    /// Exit with 1 if there is a finding at least this bad that nobody has acknowledged or muted (see tierdeck ack)
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub fail_on: Option<SeverityArgument>,
+}
+
+/// `tierdeck ack`.
+#[derive(Debug, Clone, Args)]
+pub struct Ack {
+    /// Instead of a new one
+    #[command(subcommand)]
+    pub action: Option<AckAction>,
+    /// A new one
+    #[command(flatten)]
+    pub new: AckNew,
+}
+
+/// A new acknowledgement.
+#[derive(Debug, Clone, Args)]
+pub struct AckNew {
+    /// Which finding
+    #[command(flatten)]
+    pub subject: AckSubject,
+    /// For how long, such as 2h; an acknowledgement ends with its finding, if that is sooner
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
+    pub duration: Option<Duration>,
+    /// Why: what to tell whoever wonders
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+    /// Do not show it at all for that time, also if it goes and comes again
+    #[arg(long)]
+    pub mute: bool,
+}
+
+/// Which finding.
+#[derive(Debug, Clone, Args)]
+pub struct AckSubject {
+    /// The signal, as `tierdeck findings` names it
+    #[arg(value_name = "SIGNAL")]
+    pub signal: Option<String>,
+    /// What it is about: a tenant's id, a login, a table, a pid …
+    #[arg(value_name = "SUBJECT")]
+    pub subject: Option<String>,
+    /// The instance that it is on
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// What kind of thing SUBJECT is, where its name does not say: tenant, role, session, table …
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+}
+
+/// What to do with those that there are.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AckAction {
+    /// List what is acknowledged and muted
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take back what was said about a finding, or everything
+    Clear {
+        /// Which finding
+        #[command(flatten)]
+        subject: AckSubject,
+        /// Everything
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// A severity on the command line.

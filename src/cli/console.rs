@@ -8,6 +8,7 @@ use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::acknowledge;
 use super::{Exit, observe, output};
 use crate::app::{Effect, Model, Report, Settings, Theme};
 use crate::config::Config;
@@ -50,7 +51,10 @@ pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app:
         stop,
         clock: Timestamp::now,
     };
+    let keep = acknowledge::Keeper::start(&poller, report.clone());
     let act = |effect| match effect {
+        Effect::Acknowledge(word) => keep.add(word),
+        Effect::Unacknowledge(word) => keep.remove(word),
         Effect::Copy(text) => {
             let said = match terminal::copy(&text) {
                 Ok(()) => Report::Done("copied".to_owned()),

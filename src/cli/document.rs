@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, Unattributed};
 use crate::domain::{
-    Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot, SubjectKind, Tier, Unit,
+    Acknowledgement, Attention, Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot,
+    SubjectKind, Tier, Unit, foreign,
 };
 use crate::domain::{Subject as DomainSubject, Tenant as DomainTenant, Unknown as DomainUnknown};
 
@@ -29,7 +30,7 @@ pub struct Status {
     pub tenants: Vec<Tenant>,
     /// Client sessions that no tenant could be found for.
     pub unattributed: UnattributedCounts,
-    /// What is wrong, the worst first.
+    /// What is wrong, the worst first; what is muted comes last.
     pub findings: Vec<Finding>,
     /// What could not be judged, and why.
     pub unknown: Vec<Unknown>,
@@ -46,7 +47,7 @@ pub struct Findings {
     pub taken_at: String,
     /// `environment` of the configuration.
     pub environment: String,
-    /// What is wrong, the worst first.
+    /// What is wrong, the worst first; what is muted comes last.
     pub findings: Vec<Finding>,
     /// What could not be judged, and why.
     pub unknown: Vec<Unknown>,
@@ -197,9 +198,11 @@ pub struct Evidence {
     pub name: String,
     /// What it measured.
     pub value: f64,
-    /// What it was held against.
+    /// What it was held against: the rung that it reached.
     pub threshold: Option<f64>,
-    /// The unit of both.
+    /// Where it becomes critical, if it may.
+    pub critical: Option<f64>,
+    /// The unit of all three.
     pub unit: Unit,
 }
 
@@ -230,6 +233,23 @@ pub struct Finding {
     pub stale: bool,
     /// It has not been true for so many seconds.
     pub over_for_seconds: Option<f64>,
+    /// Somebody knows of it, or wants not to see it: `--fail-on` passes over it.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// That somebody knows of a finding.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Acknowledged {
+    /// `acknowledged`: shown after the others; `muted`: not shown in the console.
+    pub attention: Attention,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When, UTC.
+    pub at: String,
+    /// Until when, UTC.
+    pub until: String,
 }
 
 /// A signal that could not be judged.
@@ -288,7 +308,7 @@ impl Findings {
             schema: SCHEMA,
             taken_at: moment(snapshot.taken_at),
             environment: snapshot.environment.to_string(),
-            findings: snapshot.findings.iter().map(Finding::of).collect(),
+            findings: snapshot.findings.iter().chain(&snapshot.muted).map(Finding::of).collect(),
             unknown: snapshot.unknown.iter().map(Unknown::of).collect(),
         }
     }
@@ -363,7 +383,7 @@ impl Tenant {
             rows_written_per_day: tenant.rows_written_per_day,
             dead_tuples: tenant.dead_tuples,
             size_bytes: tenant.size_bytes,
-            recommended_tier: None,
+            recommended_tier: tenant.recommended_tier,
             findings: tenant.findings.clone(),
             suffers: tenant.suffers.clone(),
             estimated: estimates.into_iter().filter_map(|(name, estimated)| estimated.then_some(name)).collect(),
@@ -379,8 +399,8 @@ impl Subject {
 
 impl Evidence {
     fn of(evidence: &DomainEvidence) -> Self {
-        let DomainEvidence { name, value, threshold, unit } = evidence.clone();
-        Self { name, value, threshold, unit }
+        let DomainEvidence { name, value, threshold, critical, unit } = evidence.clone();
+        Self { name, value, threshold, critical, unit }
     }
 }
 
@@ -399,6 +419,20 @@ impl Finding {
             victims: finding.victims.iter().map(ToString::to_string).collect(),
             stale: finding.stale,
             over_for_seconds: finding.over_for,
+            acknowledged: finding.acknowledged.as_deref().map(Acknowledged::of),
+        }
+    }
+}
+
+impl Acknowledged {
+    /// The words that were said.
+    pub fn of(word: &Acknowledgement) -> Self {
+        Self {
+            attention: word.attention,
+            by: foreign::sanitise(&word.by).into_owned(),
+            why: foreign::sanitise(&word.why).into_owned(),
+            at: moment(word.at),
+            until: moment(word.until),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `tierdeck findings`: what is wrong, for people, scripts and cron.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use color_eyre::eyre::Result;
 
 use super::arguments::FindingsOptions;
-use super::document::Findings;
+use super::document::{Findings, moment};
 use super::{Exit, observe, output};
-use crate::domain::{Finding, Severity, Signal, Snapshot, Subject};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::plural;
+use crate::domain::{Attention, Finding, Severity, Signal, Snapshot, Subject};
 
 /// How long is looked at the least: who suffers from whom shows in more than a moment.
 const LEAST: Duration = Duration::from_secs(3);
@@ -27,23 +30,30 @@ pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Resu
         snapshot = Snapshot::clone(&poller.snapshots.borrow_and_update());
         collect(&mut found, &snapshot);
     }
-    snapshot.findings = found.into_values().collect();
-    snapshot.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.since.cmp(&b.since)));
+    (snapshot.muted, snapshot.findings) = found.into_values().partition(is_muted);
+    for findings in [&mut snapshot.findings, &mut snapshot.muted] {
+        findings.sort_by_key(|it| (Reverse(it.severity), it.acknowledged.is_some(), it.since));
+    }
     let written =
         if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     if written? != Exit::Fine {
         return Ok(Exit::Interrupted);
     }
-    let worst = snapshot.findings.iter().map(|finding| finding.severity).max();
+    let open = snapshot.findings.iter().filter(|finding| finding.acknowledged.is_none());
+    let worst = open.map(|finding| finding.severity).max();
     Ok(match options.fail_on {
         Some(least) if worst >= Some(Severity::from(least)) => Exit::Found,
         _ => Exit::Fine,
     })
 }
 
+fn is_muted(finding: &Finding) -> bool {
+    finding.acknowledged.as_ref().is_some_and(|word| word.attention == Attention::Muted)
+}
+
 /// What came and went while sampling is kept, as it was at its worst.
 fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
-    for finding in &snapshot.findings {
+    for finding in snapshot.findings.iter().chain(&snapshot.muted) {
         let key = (finding.signal, finding.subject.clone());
         match found.get(&key) {
             Some(before) if before.severity > finding.severity => {}
@@ -66,7 +76,14 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
         let age = snapshot.taken_at.duration_since(finding.since).as_secs_f64();
         let since = crate::domain::quantity::duration(age);
         let stale = if finding.stale { ", last known" } else { "" };
-        let _ = writeln!(text, "{glyph} {severity}  {}  [{}, {since}{stale}]", finding.summary, finding.signal);
+        // How long something has been set up like that is not known: only for how long we have seen it.
+        let seen = if finding.signal.is_upkeep() { "seen for " } else { "" };
+        let _ = writeln!(text, "{glyph} {severity}  {}  [{}, {seen}{since}{stale}]", finding.summary, finding.signal);
+        if let Some(word) = &finding.acknowledged {
+            let until = moment(word.until);
+            let _ =
+                writeln!(text, "        acknowledged by {} until {until}: {}", sanitise(&word.by), sanitise(&word.why));
+        }
         let _ = writeln!(text, "        → {}", finding.advice);
         if let Some(statement) = &finding.statement {
             let _ = writeln!(text, "          {statement}");
@@ -74,6 +91,9 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
     }
     if snapshot.findings.is_empty() {
         text.push_str("nothing found\n");
+    }
+    if !snapshot.muted.is_empty() {
+        let _ = writeln!(text, "-       {} muted (tierdeck ack list)", plural(snapshot.muted.len(), "finding"));
     }
     // One missing input leaves several signals out: it is told once.
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();

@@ -1,5 +1,8 @@
 //! The command line: one file a subcommand, the console is one of them. Results go to stdout, messages to stderr.
 
+pub mod ack;
+mod acknowledge;
+pub mod acknowledged;
 pub mod arguments;
 mod config;
 mod console;
@@ -50,6 +53,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
+        Some(Command::Ack(ack)) => ack::run(ack),
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

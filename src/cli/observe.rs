@@ -17,6 +17,7 @@ use crate::domain::snapshot::{Instance, Reach};
 use crate::poll::Poller;
 use crate::signals::Evaluator;
 
+use super::acknowledged::Store;
 use super::output::say;
 
 /// The longest that one look waits for a slow source.
@@ -52,7 +53,28 @@ pub(super) fn look(config: &Config, watch: bool) -> Result<Poller> {
     if !watch {
         config.poll.entry(Source::Activity).and_modify(|every| *every = (*every).min(GLANCE));
     }
-    Ok(Poller::start(&config, targets(&config)?, Evaluator::immediate()))
+    let poller = Poller::start(&config, targets(&config)?, Evaluator::immediate());
+    heed(&poller);
+    Ok(poller)
+}
+
+/// Tells a poller what was acknowledged and muted. A look leaves the store alone: it sees too little of time to say
+/// that a finding is gone.
+pub(super) fn heed(poller: &Poller) {
+    let Ok(store) = Store::of(&Environment::of_process()) else { return };
+    match store.read(Timestamp::now()) {
+        Ok(read) => {
+            if let Some(aside) = read.set_aside {
+                say(&format!("what was acknowledged could not be read and was set aside: {}", aside.display()));
+            }
+            poller.acknowledgements.send_if_modified(|words| {
+                let changed = **words != read.words;
+                *words = Arc::new(read.words);
+                changed
+            });
+        }
+        Err(error) => say(&error.to_string()),
+    }
 }
 
 /// Waits until every instance was seen often enough for rates, or cannot be, and returns the newest picture.

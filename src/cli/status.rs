@@ -39,6 +39,7 @@ async fn keep_looking(config: &Config, json: bool) -> Result<Exit> {
             return Ok(Exit::Fine);
         }
         tokio::time::sleep(pause).await;
+        observe::heed(&poller);
         if poller.snapshots.changed().await.is_err() {
             return Ok(Exit::Fine);
         }

@@ -13,6 +13,7 @@ mod problem;
 mod read;
 mod schema;
 mod secret;
+mod thresholds;
 mod write;
 
 use std::collections::BTreeMap;

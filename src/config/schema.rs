@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::field::{Field, Named, Scale, Slot, Table, Tables};
+use super::field::{Field, Named, Slot, Table, Tables};
 use super::{Config, InstanceConfig, Secret, default_poll, later};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;
@@ -326,115 +326,6 @@ impl Table for Poll {
             Field::new(source.name(), about(*source), Slot::Duration(every, SHORTEST_POLL))
         };
         self.0.iter_mut().map(field).collect()
-    }
-}
-
-impl Table for Thresholds {
-    #[expect(clippy::too_many_lines, reason = "one table of keys; cut in two it would be harder to read")]
-    fn fields(&mut self) -> Vec<Field<'_>> {
-        use Scale::{Amount, Seconds, Share};
-        use Slot::{Ladder, Number};
-        // Taken apart so that a new threshold without a key does not compile.
-        let Self {
-            noisy_share,
-            noisy_fair_shares,
-            noisy_pressure,
-            noisy_victims,
-            noisy_victim_seconds,
-            connections,
-            role_limit,
-            query_seconds,
-            idle_in_transaction_seconds,
-            lock_wait_seconds,
-            lock_victims,
-            autovacuum_debt,
-            autovacuum_min_dead,
-            xid_age_info,
-            xid_age,
-            deadlocks_per_minute,
-            hold_seconds,
-            clear_after_seconds,
-        } = self;
-        vec![
-            Field::new(
-                "noisy_share",
-                "noisy-neighbour: the least share of a resource that one tenant must take",
-                Number(noisy_share, Share),
-            ),
-            Field::new(
-                "noisy_fair_shares",
-                "noisy-neighbour: how many times its fair share it must take as well",
-                Number(noisy_fair_shares, Amount),
-            ),
-            Field::new(
-                "noisy_pressure",
-                "noisy-neighbour: how near the instance must be to its limit of that resource",
-                Ladder(noisy_pressure, Share),
-            ),
-            Field::new(
-                "noisy_victims",
-                "noisy-neighbour: how many other tenants must suffer",
-                Number(noisy_victims, Amount),
-            ),
-            Field::new(
-                "noisy_victim_seconds",
-                "noisy-neighbour: a tenant suffers when it had to wait this long within a minute",
-                Number(noisy_victim_seconds, Amount),
-            ),
-            Field::new(
-                "connections",
-                "connection-saturation: used share of the connections that clients may have",
-                Ladder(connections, Share),
-            ),
-            Field::new(
-                "role_limit",
-                "role-limit-saturation: used share of a role's CONNECTION LIMIT",
-                Ladder(role_limit, Share),
-            ),
-            Field::new("query_seconds", "long-running-query: age of a statement", Ladder(query_seconds, Seconds)),
-            Field::new(
-                "idle_in_transaction_seconds",
-                "idle-in-transaction: time since the last statement of an open transaction",
-                Ladder(idle_in_transaction_seconds, Seconds),
-            ),
-            Field::new(
-                "lock_wait_seconds",
-                "lock-chain: how long the oldest victim has waited",
-                Ladder(lock_wait_seconds, Seconds),
-            ),
-            Field::new(
-                "lock_victims",
-                "lock-chain: this many victims are critical whatever they waited",
-                Number(lock_victims, Amount),
-            ),
-            Field::new(
-                "autovacuum_debt",
-                "autovacuum-debt: dead rows as a multiple of the table's own threshold",
-                Ladder(autovacuum_debt, Amount),
-            ),
-            Field::new(
-                "autovacuum_min_dead",
-                "autovacuum-debt: tables with fewer dead rows are left alone",
-                Number(autovacuum_min_dead, Amount),
-            ),
-            Field::new(
-                "xid_age_info",
-                "wraparound: the age at which it is worth knowing",
-                Number(xid_age_info, Amount),
-            ),
-            Field::new("xid_age", "wraparound: age in transaction ids", Ladder(xid_age, Amount)),
-            Field::new("deadlocks_per_minute", "deadlocks: how many a minute", Ladder(deadlocks_per_minute, Amount)),
-            Field::new(
-                "hold_seconds",
-                "how long something must be true before it is a finding",
-                Number(hold_seconds, Seconds),
-            ),
-            Field::new(
-                "clear_after_seconds",
-                "how long it must be untrue before the finding goes",
-                Number(clear_after_seconds, Seconds),
-            ),
-        ]
     }
 }
 

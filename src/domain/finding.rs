@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceName, TenantId};
+use super::policy::Ladder;
 
 /// How bad it is. Ordered: `Critical` is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +96,24 @@ impl Signal {
             Self::TierMisfit => "tier-misfit",
         }
     }
+
+    /// Whether it is about how things are set up rather than about what happens: it wants doing some day, hurts nobody
+    /// this minute, and of equals what happens right now is told first.
+    pub fn is_upkeep(self) -> bool {
+        matches!(
+            self,
+            Self::LimitMissing
+                | Self::LimitDrift
+                | Self::Bloat
+                | Self::SequenceExhaustion
+                | Self::InvalidIndex
+                | Self::CrossTenantGrant
+                | Self::SearchPath
+                | Self::AuditMissing
+                | Self::Orphan
+                | Self::TierMisfit
+        )
+    }
 }
 
 impl fmt::Display for Signal {
@@ -143,6 +162,7 @@ pub enum Unit {
     Count,
     Seconds,
     Bytes,
+    BytesPerSecond,
     Rows,
     PerMinute,
     Milliseconds,
@@ -156,8 +176,10 @@ pub struct Evidence {
     pub name: String,
     /// What it measured.
     pub value: f64,
-    /// What it was held against; `None` where it only explains.
+    /// What it was held against: the rung that it reached; `None` where it only explains.
     pub threshold: Option<f64>,
+    /// Where it becomes critical, if it may: the ladder's last rung.
+    pub critical: Option<f64>,
     /// The unit of both.
     pub unit: Unit,
 }
@@ -165,12 +187,18 @@ pub struct Evidence {
 impl Evidence {
     /// A number held against a threshold.
     pub fn against(name: impl Into<String>, value: f64, threshold: f64, unit: Unit) -> Self {
-        Self { name: name.into(), value, threshold: Some(threshold), unit }
+        Self { name: name.into(), value, threshold: Some(threshold), critical: None, unit }
+    }
+
+    /// A number that climbs a ladder, beside the rung that it reached and the last one.
+    pub fn on(name: impl Into<String>, value: f64, ladder: Ladder, unit: Unit) -> Self {
+        let threshold = ladder.rung(value).map_or(ladder.warning, |(_, threshold)| threshold);
+        Self { name: name.into(), value, threshold: Some(threshold), critical: Some(ladder.critical), unit }
     }
 
     /// A number that only explains.
     pub fn fact(name: impl Into<String>, value: f64, unit: Unit) -> Self {
-        Self { name: name.into(), value, threshold: None, unit }
+        Self { name: name.into(), value, threshold: None, critical: None, unit }
     }
 
     /// A value of this evidence's unit, as people read it.
@@ -182,6 +210,7 @@ impl Evidence {
             Unit::Count | Unit::Rows | Unit::Transactions => count(value),
             Unit::Seconds => duration(value),
             Unit::Bytes => bytes(value.max(0.0) as u64),
+            Unit::BytesPerSecond => format!("{}/s", bytes(value.max(0.0) as u64)),
             Unit::PerMinute => format!("{}/min", count(value)),
             Unit::Milliseconds => format!("{value:.0} ms"),
         }

@@ -93,6 +93,9 @@ impl Ladder {
     }
 }
 
+const MIB: f64 = 1_048_576.0;
+const GIB: f64 = 1_073_741_824.0;
+
 /// Every number that a signal compares with. Times in seconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
@@ -124,10 +127,50 @@ pub struct Thresholds {
     pub autovacuum_min_dead: f64,
     /// wraparound: the age at which it is worth knowing.
     pub xid_age_info: f64,
-    /// wraparound: age in transaction ids.
+    /// wraparound: age in transaction ids, or in multixacts.
     pub xid_age: Ladder,
     /// deadlocks: how many a minute.
     pub deadlocks_per_minute: Ladder,
+    /// bloat: the least share of a table or index that is wasted.
+    pub bloat_share: f64,
+    /// bloat: tables and indexes that waste fewer bytes are left alone.
+    pub bloat_min_bytes: f64,
+    /// temp-spill: bytes a second that go to temporary files.
+    pub temp_bytes_per_second: Ladder,
+    /// inactive-slot: WAL kept for a slot as a share of max_slot_wal_keep_size.
+    pub slot_share: Ladder,
+    /// inactive-slot: bytes of WAL kept for a slot where nothing bounds them.
+    pub slot_bytes: Ladder,
+    /// replication-lag: how far a standby is behind, in time.
+    pub replication_lag_seconds: Ladder,
+    /// replication-lag: how far a standby is behind, in bytes of WAL.
+    pub replication_lag_bytes: Ladder,
+    /// xmin-horizon: transaction ids that passed since what is held.
+    pub xmin_age: Ladder,
+    /// xmin-horizon: how long it has been held.
+    pub xmin_seconds: Ladder,
+    /// xmin-horizon: where fewer transaction ids passed meanwhile, time does not count.
+    pub xmin_least_age: f64,
+    /// prepared-transactions: time since PREPARE TRANSACTION.
+    pub prepared_seconds: Ladder,
+    /// sequence-exhaustion: used share of a sequence's values.
+    pub sequence_used: Ladder,
+    /// restart: a server that was started anew while we watch is a warning for so long.
+    pub restart_warning_seconds: f64,
+    /// restart: a server that started is worth knowing for so long.
+    pub restart_info_seconds: f64,
+    /// tier-misfit: a dedicated tenant that writes fewer rows a day would fit a shared instance.
+    pub tier_rows_shared: f64,
+    /// tier-misfit: a tenant that writes more rows a day wants an instance of its own.
+    pub tier_rows_dedicated: f64,
+    /// tier-misfit: rows written in the busiest hour as a multiple of the mean hour.
+    pub tier_spikiness: f64,
+    /// tier-misfit: how often it was a noisy neighbour.
+    pub tier_noisy_times: f64,
+    /// tier-misfit: bytes that no maintenance window moves.
+    pub tier_size_bytes: f64,
+    /// tier-misfit: who was watched for less is not judged.
+    pub tier_watched_seconds: f64,
     /// How long something must be true before it is a finding (a sample may be an accident).
     pub hold_seconds: f64,
     /// How long it must be untrue before the finding goes.
@@ -153,6 +196,26 @@ impl Default for Thresholds {
             xid_age_info: 500_000_000.0,
             xid_age: Ladder::new(1_000_000_000.0, 1_500_000_000.0),
             deadlocks_per_minute: Ladder::new(1.0, 10.0),
+            bloat_share: 0.3,
+            bloat_min_bytes: GIB,
+            temp_bytes_per_second: Ladder::new(20.0 * MIB, 200.0 * MIB),
+            slot_share: Ladder::new(0.5, 0.9),
+            slot_bytes: Ladder::new(GIB, 10.0 * GIB),
+            replication_lag_seconds: Ladder::new(60.0, 600.0),
+            replication_lag_bytes: Ladder::new(512.0 * MIB, 5.0 * GIB),
+            xmin_age: Ladder::new(10_000_000.0, 100_000_000.0),
+            xmin_seconds: Ladder::new(3_600.0, 21_600.0),
+            xmin_least_age: 10_000.0,
+            prepared_seconds: Ladder::new(300.0, 3_600.0),
+            sequence_used: Ladder::new(0.75, 0.9),
+            restart_warning_seconds: 300.0,
+            restart_info_seconds: 900.0,
+            tier_rows_shared: 10_000.0,
+            tier_rows_dedicated: 1_000_000.0,
+            tier_spikiness: 10.0,
+            tier_noisy_times: 3.0,
+            tier_size_bytes: 100.0 * GIB,
+            tier_watched_seconds: 86_400.0,
             hold_seconds: 3.0,
             clear_after_seconds: 15.0,
         }

@@ -111,6 +111,8 @@ pub struct Instance {
     pub reach: Reach,
     /// What the server said of itself when we connected.
     pub server: Option<Arc<Server>>,
+    /// Whether that server was started anew while we watched.
+    pub restarted: bool,
     /// vCPUs; estimated when the configuration does not say.
     pub vcpus: f64,
     /// Whether `vcpus` is a guess.
@@ -169,6 +171,7 @@ impl Instance {
             layout,
             reach: Reach::Connecting,
             server: None,
+            restarted: false,
             vcpus: 1.0,
             vcpus_estimated: true,
             connections: None,
@@ -321,6 +324,8 @@ pub struct Tenant {
     pub notes: Option<Arc<TenantNotes>>,
     /// What the stored history says of it; `None`: none is kept, or nothing yet.
     pub record: Option<Arc<Record>>,
+    /// The tier that its history asks for; `None`: it was not watched for long enough to say.
+    pub recommended_tier: Option<Tier>,
     /// Charts.
     pub series: Arc<Series<TenantPoint>>,
 }
@@ -360,6 +365,7 @@ impl Tenant {
             severity: None,
             notes: None,
             record: None,
+            recommended_tier: None,
             series: Arc::default(),
         }
     }
@@ -398,8 +404,10 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions without a tenant.
     pub unattributed: Unattributed,
-    /// What is wrong, the worst first.
+    /// What is wrong, the worst first; of equals, what somebody knows of comes last.
     pub findings: Vec<Finding>,
+    /// What is wrong and somebody wants not to see.
+    pub muted: Vec<Finding>,
     /// What cannot be judged.
     pub unknown: Vec<Unknown>,
     /// What watching costs.
@@ -417,6 +425,7 @@ impl Snapshot {
             sessions: Vec::new(),
             unattributed: Unattributed::default(),
             findings: Vec::new(),
+            muted: Vec::new(),
             unknown: Vec::new(),
             cost: Cost::default(),
         }

@@ -1,5 +1,6 @@
 //! The one place where facts become a snapshot. Pure: moments come in as arguments, so that tests play any story.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use super::tenants;
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
-use crate::domain::{Finding, Naming, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds};
-use crate::signals::{Evaluator, Scene};
+use crate::domain::{
+    Acknowledgement, Attention, Finding, Naming, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
+};
+use crate::signals::{Evaluator, Scene, recommended_tier};
 
 /// What the board judges by.
 #[derive(Debug, Clone)]
@@ -60,6 +63,7 @@ pub struct Board {
     rules: Rules,
     instances: Vec<InstanceState>,
     evaluator: Evaluator,
+    acknowledged: Arc<Vec<Acknowledgement>>,
 }
 
 impl Board {
@@ -71,7 +75,7 @@ impl Board {
         evaluator: Evaluator,
     ) -> Self {
         let instances = plans.into_iter().map(|plan| InstanceState::new(plan, &rules.naming, &every)).collect();
-        Self { rules, instances, evaluator }
+        Self { rules, instances, evaluator, acknowledged: Arc::default() }
     }
 
     /// Takes news of the instance at this place in the configuration.
@@ -83,6 +87,11 @@ impl Board {
             News::Failed { source, trouble, every } => state.failed(source, trouble, every),
             News::Down(trouble) => state.down(now, trouble),
         }
+    }
+
+    /// What is acknowledged and muted from now on.
+    pub fn acknowledge(&mut self, words: Arc<Vec<Acknowledgement>>) {
+        self.acknowledged = words;
     }
 
     /// The picture of this moment.
@@ -120,9 +129,28 @@ impl Board {
             thresholds: &self.rules.thresholds,
         };
         (snapshot.findings, snapshot.unknown) = self.evaluator.evaluate(&scene);
+        acknowledge(&mut snapshot, &self.acknowledged);
+        for tenant in &mut snapshot.tenants {
+            tenant.recommended_tier = recommended_tier(tenant, &self.rules.thresholds);
+        }
         mark(&mut snapshot.tenants, &snapshot.findings);
         snapshot
     }
+}
+
+/// Marks what somebody knows of, and puts it after the others of its severity; takes out what nobody wants to see.
+fn acknowledge(snapshot: &mut Snapshot, words: &[Acknowledgement]) {
+    if words.is_empty() {
+        return;
+    }
+    for finding in &mut snapshot.findings {
+        let word = words.iter().find(|word| word.covers(finding, snapshot.taken_at));
+        finding.acknowledged = word.map(|word| Arc::new(word.clone()));
+    }
+    let is_muted =
+        |finding: &mut Finding| finding.acknowledged.as_ref().is_some_and(|word| word.attention == Attention::Muted);
+    snapshot.muted = snapshot.findings.extract_if(.., is_muted).collect();
+    snapshot.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.acknowledged.is_some()));
 }
 
 /// Writes findings onto the rows of the tenants that they name.
@@ -155,5 +183,64 @@ fn mark(tenants: &mut [Tenant], findings: &[Finding]) {
                 push(&mut tenant.suffers, finding.signal);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Evidence, InstanceName, Severity, Subject, SubjectKind, Unit};
+
+    fn finding(id: &str, severity: Severity) -> Finding {
+        Finding {
+            signal: Signal::LockChain,
+            severity,
+            subject: Subject { kind: SubjectKind::Tenant, id: id.to_owned(), instance: InstanceName::new("shared") },
+            summary: String::new(),
+            evidence: vec![Evidence::fact("x", 1.0, Unit::Count)],
+            advice: String::new(),
+            statement: None,
+            since: Timestamp::UNIX_EPOCH,
+            culprits: Vec::new(),
+            victims: Vec::new(),
+            stale: false,
+            over_for: None,
+            acknowledged: None,
+        }
+    }
+
+    fn word(id: &str, attention: Attention, until: i64) -> Acknowledgement {
+        Acknowledgement {
+            signal: Signal::LockChain,
+            kind: SubjectKind::Tenant,
+            id: id.to_owned(),
+            instance: "shared".to_owned(),
+            attention,
+            by: "ann@desk".to_owned(),
+            why: "on it".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            until: Timestamp::from_second(until).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_known_comes_after_its_equals_and_what_is_muted_is_counted() {
+        let mut snapshot = Snapshot::empty(Timestamp::from_second(100).unwrap(), "test");
+        let (critical, warning) = (Severity::Critical, Severity::Warning);
+        let all =
+            [("acme", critical), ("globex", critical), ("hooli", critical), ("stark", warning), ("zeta", warning)];
+        snapshot.findings = all.iter().map(|(id, severity)| finding(id, *severity)).collect();
+        let words = [
+            word("acme", Attention::Acknowledged, 101),
+            word("globex", Attention::Acknowledged, 100),
+            word("stark", Attention::Muted, 101),
+            word("nobody", Attention::Muted, 101),
+        ];
+        acknowledge(&mut snapshot, &words);
+        let ids = |findings: &[Finding]| findings.iter().map(|it| it.subject.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&snapshot.findings), ["globex", "hooli", "acme", "zeta"], "globex's ended this very second");
+        assert_eq!(ids(&snapshot.muted), ["stark"]);
+        let known = snapshot.findings.iter().filter_map(|it| it.acknowledged.as_ref()).map(|word| word.by.as_str());
+        assert_eq!(known.collect::<Vec<_>>(), ["ann@desk"]);
     }
 }

@@ -52,6 +52,7 @@ pub(super) struct InstanceState {
     attributor: Attributor,
     pub reach: Reach,
     pub server: Option<Arc<Server>>,
+    restarted: bool,
     sources: BTreeMap<Source, SourceState>,
     activity: Option<Activity>,
     databases: Option<Arc<Vec<Database>>>,
@@ -96,6 +97,7 @@ impl InstanceState {
             attributor: Attributor::default(),
             reach: Reach::Connecting,
             server: None,
+            restarted: false,
             sources: super::lane::asked()
                 .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
                 .collect(),
@@ -129,6 +131,7 @@ impl InstanceState {
     pub fn connected(&mut self, server: Server) {
         if self.server.as_ref().is_some_and(|before| before.started_at != server.started_at) {
             self.window.clear();
+            self.restarted = true;
         }
         if self.reach == Reach::Connecting {
             self.reach = Reach::Up;
@@ -384,6 +387,7 @@ impl InstanceState {
             layout: self.plan.layout,
             reach: self.reach.clone(),
             server: self.server.clone(),
+            restarted: self.restarted,
             vcpus,
             vcpus_estimated,
             connections: fresh.map(|activity| activity.sessions.len() as u32 + activity.own),

@@ -24,8 +24,8 @@ pub use instance::InstancePlan;
 
 use crate::clients::postgres::Target;
 use crate::config::Config;
-use crate::domain::Snapshot;
 use crate::domain::facts::{Fragment, Source};
+use crate::domain::{Acknowledgement, Snapshot};
 use crate::signals::Evaluator;
 use lane::{Clocks, LANES, Lane};
 
@@ -45,6 +45,8 @@ pub struct Poller {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// How often sessions are asked for.
     pub pace: watch::Sender<Duration>,
+    /// What is acknowledged and muted; whoever keeps that sends all of it whenever it changes.
+    pub acknowledgements: watch::Sender<Arc<Vec<Acknowledgement>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -79,13 +81,19 @@ impl Poller {
                 tasks.spawn(lane.run());
             }
         }
-        tasks.spawn(collect(board, inbox, publish));
-        Self { snapshots, pace, _tasks: tasks }
+        let (acknowledgements, words) = watch::channel(Arc::default());
+        tasks.spawn(collect(board, inbox, words, publish));
+        Self { snapshots, pace, acknowledgements, _tasks: tasks }
     }
 }
 
 /// The one writer: merges news as they come and publishes. Sessions and outages at once, the rest in company.
-async fn collect(mut board: Board, mut inbox: mpsc::Receiver<(usize, News)>, publish: watch::Sender<Arc<Snapshot>>) {
+async fn collect(
+    mut board: Board,
+    mut inbox: mpsc::Receiver<(usize, News)>,
+    mut words: watch::Receiver<Arc<Vec<Acknowledgement>>>,
+    publish: watch::Sender<Arc<Snapshot>>,
+) {
     let mut due = Instant::now() + IDLE;
     loop {
         tokio::select! {
@@ -99,6 +107,8 @@ async fn collect(mut board: Board, mut inbox: mpsc::Receiver<(usize, News)>, pub
                     continue;
                 }
             }
+            // Somebody wants to see what that changes: at once.
+            Ok(()) = words.changed() => board.acknowledge(words.borrow_and_update().clone()),
             () = tokio::time::sleep_until(due) => {}
         }
         due = Instant::now() + IDLE;

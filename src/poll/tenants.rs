@@ -96,6 +96,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 suffers: Vec::new(),
                 severity: None,
                 record: None,
+                recommended_tier: None,
                 notes: policy.tenants.get(id).map(|notes| Arc::new(notes.clone())),
                 series: state.tracks.get(id).map(|track| track.series.clone()).unwrap_or_default(),
             }

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::facts::{Debt, Source, TableDebt};
+use crate::domain::facts::{Source, TableDebt};
 use crate::domain::quantity::{count, plural};
-use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit, Unknown};
+use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::words::quoted;
-use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
-
-/// How many databases a doubt names.
-const NAMED: usize = 2;
+use super::{Check, Place, Raised, Scene, Tour, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -26,13 +23,18 @@ impl Check for AutovacuumDebt {
         "Dead rows pile up: 2× a table's autovacuum threshold (10k rows at least); critical at 10×"
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Table]
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let instance = place.instance;
-            let Some(debt) = verdicts.seen(self.signal(), &place, Source::Debt, &instance.debt, scene.now) else {
+            let Some(debt) = verdicts.seen(self.signal(), place, Source::Debt, &instance.debt, scene.now) else {
                 continue;
             };
-            partly_seen(self.signal(), &place, verdicts, debt);
+            let tour = Tour { seen: debt.seen, of: debt.of, closed: &debt.closed };
+            verdicts.partly_seen(self.signal(), place, Source::Debt, &tour);
             let mut debtors: BTreeMap<Subject, (Option<TenantId>, Vec<&TableDebt>)> = BTreeMap::new();
             for table in &debt.tables {
                 let small = (table.dead_tuples as f64) < scene.thresholds.autovacuum_min_dead;
@@ -47,27 +49,9 @@ impl Check for AutovacuumDebt {
                 debtors.entry(subject).or_insert_with(|| (owner, Vec::new())).1.push(table);
             }
             for (subject, (owner, tables)) in debtors {
-                verdicts.raised.extend(raise(scene, &place, subject, owner, &tables));
+                verdicts.raised.extend(raise(scene, place, subject, owner, &tables));
             }
         }
-    }
-}
-
-/// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
-fn partly_seen(signal: Signal, place: &Place<'_>, verdicts: &mut Verdicts, debt: &Debt) {
-    let Debt { seen, of, closed, .. } = debt;
-    let mut doubt = |reason: String, source| {
-        let unknown = Unknown { signal, subject: place.subject(), reason };
-        verdicts.doubts.push(Doubt { unknown, source: Some(source) });
-    };
-    if seen < of {
-        doubt(format!("{seen} of {of} databases seen so far"), Source::Debt);
-    }
-    if !closed.is_empty() {
-        let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
-        // No finding rests on these: what is over elsewhere is over.
-        doubt(format!("not let into: {names}{more}"), Source::Databases);
     }
 }
 
@@ -79,7 +63,7 @@ fn raise(
     tables: &[&TableDebt],
 ) -> Option<Raised> {
     let worst = tables.iter().copied().max_by(|a, b| a.ratio().total_cmp(&b.ratio()).then(b.table.cmp(&a.table)))?;
-    let (severity, threshold) = scene.thresholds.autovacuum_debt.rung(worst.ratio())?;
+    let (severity, _) = scene.thresholds.autovacuum_debt.rung(worst.ratio())?;
     let dead = worst.dead_tuples as f64;
     let whose = owner
         .as_ref()
@@ -106,10 +90,10 @@ fn raise(
             count(dead)
         ),
         evidence: vec![
-            Evidence::against(
+            Evidence::on(
                 "dead rows as a multiple of the table's threshold",
                 worst.ratio(),
-                threshold,
+                scene.thresholds.autovacuum_debt,
                 Unit::Ratio,
             ),
             Evidence::against("dead rows", dead, scene.thresholds.autovacuum_min_dead, Unit::Rows),

@@ -3,7 +3,7 @@
 use crate::domain::facts::Source;
 use crate::domain::quantity::percent;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Evidence, Session, SessionState, Severity, Signal, TenantId, Unit};
+use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
 
 use super::words::{end_idle, quoted, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -27,25 +27,29 @@ impl Check for ConnectionSaturation {
         "Connections run out: 80% of those that clients may have; critical at 95%, or when we are refused"
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Instance]
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             if let Reach::Down { trouble, .. } = &place.instance.reach
                 && trouble.is_server_full()
             {
-                verdicts.raised.push(full(scene, &place));
+                verdicts.raised.push(full(scene, place));
                 continue;
             }
             let instance = place.instance;
-            if verdicts.seen(self.signal(), &place, Source::Activity, &instance.activity, scene.now).is_none() {
+            if verdicts.seen(self.signal(), place, Source::Activity, &instance.activity, scene.now).is_none() {
                 continue;
             }
             let (Some(used), Some(usable)) = (instance.connections, instance.usable_connections()) else {
-                verdicts.doubt(self.signal(), &place, Source::Activity, "the number of connections is not known");
+                verdicts.doubt(self.signal(), place, Source::Activity, "the number of connections is not known");
                 continue;
             };
             let share = f64::from(used) / f64::from(usable.max(1));
-            if let Some((severity, threshold)) = scene.thresholds.connections.rung(share) {
-                verdicts.raised.push(raise(scene, &place, severity, used, usable, threshold));
+            if let Some((severity, _)) = scene.thresholds.connections.rung(share) {
+                verdicts.raised.push(raise(scene, place, severity, used, usable));
             }
         }
     }
@@ -148,10 +152,10 @@ fn others(place: &Place<'_>, culprits: &[TenantId]) -> Vec<TenantId> {
     place.tenants.iter().map(|tenant| &tenant.id).filter(|id| !culprits.contains(id)).cloned().collect()
 }
 
-fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, usable: u32, threshold: f64) -> Raised {
+fn raise(scene: &Scene<'_>, place: &Place<'_>, severity: Severity, used: u32, usable: u32) -> Raised {
     let share = f64::from(used) / f64::from(usable.max(1));
     let mut evidence = vec![
-        Evidence::against("connections used", share, threshold, Unit::Ratio),
+        Evidence::on("connections used", share, scene.thresholds.connections, Unit::Ratio),
         Evidence::fact("connections", f64::from(used), Unit::Count),
         Evidence::fact("connections that clients may have", f64::from(usable), Unit::Count),
     ];

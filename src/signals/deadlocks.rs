@@ -2,9 +2,9 @@
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::count;
-use crate::domain::{Evidence, Signal, Unit};
+use crate::domain::{Evidence, Signal, SubjectKind, Unit};
 
-use super::{Check, Raised, Scene, Verdicts};
+use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -19,21 +19,25 @@ impl Check for Deadlocks {
         "Transactions deadlock and are ended: 1 a minute over five minutes; critical at 10"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Instance]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let instance = place.instance;
-            if verdicts.seen(self.signal(), &place, Source::Databases, &instance.databases, scene.now).is_none() {
+            if verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now).is_none() {
                 continue;
             }
             let Some(rate) = instance.rates.deadlocks_per_minute else {
-                verdicts.doubt(self.signal(), &place, Source::Databases, "no rate yet: it takes two samples");
+                verdicts.doubt(self.signal(), place, Source::Databases, "no rate yet: it takes two samples");
                 continue;
             };
-            let Some((severity, threshold)) = scene.thresholds.deadlocks_per_minute.rung(rate) else {
+            let Some((severity, _)) = scene.thresholds.deadlocks_per_minute.rung(rate) else {
                 continue;
             };
             verdicts.raised.push(Raised {
@@ -44,7 +48,7 @@ impl Check for Deadlocks {
                     place.name(),
                     count(rate)
                 ),
-                evidence: vec![Evidence::against("deadlocks", rate, threshold, Unit::PerMinute)],
+                evidence: vec![Evidence::on("deadlocks", rate, scene.thresholds.deadlocks_per_minute, Unit::PerMinute)],
                 advice:
                     "Read \"deadlock detected\" in the server's log: it names both statements; their application must \
                          take rows in one order, or retry."

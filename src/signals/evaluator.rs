@@ -35,9 +35,10 @@ impl Evaluator {
         let memory = self.memory.as_mut().unwrap_or(&mut passing);
         let moment = memory.moment(scene);
         let mut unknown = Vec::new();
+        let places = scene.places();
         for &check in REGISTRY {
             let mut verdicts = Verdicts::default();
-            check.check(scene, &mut verdicts);
+            check.check(scene, &places, &mut verdicts);
             memory.take(check, &moment, &verdicts.doubts, verdicts.raised, immediate);
             unknown.extend(verdicts.doubts.into_iter().map(|doubt| doubt.unknown));
         }
@@ -163,10 +164,9 @@ impl Memory {
         let mut shown: Vec<(&(Signal, Subject), &Known)> = self.known.iter().filter(|(_, known)| known.shown).collect();
         shown.sort_by_cached_key(|((signal, subject), known)| {
             let place = REGISTRY.iter().position(|check| check.signal() == *signal);
-            let upkeep = place.and_then(|at| REGISTRY.get(at)).is_some_and(|check| check.is_upkeep());
             // What is true now stands before what was.
             let past = known.stale || known.over_for(self.elapsed).is_some();
-            let worst = (Reverse(known.severity.value), past, Reverse(known.victims.value), upkeep);
+            let worst = (Reverse(known.severity.value), past, Reverse(known.victims.value), signal.is_upkeep());
             (worst, known.since, place, subject.clone())
         });
         shown.into_iter().map(|((signal, _), known)| known.finding(*signal, self.elapsed)).collect()

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Evidence, Session, Signal, Subject, TenantId, Unit};
+use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::lock_graph::is_inferred;
 use super::words::{quoted, remedy, signal, tenants, whose};
@@ -24,32 +24,44 @@ impl Check for IdleInTransaction {
         "A transaction is left open with nothing running: 1 minute; critical at 5 minutes"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Role]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let activity = &place.instance.activity;
-            if verdicts.seen(self.signal(), &place, Source::Activity, activity, scene.now).is_none() {
+            if verdicts.seen(self.signal(), place, Source::Activity, activity, scene.now).is_none() {
                 continue;
             }
             let idle =
                 |session: &Session| session.state.is_idle_in_transaction().then(|| session.state_age()).flatten();
+            // Found once: there may be as many offenders as tenants.
+            let blocked: Vec<&Session> =
+                place.sessions.iter().copied().filter(|session| session.blocking.is_some()).collect();
             for (subject, open) in place.offenders(idle, scene.thresholds.idle_in_transaction_seconds.warning) {
-                verdicts.raised.extend(raise(scene, &place, subject, &open));
+                verdicts.raised.extend(raise(scene, place, subject, &open, &blocked));
             }
         }
     }
 }
 
-fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &Session)]) -> Option<Raised> {
+fn raise(
+    scene: &Scene<'_>,
+    place: &Place<'_>,
+    subject: Subject,
+    open: &[(f64, &Session)],
+    blocked: &[&Session],
+) -> Option<Raised> {
     let (age, worst) = open.first().copied()?;
-    let (severity, threshold) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
+    let (severity, _) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
     let tenant = worst.attribution.strong().cloned();
     let pids: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
-    let blocked: Vec<&Session> = place
-        .sessions
+    let blocked: Vec<&Session> = blocked
         .iter()
         .copied()
         .filter(|session| {
@@ -87,7 +99,12 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, open: &[(f64, &
         subject,
         summary: clauses.join("; "),
         evidence: vec![
-            Evidence::against("idle in an open transaction", age, threshold, Unit::Seconds),
+            Evidence::on(
+                "idle in an open transaction",
+                age,
+                scene.thresholds.idle_in_transaction_seconds,
+                Unit::Seconds,
+            ),
             Evidence::fact("transactions left open", open.len() as f64, Unit::Count),
             Evidence::fact("sessions that they block", blocked.len() as f64, Unit::Count),
         ],

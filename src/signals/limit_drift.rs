@@ -1,9 +1,9 @@
 //! `limit-drift`: a login's limit is not the one that the policy wants.
 
-use crate::domain::Signal;
+use crate::domain::{Signal, SubjectKind};
 
 use super::login_limits::logins;
-use super::{Check, Scene, Verdicts};
+use super::{Check, Place, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -18,16 +18,16 @@ impl Check for LimitDrift {
         "A login's limit differs from [policy]: warning where it allows more connections, else info"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Role]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn is_upkeep(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for login in logins(scene, self.signal(), verdicts, |it| !it.is_missing()) {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for login in logins(scene, places, self.signal(), verdicts, |it| !it.is_missing()) {
             let drift = login.differences.iter();
             let drift = drift.map(|it| format!("{} is {}, wanted {}", it.name, it.effective_text, it.wanted_text));
             let drift = drift.collect::<Vec<_>>().join(", ");

@@ -1,9 +1,9 @@
 //! `limit-missing`: a login without a limit that the policy wants.
 
-use crate::domain::Signal;
+use crate::domain::{Signal, SubjectKind};
 
 use super::login_limits::{Difference, logins};
-use super::{Check, Scene, Verdicts};
+use super::{Check, Place, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -18,16 +18,16 @@ impl Check for LimitMissing {
         "A login lacks a limit of [policy]: warning for CONNECTION LIMIT (40), info for a timeout"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Role]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn is_upkeep(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for login in logins(scene, self.signal(), verdicts, Difference::is_missing) {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for login in logins(scene, places, self.signal(), verdicts, Difference::is_missing) {
             let lacks = login.differences.iter().map(|it| format!("{} ({})", it.name, it.wanted_text));
             let lacks = lacks.collect::<Vec<_>>().join(", ");
             let summary = format!("{} on {} lacks {lacks}", login.who, login.subject.instance);

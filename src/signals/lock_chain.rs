@@ -26,21 +26,25 @@ impl Check for LockChain {
         "Sessions wait for a lock; the root is blamed: 5 s; critical at 30 s or 10 waiting sessions"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Session]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let activity = &place.instance.activity;
-            if verdicts.seen(self.signal(), &place, Source::Activity, activity, scene.now).is_none() {
+            if verdicts.seen(self.signal(), place, Source::Activity, activity, scene.now).is_none() {
                 continue;
             }
-            for (subject, chain) in chains(&place.sessions, |root| subject(&place, root)) {
-                let Some(raised) = raise(scene, &place, subject, &chain) else { continue };
+            for (subject, chain) in chains(&place.sessions, |root| subject(place, root)) {
+                let Some(raised) = raise(scene, place, subject, &chain) else { continue };
                 if matches!(chain.roots.first(), Some(Root::Unseen)) {
                     // Mostly a lock that was granted while the server answered: no finding, and not fine either.
-                    verdicts.doubt(self.signal(), &place, Source::Activity, &raised.summary);
+                    verdicts.doubt(self.signal(), place, Source::Activity, &raised.summary);
                 } else {
                     verdicts.raised.push(raised);
                 }
@@ -73,10 +77,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
     let waiting = chain.waiters.len() as f64;
     let rung = thresholds.lock_wait_seconds.rung(wait);
     let many = waiting >= thresholds.lock_victims && wait >= thresholds.hold_seconds;
-    let (severity, threshold) = match rung {
-        Some((_, threshold)) if many => (Severity::Critical, threshold),
-        Some(rung) => rung,
-        None if many => (Severity::Critical, thresholds.lock_wait_seconds.warning),
+    let severity = match rung {
+        _ if many => Severity::Critical,
+        Some((severity, _)) => severity,
         None => return None,
     };
     let culprits = culprits(chain);
@@ -85,7 +88,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
     let victims: Vec<TenantId> =
         behind.into_iter().filter(|tenant| in_cycle || !culprits.contains(tenant)).cloned().collect();
     let mut evidence = vec![
-        Evidence::against("oldest wait for a lock", wait, threshold, Unit::Seconds),
+        Evidence::on("oldest wait for a lock", wait, thresholds.lock_wait_seconds, Unit::Seconds),
         Evidence::against("sessions waiting", waiting, thresholds.lock_victims, Unit::Count),
         Evidence::fact("tenants that wait for somebody else", victims.len() as f64, Unit::Count),
     ];

@@ -138,31 +138,38 @@ fn differences(limits: &TenantLimits, wanted: &Limits) -> Vec<Difference> {
 /// connections all tenants together may have is no tenant's policy.
 pub(super) fn logins(
     scene: &Scene<'_>,
+    places: &[Place<'_>],
     signal: Signal,
     verdicts: &mut Verdicts,
     wrong: impl Fn(&Difference) -> bool,
 ) -> Vec<Login> {
     let mut found = Vec::new();
-    for place in scene.places() {
-        if verdicts.seen(signal, &place, Source::Roles, &place.instance.roles, scene.now).is_none() {
+    for place in places {
+        if verdicts.seen(signal, place, Source::Roles, &place.instance.roles, scene.now).is_none() {
             continue;
         }
-        found.extend(service_account(scene, &place).map(|(login, unknown)| login.known(signal, verdicts, unknown)));
+        found.extend(service_account(scene, place).map(|(login, unknown)| login.known(signal, verdicts, unknown)));
         for tenant in place.tenants.iter().filter(|tenant| tenant.limit_scope == LimitScope::Tenant) {
-            let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
             let Some(login) = &tenant.limits.login else {
                 if tenant.limits.wanted != Limits::default() {
+                    let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
                     let reason = format!("the login of {} was not found among the roles", tenant.id);
                     let unknown = Unknown { signal, subject, reason };
                     verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
                 }
                 continue;
             };
+            // Mostly there is none, and nothing needs a name.
+            let mut differences = differences(&tenant.limits, &tenant.limits.wanted);
+            differences.retain(|it| wrong(it) || tenant.limits.unknown.contains(&it.name));
+            if differences.is_empty() {
+                continue;
+            }
             let login = Login {
-                subject,
+                subject: place.about(SubjectKind::Tenant, tenant.id.as_str()),
                 who: format!("{} ({})", tenant.id, login.shown()),
                 role: quoted(login.raw()).into_owned(),
-                differences: differences(&tenant.limits, &tenant.limits.wanted),
+                differences,
                 tenant: Some(tenant.id.clone()),
             };
             found.push(login.known(signal, verdicts, &tenant.limits.unknown));

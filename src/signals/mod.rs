@@ -3,11 +3,17 @@
 //! Pure. A [`Check`] looks at one [`Scene`] and says what it sees right now; the [`Evaluator`] remembers, so that a
 //! finding must hold for a while before it is shown and must be gone for a while before it goes.
 
+mod audit_missing;
 mod autovacuum_debt;
+mod bloat;
 mod connection_saturation;
+mod cross_tenant_grant;
 mod deadlocks;
 mod evaluator;
+mod grants;
 mod idle_in_transaction;
+mod inactive_slot;
+mod invalid_index;
 mod limit_drift;
 mod limit_missing;
 mod lock_chain;
@@ -15,22 +21,36 @@ mod lock_graph;
 mod login_limits;
 mod long_running_query;
 mod noisy_neighbour;
+mod orphan;
 mod place;
+mod prepared_transactions;
+mod prices;
+mod replication_lag;
+mod restart;
 mod role_limit_saturation;
+mod search_path;
+mod sequence_exhaustion;
+mod temp_spill;
+mod tier_misfit;
 mod unreachable;
 mod words;
 mod wraparound;
+mod xmin_horizon;
 
 use jiff::Timestamp;
 
-use crate::domain::facts::Source;
+use crate::domain::facts::{Catalog, Source};
 use crate::domain::{
-    Evidence, Instance, Naming, Observed, Policy, Session, Severity, Signal, Subject, Tenant, TenantId, Thresholds,
-    Unknown,
+    Evidence, Foreign, Instance, Naming, Observed, Policy, Session, Severity, Signal, Subject, SubjectKind, Tenant,
+    TenantId, Thresholds, Unknown,
 };
 
 pub use evaluator::Evaluator;
-use place::Place;
+pub use place::Place;
+pub use tier_misfit::recommended as recommended_tier;
+
+/// How many databases a doubt names.
+const NAMED: usize = 2;
 
 /// What a check may look at.
 #[derive(Debug, Clone, Copy)]
@@ -109,8 +129,12 @@ impl Verdicts {
             return None;
         }
         // A login without pg_read_all_stats sees who is connected, not what anybody does.
-        let counts_only = matches!(signal, Signal::ConnectionSaturation | Signal::RoleLimitSaturation);
-        if source == Source::Activity && !counts_only && place.instance.server.as_ref().is_some_and(|it| !it.sees_all) {
+        let counts_only = matches!(
+            signal,
+            Signal::ConnectionSaturation | Signal::RoleLimitSaturation | Signal::PreparedTransactions | Signal::Restart
+        );
+        let of_sessions = matches!(source, Source::Activity | Source::Horizon) && !counts_only;
+        if of_sessions && place.instance.server.as_ref().is_some_and(|it| !it.sees_all) {
             self.doubt(signal, place, source, "our login may not see other people's sessions: GRANT pg_monitor to it");
             return None;
         }
@@ -120,10 +144,41 @@ impl Verdicts {
         observed.fresh(now)
     }
 
+    /// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
+    fn partly_seen(&mut self, signal: Signal, place: &Place<'_>, source: Source, tour: &Tour<'_>) {
+        let Tour { seen, of, closed } = *tour;
+        if seen < of {
+            self.doubt(signal, place, source, &format!("{seen} of {of} databases seen so far"));
+        }
+        if !closed.is_empty() {
+            let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
+            self.hidden(signal, place, &format!("not let into: {names}{more}"));
+        }
+    }
+
+    /// Says that a part is never seen. Nothing rests on that part: what is over elsewhere is over.
+    fn hidden(&mut self, signal: Signal, place: &Place<'_>, reason: &str) {
+        self.doubt(signal, place, Source::Databases, reason);
+    }
+
     /// Says that a signal cannot be judged on an instance.
     fn doubt(&mut self, signal: Signal, place: &Place<'_>, source: Source, reason: &str) {
         let unknown = Unknown { signal, subject: place.subject(), reason: reason.to_owned() };
         self.doubts.push(Doubt { unknown, source: Some(source) });
+    }
+}
+
+/// How far a source has come that visits databases one after the other.
+struct Tour<'a> {
+    seen: u32,
+    of: u32,
+    closed: &'a [Foreign],
+}
+
+impl<'a> Tour<'a> {
+    fn of(catalog: &'a Catalog) -> Self {
+        Self { seen: catalog.seen, of: catalog.of, closed: &catalog.closed }
     }
 }
 
@@ -134,7 +189,7 @@ pub trait Check: Sync {
     /// One line for help and README: what it means and when it fires.
     fn about(&self) -> &'static str;
     /// What is wrong right now.
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts);
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts);
     /// Whether it must be true for `hold_seconds` before it is shown: no, where what it measures is a time already.
     fn holds(&self) -> bool {
         true
@@ -143,10 +198,8 @@ pub trait Check: Sync {
     fn lingers(&self) -> bool {
         true
     }
-    /// Whether it is about how things are set up: of equals, what happens right now is listed first.
-    fn is_upkeep(&self) -> bool {
-        false
-    }
+    /// What kinds of things its findings are about, the likeliest first.
+    fn subjects(&self) -> &'static [SubjectKind];
 }
 
 /// Every signal, in the order in which help and README list them: what to look at first comes first.
@@ -160,7 +213,21 @@ pub static REGISTRY: &[&dyn Check] = &[
     &idle_in_transaction::IdleInTransaction,
     &long_running_query::LongRunningQuery,
     &deadlocks::Deadlocks,
+    &inactive_slot::InactiveSlot,
+    &replication_lag::ReplicationLag,
+    &prepared_transactions::PreparedTransactions,
+    &xmin_horizon::XminHorizon,
+    &temp_spill::TempSpill,
+    &restart::Restart,
     &autovacuum_debt::AutovacuumDebt,
+    &cross_tenant_grant::CrossTenantGrant,
+    &search_path::SearchPath,
+    &sequence_exhaustion::SequenceExhaustion,
+    &bloat::Bloat,
+    &invalid_index::InvalidIndex,
+    &orphan::Orphan,
     &limit_missing::LimitMissing,
     &limit_drift::LimitDrift,
+    &audit_missing::AuditMissing,
+    &tier_misfit::TierMisfit,
 ];

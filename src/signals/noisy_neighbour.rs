@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
+use crate::domain::policy::Ladder;
 use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
@@ -70,30 +71,34 @@ impl Check for NoisyNeighbour {
         "A tenant takes 50% and 3 fair shares of what the instance is short of (70%, 95%), and others wait"
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant]
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let instance = place.instance;
-            if verdicts.seen(self.signal(), &place, Source::Activity, &instance.activity, scene.now).is_none() {
+            if verdicts.seen(self.signal(), place, Source::Activity, &instance.activity, scene.now).is_none() {
                 continue;
             }
             let mut scarce = Vec::new();
             for resource in &RESOURCES {
                 let Some(pressure) = (resource.pressure)(&instance.pressure) else {
                     let reason = format!("how short {} is of {} is not known yet", place.name(), resource.name);
-                    verdicts.doubt(self.signal(), &place, Source::Activity, &reason);
+                    verdicts.doubt(self.signal(), place, Source::Activity, &reason);
                     continue;
                 };
                 // Where there is enough for everybody it does not matter who takes how much, nor whether that is known.
-                let Some((severity, threshold)) = scene.thresholds.noisy_pressure.rung(pressure) else { continue };
-                if let Some(reason) = unknown_shares(scene, &place, resource) {
-                    verdicts.doubt(self.signal(), &place, resource.source, &reason);
+                let Some((severity, _)) = scene.thresholds.noisy_pressure.rung(pressure) else { continue };
+                if let Some(reason) = unknown_shares(scene, place, resource) {
+                    verdicts.doubt(self.signal(), place, resource.source, &reason);
                     continue;
                 }
-                scarce.push(Scarcity::new(scene, &place, resource, pressure, severity, threshold));
+                scarce.push(Scarcity::new(scene, place, resource, pressure, severity));
             }
             for tenant in &place.tenants {
                 let taken: Vec<_> = scarce.iter().filter_map(|scarcity| scarcity.taken_by(scene, tenant)).collect();
-                verdicts.raised.extend(raise(&place, tenant, &taken));
+                verdicts.raised.extend(raise(place, tenant, &taken));
             }
         }
     }
@@ -117,7 +122,7 @@ struct Scarcity<'a> {
     resource: &'static Resource,
     pressure: f64,
     severity: Severity,
-    threshold: f64,
+    ladder: Ladder,
     /// For each of the resource's shares, how much is too much.
     limits: Vec<f64>,
     sufferers: BTreeSet<&'a TenantId>,
@@ -138,7 +143,6 @@ impl<'a> Scarcity<'a> {
         resource: &'static Resource,
         pressure: f64,
         severity: Severity,
-        threshold: f64,
     ) -> Self {
         let limit = |share: &Share| {
             let active = place.tenants.iter().filter(|tenant| (share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
@@ -154,7 +158,7 @@ impl<'a> Scarcity<'a> {
             resource,
             pressure,
             severity,
-            threshold,
+            ladder: scene.thresholds.noisy_pressure,
             limits: resource.shares.iter().map(limit).collect(),
             sufferers: suffering.map(|tenant| &tenant.id).collect(),
         }
@@ -186,12 +190,12 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
     let mut shares = Vec::new();
     let mut rests_on = vec![Source::Activity];
     for it in taken {
-        let Scarcity { resource, pressure, threshold, .. } = it.scarcity;
+        let Scarcity { resource, pressure, ladder, .. } = it.scarcity;
         for &(of, value, limit) in &it.shares {
             shares.push((value, format!("{} of {of}", percent(value))));
             evidence.push(Evidence::against(format!("share of {of}"), value, limit, Unit::Ratio));
         }
-        evidence.push(Evidence::against(format!("pressure on {}", resource.name), *pressure, *threshold, Unit::Ratio));
+        evidence.push(Evidence::on(format!("pressure on {}", resource.name), *pressure, *ladder, Unit::Ratio));
         let suffering = it.victims.len() as f64;
         evidence.push(Evidence::against(
             format!("tenants that wait on {}", resource.name),

@@ -11,11 +11,11 @@ use super::Scene;
 
 /// One instance, with what lives on it.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    pub instance: &'a Instance,
+pub struct Place<'a> {
+    pub(super) instance: &'a Instance,
     /// Sorted by id.
-    pub tenants: Vec<&'a Tenant>,
-    pub sessions: Vec<&'a Session>,
+    pub(super) tenants: Vec<&'a Tenant>,
+    pub(super) sessions: Vec<&'a Session>,
     naming: &'a Naming,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Scene<'a> {
 
 impl<'a> Place<'a> {
     /// Why nothing can be judged here; `None` when the instance answers.
-    pub fn unseen(&self) -> Option<String> {
+    pub(super) fn unseen(&self) -> Option<String> {
         match &self.instance.reach {
             Reach::Up => None,
             // Connected: each source says for itself what is wrong with it.
@@ -55,27 +55,27 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub fn name(&self) -> &'a InstanceName {
+    pub(super) fn name(&self) -> &'a InstanceName {
         &self.instance.name
     }
 
     /// The instance as a subject.
-    pub fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         self.about(SubjectKind::Instance, self.instance.name.as_str())
     }
 
     /// Something on this instance as a subject; its name is made safe to print.
-    pub fn about(&self, kind: SubjectKind, id: &str) -> Subject {
+    pub(super) fn about(&self, kind: SubjectKind, id: &str) -> Subject {
         Subject { kind, id: foreign::sanitise(id).into_owned(), instance: self.instance.name.clone() }
     }
 
     /// The tenant of that id, if it lives here.
-    pub fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
+    pub(super) fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
         self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().and_then(|at| self.tenants.get(at)).copied()
     }
 
     /// Whose a table is, by the name of its schema or database.
-    pub fn owner(&self, database: &Foreign, schema: &Foreign) -> Option<TenantId> {
+    pub(super) fn owner(&self, database: &Foreign, schema: &Foreign) -> Option<TenantId> {
         let by_name = match self.instance.layout {
             Layout::Schema => self.naming.tenant_schema.id(schema.raw()),
             Layout::Database => self.naming.tenant_database.id(database.raw()),
@@ -86,27 +86,44 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// Whose a role is by its name, whether it may log in or not; `None` for the shared account and for everybody else's.
+    pub(super) fn role_owner(&self, role: &str) -> Option<TenantId> {
+        if self.is_service_account(role) {
+            return None;
+        }
+        match self.instance.layout {
+            Layout::Schema => self.naming.tenant_role.id(role),
+            // `<id>_app` is a common name: there the tenant must exist.
+            Layout::Database => self.naming.tenant_login.id(role).filter(|id| self.tenant(id).is_some()),
+        }
+    }
+
+    /// How tenants are named.
+    pub(super) fn naming(&self) -> &'a Naming {
+        self.naming
+    }
+
     /// Whose login a role is; `None` for the shared account and for everybody else's.
-    pub fn login_owner(&self, role: &str) -> Option<&'a Tenant> {
+    pub(super) fn login_owner(&self, role: &str) -> Option<&'a Tenant> {
         self.tenants.iter().copied().find(|tenant| is_login_of(tenant, role))
     }
 
     /// Whether a role is this tenant's own login.
-    pub fn owns_login(&self, tenant: &TenantId, role: &str) -> bool {
+    pub(super) fn owns_login(&self, tenant: &TenantId, role: &str) -> bool {
         self.tenant(tenant).is_some_and(|tenant| is_login_of(tenant, role))
     }
 
     /// The login that all tenants share.
-    pub fn is_service_account(&self, role: &str) -> bool {
+    pub(super) fn is_service_account(&self, role: &str) -> bool {
         role == self.naming.service_account
     }
 
-    pub fn service_account(&self) -> &'a str {
+    pub(super) fn service_account(&self) -> &'a str {
         &self.naming.service_account
     }
 
     /// The sessions of each tenant that strong evidence points to.
-    pub fn by_tenant(&self) -> BTreeMap<&'a TenantId, Vec<&'a Session>> {
+    pub(super) fn by_tenant(&self) -> BTreeMap<&'a TenantId, Vec<&'a Session>> {
         let mut sessions: BTreeMap<&TenantId, Vec<&Session>> = BTreeMap::new();
         for session in &self.sessions {
             if let Some(tenant) = session.attribution.strong() {
@@ -117,7 +134,7 @@ impl<'a> Place<'a> {
     }
 
     /// The sessions of each login.
-    pub fn by_role(&self) -> BTreeMap<&'a str, Vec<&'a Session>> {
+    pub(super) fn by_role(&self) -> BTreeMap<&'a str, Vec<&'a Session>> {
         let mut sessions: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
         for session in &self.sessions {
             sessions.entry(session.role.raw()).or_default().push(session);
@@ -134,7 +151,7 @@ impl<'a> Place<'a> {
     }
 
     /// The sessions whose measure reaches `least`, by whom they are blamed on, the worst first.
-    pub fn offenders(
+    pub(super) fn offenders(
         &self,
         measure: impl Fn(&Session) -> Option<f64>,
         least: f64,

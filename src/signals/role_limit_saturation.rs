@@ -1,6 +1,7 @@
 //! `role-limit-saturation`: a login comes near its own `CONNECTION LIMIT`. Logins without a limit are not judged.
 
 use crate::domain::facts::Source;
+use crate::domain::policy::Ladder;
 use crate::domain::quantity::{percent, plural};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
@@ -21,14 +22,18 @@ impl Check for RoleLimitSaturation {
         "A login comes near its CONNECTION LIMIT: 80% of it; critical when nothing is left"
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Role]
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let instance = place.instance;
             let signal = self.signal();
-            if verdicts.seen(signal, &place, Source::Activity, &instance.activity, scene.now).is_none() {
+            if verdicts.seen(signal, place, Source::Activity, &instance.activity, scene.now).is_none() {
                 continue;
             }
-            let Some(roles) = verdicts.seen(signal, &place, Source::Roles, &instance.roles, scene.now) else {
+            let Some(roles) = verdicts.seen(signal, place, Source::Roles, &instance.roles, scene.now) else {
                 continue;
             };
             let sessions = place.by_role();
@@ -40,15 +45,16 @@ impl Check for RoleLimitSaturation {
                 };
                 let held = sessions.get(role.name.raw()).map_or(&[][..], Vec::as_slice);
                 let share = held.len() as f64 / f64::from(limit);
-                if let Some((severity, threshold)) = scene.thresholds.role_limit.rung(share) {
-                    verdicts.raised.push(raise(&place, role.name.raw(), limit, held, severity, threshold));
+                let ladder = scene.thresholds.role_limit;
+                if let Some((severity, _)) = ladder.rung(share) {
+                    verdicts.raised.push(raise(place, role.name.raw(), limit, held, severity, ladder));
                 }
             }
         }
     }
 }
 
-fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity: Severity, threshold: f64) -> Raised {
+fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity: Severity, ladder: Ladder) -> Raised {
     let instance = place.name();
     let used = held.len();
     let share = used as f64 / f64::from(limit);
@@ -56,7 +62,7 @@ fn raise(place: &Place<'_>, role: &str, limit: u32, held: &[&Session], severity:
     let next = if used as f64 >= f64::from(limit) { "are refused" } else { "are refused next" };
     let owner = place.login_owner(role).map(|tenant| tenant.id.clone());
     let mut evidence = vec![
-        Evidence::against("connections used of the limit", share, threshold, Unit::Ratio),
+        Evidence::on("connections used of the limit", share, ladder, Unit::Ratio),
         Evidence::fact("sessions", used as f64, Unit::Count),
         Evidence::fact("CONNECTION LIMIT", f64::from(limit), Unit::Count),
     ];

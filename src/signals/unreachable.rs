@@ -3,7 +3,7 @@
 use crate::domain::facts::Source;
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Evidence, Severity, Signal, Unit, Unknown, foreign, quantity};
+use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit, Unknown, foreign, quantity};
 
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
@@ -20,6 +20,10 @@ impl Check for Unreachable {
         "An instance is not reached, or its sessions cannot be read: nothing is known. Critical at once."
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Instance]
+    }
+
     fn holds(&self) -> bool {
         false
     }
@@ -28,11 +32,11 @@ impl Check for Unreachable {
         false
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        for place in scene.places() {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let name = place.name();
             if let Some(trouble) = place.instance.blind() {
-                verdicts.raised.push(blind(&place, trouble));
+                verdicts.raised.push(blind(place, trouble));
                 continue;
             }
             match &place.instance.reach {

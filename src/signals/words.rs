@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::{Session, TenantId, Tier};
+use crate::domain::{Foreign, Session, SessionKey, TenantId, Tier};
 
 use super::Place;
 
@@ -49,10 +49,29 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", sanitise(text).replace('\'', "''"))
 }
 
+/// A text constant that is the very text: `None` where it could not be printed as it is, and so would name nothing.
+pub(super) fn exact(text: &str) -> Option<String> {
+    (sanitise(text) == text).then(|| literal(text))
+}
+
+/// `schema.name` as it stands in SQL, safe to print.
+pub(super) fn qualified(schema: &Foreign, name: &Foreign) -> String {
+    format!("{}.{}", quoted(schema.raw()), quoted(name.raw()))
+}
+
+/// `; 2 more like it`, or nothing.
+pub(super) fn more_like_it(count: usize, what: &str) -> String {
+    if count == 0 { String::new() } else { format!("; {} like it", plural(count, what)) }
+}
+
 /// SQL that signals one session, and never a later one that was given its pid.
 pub(super) fn signal(function: &str, session: &Session) -> String {
-    let started = session.key.started.strftime("%Y-%m-%d %H:%M:%S%.6f+00");
-    let pid = session.key.pid;
+    aimed(function, session.key)
+}
+
+/// The same of a session of which only the key is known.
+pub(super) fn aimed(function: &str, SessionKey { pid, started }: SessionKey) -> String {
+    let started = started.strftime("%Y-%m-%d %H:%M:%S%.6f+00");
     format!("SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}';")
 }
 

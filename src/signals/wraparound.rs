@@ -4,7 +4,7 @@ use crate::domain::facts::{Database, OldestTable, Source};
 use crate::domain::quantity::{count, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit, foreign};
 
-use super::words::quoted;
+use super::words::qualified;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// Transaction ids before PostgreSQL stops assigning new ones (2³¹ less the three million that it keeps back).
@@ -23,63 +23,85 @@ impl Check for Wraparound {
         "A database runs out of transaction ids: info at an age of 0.5 G, warning at 1 G, critical at 1.5 G"
     }
 
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Database]
+    }
+
     fn holds(&self) -> bool {
         false
     }
 
-    fn check(&self, scene: &Scene<'_>, verdicts: &mut Verdicts) {
-        let thresholds = scene.thresholds;
-        for place in scene.places() {
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
             let instance = place.instance;
             let Some(databases) =
-                verdicts.seen(self.signal(), &place, Source::Databases, &instance.databases, scene.now)
+                verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now)
             else {
                 continue;
             };
             for database in databases.iter() {
-                let age = f64::from(database.xid_age);
-                let info = (age >= thresholds.xid_age_info).then_some((Severity::Info, thresholds.xid_age_info));
-                if let Some((severity, threshold)) = thresholds.xid_age.rung(age).or(info) {
-                    // Only names the table: an old answer is better than none, and its age does not matter here.
-                    let tables = instance.freeze.value.as_ref().map_or(&[][..], |freeze| freeze.tables.as_slice());
-                    let oldest =
-                        tables.iter().filter(|table| table.database == database.name && !table.table.is_empty());
-                    let oldest = oldest.max_by_key(|table| table.xid_age);
-                    verdicts.raised.push(raise(&place, database, oldest, severity, threshold));
+                // Only names the table: an old answer is better than none, and its age does not matter here.
+                let tables = instance.freeze.value.as_ref().map_or(&[][..], |freeze| freeze.tables.as_slice());
+                let worst = COUNTERS.iter().max_by_key(|counter| (counter.age)(database));
+                if let Some(counter) = worst {
+                    verdicts.raised.extend(raise(scene, place, database, tables, counter));
                 }
             }
         }
     }
 }
 
+/// Something that a server counts with 32 bits.
+struct Counter {
+    name: &'static str,
+    age: fn(&Database) -> u32,
+    of_table: fn(&OldestTable) -> u32,
+}
+
+/// Both are judged by one ladder: both end at 2³¹, and at an age of 1.6 G vacuum throws all else overboard for either.
+/// `autovacuum_multixact_freeze_max_age` says when autovacuum begins, which is its daily work and no trouble. That the space
+/// for the members of multixacts may run out before their ids do cannot be seen from SQL.
+static COUNTERS: [Counter; 2] = [
+    Counter { name: "multixact id", age: |database| database.multixact_age, of_table: |table| table.multixact_age },
+    Counter { name: "transaction id", age: |database| database.xid_age, of_table: |table| table.xid_age },
+];
+
 fn raise(
+    scene: &Scene<'_>,
     place: &Place<'_>,
     database: &Database,
-    oldest: Option<&OldestTable>,
-    severity: Severity,
-    threshold: f64,
-) -> Raised {
-    let age = f64::from(database.xid_age);
+    tables: &[OldestTable],
+    counter: &Counter,
+) -> Option<Raised> {
+    let thresholds = scene.thresholds;
+    let age = f64::from((counter.age)(database));
+    let info = (age >= thresholds.xid_age_info).then_some((Severity::Info, thresholds.xid_age_info));
+    let (severity, threshold) = thresholds.xid_age.rung(age).or(info)?;
+    let here = tables.iter().filter(|table| table.database == database.name && !table.table.is_empty());
+    let oldest = here.max_by_key(|table| (counter.of_table)(table));
+    let name = counter.name;
     let mut evidence = vec![
-        Evidence::against("age of the oldest transaction id", age, threshold, Unit::Transactions),
-        Evidence::fact("used of all transaction ids", age / END, Unit::Ratio),
+        Evidence {
+            critical: Some(thresholds.xid_age.critical),
+            ..Evidence::against(format!("age of the oldest {name}"), age, threshold, Unit::Transactions)
+        },
+        Evidence::fact(format!("used of all {name}s"), age / END, Unit::Ratio),
     ];
     let mut clauses = vec![format!(
-        "database {} on {} has used {} of its transaction ids ({}); at 100% it refuses writes",
+        "database {} on {} has used {} of its {name}s ({}); at 100% it refuses writes",
         database.name,
         place.name(),
         percent(age / END),
         count(age)
     )];
-    let vacuum = if let Some(table) = oldest {
-        let name = format!("{}.{}", table.schema, table.table);
-        clauses.push(format!("oldest table {name}"));
-        evidence.push(Evidence::fact(format!("age of {name}"), f64::from(table.xid_age), Unit::Transactions));
-        Some(format!("VACUUM (FREEZE) {}.{};", quoted(table.schema.raw()), quoted(table.table.raw())))
-    } else {
-        None
-    };
-    Raised {
+    let vacuum = oldest.map(|table| {
+        let named = format!("{}.{}", table.schema, table.table);
+        clauses.push(format!("oldest table {named}"));
+        let age = f64::from((counter.of_table)(table));
+        evidence.push(Evidence::fact(format!("age of {named}"), age, Unit::Transactions));
+        format!("VACUUM (FREEZE) {};", qualified(&table.schema, &table.table))
+    });
+    Some(Raised {
         severity,
         subject: place.about(SubjectKind::Database, &foreign::sanitise(database.name.raw())),
         summary: clauses.join("; "),
@@ -93,5 +115,5 @@ fn raise(
         culprits: oldest.and_then(|table| place.owner(&table.database, &table.schema)).into_iter().collect(),
         victims: Vec::new(),
         rests_on: vec![Source::Databases],
-    }
+    })
 }

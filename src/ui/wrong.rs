@@ -142,7 +142,7 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
 
 /// What wants doing some day and hurts nobody now.
 fn is_upkeep(finding: &Finding) -> bool {
-    finding.severity == Severity::Info || matches!(finding.signal, Signal::LimitMissing | Signal::LimitDrift)
+    finding.severity == Severity::Info || finding.signal.is_upkeep()
 }
 
 /// Whether a finding no longer speaks of now: it is over, or its input went missing. Nothing is offered to act on then.
@@ -265,8 +265,7 @@ fn calm(pen: &Pen<'_>) -> Option<Line<'static>> {
     let snapshot = &pen.model.shown;
     let live =
         snapshot.findings.iter().any(|finding| finding.stale || finding.over_for.is_none() && !is_upkeep(finding));
-    let upkeep = |signal| matches!(signal, Signal::LimitMissing | Signal::LimitDrift);
-    let unknown = snapshot.unknown.iter().any(|unknown| !upkeep(unknown.signal));
+    let unknown = snapshot.unknown.iter().any(|unknown| !unknown.signal.is_upkeep());
     if live || unknown || snapshot.instances.is_empty() || !blind(snapshot, pen.model.moment()).is_empty() {
         return None;
     }

@@ -30,6 +30,7 @@ async fn against_the_estate() {
         the_status_is_the_contracts(&place, &lab);
         watching_is_a_document_a_line(&place);
         findings_decide_the_exit_code(&place, &lab);
+        what_is_acknowledged_fails_nobody(&place);
         a_reader_that_goes_is_no_trouble(&place);
     });
     let boss = superuser(&lab).await;
@@ -96,6 +97,34 @@ fn has_shape(example: &Value, real: &Value, at: &str) {
             assert!(same, "{at}: {real} where the contract has {example}");
         }
     }
+}
+
+/// Every finding that fails is acknowledged or muted, until none does: they are still told, and by whom they are known.
+fn what_is_acknowledged_fails_nobody(place: &Place) {
+    let began = std::time::Instant::now();
+    let findings = loop {
+        let output = place.run(&["findings", "--json", "--fail-on", "critical"]);
+        let findings = document(&output)["findings"].as_array().unwrap().clone();
+        if output.status.code() == Some(0) {
+            break findings;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{findings:#?}");
+        for finding in findings.iter().filter(|it| it["severity"] == "critical" && it["acknowledged"].is_null()) {
+            let text = |at: &str| finding.pointer(at).unwrap().as_str().unwrap();
+            let mut words = vec!["ack", text("/signal"), text("/subject/id"), "--kind", text("/subject/kind")];
+            words.extend(["--instance", text("/subject/instance"), "--for", "10m", "--why", "known"]);
+            words.extend((text("/signal") == "lock-chain").then_some("--mute"));
+            let output = place.run(&words);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+        }
+    };
+    let muted = findings.iter().find(|it| it["signal"] == "lock-chain" && it["severity"] == "critical").unwrap();
+    assert_eq!(muted["acknowledged"]["attention"], "muted", "{muted}");
+    assert_eq!(muted["acknowledged"]["why"], "known", "{muted}");
+    let told = stdout(&place.run(&["findings"]));
+    assert!(told.contains("muted (tierdeck ack list)"), "{told}");
+    assert_eq!(place.run(&["ack", "clear", "--all"]).status.code(), Some(0));
+    assert_eq!(place.run(&["findings", "--fail-on", "critical"]).status.code(), Some(1));
 }
 
 fn the_status_is_the_contracts(place: &Place, lab: &Lab) {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::{run, stderr, stdout};
+use super::schema::assert_valid;
+use super::{document, run, stderr, stdout};
 
 const FINE: &str = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@127.0.0.1:1/portarium\"\n";
 
@@ -18,6 +19,14 @@ fn wrong_usage_is_two_and_says_so_on_stderr() {
         &["demo", "--tenants", "1"],
         &["demo", "--scenario", "storm"],
         &["completions", "tcl"],
+        &["ack"],
+        &["ack", "lock-chain", "acme", "--instance", "shared"],
+        &["ack", "lock-chain", "acme", "--for", "2h", "--why", "x"],
+        &["ack", "lock-chian", "acme", "--instance", "shared", "--for", "2h", "--why", "x"],
+        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "0s", "--why", "x"],
+        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "2h", "--why", " "],
+        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "2h", "--why", "x", "--kind", "slot"],
+        &["ack", "clear"],
         &["config"],
     ] {
         let output = run(arguments, &[], folder.path());
@@ -104,4 +113,42 @@ fn completions_and_the_man_page_are_readable() {
         }
         _ => println!("skipped: no man to read the page"),
     }
+}
+
+#[test]
+fn acknowledgements_are_kept_listed_and_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let variables = [("TIERDECK_STATE", state.to_str().unwrap())];
+    let ack = |arguments: &[&str]| run(&[&["ack"], arguments].concat(), &variables, folder.path());
+    let list = || {
+        let output = ack(&["list", "--json"]);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{output:?}");
+        let list = document(&output);
+        assert_valid("ack-list", &list);
+        list["acknowledged"].as_array().unwrap().clone()
+    };
+    assert!(list().is_empty() && stdout(&ack(&["list"])).contains("nothing"));
+    let said = ["--instance", "shared", "--for", "2h", "--why", "on \u{1b}[31mit"];
+    let output = ack(&[&["lock-chain", "acme"], &said[..]].concat());
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0), "{output:?}");
+    assert!(stderr(&output).contains("acknowledged: lock-chain of tenant acme on shared, until 20"), "{output:?}");
+    assert!(ack(&[&["deadlocks", "shared", "--mute"], &said[..]].concat()).status.success());
+    let kept = list();
+    let words: Vec<_> = kept.iter().map(|it| (&it["signal"], &it["acknowledged"]["attention"])).collect();
+    assert_eq!(words, [(&"lock-chain".into(), &"acknowledged".into()), (&"deadlocks".into(), &"muted".into())]);
+    let first = &kept[0];
+    assert_eq!((&first["subject"]["kind"], &first["acknowledged"]["why"]), (&"tenant".into(), &"on ␛[31mit".into()));
+    assert!(first["acknowledged"]["by"].as_str().unwrap().contains('@'), "{first}");
+    assert!(stdout(&ack(&["list"])).contains("lock-chain acme on shared, 2h 00m more"), "{:?}", ack(&["list"]));
+    // What is not there cannot be cleared; what is, by what it was said about.
+    assert_eq!(ack(&["clear", "lock-chain", "globex", "--instance", "shared"]).status.code(), Some(1));
+    assert!(ack(&["clear", "lock-chain", "acme", "--instance", "shared"]).status.success());
+    assert_eq!(list().len(), 1);
+    // A broken file is set aside, and said so; nothing else fails.
+    fs::write(state.join("acknowledged.json"), "{").unwrap();
+    let output = ack(&["list"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stderr(&output).contains("set aside"), "{output:?}");
+    assert!(ack(&["clear", "--all"]).status.success() && list().is_empty());
 }

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
+use tierdeck::cli::ack::AckList;
 use tierdeck::cli::doctor::Report;
 use tierdeck::cli::document::{Findings, Status};
 
@@ -15,9 +16,12 @@ fn published<T: JsonSchema>() -> String {
 
 #[test]
 fn the_published_schemas_are_the_codes() {
-    for (name, now) in
-        [("status", published::<Status>()), ("findings", published::<Findings>()), ("doctor", published::<Report>())]
-    {
+    for (name, now) in [
+        ("status", published::<Status>()),
+        ("findings", published::<Findings>()),
+        ("doctor", published::<Report>()),
+        ("ack-list", published::<AckList>()),
+    ] {
         let path = format!("{}/assets/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &now).unwrap();

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
 use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
+use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
 use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach};
@@ -56,6 +58,8 @@ pub struct Round {
     #[serde(default)]
     pub sessions: Vec<String>,
     pub expect: Vec<Expected>,
+    /// Which of the four that every signal has it is: `under`, `at` or `over` its threshold, `missing` its input.
+    pub edge: Option<String>,
     /// `subject: reason` of each; left out: none.
     #[serde(default)]
     pub unknown: Vec<String>,
@@ -112,6 +116,12 @@ pub struct TenantFull {
     hidden: Vec<String>,
     #[serde(default)]
     noise: NoiseSpec,
+    record: Option<RecordSpec>,
+    size: Option<String>,
+    #[serde(default)]
+    dedicated: bool,
+    /// Sessions busy at the same time, at the most.
+    busy: Option<f32>,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -161,8 +171,31 @@ pub struct InstanceSpec {
     reads: Option<f64>,
     writes: Option<f64>,
     deadlocks: Option<f64>,
+    /// Bytes a second to temporary files: `20MiB`.
+    temp: Option<String>,
+    /// How long ago the server was started; left out: a day.
+    started: Option<String>,
+    /// That was while we watched.
+    #[serde(default)]
+    restarted: bool,
     #[serde(default)]
     roles: BTreeMap<String, u32>,
+    /// Roles that may not log in.
+    #[serde(default)]
+    groups: Vec<String>,
+    /// `search_path` of roles; `ROLE/DATABASE`: in that database; `/DATABASE`: of everybody there.
+    #[serde(default)]
+    paths: BTreeMap<String, String>,
+    #[serde(default)]
+    bloat: BloatSpec,
+    #[serde(default)]
+    replication: ReplicationSpec,
+    #[serde(default)]
+    horizon: HorizonSpec,
+    #[serde(default)]
+    catalog: CatalogSpec,
+    #[serde(default)]
+    multixacts: BTreeMap<String, u32>,
     /// `schema.table dead threshold [off]`
     #[serde(default)]
     debt: Vec<String>,
@@ -174,7 +207,7 @@ pub struct InstanceSpec {
     closed: Vec<String>,
     #[serde(default)]
     xids: BTreeMap<String, u32>,
-    /// `database schema.table age`
+    /// `database schema.table age [multixact age]`
     #[serde(default)]
     oldest: Vec<String>,
     /// Sources that delivered nothing, and why.
@@ -196,12 +229,13 @@ pub fn time(second: i64) -> Timestamp {
 }
 
 /// `40s`, `2m`, `1h`, `0.5s`
-fn span(text: &str) -> SignedDuration {
+pub fn span(text: &str) -> SignedDuration {
     let (number, unit) = text.split_at(text.len() - 1);
     let scale = match unit {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => panic!("a time needs a unit: {text}"),
     };
     SignedDuration::from_secs_f64(number.parse::<f64>().unwrap() * scale)
@@ -223,6 +257,12 @@ impl TenantSpec {
         tenant.noise = Noise { active_time, rows_written, wal, blocks_read, ..Noise::default() };
         if full.login.is_some() || full.login_lost {
             tenant.limit_scope = LimitScope::Tenant;
+        }
+        tenant.tier = if full.dedicated { Tier::Dedicated } else { Tier::Shared };
+        tenant.record = full.record.as_ref().map(|record| Arc::new(record.build()));
+        tenant.size_bytes = full.size.as_deref().map(size);
+        if let Some(active) = full.busy {
+            Arc::make_mut(&mut tenant.series).push(time(0), TenantPoint { active, ..TenantPoint::default() });
         }
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
@@ -259,7 +299,7 @@ impl InstanceSpec {
         instance.server = Some(Arc::new(Server {
             version: "15.18".to_owned(),
             version_num: 150_018,
-            started_at: time(-86_400),
+            started_at: now - span(self.started.as_deref().unwrap_or("1d")),
             max_connections: self.max_connections.unwrap_or(103),
             reserved_connections: 3,
             database: Foreign::from("portarium"),
@@ -276,6 +316,8 @@ impl InstanceSpec {
             writes: known("writes").then_some(self.writes.unwrap_or(0.0)),
             connections: Some(0.1),
         };
+        instance.restarted = self.restarted;
+        instance.rates.temp_bytes = known("temp").then(|| self.temp.as_deref().map_or(0.0, |temp| size(temp) as f64));
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
         self.observe(&mut instance.activity, Source::Activity, (), now);
         self.observe(&mut instance.churn, Source::Churn, (), now);
@@ -283,6 +325,10 @@ impl InstanceSpec {
         self.observe(&mut instance.debt, Source::Debt, Arc::new(self.debt()), now);
         self.observe(&mut instance.freeze, Source::Freeze, Arc::new(self.freeze()), now);
         self.observe(&mut instance.databases, Source::Databases, Arc::new(self.databases()), now);
+        self.observe(&mut instance.bloat, Source::Bloat, Arc::new(self.bloat.build()), now);
+        self.observe(&mut instance.replication, Source::Replication, Arc::new(self.replication.build(now)), now);
+        self.observe(&mut instance.horizon, Source::Horizon, Arc::new(self.horizon.build(now)), now);
+        self.observe(&mut instance.catalog, Source::Catalog, Arc::new(self.catalog.build()), now);
         instance
     }
 
@@ -306,10 +352,28 @@ impl InstanceSpec {
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
-            settings: BTreeMap::new(),
-            in_databases: BTreeMap::new(),
+            settings: self.path(name),
+            in_databases: self
+                .paths
+                .iter()
+                .filter_map(|(key, path)| Some((key.split_once('/').filter(|(role, _)| role == name)?.1, path)))
+                .map(|(database, path)| (database.to_owned(), setting(path)))
+                .collect(),
         };
-        Roles { roles: self.roles.iter().map(role).collect(), ..Roles::default() }
+        let group = |name: &String| Role { can_login: false, ..role((name, &u32::MAX)) };
+        Roles {
+            roles: self.roles.iter().map(role).chain(self.groups.iter().map(group)).collect(),
+            databases: self
+                .paths
+                .iter()
+                .filter_map(|(key, path)| Some((key.strip_prefix('/')?.to_owned(), setting(path))))
+                .collect(),
+            ..Roles::default()
+        }
+    }
+
+    fn path(&self, role: &str) -> BTreeMap<String, String> {
+        self.paths.get(role).map(|path| setting(path)).unwrap_or_default()
     }
 
     fn debt(&self) -> Debt {
@@ -342,14 +406,21 @@ impl InstanceSpec {
                 schema: Foreign::from(schema),
                 table: Foreign::from(table),
                 xid_age: words[2].parse().unwrap(),
-                multixact_age: 0,
+                multixact_age: words.get(3).map_or(0, |age| age.parse().unwrap()),
             }
         };
         Freeze { tables: self.oldest.iter().map(table).collect() }
     }
 
     fn databases(&self) -> Vec<Database> {
-        let database = |(name, &xid_age): (&String, &u32)| Database {
+        let mut ages: BTreeMap<&String, (u32, u32)> = BTreeMap::new();
+        for (name, &age) in &self.xids {
+            ages.entry(name).or_default().0 = age;
+        }
+        for (name, &age) in &self.multixacts {
+            ages.entry(name).or_default().1 = age;
+        }
+        let database = |(name, (xid_age, multixact_age)): (&String, (u32, u32))| Database {
             name: Foreign::from(name.as_str()),
             backends: 1,
             transactions: 0,
@@ -361,17 +432,21 @@ impl InstanceSpec {
             stats_reset: None,
             in_use: true,
             xid_age,
-            multixact_age: 0,
+            multixact_age,
         };
-        self.xids.iter().map(database).collect()
+        ages.into_iter().map(database).collect()
     }
+}
+
+fn setting(path: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("search_path".to_owned(), path.to_owned())])
 }
 
 /// Sessions from `OWNER PID STATE[:AGE] [word=value…] [xCOUNT]`.
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -422,7 +497,10 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
             continue;
         }
         let (key, value) = word.split_once('=').unwrap();
-        let wait = |kind: &str| Some(Wait { kind: Arc::from(kind), event: Arc::from("event") });
+        let wait = |wait: &str| {
+            let (kind, event) = wait.split_once('/').unwrap_or((wait, "event"));
+            Some(Wait { kind: Arc::from(kind), event: Arc::from(event) })
+        };
         match key {
             "on" => session.blocking.get_or_insert_default().relation = Some(Foreign::from(value)),
             "mode" => session.blocking.get_or_insert_default().mode = Some(Arc::from(value)),

@@ -75,7 +75,9 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
         say("suffering", &all(&finding.victims), look.text);
     }
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    say("since", &format!("{:.0} ({age} ago)", finding.since), look.text);
+    // How long something has been set up like that is not known: only for how long we have seen it.
+    let name = if finding.signal.is_upkeep() { "seen since" } else { "since" };
+    say(name, &format!("{:.0} ({age} ago)", finding.since), look.text);
     if !finding.advice.is_empty() && !gone {
         say("next step", &finding.advice, look.text);
     }
@@ -142,6 +144,8 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
             let full = match number.unit {
                 Unit::Ratio if threshold <= 1.0 => 1.0,
                 _ if crossed && finding.severity == Severity::Critical => number.value,
+                // A warning that may become worse shows how far that still is.
+                _ if number.critical.is_some() => number.critical.unwrap_or(threshold).max(number.value),
                 _ => (threshold * 2.0).max(number.value * 1.1),
             };
             line.push_span(Span::raw("  "));

@@ -1,0 +1,209 @@
+//! `orphan`: one half of a tenant is there and the other is not: a schema whose role is gone, a role whose schema is, a
+//! registry that says something else. A schema that bears our own mark is no tenant's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::domain::facts::{Catalog, Registered, Roles, Schema, Source};
+use crate::domain::{Evidence, Layout, Severity, Signal, SubjectKind, TenantId, Tier, Unit};
+
+use super::{Check, Place, Raised, Scene, Tour, Verdicts};
+
+/// What our own schemas are named like, and what comments of ours begin with.
+const MARKS: (&str, &str) = ("tierdeck_old_", "tierdeck");
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct Orphan;
+
+impl Check for Orphan {
+    fn signal(&self) -> Signal {
+        Signal::Orphan
+    }
+
+    fn about(&self) -> &'static str {
+        "A schema without its role, a role without its schema, or a registry that disagrees: info or warning"
+    }
+
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Tenant, SubjectKind::Database]
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
+            let instance = place.instance;
+            let Some(roles) = verdicts.seen(self.signal(), place, Source::Roles, &instance.roles, scene.now) else {
+                continue;
+            };
+            let Some(catalog) = verdicts.seen(self.signal(), place, Source::Catalog, &instance.catalog, scene.now)
+            else {
+                continue;
+            };
+            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            // A dedicated instance's one tenant is named by the configuration, whatever its schema is called.
+            if instance.tier == Tier::Dedicated {
+                continue;
+            }
+            let halves = Halves::of(place, roles, catalog);
+            for (tenant, wrong) in halves.wrong(place, catalog) {
+                verdicts.raised.push(raise(place, tenant, wrong));
+            }
+            let strangers = catalog.registry.iter().flatten().filter(|row| TenantId::parse(row.tenant.raw()).is_err());
+            let strangers: Vec<&Registered> = strangers.collect();
+            if let Some(first) = strangers.first() {
+                verdicts.raised.push(unreadable(place, first, strangers.len()));
+            }
+        }
+    }
+}
+
+/// Whether a schema is one that we put aside or are making.
+fn is_ours(schema: &Schema) -> bool {
+    let (name, comment) = MARKS;
+    schema.name.raw().starts_with(name)
+        || schema.comment.as_ref().is_some_and(|text| text.raw().trim_start().to_lowercase().starts_with(comment))
+}
+
+/// What there is of each tenant.
+struct Halves {
+    /// Tenants with a schema (a database), and how many tables are in it where that is known.
+    homes: HashMap<TenantId, Option<u32>>,
+    roles: HashSet<TenantId>,
+    /// Those whose schema is ours now.
+    put_aside: HashSet<TenantId>,
+}
+
+impl Halves {
+    fn of(place: &Place<'_>, roles: &Roles, catalog: &Catalog) -> Self {
+        let naming = place.naming();
+        let mut halves = Self {
+            homes: HashMap::new(),
+            roles: roles.roles.iter().filter_map(|role| place.role_owner(role.name.raw())).collect(),
+            put_aside: HashSet::new(),
+        };
+        match place.instance.layout {
+            Layout::Schema => {
+                for schema in &catalog.schemas {
+                    let Some(tenant) = naming.tenant_schema.id(schema.name.raw()) else { continue };
+                    if is_ours(schema) {
+                        halves.put_aside.insert(tenant);
+                    } else {
+                        halves.homes.insert(tenant, Some(schema.tables));
+                    }
+                }
+            }
+            Layout::Database => {
+                let databases = place.instance.databases.value.iter().flat_map(|databases| databases.iter());
+                let found = databases.filter_map(|database| naming.tenant_database.id(database.name.raw()));
+                halves.homes.extend(found.map(|tenant| (tenant, None)));
+            }
+        }
+        halves
+    }
+
+    /// What is wrong with each tenant, in words.
+    fn wrong(&self, place: &Place<'_>, catalog: &Catalog) -> BTreeMap<TenantId, Vec<(Severity, String)>> {
+        let naming = place.naming();
+        let (home_template, role_template, home_word) = match place.instance.layout {
+            Layout::Schema => (&naming.tenant_schema, &naming.tenant_role, "schema"),
+            Layout::Database => (&naming.tenant_database, &naming.tenant_login, "database"),
+        };
+        let mut wrong: BTreeMap<TenantId, Vec<(Severity, String)>> = BTreeMap::new();
+        let mut say = |tenant: &TenantId, severity, words: String| {
+            wrong.entry(tenant.clone()).or_default().push((severity, words));
+        };
+        for (tenant, tables) in &self.homes {
+            if !self.roles.contains(tenant) {
+                let (home, role) = (home_template.name(tenant), role_template.name(tenant));
+                let tables = tables.map(|tables| format!(" ({tables} tables)")).unwrap_or_default();
+                say(tenant, Severity::Warning, format!("{home_word} {home}{tables} has no role {role}"));
+            }
+        }
+        for tenant in &self.roles {
+            let home = home_template.name(tenant);
+            if self.put_aside.contains(tenant) {
+                continue;
+            }
+            if !self.homes.contains_key(tenant) {
+                say(tenant, Severity::Info, format!("role {} has no {home_word} {home}", role_template.name(tenant)));
+            }
+        }
+        let Some(registry) = &catalog.registry else { return wrong };
+        let mut registered = BTreeSet::new();
+        for row in registry {
+            let Ok(tenant) = TenantId::parse(row.tenant.raw()) else { continue };
+            let home = home_template.name(&tenant);
+            let here = self.homes.contains_key(&tenant);
+            if let Some(schema) = row.schema.as_ref().filter(|schema| schema.raw() != home && here) {
+                say(&tenant, Severity::Warning, format!("the registry says {schema}, and its {home_word} is {home}"));
+            }
+            match row.tier.raw() {
+                "shared" if !here && !self.put_aside.contains(&tenant) => {
+                    say(
+                        &tenant,
+                        Severity::Warning,
+                        format!("the registry says shared, and there is no {home_word} {home}"),
+                    );
+                }
+                "dedicated" if here => {
+                    say(
+                        &tenant,
+                        Severity::Info,
+                        format!("the registry says dedicated, and {home_word} {home} is still here"),
+                    );
+                }
+                _ => {}
+            }
+            registered.insert(tenant);
+        }
+        for tenant in self.homes.keys().filter(|tenant| !registered.contains(*tenant)) {
+            say(tenant, Severity::Info, "it is not in the registry".to_owned());
+        }
+        wrong
+    }
+}
+
+fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>) -> Raised {
+    wrong.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    let severity = wrong.first().map_or(Severity::Info, |(severity, _)| *severity);
+    let count = wrong.len() as f64;
+    let words = wrong.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; ");
+    Raised {
+        severity,
+        subject: place.about(SubjectKind::Tenant, tenant.as_str()),
+        summary: format!("{tenant} on {}: {words}", place.name()),
+        evidence: vec![Evidence::against("things that do not fit", count, 1.0, Unit::Count)],
+        advice: "Find out whether it was made or removed by half: make what is missing, or remove what is left once nobody needs its \
+                 data."
+            .to_owned(),
+        statement: None,
+        since: None,
+        culprits: vec![tenant],
+        victims: Vec::new(),
+        rests_on: vec![Source::Roles, Source::Catalog],
+    }
+}
+
+/// Rows of the registry that name no tenant.
+fn unreadable(place: &Place<'_>, first: &Registered, count: usize) -> Raised {
+    let database = place.instance.server.as_ref().map(|server| server.database.clone()).unwrap_or_default();
+    let name: String = first.tenant.shown().chars().take(40).collect();
+    Raised {
+        severity: Severity::Info,
+        subject: place.about(SubjectKind::Database, database.raw()),
+        summary: format!(
+            "the registry on {} has {count} whose tenant_id is no tenant's id, such as {name:?}",
+            place.name()
+        ),
+        evidence: vec![Evidence::against("things that do not fit", count as f64, 1.0, Unit::Count)],
+        advice: "Correct tenant_storage_tiers: ids are lower-case letters, digits and inner hyphens.".to_owned(),
+        statement: None,
+        since: None,
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Roles, Source::Catalog],
+    }
+}

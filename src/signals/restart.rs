@@ -1,0 +1,96 @@
+//! `restart`: the server was started a few minutes ago: why everybody reconnects, why everything is read from disk, why
+//! counters begin anew. A warning where it happened while we watched; a console that comes later tells it as news.
+
+use crate::domain::facts::Source;
+use crate::domain::quantity::{duration, plural};
+use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
+
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// How many of those who are back a sentence names.
+const NAMED: usize = 3;
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct Restart;
+
+impl Check for Restart {
+    fn signal(&self) -> Signal {
+        Signal::Restart
+    }
+
+    fn about(&self) -> &'static str {
+        "The server started less than 15 minutes ago: info; warning for 5 minutes where we saw it happen"
+    }
+
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Instance]
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn lingers(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
+            let activity = &place.instance.activity;
+            if verdicts.seen(self.signal(), place, Source::Activity, activity, scene.now).is_none() {
+                continue;
+            }
+            match &place.instance.server {
+                Some(server) => {
+                    let age = scene.now.duration_since(server.started_at).as_secs_f64().max(0.0);
+                    verdicts.raised.extend(raise(scene, place, server.started_at, age));
+                }
+                None => {
+                    let reason = "the server has not said yet when it was started";
+                    verdicts.doubt(self.signal(), place, Source::Activity, reason);
+                }
+            }
+        }
+    }
+}
+
+fn raise(scene: &Scene<'_>, place: &Place<'_>, started: jiff::Timestamp, age: f64) -> Option<Raised> {
+    let thresholds = scene.thresholds;
+    let seen = place.instance.restarted;
+    let (severity, limit) = if seen && age <= thresholds.restart_warning_seconds {
+        (Severity::Warning, thresholds.restart_warning_seconds)
+    } else if age <= thresholds.restart_info_seconds {
+        (Severity::Info, thresholds.restart_info_seconds)
+    } else {
+        return None;
+    };
+    let mut back: Vec<_> = place.by_tenant().into_iter().map(|(tenant, held)| (held.len(), tenant)).collect();
+    back.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(other.1)));
+    let most: Vec<String> = back.iter().take(NAMED).map(|(held, tenant)| format!("{tenant} {held}")).collect();
+    let of = if most.is_empty() { String::new() } else { format!(", most of {}", most.join(", ")) };
+    let connections = place.sessions.len();
+    Some(Raised {
+        severity,
+        subject: place.subject(),
+        summary: format!(
+            "{} was started {} ago: {} back{of}",
+            place.name(),
+            duration(age),
+            plural(connections, "connection").replace("1 connection", "1 connection is").replace("connections", "connections are")
+        ),
+        evidence: vec![
+            Evidence::fact("time since the start", age, Unit::Seconds),
+            Evidence::fact("worth knowing for", limit, Unit::Seconds),
+            Evidence::fact("connections", connections as f64, Unit::Count),
+        ],
+        advice: "Find out why (RDS events, the last lines of the log before it); for a while everything is read from disk, and \
+                 after a crash counters of dead rows begin anew: ANALYZE what autovacuum must not miss."
+            .to_owned(),
+        statement: None,
+        since: Some(started),
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Activity],
+    })
+}

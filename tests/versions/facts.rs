@@ -116,10 +116,7 @@ async fn what_goes_wrong_is_seen_with_pg_monitor_alone() {
         setup_of(&version, &catalog);
         let Fragment::Freeze(freeze) = seer.sees(Source::Freeze).await else { unreachable!() };
         assert!(freeze.tables.iter().any(|table| table.multixact_age > 0), "{version}: {freeze:?}");
-        // The last values are not ours to read: what inserted rows tell is told, the rest is counted.
-        let [tiny] = &catalog.sequences[..] else { panic!("{version}: {:?}", catalog.sequences) };
-        assert_eq!((tiny.name.raw(), tiny.estimated), ("tiny_id_seq", true), "{version}: {tiny:?}");
-        assert!((0.55..0.65).contains(&tiny.used()) && catalog.hidden_sequences == 3, "{version}: {catalog:?}");
+        estimates(&seer, &boss).await;
 
         let reader = Seer { version: &version, desk: desk(server.port, "reader", "postgres").await };
         let Fragment::Catalog(read) = reader.sees(Source::Catalog).await else { unreachable!() };
@@ -166,7 +163,7 @@ async fn what_goes_wrong_is_seen_with_pg_monitor_alone() {
 }
 
 fn shared() -> InstanceName {
-    InstanceName::new("shared").unwrap()
+    InstanceName::new("shared")
 }
 
 struct Seer<'a> {
@@ -190,6 +187,24 @@ async fn running(seer: &Seer<'_>) -> Vacuums {
         }
         assert!(Instant::now() < deadline, "{}: no vacuum is seen", seer.version);
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The last values are not ours to read: what inserted rows tell is told, the rest is counted. Servers publish what was
+/// inserted a moment later, when the session that did it has another turn.
+async fn estimates(seer: &Seer<'_>, boss: &Client) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let Fragment::Catalog(catalog) = seer.sees(Source::Catalog).await else { unreachable!() };
+        if let [tiny] = &catalog.sequences[..] {
+            assert_eq!((tiny.name.raw(), tiny.estimated), ("tiny_id_seq", true), "{}: {tiny:?}", seer.version);
+            assert!((0.55..0.65).contains(&tiny.used()), "{}: {tiny:?}", seer.version);
+            assert_eq!(catalog.hidden_sequences, 3, "{}: {catalog:?}", seer.version);
+            return;
+        }
+        assert!(Instant::now() < deadline, "{}: {:?}", seer.version, catalog.sequences);
+        boss.batch_execute("SELECT 1").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -251,14 +266,15 @@ fn rights(version: &str, catalog: &Catalog) {
     let has = |on, schema: &str, owner: &str, grantee: Option<&str>, privileges: &[&str]| {
         let alike = |grant: &&Grant| {
             let whose = (grant.schema.raw(), grant.owner.raw(), grant.grantee.as_ref().map(|it| it.raw()));
-            grant.on == on && whose == (schema, owner, grantee)
+            grant.on == on
+                && whose == (schema, owner, grantee)
+                && grant.privileges.iter().map(|it| &**it).eq(privileges.iter().copied())
         };
         let found: Vec<&Grant> = catalog.grants.iter().filter(alike).collect();
         let [grant] = found[..] else {
             panic!("{version}: {on:?} {schema} {grantee:?}: {found:?} of {:#?}", catalog.grants)
         };
-        let given: Vec<&str> = grant.privileges.iter().map(|privilege| &**privilege).collect();
-        assert_eq!((given.as_slice(), grant.objects), (privileges, 1), "{version}: {grant:?}");
+        assert_eq!(grant.objects, 1, "{version}: {grant:?}");
         grant.object.raw().to_owned()
     };
     let globex = Some("role_globex");

@@ -30,7 +30,7 @@ async fn a_standby_is_seen_from_both_sides() {
     reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class").await.unwrap();
     boss.batch_execute("INSERT INTO tenant_acme.orders SELECT i, i FROM generate_series(1001, 2000) i").await.unwrap();
 
-    let instance = InstanceName::new("shared").unwrap();
+    let instance = InstanceName::new("shared");
     let here = desk(primary.port, "tierdeck", "postgres").await;
     let there = desk(standby.port, "tierdeck", "postgres").await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::document::SCHEMA;
+use super::sight::{self, Sight};
 use super::{Exit, observe, output};
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
@@ -128,14 +129,17 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         let server = server(&desk).await?;
         let privileges = privileges(&desk).await?;
         let roles = facts(&desk, instance).await?;
-        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles))
+        let sight = Sight::of(&desk, instance, &privileges).await;
+        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles, sight))
     };
     match seen.await {
-        Ok((server, privileges, (roles, sizes))) => {
+        Ok((server, privileges, (roles, sizes), sight)) => {
             component.version = Some(server.version.clone());
             component.login = Some(privileges.login.to_string());
             component.checks = setup(&server, &privileges, encrypted, warning);
             component.checks.extend(rights(&privileges, instance.layout));
+            component.checks.extend(sight.checks(&privileges));
+            component.checks.push(sight::settings(&privileges.login, &server.database, &roles));
             component.checks.push(tenants(naming, instance.layout, &roles, &sizes, &instance.name));
         }
         Err(error) => component.checks.push(unreachable(error.to_string())),
@@ -152,16 +156,16 @@ async fn facts(desk: &Desk, instance: &InstanceConfig) -> Result<(Roles, Sizes),
 }
 
 /// What is found when something is not as it should be.
-struct Finding {
-    verdict: Verdict,
-    detail: String,
-    leaves_out: &'static [Signal],
-    fix: Option<String>,
+pub(super) struct Finding {
+    pub verdict: Verdict,
+    pub detail: String,
+    pub leaves_out: &'static [Signal],
+    pub fix: Option<String>,
 }
 
 impl Check {
     /// Fine, or what was found instead.
-    fn of(name: &'static str, fine: bool, good: &str, otherwise: Finding) -> Self {
+    pub(super) fn of(name: &'static str, fine: bool, good: &str, otherwise: Finding) -> Self {
         if fine {
             return Self { name, verdict: Verdict::Fine, detail: good.to_owned(), leaves_out: Vec::new(), fix: None };
         }
@@ -180,12 +184,18 @@ fn rights(privileges: &Privileges, layout: Layout) -> Vec<Check> {
             "sees everybody's sessions and queries",
             Finding {
                 verdict: Verdict::Missing,
-                detail: format!("{login} sees only its own sessions: who is active, waits or blocks stays hidden"),
+                detail: format!(
+                    "{login} sees only its own sessions: who is active, waits, blocks, vacuums, holds vacuum back or \
+                     replicates stays hidden"
+                ),
                 leaves_out: &[
                     Signal::NoisyNeighbour,
                     Signal::LongRunningQuery,
                     Signal::IdleInTransaction,
                     Signal::LockChain,
+                    Signal::XminHorizon,
+                    Signal::ReplicationLag,
+                    Signal::InactiveSlot,
                 ],
                 fix: Some(format!("GRANT pg_monitor TO {login};")),
             },
@@ -226,7 +236,13 @@ fn rights(privileges: &Privileges, layout: Layout) -> Vec<Check> {
             Finding {
                 verdict: Verdict::Missing,
                 detail: format!("not let into {}{more}", names.join(", ")),
-                leaves_out: &[Signal::AutovacuumDebt],
+                leaves_out: &[
+                    Signal::AutovacuumDebt,
+                    Signal::Bloat,
+                    Signal::SequenceExhaustion,
+                    Signal::InvalidIndex,
+                    Signal::CrossTenantGrant,
+                ],
                 fix: Some(closed.iter().map(grant).collect::<Vec<_>>().join(" ")),
             },
         ));
@@ -316,7 +332,7 @@ fn tenants(naming: &Naming, layout: Layout, roles: &Roles, sizes: &Sizes, instan
 }
 
 /// An identifier as SQL takes it, on one line, whatever it is made of.
-fn quoted(name: &Foreign) -> String {
+pub(super) fn quoted(name: &Foreign) -> String {
     let shown = name.to_string();
     let plain = !shown.is_empty()
         && shown.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')

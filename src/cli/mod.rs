@@ -12,6 +12,7 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+mod sight;
 mod status;
 
 use clap::{CommandFactory, Parser};

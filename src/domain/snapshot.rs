@@ -79,7 +79,7 @@ pub struct SourceState {
     pub error: Option<Trouble>,
     /// How often it is asked now (it slows down when it is dear).
     pub every: Duration,
-    /// How long the newest answer took.
+    /// What an answer takes of the server's time: the quickest of the newest few, so that waiting for others is not counted.
     pub took: Option<Duration>,
 }
 

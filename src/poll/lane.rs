@@ -3,6 +3,7 @@
 //! Sources that may be slow share no lane with those that must not wait. A lane connects again by itself, with back-off,
 //! and a source that turns out dear is asked more rarely.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use tokio::time::Instant;
 use super::board::News;
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
-use crate::domain::facts::{Fragment, Server, Source};
+use crate::domain::facts::{Bloat, Catalog, Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::{Foreign, InstanceName, Layout};
-use crate::sources::postgres::tour::Tour;
-use crate::sources::postgres::{Desk, ask, server};
+use crate::sources::postgres::tour::{LEGS, Tables, Tour, Way};
+use crate::sources::postgres::{Desk, ask, databases, server};
 
 /// The first and the longest pause before connecting again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -26,11 +27,13 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
 
-/// The lanes of an instance. Sessions have one of their own; what reads every table has one too.
-pub(super) const LANES: [&[Source]; 3] = [
+/// The lanes of an instance. Sessions have one of their own; what reads every table has one too, and so has what may take
+/// seconds on a large catalogue.
+pub(super) const LANES: [&[Source]; 4] = [
     &[Source::Activity],
-    &[Source::Databases, Source::Roles],
+    &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
     &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze],
+    &[Source::Catalog, Source::Bloat],
 ];
 
 /// Every source that lanes ask for.
@@ -54,14 +57,51 @@ impl Clocks {
         }
     }
 
-    /// How often a source is asked that took so long: reading tables may take a hundredth of the server's time, looking at
-    /// sessions a twentieth, because a server in trouble answers late and is looked at all the more.
-    fn slowed(&self, source: Source, took: Duration) -> Duration {
-        let (factor, most) = match source {
-            Source::Activity => (20, Duration::from_secs(10)),
-            _ => (100, Duration::from_secs(3_600)),
+    /// How often a source is asked whose answers take so much of the server's time: so rarely that it stays within its share.
+    fn slowed(configured: Duration, source: Source, price: Price) -> Duration {
+        let most = if source == Source::Activity { BLIND } else { RARELY };
+        let factor = match price {
+            // One answer may be an accident: caches are cold when a connection is new.
+            Price::Guess(_) => 20.0,
+            Price::Known(_) => 1e3 / share(source),
         };
-        self.configured(source).max((took * factor).min(most))
+        configured.max(price.duration().mul_f64(factor).min(most))
+    }
+}
+
+/// The longest that we do not look at sessions, and at anything else, however dear it is.
+const BLIND: Duration = Duration::from_secs(10);
+const RARELY: Duration = Duration::from_secs(6 * 3_600);
+
+/// Of each second, the milliseconds that a source may cost the server: 25 all together. With few tenants none comes near it.
+fn share(source: Source) -> f64 {
+    match source {
+        Source::Activity => 9.0,
+        Source::Churn => 4.0,
+        Source::Statements => 2.5,
+        Source::Debt | Source::Catalog => 2.0,
+        Source::Databases | Source::Roles | Source::Vacuums | Source::Horizon => 1.0,
+        Source::Replication | Source::Sizes => 0.5,
+        Source::Freeze | Source::Bloat => 0.25,
+        // Asks the pooler, not the server.
+        Source::Pooler => 2.0,
+    }
+}
+
+/// What an answer of a source takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Price {
+    /// What the only answer took so far.
+    Guess(Duration),
+    /// The quickest of the newest few: how long it takes while nobody is in the way. A server in trouble answers late, and
+    /// is looked at all the more.
+    Known(Duration),
+}
+
+impl Price {
+    fn duration(self) -> Duration {
+        let (Self::Guess(took) | Self::Known(took)) = self;
+        took
     }
 }
 
@@ -77,8 +117,16 @@ pub(super) struct Lane {
     pub news: mpsc::Sender<(usize, News)>,
     dues: Vec<Due>,
     server: Option<Server>,
-    tour: Tour,
+    tours: Tours,
     databases: Vec<Foreign>,
+}
+
+/// Where tenants have databases: what is looked at inside of them.
+#[derive(Default)]
+struct Tours {
+    tables: Tour<Tables>,
+    catalog: Tour<Catalog>,
+    bloat: Tour<Bloat>,
 }
 
 /// Why a server's zeros are no facts.
@@ -97,13 +145,26 @@ fn uncounted(server: &Server, source: Source) -> Option<&'static str> {
 struct Due {
     source: Source,
     at: Instant,
-    /// How long the newest answer took; `None` before the first.
-    took: Option<Duration>,
+    /// How long the newest answers took, the newest last.
+    took: VecDeque<Duration>,
 }
 
 impl Due {
     fn first(source: Source) -> Self {
-        Self { source, at: Instant::now(), took: None }
+        Self { source, at: Instant::now(), took: VecDeque::new() }
+    }
+
+    /// Remembers what an answer took. Sessions are asked so often that five answers are no time; of the rest two.
+    fn learn(&mut self, took: Duration) -> Price {
+        self.took.push_back(took);
+        let kept = if self.source == Source::Activity { 5 } else { 2 };
+        if self.took.len() > kept {
+            self.took.pop_front();
+        }
+        match self.took.iter().min() {
+            Some(quickest) if self.took.len() > 1 => Price::Known(*quickest),
+            _ => Price::Guess(took),
+        }
     }
 }
 
@@ -127,7 +188,7 @@ impl Lane {
             news,
             dues: sources.iter().map(|source| Due::first(*source)).collect(),
             server: None,
-            tour: Tour::default(),
+            tours: Tours::default(),
             databases: Vec::new(),
         }
     }
@@ -175,7 +236,7 @@ impl Lane {
         let mut answered = false;
         loop {
             let next = (0..self.dues.len()).min_by_key(|at| self.dues[*at].at).unwrap_or_default();
-            let Due { source, at, .. } = self.dues[next];
+            let (source, at) = (self.dues[next].source, self.dues[next].at);
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {}
                 () = self.news.closed() => return (Trouble::new("stopped"), answered),
@@ -185,14 +246,14 @@ impl Lane {
                 }
             }
             let began = Instant::now();
-            let answer = self.ask(desk, source).await;
-            // What the network took is not the server's time.
-            let took = began.elapsed().saturating_sub(desk.round_trip());
-            let every = self.schedule(next, began, took);
+            let _ = desk.worked();
+            let mut elsewhere = Duration::ZERO;
+            let answer = self.ask(desk, source, &mut elsewhere).await;
+            let (price, every) = self.schedule(next, began, desk.worked() + elsewhere);
             match answer {
                 Ok(fragment) => {
                     answered = true;
-                    self.tell(News::Delivered { fragment, took, every }).await;
+                    self.tell(News::Delivered { fragment, took: price.duration(), every }).await;
                 }
                 Err(trouble) if desk.is_closed() => return (trouble, answered),
                 Err(trouble) => self.tell(News::Failed { source, trouble, every }).await,
@@ -200,48 +261,76 @@ impl Lane {
         }
     }
 
-    /// Decides when a source that was just asked is asked again; says how often that is.
-    fn schedule(&mut self, at: usize, began: Instant, took: Duration) -> Duration {
-        let Due { source, took: before, .. } = self.dues[at];
-        // One slow answer may be an accident; two are the price.
-        let every = self.clocks.slowed(source, before.map_or(took, |before| took.min(before)));
-        let soon = self.wants_more(source, before.is_none());
+    /// Decides when a source that was just asked is asked again; says what it costs and how often that is.
+    fn schedule(&mut self, at: usize, began: Instant, took: Duration) -> (Price, Duration) {
+        let source = self.dues[at].source;
+        let price = self.dues[at].learn(took);
+        let every = Clocks::slowed(self.configured(source), source, price);
+        let soon = self.wants_more(source, matches!(price, Price::Guess(_)));
         let pause = if soon { every.min(SOON.max(took * 20)) } else { every };
-        self.dues[at] = Due { source, at: (began + pause).max(Instant::now()), took: Some(took) };
-        every
+        self.dues[at].at = (began + pause).max(Instant::now());
+        (price, every)
+    }
+
+    /// What the operator wants; where databases are toured a tenth of them is looked at each time, and all in the time
+    /// that is configured.
+    fn configured(&self, source: Source) -> Duration {
+        let every = self.clocks.configured(source);
+        match source {
+            Source::Catalog | Source::Bloat if self.layout == Layout::Database => every / LEGS as u32,
+            _ => every,
+        }
     }
 
     /// Whether a source has yet to say what it is asked for: rates need two answers, and not every database was seen.
     fn wants_more(&self, source: Source, first: bool) -> bool {
-        match source {
-            Source::Databases | Source::Churn => first,
-            Source::Debt => self.layout == Layout::Database && !self.tour.is_round(&self.databases),
+        match (source, self.layout) {
+            (Source::Databases | Source::Churn, _) => first,
+            (Source::Debt, Layout::Database) => !self.tours.tables.is_round(),
+            (Source::Catalog, Layout::Database) => !self.tours.catalog.is_round(),
+            (Source::Bloat, Layout::Database) => !self.tours.bloat.is_round(),
             _ => false,
         }
     }
 
-    async fn ask(&mut self, desk: &Desk, source: Source) -> Result<Fragment, Trouble> {
+    /// Asks; adds what the server worked for us over other connections than this one.
+    async fn ask(&mut self, desk: &Desk, source: Source, elsewhere: &mut Duration) -> Result<Fragment, Trouble> {
         if let Some(reason) = self.server.as_ref().and_then(|server| uncounted(server, source)) {
             return Err(Trouble::new(reason));
         }
         if self.layout == Layout::Database && source == Source::Debt {
-            return self.visit().await;
+            let way = self.way()?;
+            *elsewhere += self.tours.tables.next(&way, &self.databases).await?;
+            return Ok(Fragment::Debt(self.tours.tables.debt()));
+        }
+        if self.layout == Layout::Database && source == Source::Bloat {
+            self.databases = databases(desk).await.map_err(|error| error.trouble())?;
+            let way = self.way()?;
+            *elsewhere += self.tours.bloat.next(&way, &self.databases).await?;
+            return Ok(Fragment::Bloat(self.tours.bloat.bloat()));
         }
         let mut fragment = ask(desk, source, &self.instance, self.layout).await.map_err(|error| error.trouble())?;
-        if let (Layout::Database, Fragment::Churn(churn)) = (self.layout, &mut fragment) {
-            self.databases = churn.homes.iter().map(|home| Foreign::from(&*home.home)).collect();
-            for home in &mut churn.homes {
-                (home.dead_tuples, home.live_tuples) = self.tour.rows(&home.home).unzip();
+        match &mut fragment {
+            Fragment::Churn(churn) if self.layout == Layout::Database => {
+                self.databases = churn.homes.iter().map(|home| Foreign::from(&*home.home)).collect();
+                for home in &mut churn.homes {
+                    (home.dead_tuples, home.live_tuples) = self.tours.tables.rows(&home.home).unzip();
+                }
             }
+            Fragment::Catalog(catalog) if self.layout == Layout::Database => {
+                self.databases = databases(desk).await.map_err(|error| error.trouble())?;
+                let way = self.way()?;
+                *elsewhere += self.tours.catalog.next(&way, &self.databases).await?;
+                *catalog = self.tours.catalog.catalog(std::mem::take(catalog));
+            }
+            _ => {}
         }
         Ok(fragment)
     }
 
-    /// Where tenants have databases, a few of those are visited instead.
-    async fn visit(&mut self) -> Result<Fragment, Trouble> {
-        let password = self.password()?;
-        let debt = self.tour.next(&self.target, password, &Timeouts::default(), &self.databases).await;
-        debt.map(Fragment::Debt)
+    /// How to get into other databases of the same server.
+    fn way(&self) -> Result<Way, Trouble> {
+        Ok(Way { target: self.target.clone(), password: self.password()?, timeouts: Timeouts::default() })
     }
 
     /// The connection was lost: where sessions are asked that means the instance is down, elsewhere the sources say so.
@@ -250,7 +339,7 @@ impl Lane {
             self.tell(News::Down(trouble.clone())).await;
         }
         for source in self.sources {
-            let every = self.clocks.configured(*source);
+            let every = self.configured(*source);
             self.tell(News::Failed { source: *source, trouble: trouble.clone(), every }).await;
         }
     }
@@ -258,5 +347,45 @@ impl Lane {
     async fn tell(&self, news: News) {
         // Nobody listens any more: the loop above ends.
         let _ = self.news.send((self.place, news)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn all_sources_together_stay_within_what_watching_may_cost() {
+        let asked: f64 = Source::ALL.into_iter().filter(|it| *it != Source::Pooler).map(share).sum();
+        assert!(asked <= 25.0, "{asked} ms/s");
+        // However dear each is on its own: as dear as a statement may be at all.
+        for (source, took) in Source::ALL.into_iter().zip([ms(90), ms(5_000), ms(700), ms(40)].into_iter().cycle()) {
+            let price = if source == Source::Activity { took.min(ms(90)) } else { took };
+            let every = Clocks::slowed(ms(1_000), source, Price::Known(price));
+            let cost = price.as_secs_f64() * 1e3 / every.as_secs_f64();
+            assert!(cost <= share(source) + 1e-6, "{source:?}: {cost} ms/s");
+        }
+    }
+
+    #[test]
+    fn sessions_are_looked_at_every_ten_seconds_however_dear_and_cheap_sources_keep_their_clock() {
+        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Known(ms(5_000))), BLIND);
+        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Known(ms(4))), ms(1_000));
+        assert_eq!(Clocks::slowed(ms(300_000), Source::Catalog, Price::Known(ms(200))), ms(300_000));
+        // A first answer reads what is not in any cache yet.
+        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Guess(ms(45))), ms(1_000));
+    }
+
+    #[test]
+    fn one_slow_answer_is_no_price() {
+        let mut due = Due::first(Source::Churn);
+        assert_eq!(due.learn(ms(900)), Price::Guess(ms(900)));
+        assert_eq!(due.learn(ms(20)), Price::Known(ms(20)));
+        assert_eq!(due.learn(ms(3_000)), Price::Known(ms(20)));
+        assert_eq!(due.learn(ms(2_000)), Price::Known(ms(2_000)));
     }
 }

@@ -23,6 +23,7 @@ pub struct Server {
     pub port: u16,
     folder: TempDir,
     child: Child,
+    programs: PathBuf,
 }
 
 /// The folder with initdb and postgres, the newest version first.
@@ -58,8 +59,8 @@ pub fn free_port() -> u16 {
 }
 
 /// Starts the postmaster of a prepared folder.
-fn postmaster(folder: &Path) -> Child {
-    unprivileged(&mut Command::new(binaries().join("postgres")))
+fn postmaster(programs: &Path, folder: &Path) -> Child {
+    unprivileged(&mut Command::new(programs.join("postgres")))
         .arg("-D")
         .arg(folder.join("data"))
         .stdin(Stdio::null())
@@ -73,6 +74,11 @@ impl Server {
     /// Starts a server with these lines added to its configuration and this `pg_hba.conf`; `prepare` may put files
     /// (certificates) into its data folder first.
     pub fn start(settings: &str, hba: &str, prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_of(&binaries(), settings, hba, prepare)
+    }
+
+    /// The same of the version whose programs are in this folder.
+    pub fn start_of(programs: &Path, settings: &str, hba: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new().prefix("tierdeck-test-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         hand_over(folder.path());
@@ -80,7 +86,7 @@ impl Server {
         let secret = folder.path().join("password");
         fs::write(&secret, PASSWORD).unwrap();
         hand_over(&secret);
-        let made = unprivileged(&mut Command::new(binaries().join("initdb")))
+        let made = unprivileged(&mut Command::new(programs.join("initdb")))
             .args(["--no-sync", "--locale=C", "--encoding=UTF8", "-U", "postgres", "-A", "scram-sha-256"])
             .arg("--pwfile")
             .arg(&secret)
@@ -99,8 +105,43 @@ impl Server {
         let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         configuration.push_str(&own);
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
-        let child = postmaster(folder.path());
-        let mut server = Self { port, folder, child };
+        let child = postmaster(programs, folder.path());
+        let mut server = Self { port, folder, child, programs: programs.to_owned() };
+        server.wait();
+        server
+    }
+
+    /// A standby of this server, which must let `postgres` replicate.
+    pub fn standby(&self, settings: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("tierdeck-test-").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        hand_over(folder.path());
+        let copied = unprivileged(&mut Command::new(self.programs.join("pg_basebackup")))
+            .args([
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "-h",
+                "127.0.0.1",
+                "-U",
+                "postgres",
+                "-p",
+            ])
+            .arg(self.port.to_string())
+            .env("PGPASSWORD", PASSWORD)
+            .arg("-D")
+            .arg(folder.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let port = free_port();
+        let file = folder.path().join("data/postgresql.conf");
+        let mut configuration = fs::read_to_string(&file).unwrap();
+        configuration +=
+            &format!("port = {port}\nunix_socket_directories = '{}'\n{settings}\n", folder.path().display());
+        fs::write(file, configuration).unwrap();
+        let child = postmaster(&self.programs, folder.path());
+        let mut server = Self { port, folder, child, programs: self.programs.clone() };
         server.wait();
         server
     }
@@ -113,13 +154,16 @@ impl Server {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        self.child = postmaster(self.folder.path());
+        self.child = postmaster(&self.programs, self.folder.path());
         self.wait();
     }
 
     fn wait(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.log().contains("ready to accept connections") {
+        while !["ready to accept connections", "ready to accept read-only connections"]
+            .iter()
+            .any(|it| self.log().contains(it))
+        {
             let over = self.child.try_wait().unwrap().is_some() || Instant::now() > deadline;
             assert!(!over, "the server did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));

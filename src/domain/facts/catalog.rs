@@ -17,7 +17,7 @@ pub struct Sequence {
     pub name: Foreign,
     /// `table.column` that it feeds.
     pub column: Option<Foreign>,
-    /// The last value that it gave, an estimate where our login may not read it (then from the column's statistics).
+    /// The last value that it gave; where our login may not read it, an estimate from below: as many as rows were inserted.
     pub last: i64,
     /// Whether `last` is an estimate.
     pub estimated: bool,
@@ -82,13 +82,14 @@ pub struct Grant {
     pub schema: Foreign,
     /// One object, for an example, where several alike were counted.
     pub object: Foreign,
-    /// How many objects alike.
+    /// How many objects alike: of this schema and owner. Where a grantee has the same rights in more than 20 schemas (or
+    /// databases, or roles), 20 are listed, and the first says how many objects there are in all of them.
     pub objects: u32,
     /// Who owns them.
     pub owner: Foreign,
     /// Who has the right; `None`: `PUBLIC`.
     pub grantee: Option<Foreign>,
-    /// `SELECT`, `INSERT`, `USAGE`, …
+    /// `SELECT`, `INSERT`, `USAGE`, …; of a membership: `INHERIT`, `SET` (may become that role), `ADMIN`.
     pub privileges: Vec<Arc<str>>,
 }
 

@@ -73,4 +73,10 @@ pub struct Bloat {
     pub hidden: u32,
     /// Tables that were judged.
     pub judged: u32,
+    /// Databases looked into so far, where each tenant has one.
+    pub seen: u32,
+    /// Of how many; 0 of 0: all there is was looked at.
+    pub of: u32,
+    /// Databases that do not let us in.
+    pub closed: Vec<Foreign>,
 }

@@ -1,9 +1,11 @@
 //! A connection at which the same questions are asked again and again: each is prepared once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
@@ -14,12 +16,19 @@ use crate::clients::postgres::{Connection, QueryError};
 pub struct Desk {
     connection: Connection,
     prepared: Mutex<HashMap<&'static str, Statement>>,
+    /// Microseconds that the server worked for us.
+    worked: AtomicU64,
+}
+
+/// What our login may not see, said by us: the server shows nothing instead of refusing.
+pub(super) fn hidden(message: &str) -> QueryError {
+    QueryError::Denied { message: message.to_owned(), code: "42501".to_owned() }
 }
 
 impl Desk {
     /// Takes a connection.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, prepared: Mutex::default() }
+        Self { connection, prepared: Mutex::default(), worked: AtomicU64::new(0) }
     }
 
     /// The rows that answer a question.
@@ -28,11 +37,30 @@ impl Desk {
         let statement = if let Some(statement) = known {
             statement
         } else {
-            let statement = self.connection.run(self.connection.client().prepare(sql)).await?;
+            let statement = self.timed(self.connection.run(self.connection.client().prepare(sql))).await?;
             self.prepared.lock().await.insert(sql, statement.clone());
             statement
         };
-        self.connection.run(self.connection.client().query(&statement, parameters)).await
+        self.timed(self.connection.run(self.connection.client().query(&statement, parameters))).await
+    }
+
+    /// As [`Desk::rows`], for a question that is put together from names found before, and not kept.
+    pub(super) async fn rows_once(&self, sql: &str) -> Result<Vec<Row>, QueryError> {
+        self.timed(self.connection.query(sql, &[])).await
+    }
+
+    /// Adds up how long the server works for us: what the network takes is not its time.
+    async fn timed<T>(&self, question: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let answer = question.await;
+        let took = began.elapsed().saturating_sub(self.round_trip());
+        self.worked.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        answer
+    }
+
+    /// How long the server worked for us since this was asked last.
+    pub fn worked(&self) -> Duration {
+        Duration::from_micros(self.worked.swap(0, Ordering::Relaxed))
     }
 
     /// The database that we are connected to.

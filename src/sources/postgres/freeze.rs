@@ -1,4 +1,4 @@
-//! Source `freeze`: the tables with the oldest unfrozen transaction ids.
+//! Source `freeze`: the tables with the oldest unfrozen transaction ids, and those with the oldest multixacts.
 
 use super::desk::Desk;
 use super::text::Text;

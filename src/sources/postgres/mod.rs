@@ -1,21 +1,26 @@
 //! What PostgreSQL knows: one file a source, its query in `assets/sql`, as a login with `pg_monitor` and nothing else.
 
 mod activity;
+pub mod bloat;
+mod catalog;
 mod churn;
 mod databases;
 mod debt;
 mod desk;
 mod freeze;
+mod horizon;
 mod privileges;
+mod replication;
 mod roles;
 mod server;
 mod sizes;
 mod text;
 pub mod tour;
+mod vacuums;
 
 use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Fragment, Source};
-use crate::domain::{InstanceName, Layout};
+use crate::domain::{Foreign, InstanceName, Layout};
 
 pub use desk::Desk;
 pub use privileges::{Privileges, privileges};
@@ -37,15 +42,20 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Debt, _) => Fragment::Debt(debt::ask(desk, MIN_DEAD).await?),
         (Source::Sizes, layout) => Fragment::Sizes(sizes::ask(desk, layout).await?),
         (Source::Freeze, _) => Fragment::Freeze(freeze::ask(desk).await?),
-        (
-            Source::Vacuums
-            | Source::Replication
-            | Source::Horizon
-            | Source::Statements
-            | Source::Catalog
-            | Source::Bloat
-            | Source::Pooler,
-            _,
-        ) => return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) }),
+        (Source::Vacuums, _) => Fragment::Vacuums(vacuums::ask(desk).await?),
+        (Source::Replication, _) => Fragment::Replication(replication::ask(desk).await?),
+        (Source::Horizon, _) => Fragment::Horizon(horizon::ask(desk).await?),
+        (Source::Catalog, Layout::Schema) => Fragment::Catalog(catalog::ask(desk).await?),
+        (Source::Catalog, Layout::Database) => Fragment::Catalog(catalog::around(desk).await?),
+        (Source::Bloat, _) => Fragment::Bloat(bloat::ask(desk, bloat::MIN_PAGES).await?),
+        (Source::Statements | Source::Pooler, _) => {
+            return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) });
+        }
     })
+}
+
+/// The databases that a tour goes through.
+pub async fn databases(desk: &Desk) -> Result<Vec<Foreign>, QueryError> {
+    let polled = databases::ask(desk).await?.databases;
+    Ok(polled.into_iter().filter(|database| database.in_use).map(|database| database.name).collect())
 }

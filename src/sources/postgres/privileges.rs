@@ -15,6 +15,10 @@ pub struct Privileges {
     pub superuser: bool,
     /// `pg_read_all_stats`: other people's sessions and queries.
     pub reads_all_stats: bool,
+    /// `pg_read_all_settings`: which libraries are loaded.
+    pub reads_all_settings: bool,
+    /// `pg_read_all_data`: the planner's statistics and the last values of sequences (and every row).
+    pub reads_all_data: bool,
     /// `track_activities`: the server notes what sessions do.
     pub track_activities: bool,
     /// `track_counts`: the server counts what happens to tables.
@@ -33,6 +37,8 @@ pub async fn privileges(desk: &Desk) -> Result<Privileges, QueryError> {
         login: row.try_get::<_, Text>("login")?.into(),
         superuser: row.try_get("superuser")?,
         reads_all_stats: row.try_get("reads_all_stats")?,
+        reads_all_settings: row.try_get("reads_all_settings")?,
+        reads_all_data: row.try_get("reads_all_data")?,
         track_activities: row.try_get("track_activities")?,
         track_counts: row.try_get("track_counts")?,
         read_only: row.try_get("read_only")?,

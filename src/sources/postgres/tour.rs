@@ -2,36 +2,85 @@
 //! visited in turn, a few at a time over one connection each, so that a hundred tenants cost one connection, not a hundred.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::desk::Desk;
-use super::{MIN_DEAD, churn, debt};
+use super::{MIN_DEAD, bloat, catalog, churn, debt};
 use crate::clients::postgres::{ConnectError, QueryError, Target, Timeouts, connect};
 use crate::domain::Foreign;
-use crate::domain::facts::{Debt, SchemaChurn, TableDebt};
+use crate::domain::facts::{Bloat, Catalog, Debt, SchemaChurn, TableDebt};
 use crate::domain::observed::Trouble;
 
 /// A whole tour takes this many polls, so that no database is looked at less often than that.
-const LEGS: usize = 10;
+pub const LEGS: usize = 10;
 
 /// The most databases that one poll visits.
 const MOST: usize = 20;
 
-/// What one database looked like from inside.
+/// What the server does for a login, beyond what it is asked: it starts a process and reads its catalogue.
+const LOGIN: Duration = Duration::from_millis(3);
+
+/// What a database is visited for.
+pub trait Visit: Sized + Send {
+    /// Looks around in the database that this connection leads to.
+    fn look(desk: &Desk) -> impl Future<Output = Result<Self, QueryError>> + Send;
+}
+
+/// What one database's tables looked like from inside.
 #[derive(Debug, Clone, Default)]
-struct Visit {
-    tables: Vec<TableDebt>,
+pub struct Tables {
+    worst: Vec<TableDebt>,
     dead: u64,
     live: u64,
 }
 
+impl Visit for Tables {
+    async fn look(desk: &Desk) -> Result<Self, QueryError> {
+        let churn = churn::ask(desk).await?;
+        let debt = debt::ask(desk, MIN_DEAD).await?;
+        let sum = |rows: fn(&SchemaChurn) -> Option<u64>| churn.homes.iter().filter_map(rows).sum();
+        Ok(Self { worst: debt.tables, dead: sum(|home| home.dead_tuples), live: sum(|home| home.live_tuples) })
+    }
+}
+
+impl Visit for Catalog {
+    async fn look(desk: &Desk) -> Result<Self, QueryError> {
+        catalog::visit(desk).await
+    }
+}
+
+impl Visit for Bloat {
+    async fn look(desk: &Desk) -> Result<Self, QueryError> {
+        bloat::ask(desk, bloat::MIN_PAGES).await
+    }
+}
+
 /// Remembers what was seen where, and where to go next.
-#[derive(Debug, Default)]
-pub struct Tour {
+#[derive(Debug)]
+pub struct Tour<V> {
     /// What each database looked like, or `None` where it let us not in.
-    seen: BTreeMap<Foreign, Option<Visit>>,
+    seen: BTreeMap<Foreign, Option<V>>,
     last: Option<Foreign>,
+    of: u32,
+}
+
+impl<V> Default for Tour<V> {
+    fn default() -> Self {
+        Self { seen: BTreeMap::new(), last: None, of: 0 }
+    }
+}
+
+/// How to get into the databases of a server.
+#[derive(Debug)]
+pub struct Way {
+    /// The server, and some database of it.
+    pub target: Target,
+    /// The login's password.
+    pub password: Option<SecretString>,
+    /// What a session may take.
+    pub timeouts: Timeouts,
 }
 
 /// What went wrong in one database.
@@ -63,45 +112,64 @@ impl VisitError {
     }
 }
 
-impl Tour {
-    /// Visits the next databases. What was seen earlier stays until its database is gone; one that lets us not in is noted,
-    /// and the tour goes on.
-    pub async fn next(
-        &mut self,
-        target: &Target,
-        password: Option<SecretString>,
-        timeouts: &Timeouts,
-        databases: &[Foreign],
-    ) -> Result<Debt, Trouble> {
+impl<V: Visit> Tour<V> {
+    /// Visits the next databases; says how long the server worked for that. What was seen earlier stays until its database is
+    /// gone; one that lets us not in is noted, and the tour goes on.
+    pub async fn next(&mut self, way: &Way, databases: &[Foreign]) -> Result<Duration, Trouble> {
         let mut names: Vec<&Foreign> = databases.iter().collect();
         names.sort_unstable();
+        self.of = names.len() as u32;
         self.seen.retain(|name, _| names.contains(&name));
         let start = self.last.as_ref().map_or(0, |last| names.partition_point(|name| *name <= last));
         let leg = names.len().div_ceil(LEGS).clamp(1, MOST).min(names.len());
+        let mut worked = Duration::ZERO;
         for name in names.iter().cycle().skip(start).take(leg) {
             self.last = Some((*name).clone());
-            let visited = match visit(target, password.clone(), timeouts, name).await {
+            let visited = match way.visit(name, &mut worked).await {
                 Ok(visit) => Some(visit),
                 Err(error) if error.is_closed() => None,
                 Err(error) => return Err(error.trouble(name)),
             };
             self.seen.insert((*name).clone(), visited);
         }
-        Ok(self.debt(names.len()))
+        Ok(worked)
+    }
+}
+
+impl Way {
+    async fn visit<V: Visit>(&self, database: &Foreign, worked: &mut Duration) -> Result<V, VisitError> {
+        *worked += LOGIN;
+        let connection =
+            connect(&self.target.with_database(database.raw()), self.password.clone(), &self.timeouts).await?;
+        let desk = Desk::new(connection);
+        let seen = V::look(&desk).await;
+        *worked += desk.worked();
+        Ok(seen?)
+    }
+}
+
+impl<V> Tour<V> {
+    fn visits(&self) -> impl Iterator<Item = &V> {
+        self.seen.values().flatten()
     }
 
-    fn debt(&self, databases: usize) -> Debt {
-        let visits = self.seen.values().flatten();
-        let mut tables: Vec<TableDebt> = visits.flat_map(|visit| visit.tables.iter().cloned()).collect();
-        tables.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
-        tables.truncate(200);
-        let closed = self.seen.iter().filter(|(_, visit)| visit.is_none()).map(|(name, _)| name.clone()).collect();
-        Debt { tables, seen: self.seen.len() as u32, of: databases as u32, closed }
+    fn closed(&self) -> Vec<Foreign> {
+        self.seen.iter().filter(|(_, visit)| visit.is_none()).map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether every database was visited once.
-    pub fn is_round(&self, databases: &[Foreign]) -> bool {
-        databases.iter().all(|database| self.seen.contains_key(database))
+    pub fn is_round(&self) -> bool {
+        self.of > 0 && self.seen.len() as u32 >= self.of
+    }
+}
+
+impl Tour<Tables> {
+    /// The worst tables of all databases that were seen.
+    pub fn debt(&self) -> Debt {
+        let mut tables: Vec<TableDebt> = self.visits().flat_map(|visit| visit.worst.iter().cloned()).collect();
+        tables.sort_by(|a, b| b.ratio().total_cmp(&a.ratio()));
+        tables.truncate(200);
+        Debt { tables, seen: self.seen.len() as u32, of: self.of, closed: self.closed() }
     }
 
     /// Dead and live rows of a database, where it was visited.
@@ -110,15 +178,22 @@ impl Tour {
     }
 }
 
-async fn visit(
-    target: &Target,
-    password: Option<SecretString>,
-    timeouts: &Timeouts,
-    database: &Foreign,
-) -> Result<Visit, VisitError> {
-    let desk = Desk::new(connect(&target.with_database(database.raw()), password, timeouts).await?);
-    let churn = churn::ask(&desk).await?;
-    let debt = debt::ask(&desk, MIN_DEAD).await?;
-    let sum = |rows: fn(&SchemaChurn) -> Option<u64>| churn.homes.iter().filter_map(rows).sum();
-    Ok(Visit { tables: debt.tables, dead: sum(|home| home.dead_tuples), live: sum(|home| home.live_tuples) })
+impl Tour<Catalog> {
+    /// What is the server's, with what is in the databases that were seen.
+    pub fn catalog(&self, mut server: Catalog) -> Catalog {
+        self.visits().for_each(|visit| server.add(visit.clone()));
+        Catalog { seen: self.seen.len() as u32, of: self.of, closed: self.closed(), ..server }
+    }
+}
+
+impl Tour<Bloat> {
+    /// The worst of all databases that were seen.
+    pub fn bloat(&self) -> Bloat {
+        let mut worst: Vec<_> = self.visits().flat_map(|visit| visit.worst.iter().cloned()).collect();
+        worst.sort_by_key(|estimate| std::cmp::Reverse(estimate.wasted));
+        worst.truncate(bloat::WORST);
+        let (hidden, judged) = (self.visits().map(|visit| visit.hidden), self.visits().map(|visit| visit.judged));
+        let (hidden, judged) = (hidden.sum(), judged.sum());
+        Bloat { worst, hidden, judged, seen: self.seen.len() as u32, of: self.of, closed: self.closed() }
+    }
 }

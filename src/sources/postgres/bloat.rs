@@ -1,0 +1,38 @@
+//! Source `bloat`: the tables and indexes that waste most space, estimated from the planner's statistics.
+
+use super::desk::Desk;
+use super::text::Text;
+use crate::clients::postgres::QueryError;
+use crate::domain::Foreign;
+use crate::domain::facts::{Bloat, BloatEstimate};
+
+/// What has fewer pages than this wastes too little to matter: 8 MB of the usual 8 kB.
+pub const MIN_PAGES: i32 = 1_024;
+
+/// The most that are kept.
+pub(super) const WORST: usize = 100;
+
+/// The most tables and indexes that are judged, the largest first.
+const JUDGED: i64 = 5_000;
+
+/// Asks about what has at least so many pages.
+pub async fn ask(desk: &Desk, min_pages: i32) -> Result<Bloat, QueryError> {
+    let sql = include_str!("../../../assets/sql/bloat.sql");
+    let mut bloat = Bloat::default();
+    for row in desk.rows(sql, &[&min_pages, &(WORST as i64), &JUDGED]).await? {
+        let count = |name| row.try_get::<_, i32>(name).map(|count| u32::try_from(count).unwrap_or_default());
+        (bloat.judged, bloat.hidden) = (count("judged")?, count("hidden")?);
+        // The one row of a database in which nothing is wasted.
+        let Some(table) = row.try_get::<_, Option<Text>>("table")? else { continue };
+        let bytes = |name| row.try_get::<_, i64>(name).map(|bytes| u64::try_from(bytes).unwrap_or_default());
+        bloat.worst.push(BloatEstimate {
+            database: row.try_get::<_, Text>("database")?.into(),
+            schema: row.try_get::<_, Text>("schema")?.into(),
+            table: table.into(),
+            index: row.try_get::<_, Option<Text>>("index")?.map(Foreign::from),
+            bytes: bytes("bytes")?,
+            wasted: bytes("wasted")?,
+        });
+    }
+    Ok(bloat)
+}

@@ -9,6 +9,7 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+pub mod pooler;
 mod status;
 
 use clap::{CommandFactory, Parser};

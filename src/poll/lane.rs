@@ -17,11 +17,12 @@ use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::{Foreign, InstanceName, Layout};
+use crate::sources::postgres::statements::Book;
 use crate::sources::postgres::tour::Tour;
 use crate::sources::postgres::{Desk, ask, server};
 
 /// The first and the longest pause before connecting again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) const LANES: [&[Source]; 3] = [
     &[Source::Activity],
     &[Source::Databases, Source::Roles],
-    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze],
+    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze, Source::Statements],
 ];
 
 /// Every source that lanes ask for.
@@ -78,6 +79,7 @@ pub(super) struct Lane {
     dues: Vec<Due>,
     server: Option<Server>,
     tour: Tour,
+    statements: Book,
     databases: Vec<Foreign>,
 }
 
@@ -128,6 +130,7 @@ impl Lane {
             dues: sources.iter().map(|source| Due::first(*source)).collect(),
             server: None,
             tour: Tour::default(),
+            statements: Book::default(),
             databases: Vec::new(),
         }
     }
@@ -214,7 +217,7 @@ impl Lane {
     /// Whether a source has yet to say what it is asked for: rates need two answers, and not every database was seen.
     fn wants_more(&self, source: Source, first: bool) -> bool {
         match source {
-            Source::Databases | Source::Churn => first,
+            Source::Databases | Source::Churn | Source::Statements => first,
             Source::Debt => self.layout == Layout::Database && !self.tour.is_round(&self.databases),
             _ => false,
         }
@@ -226,6 +229,10 @@ impl Lane {
         }
         if self.layout == Layout::Database && source == Source::Debt {
             return self.visit().await;
+        }
+        if source == Source::Statements {
+            let statements = self.statements.ask(desk).await.map_err(|error| error.trouble())?;
+            return Ok(Fragment::Statements(statements));
         }
         let mut fragment = ask(desk, source, &self.instance, self.layout).await.map_err(|error| error.trouble())?;
         if let (Layout::Database, Fragment::Churn(churn)) = (self.layout, &mut fragment) {

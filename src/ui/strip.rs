@@ -163,6 +163,11 @@ fn segments(
             if blocked { look.critical } else { value },
         ),
     ]);
+    let pooler = instance.pooler.as_ref().and_then(|pooler| pooler.fresh(pen.model.moment()));
+    if let Some(pooler) = pooler.filter(|pooler| pooler.waiting() > 0) {
+        let words = format!("{} ({})", pooler.waiting(), quantity::duration(pooler.longest_wait()));
+        segments.push(vec![Span::styled("pool wait ", unit), Span::styled(words, look.warning)]);
+    }
     segments.push(vec![
         Span::styled("tps ", unit),
         Span::styled(format!("{:>4}", number(instance.rates.transactions)), value),

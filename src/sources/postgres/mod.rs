@@ -10,6 +10,7 @@ mod privileges;
 mod roles;
 mod server;
 mod sizes;
+pub mod statements;
 mod text;
 pub mod tour;
 
@@ -37,14 +38,10 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Debt, _) => Fragment::Debt(debt::ask(desk, MIN_DEAD).await?),
         (Source::Sizes, layout) => Fragment::Sizes(sizes::ask(desk, layout).await?),
         (Source::Freeze, _) => Fragment::Freeze(freeze::ask(desk).await?),
+        // A first look: who asks again and again keeps a book.
+        (Source::Statements, _) => Fragment::Statements(statements::Book::default().ask(desk).await?),
         (
-            Source::Vacuums
-            | Source::Replication
-            | Source::Horizon
-            | Source::Statements
-            | Source::Catalog
-            | Source::Bloat
-            | Source::Pooler,
+            Source::Vacuums | Source::Replication | Source::Horizon | Source::Catalog | Source::Bloat | Source::Pooler,
             _,
         ) => return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) }),
     })

@@ -160,7 +160,10 @@ fn trouble(snapshot: &Snapshot) -> Option<&str> {
 async fn a_writer_on_the_shared_account_is_named_by_its_wal_on_every_version() {
     let _turn = TURN.lock().await;
     let versions = installed();
-    assert!(!versions.is_empty(), "no PostgreSQL found: apt-get install postgresql, or name folders in TIERDECK_PG_BINS");
+    assert!(
+        !versions.is_empty(),
+        "no PostgreSQL found: apt-get install postgresql, or name folders in TIERDECK_PG_BINS"
+    );
     for (major, folder) in &versions {
         let mut spec = Spec::new(a_writer_on_the_shared_account());
         (spec.tenants, spec.bin_dir) = (20, Some(folder.clone()));
@@ -216,8 +219,10 @@ async fn named_by_wal(major: u32, spec: Spec) {
         assert!(counted, "no session's own counters");
     } else {
         assert!(checked >= 10, "PostgreSQL {major}: only {checked} statements to judge by");
-        let top = stage.snapshot.tenants.iter().find(|tenant| tenant.id == culprit).unwrap().statements.clone().unwrap();
-        let import = top.top.iter().find(|it| it.text.as_ref().is_some_and(|text| text.raw().contains("generate_series")));
+        let top =
+            stage.snapshot.tenants.iter().find(|tenant| tenant.id == culprit).unwrap().statements.clone().unwrap();
+        let import =
+            top.top.iter().find(|it| it.text.as_ref().is_some_and(|text| text.raw().contains("generate_series")));
         let import = import.unwrap_or_else(|| panic!("PostgreSQL {major}: the import is not in {top:#?}"));
         assert!(import.calls > 0.0 && import.milliseconds > 0.0 && import.rank == Rank::Strong, "{import:#?}");
     }

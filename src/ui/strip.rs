@@ -163,10 +163,14 @@ fn segments(
             if blocked { look.critical } else { value },
         ),
     ]);
-    let pooler = instance.pooler.as_ref().and_then(|pooler| pooler.fresh(pen.model.moment()));
-    if let Some(pooler) = pooler.filter(|pooler| pooler.waiting() > 0) {
-        let words = format!("{} ({})", pooler.waiting(), quantity::duration(pooler.longest_wait()));
-        segments.push(vec![Span::styled("pool wait ", unit), Span::styled(words, look.warning)]);
+    if let Some(pooler) = &instance.pooler {
+        let waits = pooler.fresh(pen.model.moment()).filter(|pooler| pooler.waiting() > 0);
+        if pooler.error.is_some() {
+            segments.push(vec![Span::styled("pooler not reached", look.warning)]);
+        } else if let Some(pooler) = waits {
+            let words = format!("{} ({})", pooler.waiting(), quantity::duration(pooler.longest_wait()));
+            segments.push(vec![Span::styled("pool wait ", unit), Span::styled(words, look.warning)]);
+        }
     }
     segments.push(vec![
         Span::styled("tps ", unit),

@@ -79,7 +79,13 @@ impl Story {
 
     fn sessions(&mut self, sessions: Vec<Session>) {
         let sessions = sessions.into_iter().map(|session| Session { server_now: self.now, ..session }).collect();
-        self.deliver(Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: self.sees_all }));
+        self.deliver(Fragment::Activity(Activity {
+            server_now: self.now,
+            sessions,
+            own: 3,
+            sees_all: self.sees_all,
+            wal: None,
+        }));
     }
 
     fn churn(&mut self, since: i64, rows: &[(&str, u64)]) {
@@ -129,6 +135,9 @@ fn session(pid: i32, role: &str) -> Session {
         blocking: None,
         workers: 0,
         touched: Vec::new(),
+        relations: Vec::new(),
+        query_id: None,
+        usage: None,
         server_now: at,
     }
 }
@@ -364,7 +373,7 @@ fn a_login_that_sees_nothing_is_told_so() {
     story.sees_all = false;
     story.churn(0, &[("tenant_acme", 0)]);
     let hidden = Session { state: SessionState::Unknown, query: None, ..session(1, "role_acme") };
-    let activity = Activity { server_now: story.now, sessions: vec![hidden], own: 3, sees_all: false };
+    let activity = Activity { server_now: story.now, sessions: vec![hidden], own: 3, sees_all: false, wal: None };
     story.deliver(Fragment::Activity(activity));
     let acme = story.tenant("acme");
     assert_eq!((acme.connections, acme.active, acme.idle_in_transaction), (Some(1), None, None));

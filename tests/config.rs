@@ -44,7 +44,7 @@ fn the_smallest_file_has_every_default() {
     let instance = &config.instances[0];
     assert_eq!((instance.tier, instance.layout, &instance.password), (Tier::Shared, Layout::Schema, &None));
     let every = |source| config.poll[&source].as_secs();
-    assert_eq!(Source::ALL.map(every), [1, 5, 30, 10, 30, 300, 300, 5, 10, 10, 30, 300, 21_600, 5]);
+    assert_eq!(Source::ALL.map(every), [1, 5, 30, 10, 30, 300, 300, 5, 10, 10, 10, 300, 21_600, 5]);
     assert_eq!(config.policy.shared, Limits::default());
 }
 
@@ -53,6 +53,8 @@ fn the_contracts_file_loads_and_says_what_waits() {
     let checked = check(CONTRACT, Path::new("tierdeck.toml")).unwrap();
     let config = &checked.config;
     assert_eq!(config.instances[0].password, Some(Secret::Env("TIERDECK_PG_PASSWORD".into())));
+    let pooler = config.instances[0].pgbouncer.as_ref().unwrap();
+    assert_eq!((pooler.url.as_str(), &pooler.password), ("postgresql://stats@host:6432/pgbouncer", &None));
     assert_eq!(config.policy.shared.statement_timeout, Some(Duration::from_secs(30)));
     let acme = TenantId::parse("acme").unwrap();
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
@@ -63,7 +65,6 @@ fn the_contracts_file_loads_and_says_what_waits() {
         [
             "instance.admin",
             "instance.rds",
-            "instance.pgbouncer",
             "aws",
             "dedicated",
             "control",
@@ -197,6 +198,8 @@ fn one_wrong_value_is_one_problem() {
     one_problem(&with("tier = \"dedicated\"\ntenant = 7"), &["instance.tenant", "must be a text"]);
     one_problem(&with("password = { envv = \"A\" }"), &["instance.password", "did you mean \"env\"?"]);
     one_problem(&with("password = { env = 3 }"), &["names the place"]);
+    one_problem(&with("pgbouncer = \"http://h\""), &["x.toml:4:13: instance.pgbouncer", "postgresql://"]);
+    one_problem(&with("pgbouncer_password = { env = \"A\" }"), &["instance.pgbouncer_password", "without pgbouncer"]);
     one_problem(&with("admin = { usr = \"a\" }"), &["instance.admin.usr", "did you mean \"user\"?"]);
     one_problem(&with("[aws.main]\nregion = 3"), &["x.toml:5:10: aws.main.region", "must be a text"]);
     one_problem(&with("[aws.main]\nmax_usd = 3"), &["did you mean \"max_usd_per_hour\"?"]);

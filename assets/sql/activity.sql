@@ -11,9 +11,12 @@ WITH locks AS MATERIALIZED (
     FROM pg_locks
     WHERE relation >= 16384 OR NOT granted
 ), touched AS MATERIALIZED (
-    SELECT l.pid, array_agg(DISTINCT n.nspname::text) AS schemas
+    SELECT l.pid, array_agg(DISTINCT n.nspname::text) AS schemas,
+           -- What a statement names, for who has few: a dump holds locks on everything.
+           CASE WHEN count(*) <= 128 THEN array_agg(DISTINCT n.nspname || E'\x01' || c.relname)
+               FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) END AS relations
     FROM locks l
-    CROSS JOIN LATERAL (SELECT c.relnamespace FROM pg_class c WHERE c.oid = l.relation OFFSET 0) c
+    CROSS JOIN LATERAL (SELECT c.relnamespace, c.relname, c.relkind FROM pg_class c WHERE c.oid = l.relation OFFSET 0) c
     CROSS JOIN LATERAL (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace OFFSET 0) n
     WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     GROUP BY l.pid
@@ -43,7 +46,7 @@ SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,
        CASE WHEN octet_length(a.query) > 4096
             THEN substr(textsend(a.query), 1, 3584) || '\x20e280a620' || substr(textsend(a.query), octet_length(a.query) - 511)
             ELSE textsend(a.query) END AS query,
-       t.schemas,
+       a.query_id, t.schemas, t.relations,
        w.pid IS NOT NULL AS waits, w.mode, w.waitstart, w.target, w.schema AS target_schema, w.relation AS target_relation,
        CASE WHEN w.place <= 64 THEN pg_blocking_pids(a.pid) END AS blocked_by,
        a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = session_user) AND a.application_name = $1 AS own,

@@ -38,6 +38,6 @@ fn name(directory: &Directory, text: &str) -> Option<TenantId> {
     directory.existing(text).or_else(|| existing_schema(directory, text))
 }
 
-fn existing_schema(directory: &Directory, schema: &str) -> Option<TenantId> {
+pub(super) fn existing_schema(directory: &Directory, schema: &str) -> Option<TenantId> {
     directory.by_schema(schema).filter(|id| directory.known.contains(id))
 }

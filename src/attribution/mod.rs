@@ -7,11 +7,14 @@
 
 mod claims;
 mod statement;
+mod subject;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+
+pub use subject::{named_in, subject};
 
 use crate::domain::session::Reason;
 use crate::domain::{Attribution, Layout, Naming, Session, SessionKey, TenantId};
@@ -61,6 +64,11 @@ impl Directory {
             Layout::Schema => self.naming.tenant_role.id(role),
             Layout::Database => self.naming.tenant_login.id(role).filter(|id| self.known.contains(id)),
         }
+    }
+
+    /// The tenant to whom everything belongs that this login does in this database, whoever's tables it may touch.
+    pub fn by_account(&self, role: &str, database: &str) -> Option<TenantId> {
+        self.only.clone().or_else(|| self.by_login(role)).or_else(|| self.by_database(database))
     }
 
     /// The tenant of this id, if there is one: claims may only name tenants that exist.

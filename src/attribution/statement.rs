@@ -10,6 +10,12 @@ pub(super) struct Statement {
     pub search_path: Vec<String>,
     /// `key='value'` pairs of comments, values still percent-encoded.
     pub tags: Vec<(String, String)>,
+    /// The first word, in lower case.
+    pub verb: Option<String>,
+    /// Whether there is more than one statement.
+    pub several: bool,
+    /// What stands where a table's name stands: behind FROM, JOIN, INTO, UPDATE, USING; with its schema where that is named.
+    pub tables: Vec<(Option<String>, String)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -36,8 +42,30 @@ impl Statement {
             if name == "search_path" && at > 0 && is_set(&tokens[at - 1]) {
                 found.search_path = path(&tokens[at + 1..]);
             }
+            if !dotted_before && matches!(name.as_str(), "from" | "join" | "into" | "update" | "using") {
+                found.tables.extend(table(&tokens[at + 1..]));
+            }
         }
+        found.verb = match tokens.first() {
+            Some(Token::Name(word)) => Some(word.clone()),
+            _ => None,
+        };
+        let mut end = tokens.iter().skip_while(|token| **token != Token::Mark(';'));
+        found.several = end.any(|token| *token != Token::Mark(';'));
         found
+    }
+}
+
+/// The name at the beginning, and its schema.
+fn table(tokens: &[Token]) -> Option<(Option<String>, String)> {
+    let tokens = match tokens {
+        [Token::Name(only), rest @ ..] if only == "only" => rest,
+        all => all,
+    };
+    match tokens {
+        [Token::Name(schema), Token::Mark('.'), Token::Name(name), ..] => Some((Some(schema.clone()), name.clone())),
+        [Token::Name(name), ..] => Some((None, name.clone())),
+        _ => None,
     }
 }
 
@@ -188,7 +216,21 @@ mod tests {
         );
         assert_eq!(read("select '/*tenant=''acme''*/'"), []);
         assert_eq!(read("select 1 /*tenant='ac"), []);
-        assert_eq!(Statement::read("select 'open tenant_a.x"), Statement::default());
+        let open = Statement { verb: Some("select".into()), ..Statement::default() };
+        assert_eq!(Statement::read("select 'open tenant_a.x"), open);
+    }
+
+    #[test]
+    fn tables_stand_behind_certain_words() {
+        let read = |text| Statement::read(text).tables;
+        let table = |schema: &str, name: &str| ((!schema.is_empty()).then(|| schema.to_owned()), name.to_owned());
+        assert_eq!(
+            read("DELETE FROM ONLY tenant_a.orders o USING Customers c WHERE c.id = o.id AND note = 'from x'"),
+            [table("tenant_a", "orders"), table("", "customers")]
+        );
+        assert_eq!(read("insert into orders select * from (select 1) q"), [table("", "orders")]);
+        assert_eq!(read("update \"Odd\".t set from_date = $1"), [table("Odd", "t")]);
+        assert!(Statement::read("select 1; select 2").several && !Statement::read("select 1;").several);
     }
 
     proptest::proptest! {

@@ -1,17 +1,17 @@
 use super::*;
 use crate::domain::{Foreign, InstanceName, SessionState};
 
-fn id(text: &str) -> TenantId {
+pub(super) fn id(text: &str) -> TenantId {
     TenantId::parse(text).unwrap()
 }
 
-fn directory(layout: Layout) -> Directory {
+pub(super) fn directory(layout: Layout) -> Directory {
     let mut directory = Directory::new(Arc::new(Naming::default()), layout, None);
     directory.set_known([id("acme"), id("globex"), id("acme-eu")]);
     directory
 }
 
-fn session(role: &str, query: &str) -> Session {
+pub(super) fn session(role: &str, query: &str) -> Session {
     let now = Timestamp::from_second(1_000).unwrap();
     Session {
         instance: InstanceName::new("shared"),
@@ -30,6 +30,9 @@ fn session(role: &str, query: &str) -> Session {
         blocking: None,
         workers: 0,
         touched: Vec::new(),
+        relations: Vec::new(),
+        query_id: None,
+        usage: None,
         server_now: now,
     }
 }
@@ -44,7 +47,7 @@ fn is(tenant: &str, reason: Reason) -> Attribution {
     Attribution::Tenant { tenant: id(tenant), reason }
 }
 
-const SHARED: &str = "portarium_shared";
+pub(super) const SHARED: &str = "portarium_shared";
 
 #[test]
 fn a_login_of_its_own_beats_everything() {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::pooler::Pooler;
 use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, Unattributed};
 use crate::domain::{
     Acknowledgement, Attention, Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot,
@@ -86,6 +87,8 @@ pub struct Instance {
     pub deadlocks_per_minute: Option<f64>,
     /// Share of blocks found in shared buffers.
     pub cache_hit_ratio: Option<f64>,
+    /// The pooler before it; `null` where none is configured.
+    pub pooler: Option<Pooler>,
     /// Fields here that are estimates.
     pub estimated: Vec<&'static str>,
     /// How each source does.
@@ -338,6 +341,7 @@ impl Instance {
             transactions_per_second: instance.rates.transactions,
             deadlocks_per_minute: instance.rates.deadlocks_per_minute,
             cache_hit_ratio: instance.rates.cache_hit,
+            pooler: instance.pooler.as_ref().map(|seen| Pooler::of(seen, now)),
             estimated: if instance.vcpus_estimated { vec!["vcpus"] } else { Vec::new() },
             sources: instance
                 .sources

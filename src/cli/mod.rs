@@ -12,6 +12,7 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+pub mod pooler;
 mod sight;
 mod status;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::problem::{ConfigErrors, Problem};
 use super::read::Reader;
 use super::schema::{File, InstanceDraft};
-use super::{Config, InstanceConfig};
+use super::{Config, InstanceConfig, PoolerConfig};
 use crate::domain::foreign::sanitise;
 use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
 use crate::domain::{InstanceName, Policy, TenantId, Tier};
@@ -153,6 +153,12 @@ fn check_instance(
         }
         (Tier::Shared, None) => None,
     };
+    if draft.pgbouncer.is_none() && draft.pgbouncer_password.is_some() {
+        reader.error(
+            &key("pgbouncer_password"),
+            "has no effect without pgbouncer = \"postgresql://USER@HOST:6432/pgbouncer\"",
+        );
+    }
     Some(InstanceConfig {
         name: InstanceName::new(draft.name.as_deref()?),
         tier: draft.tier,
@@ -161,6 +167,7 @@ fn check_instance(
         url: draft.url.clone()?,
         password: draft.password.clone(),
         vcpus: draft.vcpus,
+        pgbouncer: draft.pgbouncer.clone().map(|url| PoolerConfig { url, password: draft.pgbouncer_password.clone() }),
     })
 }
 

@@ -68,6 +68,17 @@ pub struct InstanceConfig {
     pub password: Option<Secret>,
     /// `vcpus`: what the instance class has; `None` is guessed and marked so.
     pub vcpus: Option<f64>,
+    /// `pgbouncer`: the pooler before it.
+    pub pgbouncer: Option<PoolerConfig>,
+}
+
+/// `pgbouncer` and `pgbouncer_password`: how to get into a pooler's admin console.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolerConfig {
+    /// `pgbouncer`: a user of its `stats_users`, checked when the file is read; holds no password.
+    pub url: String,
+    /// `pgbouncer_password`; `None`: `PGPASSWORD`, then `.pgpass`, as libpq does.
+    pub password: Option<Secret>,
 }
 
 /// How often each source is asked when the file does not say.
@@ -75,8 +86,8 @@ pub fn default_poll() -> BTreeMap<Source, Duration> {
     let every = |source| match source {
         Source::Activity => 1,
         Source::Databases | Source::Vacuums | Source::Pooler => 5,
-        Source::Churn | Source::Replication | Source::Horizon => 10,
-        Source::Roles | Source::Debt | Source::Statements => 30,
+        Source::Churn | Source::Replication | Source::Horizon | Source::Statements => 10,
+        Source::Roles | Source::Debt => 30,
         Source::Sizes | Source::Freeze | Source::Catalog => 300,
         Source::Bloat => 6 * 3_600,
     };

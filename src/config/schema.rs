@@ -45,6 +45,8 @@ pub(super) struct InstanceDraft {
     pub url: Option<String>,
     pub password: Option<Secret>,
     pub vcpus: Option<f64>,
+    pub pgbouncer: Option<String>,
+    pub pgbouncer_password: Option<Secret>,
 }
 
 impl Default for File {
@@ -73,6 +75,8 @@ impl Default for InstanceDraft {
             url: None,
             password: None,
             vcpus: None,
+            pgbouncer: None,
+            pgbouncer_password: None,
         }
     }
 }
@@ -87,6 +91,8 @@ impl From<&InstanceConfig> for InstanceDraft {
             url: Some(instance.url.clone()),
             password: instance.password.clone(),
             vcpus: instance.vcpus,
+            pgbouncer: instance.pgbouncer.as_ref().map(|pooler| pooler.url.clone()),
+            pgbouncer_password: instance.pgbouncer.as_ref().and_then(|pooler| pooler.password.clone()),
         }
     }
 }
@@ -222,6 +228,18 @@ impl Table for InstanceDraft {
                 Slot::Vcpus(&mut self.vcpus),
             ),
             Field::optional(
+                "pgbouncer",
+                "the pooler before it: a user of its stats_users, at its admin console; no password",
+                "\"postgresql://stats@localhost:6432/pgbouncer\"",
+                Slot::Url(&mut self.pgbouncer),
+            ),
+            Field::optional(
+                "pgbouncer_password",
+                "as password, for that user; left out: PGPASSWORD, then .pgpass",
+                "{ env = \"TIERDECK_PGBOUNCER_PASSWORD\" }",
+                Slot::Secret(&mut self.pgbouncer_password),
+            ),
+            Field::optional(
                 "admin",
                 "the login of wizards and actions",
                 "{ user = \"portarium_admin\", password = { vault = \"tierdeck/shared#password\" } }",
@@ -232,12 +250,6 @@ impl Table for InstanceDraft {
                 "RDS identifier; left out: no CloudWatch, no backups for it",
                 "\"portarium-prod-shared\"",
                 Slot::Later(&later::Shape::Text),
-            ),
-            Field::optional(
-                "pgbouncer",
-                "the pooler before it",
-                "\"postgresql://stats@localhost:6432/pgbouncer\"",
-                Slot::Later(&later::Shape::Url),
             ),
         ]
     }

@@ -16,6 +16,7 @@ pub mod record;
 pub mod session;
 pub mod snapshot;
 pub mod spelling;
+pub mod statement;
 
 pub use acknowledgement::{Acknowledgement, Attention};
 pub use finding::{Evidence, Finding, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
@@ -26,3 +27,4 @@ pub use policy::{Limits, Policy, Thresholds};
 pub use record::{Record, Records};
 pub use session::{Attribution, Session, SessionKey, SessionState};
 pub use snapshot::{Instance, Layout, Snapshot, Tenant, Tier};
+pub use statement::{TenantStatements, TopStatement};

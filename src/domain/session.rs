@@ -205,6 +205,37 @@ pub struct Blocking {
     pub relation: Option<Foreign>,
 }
 
+/// A relation that a session holds a lock on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Relation {
+    /// Schema, raw.
+    pub schema: Arc<str>,
+    /// Name, raw.
+    pub name: Arc<str>,
+}
+
+/// What a backend has done since it started, as PostgreSQL 18 and later count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BackendUsage {
+    /// Bytes of WAL.
+    pub wal_bytes: u64,
+    /// Bytes read from outside shared buffers.
+    pub read_bytes: u64,
+    /// Bytes written or extended.
+    pub written_bytes: u64,
+}
+
+impl BackendUsage {
+    /// What came since an earlier look; `None` when anything fell.
+    pub fn grew(self, before: Self) -> Option<Self> {
+        Some(Self {
+            wal_bytes: self.wal_bytes.checked_sub(before.wal_bytes)?,
+            read_bytes: self.read_bytes.checked_sub(before.read_bytes)?,
+            written_bytes: self.written_bytes.checked_sub(before.written_bytes)?,
+        })
+    }
+}
+
 /// One client session, with its tenant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Session {
@@ -240,6 +271,15 @@ pub struct Session {
     pub workers: u32,
     /// Schemas of the relations that it holds or awaits locks on, raw: evidence for attribution.
     pub touched: Vec<Arc<str>>,
+    /// The tables and views among those: evidence of what a statement is about. Empty also where there are too many.
+    #[serde(default)]
+    pub relations: Vec<Relation>,
+    /// `query_id` of the current or last statement; `None` also where `compute_query_id` is off.
+    #[serde(default)]
+    pub query_id: Option<i64>,
+    /// What it has done so far; only on PostgreSQL 18 and later, and only of sessions at work.
+    #[serde(default)]
+    pub usage: Option<BackendUsage>,
     /// The server's clock when this was read; ages are against this.
     pub server_now: Timestamp,
 }

@@ -19,6 +19,7 @@ use super::observed::{Observed, Trouble};
 use super::policy::{Limits, TenantNotes};
 use super::record::Record;
 use super::session::Session;
+use super::statement::TenantStatements;
 
 /// Storage tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -296,6 +297,8 @@ pub struct Tenant {
     pub limits: TenantLimits,
     /// Shares of the instance.
     pub noise: Noise,
+    /// What its statements cost; `None`: nothing is known of them.
+    pub statements: Option<Arc<TenantStatements>>,
     /// What it had to wait for; strong evidence only.
     pub starved: Starved,
     /// 100 × the greatest of share × pressure.
@@ -351,6 +354,7 @@ impl Tenant {
             limit_scope: LimitScope::ServiceAccount,
             limits: TenantLimits::default(),
             noise: Noise::default(),
+            statements: None,
             starved: Starved::default(),
             noise_score: None,
             rows_written_per_day: None,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::backends::BackendWindow;
 use super::counters::DatabaseWindow;
+use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
 use crate::domain::facts::{
@@ -69,6 +71,8 @@ pub(super) struct InstanceState {
     pooler: Option<Arc<Pooler>>,
     pub window: SessionWindow,
     pub written: ChurnWindow,
+    pub spoken: StatementWindow,
+    pub backends: BackendWindow,
     counters: DatabaseWindow,
     /// Tenants that exist here, by id.
     pub tenants: Vec<TenantId>,
@@ -99,6 +103,7 @@ impl InstanceState {
             server: None,
             restarted: false,
             sources: super::lane::asked()
+                .chain(plan.pooled.then_some(Source::Pooler))
                 .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
                 .collect(),
             activity: None,
@@ -116,6 +121,8 @@ impl InstanceState {
             pooler: None,
             window: SessionWindow::default(),
             written: ChurnWindow::default(),
+            spoken: StatementWindow::default(),
+            backends: BackendWindow::default(),
             counters: DatabaseWindow::default(),
             tenants: plan.tenant.iter().cloned().collect(),
             tracks: HashMap::new(),
@@ -132,6 +139,8 @@ impl InstanceState {
         if self.server.as_ref().is_some_and(|before| before.started_at != server.started_at) {
             self.window.clear();
             self.restarted = true;
+            self.spoken.clear();
+            self.backends.clear();
         }
         if self.reach == Reach::Connecting {
             self.reach = Reach::Up;
@@ -168,7 +177,11 @@ impl InstanceState {
             Fragment::Vacuums(vacuums) => self.vacuums = Some(Arc::new(vacuums)),
             Fragment::Replication(replication) => self.replication = Some(Arc::new(replication)),
             Fragment::Horizon(horizon) => self.horizon = Some(Arc::new(horizon)),
-            Fragment::Statements(statements) => self.statements = Some(Arc::new(statements)),
+            Fragment::Statements(statements) => {
+                let statements = Arc::new(statements);
+                self.spoken.take(&self.directory, Arc::clone(&statements));
+                self.statements = Some(statements);
+            }
             Fragment::Catalog(catalog) => self.catalog = Some(Arc::new(catalog)),
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
@@ -200,6 +213,9 @@ impl InstanceState {
         self.attributor.attribute(&self.directory, &mut activity.sessions);
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
+        let version = self.server.as_ref().map_or(0, |server| server.version_num);
+        self.spoken.sessions(&self.directory, version, &activity.sessions);
+        self.backends.sample(&activity);
         self.note_logins(&activity.sessions);
         self.fill_charts(now, &activity);
         self.activity = Some(activity);
@@ -226,6 +242,12 @@ impl InstanceState {
     /// bind nobody, although it may log in.
     pub fn lives_on_account(&self, tenant: &TenantId) -> bool {
         self.on_account.contains(tenant) && !self.own_login.contains(tenant)
+    }
+
+    /// Whether all that a tenant does, it does through a login or in a database of its own.
+    pub fn keeps_to_itself(&self, tenant: &TenantId) -> bool {
+        let own_login = || self.own_login.contains(tenant) && !self.on_account.contains(tenant);
+        self.plan.tenant.is_some() || self.plan.layout == Layout::Database || own_login()
     }
 
     /// Tenants that exist: the union of what schemas, databases and roles say.

@@ -18,11 +18,12 @@ use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Bloat, Catalog, Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::{Foreign, InstanceName, Layout};
+use crate::sources::postgres::statements::Book;
 use crate::sources::postgres::tour::{LEGS, Tables, Tour, Way};
 use crate::sources::postgres::{Desk, ask, databases, server};
 
 /// The first and the longest pause before connecting again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
@@ -32,7 +33,7 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) const LANES: [&[Source]; 4] = [
     &[Source::Activity],
     &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
-    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze],
+    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze, Source::Statements],
     &[Source::Catalog, Source::Bloat],
 ];
 
@@ -118,6 +119,7 @@ pub(super) struct Lane {
     dues: Vec<Due>,
     server: Option<Server>,
     tours: Tours,
+    statements: Book,
     databases: Vec<Foreign>,
 }
 
@@ -189,6 +191,7 @@ impl Lane {
             dues: sources.iter().map(|source| Due::first(*source)).collect(),
             server: None,
             tours: Tours::default(),
+            statements: Book::default(),
             databases: Vec::new(),
         }
     }
@@ -285,7 +288,7 @@ impl Lane {
     /// Whether a source has yet to say what it is asked for: rates need two answers, and not every database was seen.
     fn wants_more(&self, source: Source, first: bool) -> bool {
         match (source, self.layout) {
-            (Source::Databases | Source::Churn, _) => first,
+            (Source::Databases | Source::Churn | Source::Statements, _) => first,
             (Source::Debt, Layout::Database) => !self.tours.tables.is_round(),
             (Source::Catalog, Layout::Database) => !self.tours.catalog.is_round(),
             (Source::Bloat, Layout::Database) => !self.tours.bloat.is_round(),
@@ -308,6 +311,10 @@ impl Lane {
             let way = self.way()?;
             *elsewhere += self.tours.bloat.next(&way, &self.databases).await?;
             return Ok(Fragment::Bloat(self.tours.bloat.bloat()));
+        }
+        if source == Source::Statements {
+            let statements = self.statements.ask(desk).await.map_err(|error| error.trouble())?;
+            return Ok(Fragment::Statements(statements));
         }
         let mut fragment = ask(desk, source, &self.instance, self.layout).await.map_err(|error| error.trouble())?;
         match &mut fragment {

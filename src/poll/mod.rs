@@ -3,11 +3,15 @@
 //!
 //! [`board::Board`] is the pure half (facts in, snapshot out); [`lane`] asks; [`Poller`] ties them together.
 
+mod backends;
 pub mod board;
 mod counters;
+mod evidence;
 mod instance;
 mod lane;
 mod limits;
+mod pooler;
+mod statements;
 mod tenants;
 mod window;
 
@@ -28,6 +32,7 @@ use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Acknowledgement, Snapshot};
 use crate::signals::Evaluator;
 use lane::{Clocks, LANES, Lane};
+use pooler::PoolerLane;
 
 /// News waiting for the collector; lanes wait when it is full.
 const QUEUE: usize = 256;
@@ -66,10 +71,11 @@ impl Poller {
             layout: instance.layout,
             tenant: instance.tenant.clone(),
             vcpus: instance.vcpus,
-            pooled: false,
+            pooled: instance.pgbouncer.is_some(),
         });
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
         let mut board = Board::new(rules, plans.collect(), period, evaluator);
+        let period_of_poolers = period(Source::Pooler);
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
         let (news, inbox) = mpsc::channel(QUEUE);
@@ -79,6 +85,12 @@ impl Poller {
             for sources in LANES {
                 let lane = Lane::new(place, instance, target.clone(), sources, clocks.clone(), news.clone());
                 tasks.spawn(lane.run());
+            }
+        }
+        for (place, instance) in config.instances.iter().enumerate() {
+            if let Some(pooler) = instance.pgbouncer.clone() {
+                let (every, news) = (period_of_poolers, news.clone());
+                tasks.spawn(PoolerLane { place, pooler, every, news }.run());
             }
         }
         let (acknowledgements, words) = watch::channel(Arc::default());

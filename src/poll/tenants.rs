@@ -81,6 +81,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 limits,
                 noise_score: score(noise, pressure),
                 noise,
+                statements: state.spoken.of(id).filter(|_| state.is_fresh(Source::Statements, now)),
                 starved: starved(state, id),
                 rows_written_per_day: churned
                     .zip(since)
@@ -141,10 +142,22 @@ fn noise(state: &InstanceState, id: &TenantId, home: &str, now: Timestamp) -> No
         active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
         rows_written: written.map(|(own, all)| share(own.rows, all.rows)),
-        wal: None,
-        blocks_read: written.and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?))),
+        wal: wal_share(state, id, now),
+        // What tables counted is exact; what statements counted stands in for it.
+        blocks_read: written
+            .and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?)))
+            .or_else(|| state.spoken.blocks_share(id).filter(|_| state.is_fresh(Source::Statements, now))),
         blocked_others_seconds: sampled.then_some(usage.blocked_others as f64 / 1e6),
     }
+}
+
+/// What part of the WAL it wrote: at least what its statements wrote, and at least what its backends did. Either may
+/// have missed something, neither counts what is not its own.
+fn wal_share(state: &InstanceState, id: &TenantId, now: Timestamp) -> Option<f64> {
+    let fresh = state.is_fresh(Source::Statements, now);
+    let spoken = fresh.then(|| state.spoken.wal_share(id, state.keeps_to_itself(id))).flatten();
+    let counted = state.fresh_sessions(now).and_then(|_| state.backends.wal_share(id));
+    spoken.into_iter().chain(counted).reduce(f64::max)
 }
 
 /// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.

@@ -163,6 +163,15 @@ fn segments(
             if blocked { look.critical } else { value },
         ),
     ]);
+    if let Some(pooler) = &instance.pooler {
+        let waits = pooler.fresh(pen.model.moment()).filter(|pooler| pooler.waiting() > 0);
+        if pooler.error.is_some() {
+            segments.push(vec![Span::styled("pooler not reached", look.warning)]);
+        } else if let Some(pooler) = waits {
+            let words = format!("{} ({})", pooler.waiting(), quantity::duration(pooler.longest_wait()));
+            segments.push(vec![Span::styled("pool wait ", unit), Span::styled(words, look.warning)]);
+        }
+    }
     segments.push(vec![
         Span::styled("tps ", unit),
         Span::styled(format!("{:>4}", number(instance.rates.transactions)), value),

@@ -488,6 +488,9 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
         blocking: None,
         workers: 0,
         touched: Vec::new(),
+        relations: Vec::new(),
+        query_id: None,
+        usage: None,
         server_now: now,
     };
     let mut count = 1;

@@ -121,6 +121,7 @@ pub fn instance(at: Timestamp) -> Instance {
         catalog: observed(Arc::default(), 300, at),
         bloat: observed(Arc::default(), 21_600, at),
         pooler: None,
+        restarted: false,
         rates: Rates {
             transactions: Some(912.0),
             rows_written: Some(4_100.0),
@@ -219,6 +220,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         },
         noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
         noise_score: Some(f64::from(nth % 5)),
+        statements: None,
         rows_written_estimated: false,
         starved: tierdeck::domain::snapshot::Starved::default(),
         rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
@@ -231,6 +233,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         suffers: Vec::new(),
         severity: None,
         record: None,
+        recommended_tier: None,
         notes: (name == "acme").then(|| {
             Arc::new(TenantNotes {
                 limits: Limits::default(),
@@ -268,6 +271,9 @@ pub fn session(pid: i32, tenant: Option<&str>, state: SessionState, query: &str)
         blocking: None,
         workers: 0,
         touched: vec!["tenant_acme".into()],
+        relations: Vec::new(),
+        query_id: None,
+        usage: None,
         server_now: now(),
     }
 }

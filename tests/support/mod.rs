@@ -4,6 +4,7 @@
 
 pub mod console;
 pub mod estate;
+pub mod pooler;
 pub mod proxy;
 pub mod server;
 pub mod watcher;

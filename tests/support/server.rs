@@ -38,7 +38,7 @@ fn binaries() -> PathBuf {
 }
 
 /// Runs as `postgres` when we are root: PostgreSQL refuses root.
-fn unprivileged(command: &mut Command) -> &mut Command {
+pub fn unprivileged(command: &mut Command) -> &mut Command {
     if nix::unistd::geteuid().is_root() {
         let user = nix::unistd::User::from_name("postgres").unwrap().expect("there is no user postgres");
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());

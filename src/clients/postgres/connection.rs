@@ -60,6 +60,32 @@ pub async fn connect(
     password: Option<SecretString>,
     timeouts: &Timeouts,
 ) -> Result<Connection, ConnectError> {
+    connect_as(target, password, timeouts, Manner::Server).await
+}
+
+/// Connects to what speaks PostgreSQL's protocol and is none: the console of a pooler, which knows neither settings nor
+/// prepared statements.
+pub(in crate::clients) async fn connect_console(
+    target: &Target,
+    password: Option<SecretString>,
+    timeouts: &Timeouts,
+) -> Result<Connection, ConnectError> {
+    connect_as(target, password, timeouts, Manner::Console).await
+}
+
+/// How a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Server,
+    Console,
+}
+
+async fn connect_as(
+    target: &Target,
+    password: Option<SecretString>,
+    timeouts: &Timeouts,
+    manner: Manner,
+) -> Result<Connection, ConnectError> {
     let tls = match target.tls.mode {
         SslMode::Disable => None,
         _ if target.hosts.iter().all(|host| matches!(host.address, Address::Socket(_))) => None,
@@ -70,7 +96,7 @@ pub async fn connect(
     let each = limit / u32::try_from(target.hosts.len()).unwrap_or(1).max(1);
     let mut last = None;
     for host in &target.hosts {
-        let attempt = Attempt::new(target, host, password.as_ref(), timeouts, tls.as_ref(), each);
+        let attempt = Attempt { manner, ..Attempt::new(target, host, password.as_ref(), timeouts, tls.as_ref(), each) };
         match attempt.run().await {
             Ok(connection) => return Ok(connection),
             Err(error) if error.may_differ_by_host() => last = Some(error),
@@ -85,6 +111,7 @@ struct Attempt<'a> {
     target: &'a Target,
     host: &'a Host,
     timeouts: &'a Timeouts,
+    manner: Manner,
     tls: Option<&'a Arc<ClientConfig>>,
     password: Option<SecretString>,
     warning: Option<String>,
@@ -128,7 +155,8 @@ impl<'a> Attempt<'a> {
             password_from: from,
             looked: looked.join(", "),
         };
-        Self { target, host, timeouts, tls, password, warning, login, after, deadline: Instant::now() + after }
+        let (manner, deadline) = (Manner::Server, Instant::now() + after);
+        Self { target, host, timeouts, manner, tls, password, warning, login, after, deadline }
     }
 
     async fn run(self) -> Result<Connection, ConnectError> {
@@ -204,7 +232,10 @@ impl<'a> Attempt<'a> {
             }
         };
         let asked = Instant::now();
-        let defaults = self.timeouts.settle(&client).await.map_err(failed)?;
+        let defaults = match self.manner {
+            Manner::Server => self.timeouts.settle(&client).await.map_err(failed)?,
+            Manner::Console => BTreeMap::new(),
+        };
         let round_trip = asked.elapsed();
         Ok(Connection {
             client,
@@ -229,8 +260,10 @@ impl<'a> Attempt<'a> {
             .user(&self.target.user)
             .dbname(&self.target.database)
             .application_name(APPLICATION_NAME)
-            .options(self.timeouts.options())
             .ssl_mode(if tls { DriverMode::Require } else { DriverMode::Disable });
+        if self.manner == Manner::Server {
+            config.options(self.timeouts.options());
+        }
         if self.target.tls.require_binding {
             config.channel_binding(ChannelBinding::Require);
         }

@@ -223,6 +223,8 @@ pub enum QueryError {
     Closed { reason: String, code: Option<String> },
     #[error("the server's answer was not understood: {reason}")]
     Answer { reason: String },
+    #[error("{reason}")]
+    Absent { reason: String },
 }
 
 /// A column that is not there or of another type: what is left when a row is read.
@@ -242,7 +244,7 @@ impl QueryError {
             | Self::Denied { code, .. }
             | Self::Server { code, .. } => Some(code),
             Self::Closed { code, .. } => code.as_deref(),
-            Self::Silent { .. } | Self::Answer { .. } => None,
+            Self::Silent { .. } | Self::Answer { .. } | Self::Absent { .. } => None,
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+pub(in crate::clients) use connection::connect_console;
 pub use connection::{Connection, connect};
 pub use error::{ConnectError, QueryError, Stage};
 pub use passfile::{Lookup, lookup};

@@ -19,7 +19,7 @@ use super::session::Session;
 pub use catalog::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, Schema, Sequence};
 pub use pooler::{Pool, Pooler};
 pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
-pub use statements::{Statement, StatementCounters, StatementKey, Statements};
+pub use statements::{Account, Statement, StatementCounters, StatementKey, Statements};
 pub use tables::{Bloat, BloatEstimate, Vacuum, Vacuums};
 
 /// The sources of one PostgreSQL instance; each has its own clock.
@@ -118,6 +118,25 @@ pub struct Activity {
     pub own: u32,
     /// Whether our login saw what other people's sessions do (`pg_read_all_stats`): it may lose that while connected.
     pub sees_all: bool,
+    /// WAL of the whole server so far, where the sessions' own is known too (PostgreSQL 18 and later).
+    #[serde(default)]
+    pub wal: Option<Wal>,
+}
+
+/// `pg_stat_wal`: what the whole server has written ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wal {
+    /// Bytes.
+    pub bytes: u64,
+    /// Since when they are counted.
+    pub since: Option<Timestamp>,
+}
+
+impl Wal {
+    /// What came since an earlier look; `None` across a reset.
+    pub fn grew(self, before: Self) -> Option<u64> {
+        (self.since == before.since).then(|| self.bytes.checked_sub(before.bytes)).flatten()
+    }
 }
 
 /// Source `databases`: `pg_stat_database`.

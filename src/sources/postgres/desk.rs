@@ -1,9 +1,11 @@
 //! A connection at which the same questions are asked again and again: each is prepared once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use postgres_protocol::escape::escape_identifier;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
@@ -15,7 +17,7 @@ use crate::clients::postgres::{Connection, QueryError};
 #[derive(Debug)]
 pub struct Desk {
     connection: Connection,
-    prepared: Mutex<HashMap<&'static str, Statement>>,
+    prepared: Mutex<HashMap<Cow<'static, str>, Statement>>,
     /// Microseconds that the server worked for us.
     worked: AtomicU64,
 }
@@ -33,11 +35,29 @@ impl Desk {
 
     /// The rows that answer a question.
     pub async fn rows(&self, sql: &'static str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
-        let known = self.prepared.lock().await.get(sql).cloned();
+        self.prepared_rows(sql.into(), parameters).await
+    }
+
+    /// The same for a question about what lives in a schema that only the server knows: `{schema}` stands for it.
+    pub async fn rows_in(
+        &self,
+        sql: &'static str,
+        schema: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, QueryError> {
+        self.prepared_rows(sql.replace("{schema}", &escape_identifier(schema)).into(), parameters).await
+    }
+
+    async fn prepared_rows(
+        &self,
+        sql: Cow<'static, str>,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, QueryError> {
+        let known = self.prepared.lock().await.get(&sql).cloned();
         let statement = if let Some(statement) = known {
             statement
         } else {
-            let statement = self.timed(self.connection.run(self.connection.client().prepare(sql))).await?;
+            let statement = self.timed(self.connection.run(self.connection.client().prepare(&sql))).await?;
             self.prepared.lock().await.insert(sql, statement.clone());
             statement
         };
@@ -61,6 +81,12 @@ impl Desk {
     /// How long the server worked for us since this was asked last.
     pub fn worked(&self) -> Duration {
         Duration::from_micros(self.worked.swap(0, Ordering::Relaxed))
+    }
+
+    /// The server's major version, as it announced it.
+    pub fn major(&self) -> u32 {
+        let digits = |version: &str| version.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok();
+        digits(self.connection.server_version()).unwrap_or_default()
     }
 
     /// The database that we are connected to.

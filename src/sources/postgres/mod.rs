@@ -14,6 +14,7 @@ mod replication;
 mod roles;
 mod server;
 mod sizes;
+pub mod statements;
 mod text;
 pub mod tour;
 mod vacuums;
@@ -48,7 +49,9 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Catalog, Layout::Schema) => Fragment::Catalog(catalog::ask(desk).await?),
         (Source::Catalog, Layout::Database) => Fragment::Catalog(catalog::around(desk).await?),
         (Source::Bloat, _) => Fragment::Bloat(bloat::ask(desk, bloat::MIN_PAGES).await?),
-        (Source::Statements | Source::Pooler, _) => {
+        // A first look: who asks again and again keeps a book.
+        (Source::Statements, _) => Fragment::Statements(statements::Book::default().ask(desk).await?),
+        (Source::Pooler, _) => {
             return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) });
         }
     })

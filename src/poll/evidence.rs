@@ -1,0 +1,93 @@
+//! Which tenant a statement of the shared account belongs to, from sessions that were seen running it.
+//!
+//! Up to PostgreSQL 17 a `queryid` is made of the tables' object ids: the same words in two schemas are two statements, and
+//! one sighting under strong evidence names the tenant for ever. From 18 on it is made of the tables' names: all tenants'
+//! are one statement there, and nobody is named.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::attribution::{Directory, subject};
+use crate::domain::{Foreign, Session, TenantId};
+
+/// The first version whose `queryid` does not tell schemas apart.
+pub(super) const MERGES: u32 = 180_000;
+
+/// Locks and statements are not read in the same instant: one sighting may be a mistake, the same mistake twice is none.
+const SIGHTINGS: u8 = 2;
+
+/// The most statements that are remembered.
+const MOST: usize = 20_000;
+
+/// A database's name and a `queryid`.
+type Key = (Foreign, i64);
+
+#[derive(Debug)]
+struct Sighted {
+    /// `None`: two tenants were seen with it.
+    tenant: Option<TenantId>,
+    times: u8,
+    last: Timestamp,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Evidence(HashMap<Key, Sighted>);
+
+impl Evidence {
+    /// Takes one poll's sessions, attributed; says whether anything is known now that was not.
+    pub fn take(&mut self, directory: &Directory, version: u32, sessions: &[Session]) -> bool {
+        if version >= MERGES {
+            self.0.clear();
+            return false;
+        }
+        let mut news = false;
+        for session in sessions {
+            let (Some(query), Some(tenant)) = (session.query_id, session.attribution.strong()) else { continue };
+            let key = (session.database.clone(), query);
+            let now = session.server_now;
+            match self.0.get_mut(&key) {
+                Some(sighted) if sighted.last == now => {}
+                // What is settled is not read again, as long as the same tenant runs it.
+                Some(sighted) if sighted.tenant.is_none() => sighted.last = now,
+                Some(sighted) if sighted.tenant.as_ref() == Some(tenant) && sighted.times >= SIGHTINGS => {
+                    sighted.last = now;
+                }
+                known => {
+                    let Some(tenant) = subject(directory, session) else { continue };
+                    news = true;
+                    match known {
+                        Some(sighted) => {
+                            let same = sighted.tenant.as_ref() == Some(&tenant);
+                            sighted.tenant = same.then_some(tenant);
+                            sighted.times = sighted.times.saturating_add(1);
+                            sighted.last = now;
+                        }
+                        None => {
+                            self.0.insert(key, Sighted { tenant: Some(tenant), times: 1, last: now });
+                        }
+                    }
+                }
+            }
+        }
+        if self.0.len() > MOST {
+            self.forget();
+        }
+        news
+    }
+
+    /// The tenant whose statement this is.
+    pub fn tenant(&self, database: &Foreign, query: i64) -> Option<&TenantId> {
+        let sighted = self.0.get(&(database.clone(), query))?;
+        sighted.tenant.as_ref().filter(|_| sighted.times >= SIGHTINGS)
+    }
+
+    /// Drops the half that was not seen for the longest.
+    fn forget(&mut self) {
+        let mut moments: Vec<Timestamp> = self.0.values().map(|sighted| sighted.last).collect();
+        moments.sort_unstable();
+        let middle = moments[moments.len() / 2];
+        self.0.retain(|_, sighted| sighted.last > middle);
+    }
+}

@@ -112,7 +112,7 @@ impl Estate {
     /// One in ten waits for a lock, one in five works, the others idle; most log in as the shared account.
     fn activity(&mut self) -> Fragment {
         let sessions = (0..self.scale.sessions).map(|nth| self.session(nth)).collect();
-        Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: true })
+        Fragment::Activity(Activity { server_now: self.now, sessions, own: 3, sees_all: true, wal: None })
     }
 
     fn session(&mut self, nth: usize) -> Session {
@@ -152,6 +152,9 @@ impl Estate {
                 relation: Some(Foreign::from(format!("{}.orders", schema(tenant)).as_str())),
             }),
             workers: 0,
+            query_id: Some(nth as i64 % 500),
+            relations: Vec::new(),
+            usage: None,
             touched: if active || blocked { vec![Arc::from(schema(tenant).as_str())] } else { Vec::new() },
             server_now: self.now,
         }

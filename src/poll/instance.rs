@@ -102,7 +102,7 @@ impl InstanceState {
             reach: Reach::Connecting,
             server: None,
             restarted: false,
-            sources: super::lane::asked()
+            sources: super::lane::asked(plan.layout)
                 .chain(plan.pooled.then_some(Source::Pooler))
                 .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
                 .collect(),

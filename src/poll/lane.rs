@@ -28,18 +28,36 @@ pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), D
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
 
-/// The lanes of an instance. Sessions have one of their own; what reads every table has one too, and so has what may take
-/// seconds on a large catalogue.
-pub(super) const LANES: [&[Source]; 4] = [
-    &[Source::Activity],
-    &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
-    &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze, Source::Statements],
-    &[Source::Catalog, Source::Bloat],
-];
+/// The lanes of an instance: a connection each. Sessions have one of their own; what reads every table has one too, and so
+/// has what may take seconds on a large catalogue. Where tenants have databases, the tours take a connection beside their
+/// lane's: both kinds share a lane, so that there are never more than four.
+pub(super) fn lanes(layout: Layout) -> &'static [&'static [Source]] {
+    match layout {
+        Layout::Schema => &[
+            &[Source::Activity],
+            &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
+            &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze, Source::Statements],
+            &[Source::Catalog, Source::Bloat],
+        ],
+        Layout::Database => &[
+            &[Source::Activity],
+            &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
+            &[
+                Source::Churn,
+                Source::Sizes,
+                Source::Debt,
+                Source::Freeze,
+                Source::Statements,
+                Source::Catalog,
+                Source::Bloat,
+            ],
+        ],
+    }
+}
 
 /// Every source that lanes ask for.
-pub(super) fn asked() -> impl Iterator<Item = Source> {
-    LANES.iter().flat_map(|sources| sources.iter().copied())
+pub(super) fn asked(layout: Layout) -> impl Iterator<Item = Source> {
+    lanes(layout).iter().flat_map(|sources| sources.iter().copied())
 }
 
 /// How often sources are asked; the operator may change it while running.

@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Acknowledgement, Snapshot};
 use crate::signals::Evaluator;
-use lane::{Clocks, LANES, Lane};
+use lane::{Clocks, Lane, lanes};
 use pooler::PoolerLane;
 
 /// News waiting for the collector; lanes wait when it is full.
@@ -82,7 +82,7 @@ impl Poller {
         let clocks = Clocks { every: Arc::new(every), activity };
         let mut tasks = JoinSet::new();
         for (place, (instance, target)) in config.instances.iter().zip(targets).enumerate() {
-            for sources in LANES {
+            for sources in lanes(instance.layout) {
                 let lane = Lane::new(place, instance, target.clone(), sources, clocks.clone(), news.clone());
                 tasks.spawn(lane.run());
             }

@@ -91,7 +91,7 @@ impl BloatSpec {
             let (bytes, wasted) = (size(words.plain[1]), size(words.plain[2]));
             BloatEstimate { database: words.database(), schema, table, index, bytes, wasted }
         };
-        Bloat { worst: self.worst.iter().map(estimate).collect(), hidden: self.hidden, judged: 9 }
+        Bloat { worst: self.worst.iter().map(estimate).collect(), hidden: self.hidden, judged: 9, ..Bloat::default() }
     }
 }
 

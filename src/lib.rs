@@ -5,6 +5,7 @@
 //! - [`domain`]: pure values: tenants, sessions, findings, the snapshot; the one sanitiser of foreign text
 //! - [`attribution`]: evidence about a session → its tenant, with the reason
 //! - [`signals`]: one file a signal, one registry, and the evaluator that holds and clears findings
+//! - [`history`]: what is remembered: a bounded file in the state folder
 //! - [`config`]: the configuration file → a validated [`config::Config`]; secret references
 //! - [`clients`]: how to reach a system (TLS, login, timeouts); knows no tenant
 //! - [`sources`]: read-only questions to a system → facts
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod domain;
+pub mod history;
 pub mod lab;
 pub mod poll;
 pub mod signals;

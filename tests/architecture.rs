@@ -15,10 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["domain", "clients"]),
     ("sources", &["domain", "clients"]),
     ("poll", &["domain", "attribution", "signals", "config", "clients", "sources"]),
+    ("history", &["domain"]),
     ("app", &["domain"]),
     ("ui", &["domain", "app"]),
     ("lab", &["domain"]),
-    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "app", "ui", "lab"]),
+    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "history", "app", "ui", "lab"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -68,7 +68,6 @@ fn the_contracts_file_loads_and_says_what_waits() {
             "dedicated",
             "control",
             "vault",
-            "history",
             "policy.backup",
             "operations"
         ]

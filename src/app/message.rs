@@ -7,6 +7,7 @@ use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
 use crate::domain::Snapshot;
+use crate::domain::history::{Curve, Stretch, Whose};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -32,17 +33,28 @@ pub enum Effect {
     Copy(String),
     /// Ask for sessions this often from now on.
     Refresh(Duration),
+    /// Look up the stored history; answered with [`Report::History`].
+    History {
+        /// Whose.
+        whose: Whose,
+        /// How far back.
+        stretch: Stretch,
+        /// From when.
+        now: Timestamp,
+    },
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, safe to print.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of an effect: one line for the operator, safe to print; or what it was asked for.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// It worked.
     Done(String),
     /// It did not, and why.
     Failed(String),
+    /// The stored history of somebody.
+    History(Arc<Curve>),
 }
 
 /// Why the console ended.

@@ -9,6 +9,7 @@ use super::columns::{Blockers, SessionColumn, TenantColumn};
 use super::keys::Context;
 use super::list::{Keyed, List};
 use super::palette::Palette;
+use super::past::Looking;
 use super::table::Table;
 use super::{Settings, Theme};
 use crate::domain::facts::TableDebt;
@@ -176,6 +177,8 @@ pub struct Model {
     pub sessions: Table<SessionColumn>,
     /// Who blocks how many.
     pub blockers: Blockers,
+    /// How far back the tenant's charts look.
+    pub looking: Looking,
     /// The tenant looked at last.
     pub tenant: Option<Kept<Tenant>>,
     /// The finding looked at last.
@@ -216,6 +219,7 @@ impl Model {
             },
             sessions: Table::by(SessionColumn::Trouble),
             blockers: Blockers::default(),
+            looking: Looking::default(),
             tenant: None,
             finding: None,
             session: None,

@@ -26,7 +26,11 @@ impl Model {
     /// Takes in what happened and says what should be done about it.
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         match message {
-            Message::Key(key) => return self.key(key),
+            Message::Key(key) => {
+                let mut effects = self.key(key);
+                effects.extend(self.wanted());
+                return effects;
+            }
             Message::Paste(text) => self.type_in(|input| paste(input, &text)),
             Message::Snapshot(snapshot) => {
                 self.now = self.now.max(snapshot.taken_at);
@@ -41,7 +45,9 @@ impl Model {
                 if self.notice.as_ref().is_some_and(|notice| now.duration_since(notice.at).as_secs_f64() > NOTICE) {
                     self.notice = None;
                 }
+                return self.wanted().into_iter().collect();
             }
+            Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
             Message::Drawn(viewport) => self.drawn(viewport),
@@ -118,6 +124,8 @@ impl Model {
             Command::Reverse => self.resort(true),
             Command::NextPane => self.turn(true),
             Command::PreviousPane => self.turn(false),
+            Command::FurtherBack => self.look_back(true),
+            Command::LessFarBack => self.look_back(false),
         }
         Vec::new()
     }

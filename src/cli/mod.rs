@@ -9,6 +9,7 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+mod remember;
 mod status;
 
 use clap::{CommandFactory, Parser};

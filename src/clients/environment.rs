@@ -16,6 +16,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// The folder below which programs keep their configuration.
     pub config_folder: Option<PathBuf>,
+    /// The folder in which we keep what we remember: `$TIERDECK_STATE`, or below the user's state folder.
+    pub state_folder: Option<PathBuf>,
     /// What `./` means.
     pub working_folder: PathBuf,
     /// The operating system's name for the user.
@@ -33,6 +35,7 @@ impl Environment {
                 .collect(),
             home: etcetera::home_dir().ok(),
             config_folder: etcetera::choose_base_strategy().ok().map(|folders| folders.config_dir()),
+            state_folder: state_folder(),
             working_folder: PathBuf::new(),
             user,
         }
@@ -66,6 +69,15 @@ impl fmt::Debug for Environment {
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
+}
+
+/// Not every system has a folder for state; then it is that for data.
+fn state_folder() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("TIERDECK_STATE").filter(|folder| !folder.is_empty()) {
+        return Some(folder.into());
+    }
+    let folders = etcetera::choose_base_strategy().ok()?;
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("tierdeck"))
 }
 
 #[cfg(test)]

@@ -23,6 +23,6 @@ pub use foreign::Foreign;
 pub use ids::{InstanceName, Naming, TenantId};
 pub use observed::Observed;
 pub use policy::{Limits, Policy, Thresholds};
-pub use record::{Record, Records};
+pub use record::{Past, Record, Records, Standing};
 pub use session::{Attribution, Session, SessionKey, SessionState};
 pub use snapshot::{Instance, Layout, Snapshot, Tenant, Tier};

@@ -130,7 +130,9 @@ where
                 due = due.or(Some(drawn + FRAME));
             }
             _ = tick.tick() => {
-                model.update(Message::Tick(clock()));
+                for effect in model.update(Message::Tick(clock())) {
+                    act(effect);
+                }
                 due = due.or(Some(drawn + FRAME));
             }
         }

@@ -6,6 +6,7 @@
 //! - [`attribution`]: evidence about a session → its tenant, with the reason
 //! - [`signals`]: one file a signal, one registry, and the evaluator that holds and clears findings
 //! - [`history`]: what is remembered: a bounded file in the state folder
+//! - [`metrics`]: a snapshot as OpenMetrics
 //! - [`config`]: the configuration file → a validated [`config::Config`]; secret references
 //! - [`clients`]: how to reach a system (TLS, login, timeouts); knows no tenant
 //! - [`sources`]: read-only questions to a system → facts
@@ -23,6 +24,7 @@ pub mod config;
 pub mod domain;
 pub mod history;
 pub mod lab;
+pub mod metrics;
 pub mod poll;
 pub mod signals;
 pub mod sources;

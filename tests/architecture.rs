@@ -16,10 +16,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sources", &["domain", "clients"]),
     ("poll", &["domain", "attribution", "signals", "config", "clients", "sources"]),
     ("history", &["domain"]),
+    ("metrics", &["domain"]),
     ("app", &["domain"]),
     ("ui", &["domain", "app"]),
     ("lab", &["domain"]),
-    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "history", "app", "ui", "lab"]),
+    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "history", "metrics", "app", "ui", "lab"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,5 +1,6 @@
 //! What the command line takes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,9 +20,11 @@ Files:
   ./tierdeck.toml                          the configuration, where the program is started
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
   ~/.pgpass                                passwords, as libpq reads them
+  $XDG_STATE_HOME/tierdeck/                what is remembered
 
 Environment:
   TIERDECK_CONFIG                          the configuration file
+  TIERDECK_STATE                           the folder of what is remembered
   PGPASSWORD, PGPASSFILE, PGSSLROOTCERT …  as libpq means them
   NO_COLOR                                 no colours
 
@@ -57,6 +60,8 @@ pub enum Command {
     },
     /// Print what is wrong: who hurts whom, and the next step
     Findings(FindingsOptions),
+    /// Publish the same numbers and findings for Prometheus: /metrics, /healthz
+    Serve(Serve),
     /// Check each component: reachable, version, what the login may do, what that leaves out, and the GRANT that fixes it
     Doctor {
         /// Print one JSON document
@@ -133,6 +138,20 @@ pub struct FindingsOptions {
     /// Exit with 1 if there is a finding at least this bad
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub fail_on: Option<SeverityArgument>,
+}
+
+/// `tierdeck serve`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Serve {
+    /// Where to listen: loopback, unless --public
+    #[arg(long, default_value = "127.0.0.1:9853", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Listen also where others can read the names and the load of every tenant
+    #[arg(long)]
+    pub public: bool,
+    /// How many tenants have series of their own, the noisiest; the others are one sum
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub tenants_max: usize,
 }
 
 /// A severity on the command line.

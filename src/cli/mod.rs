@@ -10,6 +10,7 @@ mod findings;
 mod observe;
 mod output;
 mod remember;
+mod serve;
 mod status;
 
 use clap::{CommandFactory, Parser};
@@ -51,6 +52,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
+        Some(Command::Serve(options)) => serve::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

@@ -70,7 +70,9 @@ impl StoreError {
     fn of(error: impl Into<redb::Error>) -> Self {
         match error.into() {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::Taken,
-            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            redb::Error::Io(error)
+                if matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+            {
                 Self::Foreign(format!("it is not a history file: {error}"))
             }
             redb::Error::Io(error) => Self::Disk(error.to_string()),
@@ -338,8 +340,8 @@ impl Store {
         let mut readings = Vec::new();
         let minutes = look.open_table(MINUTES).map_err(StoreError::of)?;
         let mut newest = Vec::new();
-        let from = if stretch == Stretch::Fortnight { last - last % 60 } else { first };
-        for entry in minutes.range(from..=last).map_err(StoreError::of)? {
+        // Only hours that are not turned round yet still lie here.
+        for entry in minutes.range(first..=last).map_err(StoreError::of)? {
             let (at, block) = entry.map_err(StoreError::of)?;
             let values = unpack_minute(block.value());
             let rows = values.len() / COLUMNS;

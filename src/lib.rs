@@ -11,6 +11,7 @@
 //! - [`clients`]: how to reach a system (TLS, login, timeouts); knows no tenant
 //! - [`sources`]: read-only questions to a system → facts
 //! - [`poll`]: clocks, back-off, one request in flight each; merges facts into snapshots and publishes the newest
+//! - [`recording`]: what the board was told, in a file, and played again
 //! - [`app`]: the console's state, keys and update function
 //! - [`ui`]: drawing only
 //! - [`lab`]: the local estate behind `tierdeck demo` and the tests
@@ -26,6 +27,7 @@ pub mod history;
 pub mod lab;
 pub mod metrics;
 pub mod poll;
+pub mod recording;
 pub mod signals;
 pub mod sources;
 pub mod ui;

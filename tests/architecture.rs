@@ -17,10 +17,28 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("poll", &["domain", "attribution", "signals", "config", "clients", "sources"]),
     ("history", &["domain"]),
     ("metrics", &["domain"]),
+    ("recording", &["domain", "config", "poll", "signals"]),
     ("app", &["domain"]),
     ("ui", &["domain", "app"]),
     ("lab", &["domain"]),
-    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "history", "metrics", "app", "ui", "lab"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "attribution",
+            "signals",
+            "config",
+            "clients",
+            "sources",
+            "poll",
+            "history",
+            "metrics",
+            "recording",
+            "app",
+            "ui",
+            "lab",
+        ],
+    ),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

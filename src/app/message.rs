@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::Snapshot;
 use crate::domain::history::{Curve, Stretch, Whose};
+use crate::domain::playback::{Order, Playback, Taping};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub enum Effect {
         /// From when.
         now: Timestamp,
     },
+    /// Begin a recording, or end the one that runs.
+    Record,
+    /// Do this with the recording that is played.
+    Play(Order),
     /// Leave.
     Quit,
 }
@@ -55,6 +60,10 @@ pub enum Report {
     Failed(String),
     /// The stored history of somebody.
     History(Arc<Curve>),
+    /// A recording that is being made, or `None` when there is none any more.
+    Taping(Option<Taping>),
+    /// Where the recording stands that is played.
+    Playback(Playback),
 }
 
 /// Why the console ended.

@@ -20,8 +20,8 @@ mod update;
 
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Effect, Exit, Message, Report, Span, Viewport};
-pub use past::Looking;
 pub use model::{Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View};
+pub use past::Looking;
 
 /// What the console is told of the configuration; it never sees the rest.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::message::Effect;
 use super::model::{Kept, Model, TenantTab, View};
 use crate::domain::history::{Curve, Stretch, Whose};
+use crate::domain::playback::Playback;
 
 /// How far back the tenant's charts look, and what was asked for them.
 #[derive(Debug, Default)]
@@ -42,6 +43,23 @@ impl Model {
         } else {
             self.say(format!("charts over {}: there is no other", self.looking.stretch.title()), false);
         }
+    }
+
+    /// A recording moved: its moment is the console's, also when it lies before the one shown last.
+    pub(super) fn played(&mut self, playback: Playback) {
+        self.now = playback.now;
+        if let Some(notice) = &mut self.notice {
+            notice.at = notice.at.min(self.now);
+        }
+        if let Some(note) = &playback.note
+            && self.playback.as_ref().is_none_or(|before| before.note.as_ref() != Some(note))
+        {
+            self.say(note.clone(), false);
+        }
+        if playback.over == Some(true) && self.playback.as_ref().is_none_or(|before| before.over.is_none()) {
+            self.say("the file was cut here: nothing more is known", true);
+        }
+        self.playback = Some(playback);
     }
 
     /// What the history has to be asked now.

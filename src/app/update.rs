@@ -14,6 +14,7 @@ use super::model::{FleetFocus, Mode, Model, Notice, Prompt, TenantTab, View};
 use super::palette::{Action, Palette};
 use super::table::{Column, Table};
 use crate::domain::foreign::sanitise;
+use crate::domain::playback::Order;
 use crate::domain::quantity;
 
 /// How long a notice stays, in seconds.
@@ -48,6 +49,8 @@ impl Model {
                 return self.wanted().into_iter().collect();
             }
             Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
+            Message::Report(Report::Taping(taping)) => self.taping = taping,
+            Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
             Message::Drawn(viewport) => self.drawn(viewport),
@@ -74,7 +77,7 @@ impl Model {
         if key.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        if let Some(command) = keys::lookup(self.contexts(), &key) {
+        if let Some(command) = keys::lookup(self.playing(), &key).or_else(|| keys::lookup(self.contexts(), &key)) {
             return self.command(command);
         }
         self.type_in(|input| {
@@ -124,6 +127,16 @@ impl Model {
             Command::Reverse => self.resort(true),
             Command::NextPane => self.turn(true),
             Command::PreviousPane => self.turn(false),
+            Command::Record => return vec![Effect::Record],
+            Command::PlayPause => return vec![Effect::Play(Order::Toggle)],
+            Command::PlayFaster => return vec![Effect::Play(Order::Faster)],
+            Command::PlaySlower => return vec![Effect::Play(Order::Slower)],
+            Command::Ahead => return vec![Effect::Play(Order::Seek(10))],
+            Command::Behind => return vec![Effect::Play(Order::Seek(-10))],
+            Command::FarAhead => return vec![Effect::Play(Order::Seek(60))],
+            Command::FarBehind => return vec![Effect::Play(Order::Seek(-60))],
+            Command::NextFinding => return vec![Effect::Play(Order::NextFinding)],
+            Command::PreviousFinding => return vec![Effect::Play(Order::PreviousFinding)],
             Command::FurtherBack => self.look_back(true),
             Command::LessFarBack => self.look_back(false),
         }

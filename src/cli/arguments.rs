@@ -62,6 +62,16 @@ pub enum Command {
     Findings(FindingsOptions),
     /// Publish the same numbers and findings for Prometheus: /metrics, /healthz
     Serve(Serve),
+    /// Write everything that is polled to a file, for post-mortems and demos
+    Record(Record),
+    /// Open the console on a recording: play, pause, seek, jump to findings
+    Replay {
+        /// The recording
+        file: PathBuf,
+        /// No console: print one JSON document of everything that was found in it
+        #[arg(long)]
+        json: bool,
+    },
     /// Check each component: reachable, version, what the login may do, what that leaves out, and the GRANT that fixes it
     Doctor {
         /// Print one JSON document
@@ -138,6 +148,38 @@ pub struct FindingsOptions {
     /// Exit with 1 if there is a finding at least this bad
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub fail_on: Option<SeverityArgument>,
+}
+
+/// `tierdeck record`.
+#[derive(Debug, Clone, Args)]
+pub struct Record {
+    /// The file; it must not exist
+    pub file: PathBuf,
+    /// End after this long, such as 10m; without it, at Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
+    pub duration: Option<Duration>,
+    /// Leave out literals and comments of statements, application names and clients' addresses
+    #[arg(long)]
+    pub redact: bool,
+    /// The largest that the file may get, such as 64MB; then it ends
+    #[arg(long, value_name = "SIZE", default_value = "256MB", value_parser = size)]
+    pub max_size: u64,
+}
+
+/// Reads `512KB`, `64MB`, `2GB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+    let (amount, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => 0,
+    };
+    let bytes = amount.parse::<u64>().ok().and_then(|amount| amount.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes >= 64 << 10)
+        .ok_or_else(|| format!("{text:?} is not a size of 64KB or more; examples: \"64MB\", \"2GB\""))
 }
 
 /// `tierdeck serve`.

@@ -9,7 +9,7 @@ use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Exit, observe, output, remember};
+use super::{Exit, observe, output, record, remember};
 use crate::app::{Effect, Model, Report, Settings, Theme};
 use crate::clients::Environment;
 use crate::config::Config;
@@ -65,6 +65,7 @@ pub(super) async fn open(
         stop,
         clock: Timestamp::now,
     };
+    let mut tapes = record::Tapes::default();
     let act = |effect| match effect {
         Effect::Copy(text) => {
             let said = match terminal::copy(&text) {
@@ -84,11 +85,13 @@ pub(super) async fn open(
                 let _ = report.send(Report::History(Arc::new(curve))).await;
             });
         }
-        Effect::Quit => {}
+        Effect::Record => tapes.toggle(config, state, &poller, &report),
+        Effect::Play(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
+    tapes.end().await;
     remember::close(history).await;
     // Before the loop hears of it, a terminal that is gone may fail to be drawn on.
     let ended = if ended.is_err() && !has_terminal() { Ok(crate::app::Exit::InputClosed) } else { ended };
@@ -99,7 +102,8 @@ pub(super) async fn open(
     })
 }
 
-fn settings(config: &Config) -> Settings {
+/// What the console is told of a configuration.
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         environment: config.environment.clone(),
         read_only: true,

@@ -42,7 +42,7 @@ pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Resu
 }
 
 /// What came and went while sampling is kept, as it was at its worst.
-fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
+pub(super) fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
     for finding in &snapshot.findings {
         let key = (finding.signal, finding.subject.clone());
         match found.get(&key) {

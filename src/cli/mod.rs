@@ -9,7 +9,9 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+mod record;
 mod remember;
+mod replay;
 mod serve;
 mod status;
 
@@ -52,6 +54,8 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
+        Some(Command::Record(options)) => record::run(config, options).await,
+        Some(Command::Replay { file, json }) => replay::run(&file, json).await,
         Some(Command::Serve(options)) => serve::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),

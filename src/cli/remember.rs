@@ -39,9 +39,7 @@ pub(super) fn start(
 pub(super) async fn curve(history: Option<&History>, whose: Whose, stretch: Stretch, now: Timestamp) -> Curve {
     match history {
         Some(history) => history.curve(whose, stretch, now).await,
-        None => {
-            Curve { whose, stretch, readings: Vec::new(), trouble: Some("history is not kept here".to_owned()) }
-        }
+        None => Curve { whose, stretch, readings: Vec::new(), trouble: Some("history is not kept here".to_owned()) },
     }
 }
 

@@ -155,7 +155,11 @@ impl Table for HistoryConfig {
     fn fields(&mut self) -> Vec<Field<'_>> {
         vec![
             Field::new("enabled", "whether trends survive a restart of the console", Slot::Flag(&mut self.enabled)),
-            Field::new("keep", "how long; the last day by the minute", Slot::Duration(&mut self.keep, SHORTEST_HISTORY)),
+            Field::new(
+                "keep",
+                "how long; the last day by the minute",
+                Slot::Duration(&mut self.keep, SHORTEST_HISTORY),
+            ),
         ]
     }
 }

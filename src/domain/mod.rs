@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod history;
 pub mod ids;
 pub mod observed;
+pub mod playback;
 pub mod policy;
 pub mod quantity;
 pub mod record;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::finding::{Signal, Subject};
 use super::ids::{InstanceName, TenantId};
 
 /// One tenant over the stored history.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Since when it was watched (gaps not counted).
     pub since: Timestamp,
@@ -29,7 +30,7 @@ pub struct Record {
 pub type Records = HashMap<(InstanceName, TenantId), Arc<Record>>;
 
 /// A finding that was true when somebody looked last: after a restart it is still the same one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Standing {
     /// Which signal.
     pub signal: Signal,

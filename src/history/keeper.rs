@@ -166,7 +166,8 @@ impl Keeper {
             self.diary.ended.truncate(ENDED_MOST);
             return false;
         };
-        let seen: std::collections::HashSet<u32> = minute.iter().flat_map(|minute| minute.seen.iter().copied()).collect();
+        let seen: std::collections::HashSet<u32> =
+            minute.iter().flat_map(|minute| minute.seen.iter().copied()).collect();
         let names: Vec<(Whose, u32)> = self.filling.subjects.iter().filter(|(_, row)| seen.contains(row)).collect();
         let open: Vec<_> = self.diary.open().collect();
         match store.minute(minute, &names, &open, &self.diary.ended) {

@@ -117,8 +117,10 @@ fn builder() -> Builder {
 impl Store {
     /// Opens it for writing, or makes it. Every page is checked first: a damaged file must not be found out later.
     pub fn write(path: &Path) -> Result<Self> {
-        let database =
-            builder().set_check_integrity_on_open(true).create(path).map_err(|error: DatabaseError| StoreError::of(error))?;
+        let database = builder()
+            .set_check_integrity_on_open(true)
+            .create(path)
+            .map_err(|error: DatabaseError| StoreError::of(error))?;
         let store = Self::Writes(database);
         store.change(|change| {
             {
@@ -191,7 +193,13 @@ impl Store {
     }
 
     /// Writes a minute and what is true at its end, in one step.
-    pub fn minute(&self, minute: Option<&Minute>, names: &[(Whose, u32)], open: &[&Episode], ended: &[Episode]) -> Result<()> {
+    pub fn minute(
+        &self,
+        minute: Option<&Minute>,
+        names: &[(Whose, u32)],
+        open: &[&Episode],
+        ended: &[Episode],
+    ) -> Result<()> {
         self.change(|change| {
             if let Some(minute) = minute {
                 let mut minutes = change.open_table(MINUTES).map_err(StoreError::of)?;
@@ -306,14 +314,23 @@ impl Store {
         let mut gone = Vec::new();
         self.change(|change| {
             let fine = (hour.saturating_sub(FINE_HOURS.min(kept)), 0);
-            change.open_table(HOURS).map_err(StoreError::of)?.retain_in(..fine, |_, _| false).map_err(StoreError::of)?;
+            change
+                .open_table(HOURS)
+                .map_err(StoreError::of)?
+                .retain_in(..fine, |_, _| false)
+                .map_err(StoreError::of)?;
             let old = hour.saturating_sub(kept);
             let mut quarters = change.open_table(QUARTER_BLOCKS).map_err(StoreError::of)?;
             quarters.retain_in(..(old, 0), |_, _| false).map_err(StoreError::of)?;
-            change.open_table(LEDGER).map_err(StoreError::of)?.retain_in(..old, |_, _| false).map_err(StoreError::of)?;
+            change
+                .open_table(LEDGER)
+                .map_err(StoreError::of)?
+                .retain_in(..old, |_, _| false)
+                .map_err(StoreError::of)?;
             let mut episodes = change.open_table(EPISODES).map_err(StoreError::of)?;
             episodes.retain_in(..(i64::from(old) * 3_600_000, 0), |_, _| false).map_err(StoreError::of)?;
-            let surplus = redb::ReadableTableMetadata::len(&episodes).map_err(StoreError::of)?.saturating_sub(EPISODES_MOST);
+            let surplus =
+                redb::ReadableTableMetadata::len(&episodes).map_err(StoreError::of)?.saturating_sub(EPISODES_MOST);
             for _ in 0..surplus {
                 episodes.pop_first().map_err(StoreError::of)?;
             }
@@ -352,7 +369,9 @@ impl Store {
         if stretch == Stretch::Fortnight {
             let blocks = look.open_table(QUARTER_BLOCKS).map_err(StoreError::of)?;
             for hour in first / 60..=last / 60 {
-                let Some(block) = blocks.get((hour, (row / QUARTER_ROWS) as u32)).map_err(StoreError::of)? else { continue };
+                let Some(block) = blocks.get((hour, (row / QUARTER_ROWS) as u32)).map_err(StoreError::of)? else {
+                    continue;
+                };
                 let values = unpack(block.value(), QUARTERS).unwrap_or_default();
                 let value = |column: usize, quarter: usize| {
                     let at = (column * QUARTER_ROWS + row % QUARTER_ROWS) * QUARTERS + quarter;
@@ -371,7 +390,9 @@ impl Store {
         } else {
             let blocks = look.open_table(HOURS).map_err(StoreError::of)?;
             for hour in first / 60..=last / 60 {
-                let Some(block) = blocks.get((hour, (row / HOUR_ROWS) as u32)).map_err(StoreError::of)? else { continue };
+                let Some(block) = blocks.get((hour, (row / HOUR_ROWS) as u32)).map_err(StoreError::of)? else {
+                    continue;
+                };
                 let values = unpack(block.value(), HOUR).unwrap_or_default();
                 for minute in 0..HOUR {
                     let value = |column: usize| {
@@ -408,7 +429,8 @@ impl Store {
         for entry in ledger.iter().map_err(StoreError::of)? {
             let (hour, sums) = entry.map_err(StoreError::of)?;
             for (row, pair) in sums.value().chunks_exact(8).enumerate() {
-                let number = |at: usize| pair.get(at..at + 4).and_then(|it| it.try_into().ok()).map_or(0.0, f32::from_le_bytes);
+                let number =
+                    |at: usize| pair.get(at..at + 4).and_then(|it| it.try_into().ok()).map_or(0.0, f32::from_le_bytes);
                 add(row as u32, hour.value(), number(0), number(4));
             }
         }

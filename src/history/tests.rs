@@ -13,7 +13,8 @@ use super::{Notice, Options};
 use crate::domain::history::{Measure, Stretch, Whose};
 use crate::domain::snapshot::Reach;
 use crate::domain::{
-    Finding, Instance, InstanceName, Layout, Past, Severity, Signal, Snapshot, Subject, SubjectKind, Tenant, TenantId, Tier,
+    Finding, Instance, InstanceName, Layout, Past, Severity, Signal, Snapshot, Subject, SubjectKind, Tenant, TenantId,
+    Tier,
 };
 
 /// A whole hour.
@@ -118,7 +119,10 @@ fn days_are_kept_in_minutes_and_weeks_in_quarters_and_gaps_stay_gaps() {
     let reading = &curve.readings[30];
     let close = |value: Option<f64>, wanted: f64| value.is_some_and(|value| (value - wanted).abs() < wanted / 200.0);
     assert!(close(reading.mean(Measure::RowsWritten), 100.0), "{reading:?}");
-    assert!(close(reading.mean(Measure::Active), 3.0) && close(reading.mean(Measure::SizeBytes), 1.1e12), "{reading:?}");
+    assert!(
+        close(reading.mean(Measure::Active), 3.0) && close(reading.mean(Measure::SizeBytes), 1.1e12),
+        "{reading:?}"
+    );
     assert_eq!(reading.mean(Measure::NoiseScore), None, "what was never known is not 0");
     let day = bench.keeper.curve(whose("acme"), Stretch::Day, now);
     assert!((23 * 60 - 2..=23 * 60 + 2).contains(&day.readings.len()), "{}", day.readings.len());
@@ -195,7 +199,11 @@ fn one_writes_and_another_reads_along_and_takes_over() {
     let path = folder.path().join("history.redb");
     let mut first = Bench::open(&path, second(0));
     let mut second_one = Bench::open(&path, second(0));
-    assert!(second_one.told().contains("another console writes the history; this one reads along"), "{}", second_one.told());
+    assert!(
+        second_one.told().contains("another console writes the history; this one reads along"),
+        "{}",
+        second_one.told()
+    );
     let both = |at: i64| picture(second(at), &[("acme", 5.0)]);
     for at in (0..200).step_by(5) {
         first.keeper.take(&both(at));
@@ -400,7 +408,11 @@ fn what_ten_thousand_tenants_take() {
                 .collect();
             let began = Instant::now();
             bench.keeper.take(&snapshot);
-            if minute % 60 == 0 { rolls.push(began.elapsed()) } else { minutes.push(began.elapsed()) }
+            if minute % 60 == 0 {
+                rolls.push(began.elapsed())
+            } else {
+                minutes.push(began.elapsed())
+            }
             if minute % 60 == 1 {
                 sizes.push(std::fs::metadata(&path).unwrap().len());
             }

@@ -73,7 +73,10 @@ mod tests {
         let mut chosen = Chosen::new(10);
         chosen.choose(&snapshot);
         let has = |chosen: &Chosen, snapshot: &Snapshot, at: usize| chosen.has(&snapshot.tenants[at]);
-        assert_eq!((0..100).filter(|at| has(&chosen, &snapshot, *at)).collect::<Vec<_>>(), (90..100).collect::<Vec<_>>());
+        assert_eq!(
+            (0..100).filter(|at| has(&chosen, &snapshot, *at)).collect::<Vec<_>>(),
+            (90..100).collect::<Vec<_>>()
+        );
         // The last one and the first outside change places, again and again: nothing moves.
         for round in 0..6 {
             snapshot.tenants[89].noise_score = Some(90.0 + f64::from(round % 2));

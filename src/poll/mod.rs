@@ -25,8 +25,8 @@ pub use instance::InstancePlan;
 
 use crate::clients::postgres::Target;
 use crate::config::Config;
-use crate::domain::{Past, Snapshot};
 use crate::domain::facts::{Fragment, Source};
+use crate::domain::{Past, Snapshot};
 use crate::signals::Evaluator;
 use lane::{Clocks, LANES, Lane};
 

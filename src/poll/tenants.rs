@@ -58,9 +58,8 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 .and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
             // The stored history first, where it is longer than an hour.
             let record = state.records.get(id);
-            let remembered = record
-                .filter(|record| record.watched_seconds > 3_600.0)
-                .and_then(|record| record.rows_written_per_day);
+            let remembered =
+                record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
             let size = state.sizes.as_ref().and_then(|sizes| sizes.homes.get(home.as_str()).copied());
             let (limit_scope, limits) = limits_of(state, policy, id, &home, logins.get(id).copied(), account);
             Tenant {

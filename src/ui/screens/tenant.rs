@@ -259,7 +259,14 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let limit = tenant.limits.effective.connection_limit.filter(|_| tenant.limit_scope == LimitScope::Tenant);
     let count = |value: Option<u32>| value.map(f64::from);
     let charts: [Chart; 4] = [
-        ("active sessions", count(tenant.active), look.accent, |point| Some(f64::from(point.active)), Measure::Active, None),
+        (
+            "active sessions",
+            count(tenant.active),
+            look.accent,
+            |point| Some(f64::from(point.active)),
+            Measure::Active,
+            None,
+        ),
         (
             "rows written/s",
             tenant.rows_written_per_second,

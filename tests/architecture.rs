@@ -15,10 +15,30 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["domain", "clients"]),
     ("sources", &["domain", "clients"]),
     ("poll", &["domain", "attribution", "signals", "config", "clients", "sources"]),
+    ("history", &["domain"]),
+    ("metrics", &["domain"]),
+    ("recording", &["domain", "config", "poll", "signals"]),
     ("app", &["domain"]),
     ("ui", &["domain", "app"]),
     ("lab", &["domain"]),
-    ("cli", &["domain", "attribution", "signals", "config", "clients", "sources", "poll", "app", "ui", "lab"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "attribution",
+            "signals",
+            "config",
+            "clients",
+            "sources",
+            "poll",
+            "history",
+            "metrics",
+            "recording",
+            "app",
+            "ui",
+            "lab",
+        ],
+    ),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -64,6 +64,28 @@ impl Story {
         story
     }
 
+    /// The same, judged as the console does.
+    fn steady() -> Self {
+        let mut story = Self::begin();
+        let rules = Rules {
+            environment: "test".into(),
+            naming: Arc::new(Naming::default()),
+            policy: Policy::default(),
+            thresholds: Thresholds::default(),
+        };
+        let plan = InstancePlan {
+            name: InstanceName::new("shared"),
+            tier: Tier::Shared,
+            layout: Layout::Schema,
+            tenant: None,
+            vcpus: Some(2.0),
+            pooled: false,
+        };
+        story.board = Board::new(rules, vec![plan], |_| Duration::from_secs(10), Evaluator::steady());
+        story.news(News::Connected(server()));
+        story
+    }
+
     fn news(&mut self, news: News) {
         self.board.take(self.now, 0, news);
     }
@@ -139,6 +161,23 @@ fn session(pid: i32, role: &str) -> Session {
         query_id: None,
         usage: None,
         server_now: at,
+    }
+}
+
+fn plain_database() -> Database {
+    Database {
+        name: Foreign::from("portarium"),
+        backends: 1,
+        transactions: 0,
+        blocks_read: 0,
+        blocks_hit: 0,
+        rows_written: 0,
+        temp_bytes: 0,
+        deadlocks: 0,
+        in_use: true,
+        stats_reset: None,
+        xid_age: 1,
+        multixact_age: 1,
     }
 }
 
@@ -420,4 +459,52 @@ fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
         story.deliver(Fragment::Databases(vec![database(1, 2)]));
     }
     assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 0.0));
+}
+
+#[test]
+fn what_was_before_is_known_and_a_finding_is_as_old_as_it_is() {
+    let mut story = Story::begin();
+    story.churn(900_000, &[("tenant_acme", 1_000)]);
+    let record = |seconds| tierdeck::domain::Record {
+        since: Timestamp::from_second(900_000).unwrap(),
+        watched_seconds: seconds,
+        rows_written_per_day: Some(777.0),
+        spikiness: None,
+        noisy_seconds: 60.0,
+        noisy_times: 2,
+    };
+    let key = (InstanceName::new("shared"), tierdeck::domain::TenantId::parse("acme").unwrap());
+    let past = |seconds| tierdeck::domain::Past {
+        records: [(key.clone(), Arc::new(record(seconds)))].into(),
+        ..tierdeck::domain::Past::default()
+    };
+    story.board.recall(&past(1_800.0));
+    assert_ne!(story.tenant("acme").rows_written_per_day, Some(777.0), "less than an hour says less than the server");
+    story.board.recall(&past(7_200.0));
+    let acme = story.tenant("acme");
+    assert_eq!((acme.rows_written_per_day, acme.rows_written_estimated), (Some(777.0), false));
+    assert_eq!(acme.record.map(|record| record.noisy_times), Some(2));
+
+    // A steady evaluator, just started, on an instance that was down already when the last console looked.
+    let mut story = Story::steady();
+    let since = story.now - SignedDuration::from_secs(600);
+    let standing = |name: &str| tierdeck::domain::Standing {
+        signal: tierdeck::domain::Signal::Wraparound,
+        subject: tierdeck::domain::Subject {
+            kind: tierdeck::domain::SubjectKind::Database,
+            id: name.into(),
+            instance: InstanceName::new("shared"),
+        },
+        since,
+    };
+    let old = |name: &str| Database { name: Foreign::from(name), xid_age: 1_600_000_000, ..plain_database() };
+    story.deliver(Fragment::Databases(vec![old("portarium")]));
+    let found = story.snapshot().findings;
+    let subject = found.first().map(|finding| finding.subject.clone());
+    let Some(subject) = subject else { panic!("{found:?}") };
+    let mut story = Story::steady();
+    let left = tierdeck::domain::Standing { subject, ..standing("portarium") };
+    story.board.recall(&tierdeck::domain::Past { standing: vec![left], ..tierdeck::domain::Past::default() });
+    story.deliver(Fragment::Databases(vec![old("portarium")]));
+    assert_eq!(story.snapshot().findings[0].since, since);
 }

@@ -62,17 +62,7 @@ fn the_contracts_file_loads_and_says_what_waits() {
     let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
     assert_eq!(
         waiting,
-        [
-            "instance.admin",
-            "instance.rds",
-            "aws",
-            "dedicated",
-            "control",
-            "vault",
-            "history",
-            "policy.backup",
-            "operations"
-        ]
+        ["instance.admin", "instance.rds", "aws", "dedicated", "control", "vault", "policy.backup", "operations"]
     );
     for warning in &checked.warnings {
         assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");

@@ -74,6 +74,52 @@ async fn the_first_frame_the_first_data_and_the_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_is_charted_after_a_restart_and_what_is_polled_is_recorded() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = watcher::shared().await;
+    let _client = watcher::session(server.port, "role_acme", "postgres").await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    let state = watcher.home().join("state");
+    let open = || {
+        let mut console = watcher.console().environment("TIERDECK_STATE", &state).open();
+        console.until("first data", PATIENCE, is_live);
+        console.keys("/acme\r2");
+        console.shows("THE LAST 15 MINUTES");
+        console
+    };
+    let mut console = open();
+    console.keys("R");
+    console.shows("● REC");
+    console.until("figures", PATIENCE, |screen| screen.contains("15 min, peak 1"));
+    console.keys("R");
+    console.hides("● REC");
+    console.keys("q");
+    console.ends_with(0);
+    let names: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let history = names.iter().find(|path| path.extension().is_some_and(|kind| kind == "redb")).unwrap();
+    assert_eq!(std::fs::metadata(history).unwrap().permissions().mode() & 0o777, 0o600);
+    let tapes: Vec<_> =
+        std::fs::read_dir(state.join("recordings")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(tierdeck::recording::Film::open(&tapes[0]).is_ok());
+
+    let mut console = open();
+    // Another console beside it reads along, and says so.
+    let mut beside = watcher.console().environment("TIERDECK_STATE", &state).open();
+    beside.shows("reads along");
+    beside.keys("q");
+    beside.ends_with(0);
+    console.keys(">");
+    console.shows("THE LAST HOUR");
+    console.until("the stored minute", PATIENCE, |screen| screen.contains("1 h, peak 1"));
+    console.keys(">>");
+    console.until("two weeks", PATIENCE, |screen| screen.contains("THE LAST 14 DAYS") && screen.contains("14 d, peak"));
+    console.keys("<<<");
+    console.shows("THE LAST 15 MINUTES");
+    console.keys("q");
+    console.ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn any_size_at_any_time() {
     use rand::{RngExt as _, SeedableRng as _};
     let seed = std::time::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_secs());

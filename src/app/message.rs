@@ -6,6 +6,8 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use crate::domain::history::{Curve, Stretch, Whose};
+use crate::domain::playback::{Order, Playback, Taping};
 use crate::domain::{Acknowledgement, Snapshot};
 
 /// Something that happened.
@@ -36,17 +38,36 @@ pub enum Effect {
     Acknowledge(Acknowledgement),
     /// Take back what was said about a finding.
     Unacknowledge(Acknowledgement),
+    /// Look up the stored history; answered with [`Report::History`].
+    History {
+        /// Whose.
+        whose: Whose,
+        /// How far back.
+        stretch: Stretch,
+        /// From when.
+        now: Timestamp,
+    },
+    /// Begin a recording, or end the one that runs.
+    Record,
+    /// Do this with the recording that is played.
+    Play(Order),
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, safe to print.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of an effect: one line for the operator, safe to print; or what it was asked for.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// It worked.
     Done(String),
     /// It did not, and why.
     Failed(String),
+    /// The stored history of somebody.
+    History(Arc<Curve>),
+    /// A recording that is being made, or `None` when there is none any more.
+    Taping(Option<Taping>),
+    /// Where the recording stands that is played.
+    Playback(Playback),
 }
 
 /// Why the console ended.

@@ -14,12 +14,14 @@ mod message;
 mod model;
 mod navigate;
 pub mod palette;
+mod past;
 pub mod table;
 mod update;
 
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View};
+pub use past::Looking;
 
 /// What the console is told of the configuration; it never sees the rest.
 #[derive(Debug, Clone)]

@@ -9,9 +9,11 @@ use super::columns::{Blockers, SessionColumn, TenantColumn};
 use super::keys::Context;
 use super::list::{Keyed, List};
 use super::palette::Palette;
+use super::past::Looking;
 use super::table::Table;
 use super::{Settings, Theme};
 use crate::domain::facts::TableDebt;
+use crate::domain::playback::{Playback, Taping};
 use crate::domain::{Finding, Session, Snapshot, Tenant};
 
 /// What identifies a session on every instance.
@@ -176,6 +178,12 @@ pub struct Model {
     pub sessions: Table<SessionColumn>,
     /// Who blocks how many.
     pub blockers: Blockers,
+    /// The recording that is being made.
+    pub taping: Option<Taping>,
+    /// The recording that is played: then all of this is the past.
+    pub playback: Option<Playback>,
+    /// How far back the tenant's charts look.
+    pub looking: Looking,
     /// The tenant looked at last.
     pub tenant: Option<Kept<Tenant>>,
     /// The finding looked at last.
@@ -216,6 +224,9 @@ impl Model {
             },
             sessions: Table::by(SessionColumn::Trouble),
             blockers: Blockers::default(),
+            taping: None,
+            playback: None,
+            looking: Looking::default(),
             tenant: None,
             finding: None,
             session: None,
@@ -227,6 +238,12 @@ impl Model {
     /// The moment that the screen shows: now, or when it was frozen.
     pub fn moment(&self) -> Timestamp {
         self.paused.unwrap_or(self.now)
+    }
+
+    /// Keys of a recording that is played come before all others, where nothing is typed.
+    pub fn playing(&self) -> &'static [Context] {
+        let plays = self.playback.is_some() && matches!(self.mode, Mode::Normal);
+        if plays { &[Context::Replay] } else { &[] }
     }
 
     /// Where a key is looked up, the nearest first.

@@ -14,6 +14,7 @@ use super::model::{FleetFocus, Mode, Model, Notice, Prompt, TenantTab, View};
 use super::palette::{Action, Palette};
 use super::table::{Column, Table};
 use crate::domain::foreign::sanitise;
+use crate::domain::playback::Order;
 use crate::domain::quantity;
 
 /// How long a notice stays, in seconds.
@@ -26,7 +27,11 @@ impl Model {
     /// Takes in what happened and says what should be done about it.
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         match message {
-            Message::Key(key) => return self.key(key),
+            Message::Key(key) => {
+                let mut effects = self.key(key);
+                effects.extend(self.wanted());
+                return effects;
+            }
             Message::Paste(text) => self.type_in(|input| paste(input, &text)),
             Message::Snapshot(snapshot) => {
                 self.now = self.now.max(snapshot.taken_at);
@@ -41,7 +46,11 @@ impl Model {
                 if self.notice.as_ref().is_some_and(|notice| now.duration_since(notice.at).as_secs_f64() > NOTICE) {
                     self.notice = None;
                 }
+                return self.wanted().into_iter().collect();
             }
+            Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
+            Message::Report(Report::Taping(taping)) => self.taping = taping,
+            Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
             Message::Drawn(viewport) => self.drawn(viewport),
@@ -68,7 +77,7 @@ impl Model {
         if key.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        if let Some(command) = keys::lookup(self.contexts(), &key) {
+        if let Some(command) = keys::lookup(self.playing(), &key).or_else(|| keys::lookup(self.contexts(), &key)) {
             return self.command(command);
         }
         self.type_in(|input| {
@@ -118,6 +127,18 @@ impl Model {
             Command::Reverse => self.resort(true),
             Command::NextPane => self.turn(true),
             Command::PreviousPane => self.turn(false),
+            Command::Record => return vec![Effect::Record],
+            Command::PlayPause => return vec![Effect::Play(Order::Toggle)],
+            Command::PlayFaster => return vec![Effect::Play(Order::Faster)],
+            Command::PlaySlower => return vec![Effect::Play(Order::Slower)],
+            Command::Ahead => return vec![Effect::Play(Order::Seek(10))],
+            Command::Behind => return vec![Effect::Play(Order::Seek(-10))],
+            Command::FarAhead => return vec![Effect::Play(Order::Seek(60))],
+            Command::FarBehind => return vec![Effect::Play(Order::Seek(-60))],
+            Command::NextFinding => return vec![Effect::Play(Order::NextFinding)],
+            Command::PreviousFinding => return vec![Effect::Play(Order::PreviousFinding)],
+            Command::FurtherBack => self.look_back(true),
+            Command::LessFarBack => self.look_back(false),
         }
         Vec::new()
     }

@@ -78,7 +78,7 @@ impl Directory {
 }
 
 /// Attributes the sessions of one instance, poll after poll.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Attributor {
     /// What a session was strongly known to be, and in which transaction.
     in_transaction: HashMap<SessionKey, (Timestamp, TenantId)>,

@@ -1,5 +1,6 @@
 //! What the command line takes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ Files:
   ./tierdeck.toml                          the configuration, where the program is started
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
   ~/.pgpass                                passwords, as libpq reads them
-  $XDG_STATE_HOME/tierdeck/                what is remembered: acknowledgements
+  $XDG_STATE_HOME/tierdeck/                what is remembered: acknowledgements, history
 
 Environment:
   TIERDECK_CONFIG                          the configuration file
@@ -62,6 +63,18 @@ pub enum Command {
     /// Say that somebody knows of a finding, for how long and why; list and clear what was said
     #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
     Ack(Ack),
+    /// Publish the same numbers and findings for Prometheus: /metrics, /healthz
+    Serve(Serve),
+    /// Write everything that is polled to a file, for post-mortems and demos
+    Record(Record),
+    /// Open the console on a recording: play, pause, seek, jump to findings
+    Replay {
+        /// The recording
+        file: PathBuf,
+        /// No console: print one JSON document of everything that was found in it
+        #[arg(long)]
+        json: bool,
+    },
     /// Check each component: reachable, version, what the login may do, what that leaves out, and the GRANT that fixes it
     Doctor {
         /// Print one JSON document
@@ -203,6 +216,52 @@ pub enum AckAction {
         #[arg(long)]
         all: bool,
     },
+}
+
+/// `tierdeck record`.
+#[derive(Debug, Clone, Args)]
+pub struct Record {
+    /// The file; it must not exist
+    pub file: PathBuf,
+    /// End after this long, such as 10m; without it, at Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
+    pub duration: Option<Duration>,
+    /// Leave out literals and comments of statements, application names and clients' addresses
+    #[arg(long)]
+    pub redact: bool,
+    /// The largest that the file may get, such as 64MB; then it ends
+    #[arg(long, value_name = "SIZE", default_value = "256MB", value_parser = size)]
+    pub max_size: u64,
+}
+
+/// Reads `512KB`, `64MB`, `2GB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+    let (amount, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => 0,
+    };
+    let bytes = amount.parse::<u64>().ok().and_then(|amount| amount.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes >= 64 << 10)
+        .ok_or_else(|| format!("{text:?} is not a size of 64KB or more; examples: \"64MB\", \"2GB\""))
+}
+
+/// `tierdeck serve`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Serve {
+    /// Where to listen: loopback, unless --public
+    #[arg(long, default_value = "127.0.0.1:9853", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Listen also where others can read the names and the load of every tenant
+    #[arg(long)]
+    pub public: bool,
+    /// How many tenants have series of their own, the noisiest; the others are one sum
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub tenants_max: usize,
 }
 
 /// A severity on the command line.

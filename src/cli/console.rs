@@ -2,15 +2,16 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 use color_eyre::eyre::{Result, bail};
 use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::acknowledge;
-use super::{Exit, observe, output};
+use super::{Exit, acknowledge, observe, output, record, remember};
 use crate::app::{Effect, Model, Report, Settings, Theme};
+use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::facts::Source;
 use crate::poll::Poller;
@@ -29,7 +30,7 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
     let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, stop).await
+    open(&config, Environment::of_process().state_folder.as_deref(), stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -37,13 +38,26 @@ pub(super) fn has_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Runs the console until the operator leaves it, or `stop` does.
-pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
+/// Runs the console until the operator leaves it, or `stop` does. What is remembered lies in the state folder; without
+/// one nothing is.
+pub(super) async fn open(
+    config: &Config,
+    state: Option<&Path>,
+    stop: impl Future<Output = crate::app::Exit>,
+) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let mut guard = terminal::Guard::take()?;
     let poller = Poller::start(config, targets, Evaluator::steady());
     let mut model = Model::new(settings(config), Timestamp::now());
     let (report, reports) = mpsc::channel(REPORTS);
+    let history = {
+        let report = report.clone();
+        remember::start(config, state, &poller, move |notice| {
+            let said = if notice.bad { Report::Failed(notice.text) } else { Report::Done(notice.text) };
+            // A full queue means that the operator has enough to read.
+            let _ = report.try_send(said);
+        })
+    };
     let inputs = Inputs {
         events: EventStream::new(),
         snapshots: poller.snapshots.clone(),
@@ -52,6 +66,7 @@ pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app:
         clock: Timestamp::now,
     };
     let keep = acknowledge::Keeper::start(&poller, report.clone());
+    let mut tapes = record::Tapes::default();
     let act = |effect| match effect {
         Effect::Acknowledge(word) => keep.add(word),
         Effect::Unacknowledge(word) => keep.remove(word),
@@ -66,11 +81,21 @@ pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app:
         Effect::Refresh(every) => {
             poller.pace.send_replace(every);
         }
-        Effect::Quit => {}
+        Effect::History { whose, stretch, now } => {
+            let (report, history) = (report.clone(), history.clone());
+            tokio::spawn(async move {
+                let curve = remember::curve(history.as_ref(), whose, stretch, now).await;
+                let _ = report.send(Report::History(Arc::new(curve))).await;
+            });
+        }
+        Effect::Record => tapes.toggle(config, state, &poller, &report),
+        Effect::Play(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
+    tapes.end().await;
+    remember::close(history).await;
     // Before the loop hears of it, a terminal that is gone may fail to be drawn on.
     let ended = if ended.is_err() && !has_terminal() { Ok(crate::app::Exit::InputClosed) } else { ended };
     Ok(match ended? {
@@ -80,7 +105,8 @@ pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app:
     })
 }
 
-fn settings(config: &Config) -> Settings {
+/// What the console is told of a configuration.
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         environment: config.environment.clone(),
         read_only: true,

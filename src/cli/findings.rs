@@ -52,7 +52,7 @@ fn is_muted(finding: &Finding) -> bool {
 }
 
 /// What came and went while sampling is kept, as it was at its worst.
-fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
+pub(super) fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
     for finding in snapshot.findings.iter().chain(&snapshot.muted) {
         let key = (finding.signal, finding.subject.clone());
         match found.get(&key) {

@@ -13,6 +13,10 @@ mod findings;
 mod observe;
 mod output;
 pub mod pooler;
+mod record;
+mod remember;
+mod replay;
+mod serve;
 mod sight;
 mod status;
 
@@ -56,6 +60,9 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Ack(ack)) => ack::run(ack),
+        Some(Command::Record(options)) => record::run(config, options).await,
+        Some(Command::Replay { file, json }) => replay::run(&file, json).await,
+        Some(Command::Serve(options)) => serve::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

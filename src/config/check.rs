@@ -67,6 +67,7 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         poll: file.poll.0,
         policy: Policy { shared: file.policy.shared, dedicated: file.policy.dedicated, tenants: file.tenants },
         thresholds: file.thresholds,
+        history: file.history,
     };
     Ok(Checked { config, warnings })
 }

@@ -93,10 +93,6 @@ pub(super) const VAULT: Shape = Shape::Keys(&[
     ),
 ]);
 
-/// `[history]`
-pub(super) const HISTORY: Shape =
-    Shape::Keys(&[later("keep", "\"14d\"", Shape::Duration, "kept in the state folder, so that trends survive")]);
-
 /// `[policy.backup]`
 pub(super) const BACKUP: Shape = Shape::Keys(&[
     later(

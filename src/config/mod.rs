@@ -49,6 +49,23 @@ pub struct Config {
     pub policy: Policy,
     /// `[thresholds]`.
     pub thresholds: Thresholds,
+    /// `[history]`.
+    pub history: HistoryConfig,
+}
+
+/// `[history]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// `enabled`.
+    pub enabled: bool,
+    /// `keep`.
+    pub keep: Duration,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { enabled: true, keep: Duration::from_secs(14 * 86_400) }
+    }
 }
 
 /// One `[[instance]]`.

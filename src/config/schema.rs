@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::field::{Field, Named, Slot, Table, Tables};
-use super::{Config, InstanceConfig, Secret, default_poll, later};
+use super::{Config, HistoryConfig, InstanceConfig, Secret, default_poll, later};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;
 use crate::domain::policy::{Limits, TenantNotes, Thresholds};
@@ -12,6 +12,9 @@ use crate::domain::{Layout, TenantId, Tier};
 
 /// Asked more often than this, a source costs the server more than it tells.
 pub(super) const SHORTEST_POLL: Duration = Duration::from_millis(200);
+
+/// Kept for less than this, history says nothing.
+pub(super) const SHORTEST_HISTORY: Duration = Duration::from_secs(3_600);
 
 /// The whole file, its defaults filled in, not yet checked as a whole.
 pub(super) struct File {
@@ -24,6 +27,7 @@ pub(super) struct File {
     pub poll: Poll,
     pub policy: Tiers,
     pub thresholds: Thresholds,
+    pub history: HistoryConfig,
 }
 
 /// `[policy.*]`
@@ -61,6 +65,7 @@ impl Default for File {
             poll: Poll(default_poll()),
             policy: Tiers::default(),
             thresholds: Thresholds::default(),
+            history: HistoryConfig::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ impl From<&Config> for File {
             poll: Poll(config.poll.clone()),
             policy: Tiers { shared: config.policy.shared, dedicated: config.policy.dedicated },
             thresholds: config.thresholds.clone(),
+            history: config.history,
         }
     }
 }
@@ -145,8 +151,21 @@ impl Table for File {
             Field::new("dedicated", "Instances that were discovered.", Slot::Later(&later::DEDICATED)),
             Field::new("control", "Leases and mirrored journals.", Slot::Later(&later::CONTROL)),
             Field::new("vault", "HashiCorp Vault or OpenBao.", Slot::Later(&later::VAULT)),
-            Field::new("history", "What is remembered.", Slot::Later(&later::HISTORY)),
+            Field::new("history", "What is remembered, in the state folder.", Slot::Table(&mut self.history)),
             Field::new("operations", "Wizards.", Slot::Later(&later::OPERATIONS)),
+        ]
+    }
+}
+
+impl Table for HistoryConfig {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new("enabled", "whether trends survive a restart of the console", Slot::Flag(&mut self.enabled)),
+            Field::new(
+                "keep",
+                "how long; the last day by the minute",
+                Slot::Duration(&mut self.keep, SHORTEST_HISTORY),
+            ),
         ]
     }
 }

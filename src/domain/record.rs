@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::finding::{Signal, Subject};
 use super::ids::{InstanceName, TenantId};
 
 /// One tenant over the stored history.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Since when it was watched (gaps not counted).
     pub since: Timestamp,
@@ -26,3 +28,23 @@ pub struct Record {
 
 /// Of all tenants that were ever watched and are still there.
 pub type Records = HashMap<(InstanceName, TenantId), Arc<Record>>;
+
+/// A finding that was true when somebody looked last: after a restart it is still the same one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Standing {
+    /// Which signal.
+    pub signal: Signal,
+    /// About what.
+    pub subject: Subject,
+    /// Since when it was true.
+    pub since: Timestamp,
+}
+
+/// What the board is told of the time before it was made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// The records of all tenants.
+    pub records: Records,
+    /// Findings that were true a moment before we began to look.
+    pub standing: Vec<Standing>,
+}

@@ -17,7 +17,7 @@ use crate::domain::{SessionKey, TenantId};
 const SIGHTINGS: u32 = 3;
 
 /// Whom a session was seen working for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Loyalty {
     /// `None`: nobody yet, or more than one.
     tenant: Option<TenantId>,
@@ -26,7 +26,7 @@ struct Loyalty {
     usage: Option<BackendUsage>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Delta {
     at: Timestamp,
     wal: Option<u64>,
@@ -34,7 +34,7 @@ struct Delta {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct BackendWindow {
     sessions: HashMap<SessionKey, Loyalty>,
     deltas: VecDeque<Delta>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::instance::{InstancePlan, InstanceState};
 use super::tenants;
@@ -13,7 +14,7 @@ use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
 use crate::domain::{
-    Acknowledgement, Attention, Finding, Naming, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
+    Acknowledgement, Attention, Finding, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
 };
 use crate::signals::{Evaluator, Scene, recommended_tier};
 
@@ -31,7 +32,7 @@ pub struct Rules {
 }
 
 /// News of one instance.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum News {
     /// A connection was made.
     Connected(Server),
@@ -58,12 +59,14 @@ pub enum News {
 }
 
 /// Everything that is known, and the memory of the signals.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Board {
     rules: Rules,
     instances: Vec<InstanceState>,
     evaluator: Evaluator,
     acknowledged: Arc<Vec<Acknowledgement>>,
+    /// Whether it was told of the time before it was made.
+    recalled: bool,
 }
 
 impl Board {
@@ -75,7 +78,7 @@ impl Board {
         evaluator: Evaluator,
     ) -> Self {
         let instances = plans.into_iter().map(|plan| InstanceState::new(plan, &rules.naming, &every)).collect();
-        Self { rules, instances, evaluator, acknowledged: Arc::default() }
+        Self { rules, instances, evaluator, acknowledged: Arc::default(), recalled: false }
     }
 
     /// Takes news of the instance at this place in the configuration.
@@ -92,6 +95,30 @@ impl Board {
     /// What is acknowledged and muted from now on.
     pub fn acknowledge(&mut self, words: Arc<Vec<Acknowledgement>>) {
         self.acknowledged = words;
+    }
+
+    /// Takes what the stored history says. What was true before we began is taken once: later it would be our own echo.
+    pub fn recall(&mut self, past: &Past) {
+        if !std::mem::replace(&mut self.recalled, true) {
+            self.evaluator.expect(&past.standing);
+        }
+        for state in &mut self.instances {
+            let of_it = past.records.iter().filter(|((instance, _), _)| *instance == state.plan.name);
+            state.records = of_it.map(|((_, tenant), record)| (tenant.clone(), record.clone())).collect();
+        }
+    }
+
+    /// What another board would have to be told to know what this one knows, the last minute's usage left out.
+    pub fn retell(&self) -> (Past, Vec<(Option<Timestamp>, usize, News)>) {
+        let mut past = Past { standing: self.evaluator.standing(), ..Past::default() };
+        let mut told = Vec::new();
+        for (place, state) in self.instances.iter().enumerate() {
+            let records = state.records.iter();
+            let name = &state.plan.name;
+            past.records.extend(records.map(|(tenant, record)| ((name.clone(), tenant.clone()), record.clone())));
+            told.extend(state.retell().into_iter().map(|(at, news)| (at, place, news)));
+        }
+        (past, told)
     }
 
     /// The picture of this moment.

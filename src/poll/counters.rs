@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// The newest counters and the steps of the last five minutes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct DatabaseWindow {
     last: Option<(Timestamp, Vec<Database>)>,
     steps: VecDeque<(Timestamp, Step)>,

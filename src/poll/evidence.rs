@@ -23,7 +23,7 @@ const MOST: usize = 20_000;
 /// A database's name and a `queryid`.
 type Key = (Foreign, i64);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sighted {
     /// `None`: two tenants were seen with it.
     tenant: Option<TenantId>,
@@ -32,7 +32,7 @@ struct Sighted {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Evidence(HashMap<Key, Sighted>);
 
 impl Evidence {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backends::BackendWindow;
+use super::board::News;
+use super::charts::Charts;
 use super::counters::DatabaseWindow;
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
@@ -15,10 +17,9 @@ use crate::domain::facts::{
     Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Pooler, Replication, Roles, Server, Sizes,
     Source, Statements, Vacuums,
 };
-use crate::domain::history::{BUCKET, InstancePoint, Series, TenantPoint};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
-use crate::domain::{InstanceName, Layout, Naming, Observed, Session, TenantId, Tier};
+use crate::domain::{InstanceName, Layout, Naming, Observed, Record, Session, TenantId, Tier};
 
 /// What the configuration says of an instance, as far as merging needs it.
 #[derive(Debug, Clone)]
@@ -37,17 +38,8 @@ pub struct InstancePlan {
     pub pooled: bool,
 }
 
-/// The charts of one tenant and the bucket that is being filled.
-#[derive(Debug, Default)]
-pub(super) struct Track {
-    pub series: Arc<Series<TenantPoint>>,
-    connections: u64,
-    active: u64,
-    waiting: u64,
-}
-
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct InstanceState {
     pub plan: InstancePlan,
     pub directory: Directory,
@@ -76,21 +68,12 @@ pub(super) struct InstanceState {
     counters: DatabaseWindow,
     /// Tenants that exist here, by id.
     pub tenants: Vec<TenantId>,
-    pub tracks: HashMap<TenantId, Track>,
+    pub charts: Charts,
+    /// What the stored history says of its tenants.
+    pub records: HashMap<TenantId, Arc<Record>>,
     /// Tenants whose sessions were seen on a login of their own, and on the shared account.
     own_login: HashSet<TenantId>,
     on_account: HashSet<TenantId>,
-    series: Arc<Series<InstancePoint>>,
-    bucket: Bucket,
-}
-
-#[derive(Debug, Default)]
-struct Bucket {
-    began: Option<Timestamp>,
-    samples: u64,
-    connections: u64,
-    active: u64,
-    blocked: u64,
 }
 
 impl InstanceState {
@@ -125,11 +108,10 @@ impl InstanceState {
             backends: BackendWindow::default(),
             counters: DatabaseWindow::default(),
             tenants: plan.tenant.iter().cloned().collect(),
-            tracks: HashMap::new(),
+            charts: Charts::default(),
+            records: HashMap::new(),
             own_login: HashSet::new(),
             on_account: HashSet::new(),
-            series: Arc::default(),
-            bucket: Bucket::default(),
             plan,
         }
     }
@@ -205,6 +187,41 @@ impl InstanceState {
         self.reach = Reach::Down { since, trouble };
     }
 
+    /// The newest of everything, as it came.
+    pub fn retell(&self) -> Vec<(Option<Timestamp>, News)> {
+        let facts = [
+            self.databases.as_ref().map(|it| Fragment::Databases(Vec::clone(it))),
+            self.roles.as_ref().map(|it| Fragment::Roles(Roles::clone(it))),
+            self.written.newest().cloned().map(Fragment::Churn),
+            self.debt.as_ref().map(|it| Fragment::Debt(Debt::clone(it))),
+            self.sizes.as_ref().map(|it| Fragment::Sizes(Sizes::clone(it))),
+            self.freeze.as_ref().map(|it| Fragment::Freeze(Freeze::clone(it))),
+            self.vacuums.as_ref().map(|it| Fragment::Vacuums(Vacuums::clone(it))),
+            self.replication.as_ref().map(|it| Fragment::Replication(Replication::clone(it))),
+            self.horizon.as_ref().map(|it| Fragment::Horizon(Horizon::clone(it))),
+            self.statements.as_ref().map(|it| Fragment::Statements(Statements::clone(it))),
+            self.catalog.as_ref().map(|it| Fragment::Catalog(Catalog::clone(it))),
+            self.bloat.as_ref().map(|it| Fragment::Bloat(Bloat::clone(it))),
+            self.pooler.as_ref().map(|it| Fragment::Pooler(Pooler::clone(it))),
+            self.activity.clone().map(Fragment::Activity),
+        ];
+        let mut told: Vec<(Option<Timestamp>, News)> = Vec::new();
+        told.extend(self.server.as_ref().map(|server| (None, News::Connected(Server::clone(server)))));
+        for fragment in facts.into_iter().flatten() {
+            let Some(state) = self.sources.get(&fragment.source()) else { continue };
+            let (at, took, every) = (state.at, state.took.unwrap_or_default(), state.every);
+            told.push((at, News::Delivered { fragment, took, every }));
+        }
+        for state in self.sources.values() {
+            let failed = |trouble| News::Failed { source: state.source, trouble, every: state.every };
+            told.extend(state.error.clone().map(|trouble| (None, failed(trouble))));
+        }
+        if let Reach::Down { since, trouble } = &self.reach {
+            told.push((Some(*since), News::Down(trouble.clone())));
+        }
+        told
+    }
+
     fn take_activity(&mut self, now: Timestamp, every: Duration, mut activity: Activity) {
         self.reach = Reach::Up;
         if let Some(server) = self.server.as_mut().filter(|server| server.sees_all != activity.sees_all) {
@@ -217,7 +234,7 @@ impl InstanceState {
         self.spoken.sessions(&self.directory, version, &activity.sessions);
         self.backends.sample(&activity);
         self.note_logins(&activity.sessions);
-        self.fill_charts(now, &activity);
+        self.fill_charts(now, every, &activity);
         self.activity = Some(activity);
     }
 
@@ -269,7 +286,7 @@ impl InstanceState {
             }
         }
         if self.tenants.len() != ids.len() || !self.tenants.iter().eq(ids.iter()) {
-            self.tracks.retain(|id, _| ids.contains(id));
+            self.charts.retain(|id| ids.contains(id));
             self.own_login.retain(|id| ids.contains(id));
             self.on_account.retain(|id| ids.contains(id));
             self.directory.set_known(ids.iter().cloned());
@@ -277,54 +294,10 @@ impl InstanceState {
         }
     }
 
-    fn fill_charts(&mut self, now: Timestamp, activity: &Activity) {
-        // A clock that stepped back must not keep a bucket open until it has caught up.
-        let began = self.bucket.began.filter(|began| *began <= now).unwrap_or(now);
-        self.bucket.began = Some(began);
-        self.bucket.samples += 1;
-        self.bucket.connections += activity.sessions.len() as u64 + u64::from(activity.own);
-        for session in &activity.sessions {
-            self.bucket.active += u64::from(session.is_busy());
-            self.bucket.blocked += u64::from(session.blocking.is_some());
-            if let Some(tenant) = session.attribution.tenant() {
-                let track = match self.tracks.get_mut(tenant) {
-                    Some(track) => track,
-                    None => self.tracks.entry(tenant.clone()).or_default(),
-                };
-                track.connections += 1;
-                track.active += u64::from(session.is_busy());
-                track.waiting += u64::from(session.is_waiting());
-            }
-        }
-        let filled = now.duration_since(began).as_secs_f64() >= BUCKET.as_secs_f64() - 0.5;
-        if filled || self.series.is_empty() {
-            self.close_bucket(now);
-        }
-    }
-
-    fn close_bucket(&mut self, now: Timestamp) {
-        let samples = self.bucket.samples.max(1) as f32;
-        for (id, track) in &mut self.tracks {
-            let home = self.plan.home(&self.directory, id);
-            let rates = self.written.rates(&home);
-            let point = TenantPoint {
-                connections: track.connections as f32 / samples,
-                active: track.active as f32 / samples,
-                waiting: track.waiting as f32 / samples,
-                rows_written: rates.map(|(rows, _)| rows as f32),
-                blocks_read: rates.and_then(|(_, blocks)| blocks).map(|blocks| blocks as f32),
-            };
-            Arc::make_mut(&mut track.series).push(now, point);
-            (track.connections, track.active, track.waiting) = (0, 0, 0);
-        }
-        let point = InstancePoint {
-            connections: self.bucket.connections as f32 / samples,
-            active: self.bucket.active as f32 / samples,
-            blocked: self.bucket.blocked as f32 / samples,
-            transactions: self.counters.rates().transactions.map(|rate| rate as f32),
-        };
-        Arc::make_mut(&mut self.series).push(now, point);
-        self.bucket = Bucket { began: Some(now), ..Bucket::default() };
+    fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {
+        let rates = |id: &TenantId| self.written.rates(&self.plan.home(&self.directory, id));
+        let transactions = self.counters.rates().transactions;
+        self.charts.sample(now, every, activity, &self.tenants, rates, transactions);
     }
 
     /// vCPUs and whether that is a guess: RDS sets `max_worker_processes` to twice the vCPUs, and to 8 at least.
@@ -432,7 +405,7 @@ impl InstanceState {
             rates: if self.is_fresh(Source::Databases, now) { self.counters.rates() } else { Rates::default() },
             pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),
-            series: self.series.clone(),
+            series: self.charts.instance(),
         }
     }
 }

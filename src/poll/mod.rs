@@ -5,6 +5,7 @@
 
 mod backends;
 pub mod board;
+mod charts;
 mod counters;
 mod evidence;
 mod instance;
@@ -29,7 +30,7 @@ pub use instance::InstancePlan;
 use crate::clients::postgres::Target;
 use crate::config::Config;
 use crate::domain::facts::{Fragment, Source};
-use crate::domain::{Acknowledgement, Snapshot};
+use crate::domain::{Acknowledgement, Past, Snapshot};
 use crate::signals::Evaluator;
 use lane::{Clocks, Lane, lanes};
 use pooler::PoolerLane;
@@ -52,6 +53,10 @@ pub struct Poller {
     pub pace: watch::Sender<Duration>,
     /// What is acknowledged and muted; whoever keeps that sends all of it whenever it changes.
     pub acknowledgements: watch::Sender<Arc<Vec<Acknowledgement>>>,
+    /// What the stored history says.
+    pub past: watch::Sender<Arc<Past>>,
+    /// Whoever is put here hears everything that the board is told, from the state of now on.
+    pub tap: watch::Sender<Option<mpsc::Sender<Heard>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -59,22 +64,8 @@ impl Poller {
     /// Starts polling.
     pub fn start(config: &Config, targets: Vec<Target>, evaluator: Evaluator) -> Self {
         let every = config.poll.clone();
-        let rules = Rules {
-            environment: Arc::from(config.environment.as_str()),
-            naming: Arc::new(config.naming.clone()),
-            policy: config.policy.clone(),
-            thresholds: config.thresholds.clone(),
-        };
-        let plans = config.instances.iter().map(|instance| InstancePlan {
-            name: instance.name.clone(),
-            tier: instance.tier,
-            layout: instance.layout,
-            tenant: instance.tenant.clone(),
-            vcpus: instance.vcpus,
-            pooled: instance.pgbouncer.is_some(),
-        });
+        let mut board = board(config, evaluator);
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
-        let mut board = Board::new(rules, plans.collect(), period, evaluator);
         let period_of_poolers = period(Source::Pooler);
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
@@ -94,25 +85,104 @@ impl Poller {
             }
         }
         let (acknowledgements, words) = watch::channel(Arc::default());
-        tasks.spawn(collect(board, inbox, words, publish));
-        Self { snapshots, pace, acknowledgements, _tasks: tasks }
+        let (past, pasts) = watch::channel(Arc::default());
+        let (tap, taps) = watch::channel(None);
+        tasks.spawn(collect(board, Ears { inbox, words, pasts, taps }, publish));
+        Self { snapshots, pace, acknowledgements, past, tap, _tasks: tasks }
+    }
+}
+
+/// The board of a configuration, with nothing known yet.
+pub fn board(config: &Config, evaluator: Evaluator) -> Board {
+    let every = &config.poll;
+    let rules = Rules {
+        environment: Arc::from(config.environment.as_str()),
+        naming: Arc::new(config.naming.clone()),
+        policy: config.policy.clone(),
+        thresholds: config.thresholds.clone(),
+    };
+    let plans = config.instances.iter().map(|instance| InstancePlan {
+        name: instance.name.clone(),
+        tier: instance.tier,
+        layout: instance.layout,
+        tenant: instance.tenant.clone(),
+        vcpus: instance.vcpus,
+        pooled: instance.pgbouncer.is_some(),
+    });
+    let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
+    Board::new(rules, plans.collect(), period, evaluator)
+}
+
+/// Something that the board was told, or asked: told and asked the same at the same moments, another board says the same.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// News of the instance at this place in the configuration.
+    News {
+        /// When it was taken.
+        at: Timestamp,
+        /// Of which instance.
+        instance: usize,
+        /// What.
+        news: News,
+    },
+    /// What the stored history says.
+    Past {
+        /// When it was taken.
+        at: Timestamp,
+        /// What.
+        past: Arc<Past>,
+    },
+    /// A snapshot was made.
+    Snapshot(Timestamp),
+}
+
+/// What the collector listens to.
+struct Ears {
+    inbox: mpsc::Receiver<(usize, News)>,
+    words: watch::Receiver<Arc<Vec<Acknowledgement>>>,
+    pasts: watch::Receiver<Arc<Past>>,
+    taps: watch::Receiver<Option<mpsc::Sender<Heard>>>,
+}
+
+/// Whoever listens in.
+struct Tap(Option<mpsc::Sender<Heard>>);
+
+impl Tap {
+    /// Passes something on. Who cannot keep up is let go, and learns it from the closed channel: half a story is none.
+    fn pass(&mut self, heard: impl FnOnce() -> Heard) {
+        if let Some(to) = &self.0
+            && to.try_send(heard()).is_err()
+        {
+            self.0 = None;
+        }
+    }
+
+    /// Tells a new listener everything that is known.
+    fn catch_up(&mut self, board: &Board, now: Timestamp) {
+        if self.0.is_none() {
+            return;
+        }
+        let (past, told) = board.retell();
+        self.pass(|| Heard::Past { at: now, past: Arc::new(past) });
+        for (at, instance, news) in told {
+            self.pass(|| Heard::News { at: at.unwrap_or(now), instance, news });
+        }
     }
 }
 
 /// The one writer: merges news as they come and publishes. Sessions and outages at once, the rest in company.
-async fn collect(
-    mut board: Board,
-    mut inbox: mpsc::Receiver<(usize, News)>,
-    mut words: watch::Receiver<Arc<Vec<Acknowledgement>>>,
-    publish: watch::Sender<Arc<Snapshot>>,
-) {
+async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapshot>>) {
+    let Ears { mut inbox, mut words, mut pasts, mut taps } = ears;
+    let mut tap = Tap(None);
     let mut due = Instant::now() + IDLE;
     loop {
         tokio::select! {
             news = inbox.recv() => {
                 let Some((instance, news)) = news else { return };
                 let urgent = matches!(&news, News::Down(_) | News::Delivered { fragment: Fragment::Activity(_), .. });
-                board.take(Timestamp::now(), instance, news);
+                let at = Timestamp::now();
+                tap.pass(|| Heard::News { at, instance, news: news.clone() });
+                board.take(at, instance, news);
                 let latest = if urgent { Instant::now() } else { Instant::now() + GATHER };
                 due = due.min(latest);
                 if due > Instant::now() || !inbox.is_empty() && inbox.len() < QUEUE / 2 {
@@ -121,10 +191,23 @@ async fn collect(
             }
             // Somebody wants to see what that changes: at once.
             Ok(()) = words.changed() => board.acknowledge(words.borrow_and_update().clone()),
+            Ok(()) = pasts.changed() => {
+                let past = Arc::clone(&pasts.borrow_and_update());
+                board.recall(&past);
+                tap.pass(|| Heard::Past { at: Timestamp::now(), past });
+                continue;
+            }
+            Ok(()) = taps.changed() => {
+                tap = Tap(taps.borrow_and_update().clone());
+                tap.catch_up(&board, Timestamp::now());
+                continue;
+            }
             () = tokio::time::sleep_until(due) => {}
         }
         due = Instant::now() + IDLE;
-        if publish.send(Arc::new(board.snapshot(Timestamp::now()))).is_err() {
+        let now = Timestamp::now();
+        tap.pass(|| Heard::Snapshot(now));
+        if publish.send(Arc::new(board.snapshot(now))).is_err() {
             return;
         }
     }

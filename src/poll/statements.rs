@@ -29,7 +29,7 @@ const REST: f64 = 2.0;
 const MOST_CLAIMS: usize = 5_000;
 
 /// What one tenant's statements came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sum {
     strong: StatementCounters,
     /// The sums of single statements, for the list.
@@ -37,7 +37,7 @@ struct Sum {
 }
 
 /// The answers of the last minute and what follows from them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct StatementWindow {
     evidence: Evidence,
     /// Whose schema the texts of the shared account's statements name.

@@ -56,6 +56,10 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 .written
                 .newest()
                 .and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
+            // The stored history first, where it is longer than an hour.
+            let record = state.records.get(id);
+            let remembered =
+                record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
             let size = state.sizes.as_ref().and_then(|sizes| sizes.homes.get(home.as_str()).copied());
             let (limit_scope, limits) = limits_of(state, policy, id, &home, logins.get(id).copied(), account);
             Tenant {
@@ -83,11 +87,11 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 noise,
                 statements: state.spoken.of(id).filter(|_| state.is_fresh(Source::Statements, now)),
                 starved: starved(state, id),
-                rows_written_per_day: churned
-                    .zip(since)
-                    .filter(|(_, since)| *since > 0.0)
-                    .map(|(home, since)| home.rows_written as f64 * 86_400.0 / since),
-                rows_written_estimated: since.is_some_and(|since| since < 3_600.0),
+                rows_written_per_day: remembered.or_else(|| {
+                    let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
+                    Some(home.rows_written as f64 * 86_400.0 / since)
+                }),
+                rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
                 rows_written_per_second: state.written.rates(&home).filter(|_| counted).map(|(rows, _)| rows),
                 dead_tuples: churned.and_then(|home| home.dead_tuples),
                 live_tuples: churned.and_then(|home| home.live_tuples),
@@ -96,10 +100,10 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 findings: Vec::new(),
                 suffers: Vec::new(),
                 severity: None,
-                record: None,
                 recommended_tier: None,
+                record: record.cloned(),
                 notes: policy.tenants.get(id).map(|notes| Arc::new(notes.clone())),
-                series: state.tracks.get(id).map(|track| track.series.clone()).unwrap_or_default(),
+                series: state.charts.of(id),
             }
         })
         .collect()

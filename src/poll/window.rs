@@ -37,7 +37,7 @@ pub(super) struct Load {
     pub connected: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sample {
     at: Timestamp,
     load: Load,
@@ -45,7 +45,7 @@ struct Sample {
 }
 
 /// The samples of the last minute and their sums.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SessionWindow {
     samples: VecDeque<Sample>,
     load: Load,
@@ -237,7 +237,7 @@ impl Written {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Delta {
     at: Timestamp,
     seconds: f64,
@@ -282,7 +282,7 @@ impl Delta {
 }
 
 /// Differences of counters over the last minute, and the newest of them at least.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ChurnWindow {
     last: Option<Churn>,
     deltas: VecDeque<Delta>,

@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::{Finding, InstanceName, Severity, Signal, Subject, SubjectKind, Thresholds, Unknown};
+use crate::domain::{Finding, InstanceName, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown};
 
 use super::{Check, Doubt, REGISTRY, Raised, Scene, Verdicts};
 
+/// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
+const EXPECTED: f64 = 900.0;
+
 /// Remembers what was wrong before, so that findings do not flap.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Evaluator {
     /// `None`: whatever is wrong now is a finding now.
     memory: Option<Memory>,
@@ -26,6 +29,32 @@ impl Evaluator {
     /// For one look: whatever is wrong now is a finding now.
     pub fn immediate() -> Self {
         Self { memory: None }
+    }
+
+    /// Takes what was true a moment before we began to look: seen again, it need not be held anew, and began when it did.
+    pub fn expect(&mut self, standing: &[Standing]) {
+        let Some(memory) = &mut self.memory else { return };
+        for Standing { signal, subject, since } in standing {
+            let key = (*signal, subject.clone());
+            if let Some(known) = memory.known.get_mut(&key) {
+                known.since = known.since.min(*since);
+                known.shown = true;
+            } else {
+                memory.expected.insert(key, (*since, memory.elapsed + EXPECTED));
+            }
+        }
+    }
+
+    /// What is shown now, as [`Evaluator::expect`] takes it.
+    pub fn standing(&self) -> Vec<Standing> {
+        let known = self.memory.iter().flat_map(|memory| &memory.known).filter(|(_, known)| known.shown);
+        known
+            .map(|((signal, subject), known)| Standing {
+                signal: *signal,
+                subject: subject.clone(),
+                since: known.since,
+            })
+            .collect()
     }
 
     /// The findings, the worst first, and what cannot be judged.
@@ -50,13 +79,15 @@ impl Evaluator {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Memory {
     /// The clock at the last evaluation.
     last: Option<Timestamp>,
     /// Seconds that have passed, as far as the clock went forward.
     elapsed: f64,
     known: BTreeMap<(Signal, Subject), Known>,
+    /// What was true before we began: since when, and until when that is believed.
+    expected: BTreeMap<(Signal, Subject), (Timestamp, f64)>,
 }
 
 /// One evaluation's time.
@@ -69,7 +100,7 @@ struct Moment {
 }
 
 /// Something that is or was wrong.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Known {
     /// As it was when last seen.
     raised: Raised,
@@ -87,7 +118,7 @@ struct Known {
 }
 
 /// A value that rises at once and falls only after it has been lower for a while.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Falling<T> {
     value: T,
     /// The greatest value since it has been lower, and since when.
@@ -126,15 +157,18 @@ impl Memory {
             known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
         }
         let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
+        self.expected.retain(|_, (_, until)| *until >= moment.elapsed);
         for raised in raised {
-            let known = self.known.entry((signal, raised.subject.clone())).or_insert_with(|| Known {
+            let key = (signal, raised.subject.clone());
+            let before = self.expected.remove(&key).map(|(since, _)| since.min(moment.now));
+            let known = self.known.entry(key).or_insert_with(|| Known {
                 severity: Falling { value: raised.severity, lower: None },
                 victims: Falling { value: raised.victims.len(), lower: None },
                 raised: raised.clone(),
-                since: moment.now,
+                since: before.unwrap_or(moment.now),
                 began: moment.elapsed,
                 last_true: moment.elapsed,
-                shown: false,
+                shown: before.is_some(),
                 stale: false,
             });
             known.severity.take(raised.severity, moment);

@@ -29,7 +29,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const BURST: usize = 32;
 
 /// What comes into the loop.
-pub struct Inputs<E, S> {
+pub struct Inputs<E, S, C = fn() -> Timestamp> {
     /// Keys, pastes, resizes; its end ends the loop.
     pub events: E,
     /// The newest snapshot.
@@ -38,8 +38,8 @@ pub struct Inputs<E, S> {
     pub reports: mpsc::Receiver<Report>,
     /// Something from outside that asks to leave; see [`super::terminal::stop`].
     pub stop: S,
-    /// Reads the clock.
-    pub clock: fn() -> Timestamp,
+    /// Reads the clock: ours, or that of a recording.
+    pub clock: C,
 }
 
 /// Why the loop broke.
@@ -55,9 +55,9 @@ pub enum LoopError {
 
 /// Runs the console until the operator leaves, the input ends or a signal comes. `act` carries out effects and must return
 /// at once: what takes time goes to a task that answers with a [`Report`].
-pub async fn run<B, E, S>(
+pub async fn run<B, E, S, C>(
     terminal: &mut Terminal<B>,
-    inputs: Inputs<E, S>,
+    inputs: Inputs<E, S, C>,
     model: &mut Model,
     depth: Depth,
     mut act: impl FnMut(Effect),
@@ -66,6 +66,7 @@ where
     B: Backend,
     E: Stream<Item = io::Result<Event>> + Unpin,
     S: Future<Output = Exit>,
+    C: Fn() -> Timestamp,
 {
     let Inputs { mut events, mut snapshots, mut reports, stop, clock } = inputs;
     let mut stop = pin!(stop);
@@ -130,7 +131,9 @@ where
                 due = due.or(Some(drawn + FRAME));
             }
             _ = tick.tick() => {
-                model.update(Message::Tick(clock()));
+                for effect in model.update(Message::Tick(clock())) {
+                    act(effect);
+                }
                 due = due.or(Some(drawn + FRAME));
             }
         }

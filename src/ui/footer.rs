@@ -56,7 +56,7 @@ fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
 /// Key hints, in the table's order, as many as fit.
 fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Line<'static> {
     let mut line = Line::raw(" ");
-    for context in pen.model.contexts() {
+    for context in pen.model.playing().iter().chain(pen.model.contexts()) {
         for binding in bindings().iter().filter(|binding| {
             binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
         }) {

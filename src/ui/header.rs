@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::pen::{Edge, Pen};
 use crate::domain::foreign::sanitise;
+use crate::domain::playback::Playback;
 use crate::domain::quantity;
 use crate::domain::snapshot::Reach;
 
@@ -20,12 +21,23 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
         Span::raw(" "),
     ]);
     let mut right = Vec::new();
+    if let Some(playback) = &model.playback {
+        right.push(replay(pen, playback));
+    }
+    if let Some(taping) = &model.taping {
+        let lasted = model.now.duration_since(taping.began).as_secs_f64().max(0.0);
+        let words = format!(" ● REC {} {} ", quantity::duration(lasted.floor()), quantity::bytes(taping.bytes));
+        right.push(Line::from(Span::styled(words, look.critical)));
+    }
     if let Some(since) = model.paused {
         let frozen = model.now.duration_since(since).as_secs_f64().max(0.0);
         let words = format!(" ‖ PAUSED {} ", quantity::duration(frozen.floor()));
         right.push(Line::from(Span::styled(words, look.warning)));
     }
-    right.push(if model.settings.read_only {
+    // A recording cannot be changed: what may be done there needs no words.
+    right.push(if model.playback.is_some() {
+        Line::from(Span::styled(" REPLAY ", look.warning))
+    } else if model.settings.read_only {
         Line::from(Span::styled(" READ-ONLY ", look.dim))
     } else {
         Line::from(Span::styled(" ACTIONS ALLOWED ", look.warning))
@@ -49,6 +61,30 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     }
     let edge = if production { look.critical } else { look.rule };
     pen.rule(Rect { height: 1, ..area }, Edge::Top, edge, &left, &right);
+}
+
+/// Where a recording stands: whether it runs, how fast, the day, and how much of it is behind us.
+fn replay(pen: &Pen<'_>, playback: &Playback) -> Line<'static> {
+    const BAR: usize = 16;
+    let look = pen.look;
+    let gone = playback.now.duration_since(playback.began).as_secs_f64().max(0.0);
+    let all = playback.end.map(|end| end.duration_since(playback.began).as_secs_f64().max(1.0));
+    let sign = match (playback.over, playback.playing) {
+        (Some(true), _) => "✂",
+        (Some(false), _) => "■",
+        (None, true) => "▶",
+        (None, false) => "‖",
+    };
+    let done = all.map_or(0, |all| ((gone / all).clamp(0.0, 1.0) * BAR as f64).round() as usize);
+    let length = all.map_or("…".to_owned(), |all| quantity::duration(all.floor()));
+    let day = playback.now.strftime("%Y-%m-%d").to_string();
+    Line::from(vec![
+        Span::styled(format!(" {sign} ×{} ", playback.speed), look.accent),
+        Span::styled("━".repeat(done), look.accent),
+        Span::styled("●", look.accent),
+        Span::styled("─".repeat(BAR - done), look.faint),
+        Span::styled(format!(" {}/{length} · {day} ", quantity::duration(gone.floor())), look.text),
+    ])
 }
 
 /// How old the newest poll of sessions is, of the instance that is worst off.

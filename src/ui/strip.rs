@@ -149,7 +149,7 @@ fn segments(
     ];
     let trend = chart::spark(
         instance.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active)))),
-        pen.model.moment(),
+        chart::Time::recent(pen.model.moment(), instance.series.width()),
         8,
         Some(instance.vcpus),
     );

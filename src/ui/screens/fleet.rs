@@ -190,10 +190,11 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
         }
         Of::Trend => {
             let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
+            let time = chart::Time::recent(pen.model.moment(), tenant.series.width());
             let style = if fresh.activity { look.second } else { look.faint };
             // One scale for all tenants of an instance: a tall bar is a tenant that fills its CPUs.
             let vcpus = pen.model.shown.instance(&tenant.instance).map(|instance| instance.vcpus);
-            Line::from(Span::styled(chart::spark(points, pen.model.moment(), width, vcpus), style))
+            Line::from(Span::styled(chart::spark(points, time, width, vcpus), style))
         }
         Of::Problem => {
             let style = tenant

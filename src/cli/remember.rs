@@ -1,0 +1,51 @@
+//! The history beside a poller: where its file is, and what is said where there is none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::domain::history::{Curve, Stretch, Whose};
+use crate::history::{History, Notice, Options, file_name};
+use crate::poll::Poller;
+
+/// How long leaving may wait for the last minute to be written.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Begins to remember what a poller sees; `None` where the configuration does not want it, or there is no place for it.
+pub(super) fn start(
+    config: &Config,
+    state: Option<&Path>,
+    poller: &Poller,
+    tell: impl Fn(Notice) + Send + 'static,
+) -> Option<History> {
+    if !config.history.enabled {
+        return None;
+    }
+    let bad = |text: String| Notice { text, bad: true };
+    let Some(folder) = state else {
+        tell(bad("history is not kept: there is no state folder; set TIERDECK_STATE".to_owned()));
+        return None;
+    };
+    let names = config.instances.iter().map(|instance| instance.name.as_str());
+    let path = folder.join(file_name(&config.environment, names));
+    let options = Options { path, keep: config.history.keep };
+    // Told from another thread from here on, and once here where that thread cannot be.
+    History::start(options, poller.snapshots.clone(), poller.past.clone(), tell).ok()
+}
+
+/// What is stored of somebody; says why where nothing is.
+pub(super) async fn curve(history: Option<&History>, whose: Whose, stretch: Stretch, now: Timestamp) -> Curve {
+    match history {
+        Some(history) => history.curve(whose, stretch, now).await,
+        None => Curve { whose, stretch, readings: Vec::new(), trouble: Some("history is not kept here".to_owned()) },
+    }
+}
+
+/// Lets it write what it has.
+pub(super) async fn close(history: Option<History>) {
+    if let Some(history) = history {
+        let _ = tokio::time::timeout(GOODBYE, history.close()).await;
+    }
+}

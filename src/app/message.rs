@@ -6,7 +6,9 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use super::model::SessionId;
 use crate::domain::Snapshot;
+use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -32,17 +34,25 @@ pub enum Effect {
     Copy(String),
     /// Ask for sessions this often from now on.
     Refresh(Duration),
+    /// Ask which locks this session holds; answered by [`Report::Locks`].
+    Locks(Inquiry),
+    /// Ask how the server would carry out this statement; answered by [`Report::Plan`].
+    Plan(Box<PlanInquiry>),
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, safe to print.
+/// What became of an effect; its words are safe to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// It worked.
     Done(String),
     /// It did not, and why.
     Failed(String),
+    /// The locks of a session, or why they are not known.
+    Locks(SessionId, Result<SessionLocks, String>),
+    /// The plan of a session's statement, or why there is none.
+    Plan(SessionId, Result<Box<Plan>, String>),
 }
 
 /// Why the console ended.

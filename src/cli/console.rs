@@ -8,6 +8,7 @@ use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::inspector::Inspector;
 use super::{Exit, observe, output};
 use crate::app::{Effect, Model, Report, Settings, Theme};
 use crate::config::Config;
@@ -40,9 +41,10 @@ pub(super) fn has_terminal() -> bool {
 pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let mut guard = terminal::Guard::take()?;
+    let (report, reports) = mpsc::channel(REPORTS);
+    let mut inspector = Inspector::new(config, &targets, report.clone());
     let poller = Poller::start(config, targets, Evaluator::steady());
     let mut model = Model::new(settings(config), Timestamp::now());
-    let (report, reports) = mpsc::channel(REPORTS);
     let inputs = Inputs {
         events: EventStream::new(),
         snapshots: poller.snapshots.clone(),
@@ -62,6 +64,8 @@ pub(super) async fn open(config: &Config, stop: impl Future<Output = crate::app:
         Effect::Refresh(every) => {
             poller.pace.send_replace(every);
         }
+        Effect::Locks(inquiry) => inspector.locks(inquiry),
+        Effect::Plan(inquiry) => inspector.plan(*inquiry),
         Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());

@@ -7,6 +7,7 @@ mod demo;
 pub mod doctor;
 pub mod document;
 mod findings;
+mod inspector;
 mod observe;
 mod output;
 mod status;

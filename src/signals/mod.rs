@@ -11,7 +11,6 @@ mod idle_in_transaction;
 mod limit_drift;
 mod limit_missing;
 mod lock_chain;
-mod lock_graph;
 mod login_limits;
 mod long_running_query;
 mod noisy_neighbour;

@@ -5,7 +5,9 @@ mod churn;
 mod databases;
 mod debt;
 mod desk;
+pub mod explain;
 mod freeze;
+mod locks;
 mod privileges;
 mod roles;
 mod server;
@@ -18,6 +20,7 @@ use crate::domain::facts::{Fragment, Source};
 use crate::domain::{InstanceName, Layout};
 
 pub use desk::Desk;
+pub use locks::locks;
 pub use privileges::{Privileges, privileges};
 pub use server::server;
 

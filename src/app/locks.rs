@@ -227,7 +227,7 @@ struct Stands {
     last: bool,
 }
 
-impl<'a> Growing<'a> {
+impl Growing<'_> {
     fn grow(&mut self) -> usize {
         let sessions = &self.snapshot.sessions;
         let mut places: HashMap<&InstanceName, Vec<usize>> = HashMap::new();
@@ -265,7 +265,7 @@ impl<'a> Growing<'a> {
         });
         let trees = found.len();
         for (instance, key, root, stands, waiting) in found {
-            self.tree(instance, key, root, &stands, waiting);
+            self.tree(&instance, &key, root, &stands, waiting);
         }
         trees
     }
@@ -296,7 +296,7 @@ impl<'a> Growing<'a> {
         kept
     }
 
-    fn tree(&mut self, instance: InstanceName, key: RootKey, root: LockRoot, stands: &[Stands], waiting: Waiting) {
+    fn tree(&mut self, instance: &InstanceName, key: &RootKey, root: LockRoot, stands: &[Stands], waiting: Waiting) {
         self.all.extend(stands.iter().map(|stands| stands.place));
         let at = LockKey::Root(instance.clone(), key.clone());
         let open = !self.turned.contains(&at);
@@ -305,7 +305,7 @@ impl<'a> Growing<'a> {
             return;
         }
         if stands.len() > MANY {
-            self.tenants(&instance, &key, stands);
+            self.tenants(instance, key, stands);
             return;
         }
         let mut above: Vec<bool> = Vec::new();

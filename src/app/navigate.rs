@@ -252,14 +252,10 @@ impl Model {
                 .session()
                 .and_then(|at| self.shown.sessions.get(at))
                 .and_then(|session| self.tenant_of(session)),
-            View::Tables => self
-                .tables
-                .table
-                .list
-                .selected()
-                .and_then(|at| self.tables.rows.get(at))
-                .and_then(|row| self.owner_of(row)),
-            View::Table(_) => self.table.as_ref().and_then(|kept| self.owner_of(&kept.value)),
+            View::Tables => {
+                self.tables.table.list.selected().and_then(|at| self.tables.rows.get(at)).and_then(owner_of)
+            }
+            View::Table(_) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)),
             View::Tenant(_) => {
                 self.say("this is the tenant's screen: 1 leads to all of them, : finds one by name", false);
                 return;
@@ -288,10 +284,6 @@ impl Model {
     fn tenant_of(&self, session: &Session) -> Option<<Tenant as Keyed>::Key> {
         let id = session.attribution.tenant()?;
         self.shown.tenants.iter().find(|tenant| tenant.id == *id && tenant.instance == session.instance).map(Keyed::key)
-    }
-
-    fn owner_of(&self, row: &TableRow) -> Option<<Tenant as Keyed>::Key> {
-        row.tenant.as_ref().map(|tenant| (tenant.clone(), row.instance.clone()))
     }
 
     /// The tenant that a finding is about.
@@ -369,7 +361,7 @@ impl Model {
             (View::Locks, ..) => locked(&self.locks),
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
-            (View::Table(_), ..) => self.table.as_ref().and_then(|kept| self.owner_of(&kept.value)).map(View::Tenant),
+            (View::Table(_), ..) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)).map(View::Tenant),
             (View::Session(_), ..) => {
                 self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)).map(View::Tenant)
             }
@@ -408,6 +400,10 @@ impl Model {
         }
         self.refill_trees_and_tables();
     }
+}
+
+fn owner_of(row: &TableRow) -> Option<<Tenant as Keyed>::Key> {
+    row.tenant.as_ref().map(|tenant| (tenant.clone(), row.instance.clone()))
 }
 
 fn seek_tables(worst: &mut Worst, forward: bool) {

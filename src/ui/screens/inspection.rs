@@ -1,5 +1,7 @@
 //! What was asked about the session on its page: its statement in full, its plan, its locks.
 
+use std::fmt::Write as _;
+
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -135,7 +137,7 @@ pub(super) fn plan(pen: &Pen<'_>, session: &Session, width: usize) -> Vec<Line<'
     match answer {
         Answer::Unasked => return Vec::new(),
         Answer::Asked => say(&mut lines, "asking …", look.dim),
-        Answer::Failed(why) => say(&mut lines, &sanitise(why), look.warning),
+        Answer::Failed(why) => say(&mut lines, &format!("— {}", sanitise(why)), look.text),
         Answer::Told(plan) => {
             say(&mut lines, &rests_on(pen, plan), look.dim);
             for line in &plan.lines {
@@ -161,11 +163,8 @@ fn rests_on(pen: &Pen<'_>, plan: &Plan) -> String {
     match &plan.home {
         Some(home) => {
             let sure = if home.claimed { ", which it only claims to be" } else { "" };
-            words.push_str(&format!(
-                "; names looked up in {}, the schema of {}{sure}",
-                sanitise(&home.schema),
-                home.tenant
-            ));
+            let _ =
+                write!(words, "; names looked up in {}, the schema of {}{sure}", sanitise(&home.schema), home.tenant);
         }
         None => words.push_str("; names looked up as our own login would"),
     }
@@ -208,26 +207,28 @@ fn count(told: &SessionLocks) -> String {
     if shown < told.of as usize { format!("{shown} of {}", told.of) } else { shown.to_string() }
 }
 
-fn line(pen: &Pen<'_>, lock: &Lock, told: &SessionLocks, width: usize) -> Line<'static> {
+fn line(pen: &Pen<'_>, held: &Lock, told: &SessionLocks, width: usize) -> Line<'static> {
     let look = pen.look;
-    let wait = lock.since.map(|since| duration(told.at.duration_since(since).as_secs_f64().max(0.0)));
-    let (state, style) = if lock.granted {
+    let wait = held.since.map(|since| duration(told.at.duration_since(since).as_secs_f64().max(0.0)));
+    let (state, style) = if held.granted {
         ("held".to_owned(), look.text)
     } else {
         (format!("awaited{}", wait.map(|wait| format!(" {wait}")).unwrap_or_default()), look.critical)
     };
-    let mode = Foreign::from(&*lock.mode);
+    let mode = Foreign::from(&*held.mode);
     Line::from(vec![
         Span::styled(format!("  {}", text::fit(&state, 16)), style),
-        Span::styled(text::fit(&mode.shown(), 26), if strong(&lock.mode) { look.warning } else { look.text }),
-        Span::styled(text::fit(&sanitise(&lock.kind), 14), look.dim),
-        Span::styled(text::cut(&lock.on.shown(), width.saturating_sub(58)), look.text),
+        Span::styled(text::fit(&mode.shown(), 26), if strong(held) { look.warning } else { look.text }),
+        Span::styled(text::fit(&sanitise(&held.kind), 14), look.dim),
+        Span::styled(text::cut(&held.on.shown(), width.saturating_sub(58)), look.text),
     ])
 }
 
 /// Modes that keep others from writing, or from anything.
-fn strong(mode: &str) -> bool {
-    matches!(mode, "AccessExclusiveLock" | "ExclusiveLock" | "ShareRowExclusiveLock" | "ShareLock")
+fn strong(held: &Lock) -> bool {
+    // On its own transaction id every session that wrote holds an exclusive lock: that says nothing.
+    &*held.kind != "transactionid"
+        && matches!(&*held.mode, "AccessExclusiveLock" | "ExclusiveLock" | "ShareRowExclusiveLock" | "ShareLock")
 }
 
 /// What was asked about this very session.

@@ -5,14 +5,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
-use super::session;
-use super::sessions::{head, is_fresh};
+use super::lock_detail::chosen;
+use super::sessions::head;
 use crate::app::columns::is_claimed;
 use crate::app::locks::{LockKey, LockLine, LockRoot, LockRow, LockTrees, RootKey, Waiting};
 use crate::app::{Span as Window, Viewport};
 use crate::domain::lock_graph::is_inferred;
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Finding, Foreign, Instance, InstanceName, Session, Signal};
+use crate::domain::{Finding, Foreign, Instance, Session, Signal};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::table::{self, Look, Placed};
@@ -118,7 +118,7 @@ fn rows(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<Of>], trees: &LockTrees
         };
         match &row.line {
             LockLine::Root { root, waiting, open } => {
-                let line = aged(root_line(pen, row, root, waiting, *open));
+                let line = aged(root_line(pen, row, root, waiting, *open, area.width));
                 pen.put(area.x, y, area.width, &line);
             }
             line => {
@@ -140,7 +140,7 @@ fn rows(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<Of>], trees: &LockTrees
     Window { top, page: height }
 }
 
-fn instance_of<'a>(pen: &Pen<'a>, row: &LockRow) -> Option<&'a Instance> {
+pub(super) fn instance_of<'a>(pen: &Pen<'a>, row: &LockRow) -> Option<&'a Instance> {
     let (LockKey::Root(name, _) | LockKey::Tenant(name, ..) | LockKey::Waiter(name, _)) = &row.key;
     pen.model.shown.instance(name)
 }
@@ -179,9 +179,9 @@ fn old(pen: &Pen<'_>) -> Option<String> {
     Some(format!("as last known, {} ago", duration(age.as_secs_f64())))
 }
 
-/// What a session does, for how long: `idle in transaction for 2m 14s`.
+/// What a session does, for how long: `idle in transaction 2m 14s`.
 fn doing(session: &Session) -> String {
-    let age = |seconds: Option<f64>| seconds.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
+    let age = |seconds: Option<f64>| seconds.map(|seconds| format!(" {}", duration(seconds))).unwrap_or_default();
     if session.state.is_idle_in_transaction() {
         format!("idle in transaction{}", age(session.state_age()))
     } else if session.state.is_active() {
@@ -203,14 +203,19 @@ fn whose(session: &Session) -> (String, String) {
 }
 
 /// `blocks 12 sessions of 10 tenants, the oldest for 2m 13s`
-fn blocks(waiting: &Waiting) -> String {
+pub(super) fn blocks(waiting: &Waiting) -> String {
     let oldest = waiting.oldest.map(|age| format!(", the oldest for {}", duration(age))).unwrap_or_default();
-    let of =
-        if waiting.tenants + waiting.claimed == 0 { String::new() } else { format!(" of {}", whose_many(waiting)) };
-    format!("blocks {}{of}{oldest}", plural(waiting.sessions, "session"))
+    format!("blocks {}{oldest}", blocked(waiting))
 }
 
-fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, open: bool) -> Line<'static> {
+/// `12 sessions of 10 tenants`
+fn blocked(waiting: &Waiting) -> String {
+    let of =
+        if waiting.tenants + waiting.claimed == 0 { String::new() } else { format!(" of {}", whose_many(waiting)) };
+    format!("{}{of}", plural(waiting.sessions, "session"))
+}
+
+fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, open: bool, wide: u16) -> Line<'static> {
     let look = pen.look;
     let found = finding(pen, row, root);
     let (sign, style) = found.map_or(("·", look.dim), |found| (glyph(found.severity), look.severity(found.severity)));
@@ -227,8 +232,14 @@ fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, o
             say(format!(" pid {} ", session.key.pid), look.text);
             let stuck = session.state.is_idle_in_transaction();
             say(doing(session), if stuck { look.warning.remove_modifier(Modifier::BOLD) } else { look.good });
-            say(format!(" {many}"), look.text);
-            say(format!(" · {known}"), look.dim);
+            // What does not fit goes from the end: how long the oldest has waited stands at its own line as well.
+            if wide < 100 {
+                let tenants = waiting.tenants + waiting.claimed;
+                let of = if tenants == 0 { String::new() } else { format!(" of {}", plural(tenants, "tenant")) };
+                say(format!(", blocks {}{of}", waiting.sessions), look.text);
+            } else {
+                say(format!(", {known}, blocks {}", blocked(waiting)), look.text);
+            }
             if let Some(query) = &session.query {
                 let said = if session.state.is_active() { "runs" } else { "last ran" };
                 say(format!(" · {said} {}", Foreign::new(head(query.raw(), 800)).shown()), look.dim);
@@ -256,7 +267,7 @@ fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, o
 }
 
 /// `4101 → 4102 → 4101`
-fn circle(pids: &[i32]) -> String {
+pub(super) fn circle(pids: &[i32]) -> String {
     let mut names: Vec<String> = pids.iter().take(6).map(ToString::to_string).collect();
     names.push(if pids.len() > 6 {
         "…".to_owned()
@@ -267,7 +278,7 @@ fn circle(pids: &[i32]) -> String {
 }
 
 /// A blocker that is no client session: what it is, and what to know about it.
-fn stranger(pen: &Pen<'_>, row: &LockRow, pid: i32) -> (String, String) {
+pub(super) fn stranger(pen: &Pen<'_>, row: &LockRow, pid: i32) -> (String, String) {
     let vacuums = instance_of(pen, row).and_then(|instance| instance.vacuums.value.as_ref());
     let vacuum = vacuums.and_then(|vacuums| vacuums.running.iter().find(|vacuum| vacuum.pid == pid));
     let Some(vacuum) = vacuum else {
@@ -287,7 +298,7 @@ fn stranger(pen: &Pen<'_>, row: &LockRow, pid: i32) -> (String, String) {
 }
 
 /// What was found about a root, if it still holds.
-fn finding<'a>(pen: &Pen<'a>, row: &LockRow, root: &LockRoot) -> Option<&'a Finding> {
+pub(super) fn finding<'a>(pen: &Pen<'a>, row: &LockRow, root: &LockRoot) -> Option<&'a Finding> {
     let LockKey::Root(instance, key) = &row.key else { return None };
     let mut subjects = match key {
         RootKey::Session(key) => vec![key.pid.to_string()],
@@ -378,147 +389,4 @@ fn waiter(pen: &Pen<'_>, column: Of, session: &Session, guides: &str, width: usi
             None => Span::styled(text::cut("not shown to our login", width), look.faint),
         }),
     }
-}
-
-/// What is under the cursor, in full: its title and its lines.
-fn chosen(pen: &Pen<'_>, trees: &LockTrees, width: usize, height: usize) -> (&'static str, Vec<Line<'static>>) {
-    let look = pen.look;
-    let Some(row) = trees.selected() else { return ("", Vec::new()) };
-    let wrapped = |words: &str, style: Style| -> Vec<Line<'static>> {
-        text::wrap(words, width).into_iter().map(|words| Line::from(Span::styled(words, style))).collect()
-    };
-    let session = |place: usize, most: usize| match pen.model.shown.sessions.get(place) {
-        Some(session) => session::lines(pen, session, width, Some(most)),
-        None => Vec::new(),
-    };
-    match &row.line {
-        LockLine::Waiter { session: place, .. } => ("WAITS", session(*place, height)),
-        LockLine::Tenant { waiting, .. } => {
-            let members = members(pen, row, trees);
-            ("WAIT", group(pen, waiting, &members, width))
-        }
-        LockLine::Root { root, waiting, .. } => {
-            let mut lines = Vec::new();
-            if let Some(found) = finding(pen, row, root) {
-                lines.extend(next_step(pen, found, width));
-            }
-            match root {
-                LockRoot::Session(place) => {
-                    let rest = height.saturating_sub(lines.len());
-                    lines.extend(session(*place, rest));
-                    if !pen.model.shown.sessions.get(*place).is_some_and(|session| is_fresh(pen, session)) {
-                        lines.iter_mut().flat_map(|line| &mut line.spans).for_each(|span| span.style = look.faint);
-                    }
-                    return ("HOLDS THE LOCK", lines);
-                }
-                LockRoot::Prepared => lines.extend(prepared(pen, row, width)),
-                LockRoot::Other(pid) => {
-                    let (what, more) = stranger(pen, row, *pid);
-                    lines.extend(wrapped(&format!("{what} {}{more}", blocks(waiting)), look.text));
-                }
-                LockRoot::Unseen => lines.extend(wrapped(
-                    "The server named nobody: mostly the lock was granted while it answered. What still stands here in the \
-                     next round waits for a process that our login cannot see.",
-                    look.text,
-                )),
-                LockRoot::Cycle(pids) => lines.extend(wrapped(
-                    &format!(
-                        "{}: PostgreSQL ends one of them after deadlock_timeout (1s unless it is set). What stays is no \
-                         deadlock that it can see; then cancel one of them.",
-                        circle(pids)
-                    ),
-                    look.text,
-                )),
-            }
-            ("HOLDS THE LOCK", lines)
-        }
-    }
-}
-
-fn next_step(pen: &Pen<'_>, found: &Finding, width: usize) -> Vec<Line<'static>> {
-    let look = pen.look;
-    let mut lines = Vec::new();
-    for (row, words) in text::wrap_in(&found.advice, width.saturating_sub(12), 2).into_iter().enumerate() {
-        let lead = if row == 0 { "next step" } else { "" };
-        lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, look.text)]));
-    }
-    let statement = found.statement.as_deref().unwrap_or_default();
-    for (row, words) in text::wrap_statement(statement, width.saturating_sub(14)).into_iter().enumerate() {
-        if !words.is_empty() {
-            let lead = if row == 0 { "            $ " } else { "              " };
-            lines.push(Line::from(vec![Span::styled(lead, look.faint), Span::styled(words, look.accent)]));
-        }
-    }
-    lines
-}
-
-/// The prepared transactions that it may be.
-fn prepared(pen: &Pen<'_>, row: &LockRow, width: usize) -> Vec<Line<'static>> {
-    let look = pen.look;
-    let Some(instance) = instance_of(pen, row) else { return Vec::new() };
-    let moment = pen.model.moment();
-    let known = instance.horizon.fresh(moment).map_or(&[][..], |horizon| &horizon.prepared);
-    if known.is_empty() {
-        let why = instance.horizon.missing(moment).unwrap_or_else(|| "none is listed any more".to_owned());
-        let words =
-            format!("which one is not known ({why}): SELECT gid, prepared, owner, database FROM pg_prepared_xacts;");
-        return text::wrap(&words, width).into_iter().map(|words| Line::from(Span::styled(words, look.text))).collect();
-    }
-    let told = |prepared: &crate::domain::facts::Prepared| {
-        let age = duration(moment.duration_since(prepared.prepared).as_secs_f64().max(0.0));
-        let schemas: Vec<String> = prepared.schemas.iter().take(3).map(ToString::to_string).collect();
-        let locks = if schemas.is_empty() { String::new() } else { format!(", locks in {}", schemas.join(", ")) };
-        format!("{} of {} in {}, prepared {age} ago{locks}", prepared.gid, prepared.owner, prepared.database)
-    };
-    known.iter().map(|prepared| Line::from(Span::styled(text::cut(&told(prepared), width), look.text))).collect()
-}
-
-/// The sessions of the tenant under the cursor, by their tree.
-fn members<'a>(pen: &Pen<'a>, row: &LockRow, trees: &LockTrees) -> Vec<&'a Session> {
-    let (LockKey::Tenant(instance, _, tenant), true) = (&row.key, !trees.rows.is_empty()) else { return Vec::new() };
-    let here = |session: &&Session| of(session, instance) && session.attribution.tenant() == tenant.as_ref();
-    pen.model.shown.sessions.iter().filter(here).collect()
-}
-
-fn of(session: &Session, instance: &InstanceName) -> bool {
-    session.instance == *instance && session.blocking.is_some()
-}
-
-/// What a tenant's sessions wait for, and what they were about to do, the most frequent first.
-fn group(pen: &Pen<'_>, waiting: &Waiting, members: &[&Session], width: usize) -> Vec<Line<'static>> {
-    let look = pen.look;
-    let mut wants: Vec<(String, usize)> = Vec::new();
-    let mut runs: Vec<(String, usize)> = Vec::new();
-    let count = |list: &mut Vec<(String, usize)>, words: String| match list.iter_mut().find(|(said, _)| *said == words)
-    {
-        Some((_, count)) => *count += 1,
-        None => list.push((words, 1)),
-    };
-    for session in members {
-        if let Some(blocking) = &session.blocking {
-            let on = blocking.relation.as_ref().map(|relation| format!(" on {relation}")).unwrap_or_default();
-            count(&mut wants, format!("{}{on}", blocking.mode.as_deref().unwrap_or("a lock")));
-        }
-        if let Some(query) = &session.query {
-            count(&mut runs, Foreign::new(head(query.raw(), width * 4)).shown().into_owned());
-        }
-    }
-    let oldest = waiting.oldest.map(duration).unwrap_or_default();
-    let mut lines = vec![Line::from(Span::styled(
-        format!("{} wait, the oldest for {oldest}; ⏎ lists them", plural(waiting.sessions, "session")),
-        look.strong,
-    ))];
-    for (name, mut list, most) in [("wants", wants, 3), ("statement", runs, 5)] {
-        list.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(&right.0)));
-        for (row, (words, count)) in list.into_iter().take(most).enumerate() {
-            let lead = if row == 0 { name } else { "" };
-            let words = text::cut(&words, width.saturating_sub(18));
-            lines.push(Line::from(vec![
-                Span::styled(format!("{lead:<12}"), look.faint),
-                Span::styled(format!("{count:>4}× "), look.second),
-                Span::styled(words, look.text),
-            ]));
-        }
-    }
-    lines
 }

@@ -6,6 +6,7 @@ mod fresh;
 pub(super) mod help;
 mod inspection;
 mod limits;
+mod lock_detail;
 pub(super) mod locks;
 pub(super) mod palette;
 pub(super) mod session;

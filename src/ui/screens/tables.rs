@@ -206,7 +206,8 @@ fn none(pen: &Pen<'_>, worst: &Worst) -> String {
     } else if let Some(reason) = instances.iter().find_map(|one| one.debt.missing(pen.model.moment())) {
         format!("not known: {reason}")
     } else {
-        "no table is in debt, bloated or old".to_owned()
+        let known = instances.iter().all(|instance| instance.bloat.fresh(pen.model.moment()).is_some());
+        if known { "no table is in debt, bloated or old" } else { "no table is in debt; bloat is not known" }.to_owned()
     }
 }
 

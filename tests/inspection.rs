@@ -62,7 +62,7 @@ impl Scene {
         let mut state = Vec::new();
         for sql in [
             "SELECT count(*) FROM tenant_acme.orders",
-            "SELECT sum(total)::int8 FROM tenant_acme.orders",
+            "SELECT coalesce(sum(total), 0)::int8 FROM tenant_acme.orders",
             "SELECT count(*) FROM pg_class",
             "SELECT count(*) FROM pg_roles",
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
@@ -277,11 +277,13 @@ async fn a_tenants_code_does_not_run_at_planning() {
 #[tokio::test]
 async fn the_locks_of_a_session_are_told_by_name_and_of_nobody_else() {
     let scene = scene().await;
-    let (holder, waiter) =
-        (session(scene.server.port, "role_acme", "postgres").await, session(scene.server.port, "role_acme", "postgres").await);
+    let (holder, waiter) = (
+        session(scene.server.port, "role_acme", "postgres").await,
+        session(scene.server.port, "role_acme", "postgres").await,
+    );
     holder.batch_execute("BEGIN; UPDATE tenant_acme.orders SET total = 1 WHERE id = 1").await.unwrap();
     let (held, waits) = (key_of(&holder).await, key_of(&waiter).await);
-    let waiting = tokio::spawn(async move { waiter.batch_execute("LOCK TABLE tenant_acme.orders").await });
+    let waiting = tokio::spawn(async move { waiter.batch_execute("BEGIN; LOCK TABLE tenant_acme.orders").await });
     let connection = scene.connection("tierdeck").await;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     let awaited = loop {

@@ -6,4 +6,5 @@ pub mod console;
 pub mod estate;
 pub mod proxy;
 pub mod server;
+pub mod stage;
 pub mod watcher;

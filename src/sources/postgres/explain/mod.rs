@@ -133,6 +133,15 @@ async fn explain(
         let code = words("code")?.map(safe).unwrap_or_default();
         return Err(PlanError::Code { code, behind: words("behind")?.map(safe) });
     }
+    // Schemas that we may not look into are passed over without a word, and their tables are then said not to exist.
+    if let Some(home) = &inquiry.home {
+        let sql = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1";
+        let row = connection.query(sql, &[&&*home.schema]).await?.into_iter().next();
+        if row.is_some_and(|row| row.try_get(0).is_ok_and(|may: bool| !may)) {
+            let message = format!("our login may not look into schema {}", sanitise(&home.schema));
+            return Err(may_not_read(message, connection));
+        }
+    }
     let path = inquiry.home.as_ref().map(|home| format!("\"{}\", public", home.schema.replace('"', "\"\"")));
     if let Some(path) = &path {
         connection.query("SELECT set_config('search_path', $1, true)", &[path]).await?;
@@ -155,10 +164,7 @@ fn failed(error: QueryError, connection: &Connection, read: &text::Read, path: O
     match error {
         QueryError::StatementTimeout { .. } => PlanError::Slow,
         QueryError::Denied { message, .. } if read.writes => PlanError::MayNotWrite { message },
-        QueryError::Denied { message, .. } => {
-            let user = format!("\"{}\"", sanitise(connection.user()).replace('"', "\"\""));
-            PlanError::MayNotRead { message, user }
-        }
+        QueryError::Denied { message, .. } => may_not_read(message, connection),
         // No such table, function, schema or column.
         QueryError::Server { message, code } if matches!(code.as_str(), "42P01" | "42883" | "3F000" | "42703") => {
             let searched =
@@ -167,6 +173,11 @@ fn failed(error: QueryError, connection: &Connection, read: &text::Read, path: O
         }
         other => PlanError::Query(other),
     }
+}
+
+fn may_not_read(message: String, connection: &Connection) -> PlanError {
+    let user = format!("\"{}\"", sanitise(connection.user()).replace('"', "\"\""));
+    PlanError::MayNotRead { message, user }
 }
 
 #[cfg(test)]

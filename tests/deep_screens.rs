@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "deep_screens/lab.rs"]
+mod lab;
 #[path = "deep_screens/locks.rs"]
 mod locks;
 #[path = "deep_screens/session.rs"]

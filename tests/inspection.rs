@@ -1,6 +1,6 @@
 //! What is asked about one session, on a real server: its locks; its plan, and that nothing but a plan ever comes of a
 //! tenant's text, not even with the rights of a superuser.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
 mod support;
 
@@ -41,10 +41,10 @@ impl Scene {
     /// Asks for the plan of a text whose session is gone: it is taken as it stands on the screen.
     async fn plan_as(&self, user: &str, text: &str) -> Result<Plan, PlanError> {
         let nobody = SessionKey { pid: 1, started: Timestamp::UNIX_EPOCH };
-        plan(&self.connection(user).await, &self.question(nobody, text)).await
+        plan(&self.connection(user).await, &Self::question(nobody, text)).await
     }
 
-    fn question(&self, key: SessionKey, text: &str) -> PlanInquiry {
+    fn question(key: SessionKey, text: &str) -> PlanInquiry {
         let home = Home { tenant: TenantId::parse("acme").unwrap(), schema: Arc::from("tenant_acme"), claimed: false };
         PlanInquiry {
             session: Inquiry { instance: InstanceName::new("shared"), key, database: Foreign::from("postgres") },
@@ -125,7 +125,7 @@ async fn the_whole_statement_of_a_running_session_is_explained_and_a_cut_one_ref
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let connection = scene.connection("tierdeck").await;
-    let found = plan(&connection, &scene.question(key, text)).await.unwrap();
+    let found = plan(&connection, &Scene::question(key, text)).await.unwrap();
     assert!(told(&found).contains("pg_sleep"), "{found:?}");
     let long = format!("select '{}' from orders", "x".repeat(1_100));
     let refused = scene.plan_as("tierdeck", &long[..1_023]).await.unwrap_err().to_string();
@@ -224,7 +224,7 @@ async fn a_tenants_code_does_not_run_at_planning() {
         async move {
             let connection = scene.connection("tierdeck").await;
             let nobody = SessionKey { pid: 1, started: Timestamp::UNIX_EPOCH };
-            let refused = plan(&connection, &scene.question(nobody, text)).await;
+            let refused = plan(&connection, &Scene::question(nobody, text)).await;
             // The connection is still open: had it run, the lock would be held.
             assert_eq!(scene.number(held).await, 0, "{text}");
             match refused {

@@ -145,7 +145,7 @@ fn every_kind_of_root_is_shown_as_what_it_is() {
         "autovacuum of tenant_wonka.events, pid 777",
         "they wait for each other: 401 → 402 → 401",
         "somebody whom the server did not name",
-        "pid 888, no client session",
+        "pid 888 (no client session)",
     ]
     .iter()
     .map(|words| shown.find(words).unwrap_or_else(|| panic!("{words}\n{shown}")))
@@ -220,9 +220,9 @@ fn a_tenants_page_shows_its_part_of_the_trees() {
 #[test]
 fn a_storm_among_five_thousand_sessions_is_drawn_within_a_frame() {
     let mut queue = storm(500);
-    for nth in 0..500_usize {
-        let before: Vec<i32> = std::iter::once(100).chain((0..nth.min(64)).map(|at| 1_000 + at as i32)).collect();
-        if let Some(blocking) = &mut queue.sessions[nth + 1].blocking {
+    for (nth, waiter) in (0..500).zip(&mut queue.sessions[1..]) {
+        let before: Vec<i32> = std::iter::once(100).chain((0..nth.min(64)).map(|at| 1_000 + at)).collect();
+        if let Some(blocking) = &mut waiter.blocking {
             blocking.by = before;
         }
     }

@@ -53,7 +53,7 @@ async fn locks_and_plan_are_asked_for_and_shown() {
         "tenant_hooli.orders␛[2J",
         "held            AccessExclusiveLock",
         "nothing was run; for any values",
-        "names looked up in",
+        "the schema of umbrella",
         "    -> Seq Scan on ␛]0;x␇orders",
         "select id, total from orders where customer_id = $1",
     ] {

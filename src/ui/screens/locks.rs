@@ -282,7 +282,7 @@ pub(super) fn stranger(pen: &Pen<'_>, row: &LockRow, pid: i32) -> (String, Strin
     let vacuums = instance_of(pen, row).and_then(|instance| instance.vacuums.value.as_ref());
     let vacuum = vacuums.and_then(|vacuums| vacuums.running.iter().find(|vacuum| vacuum.pid == pid));
     let Some(vacuum) = vacuum else {
-        return (format!("pid {pid}, no client session"), ": a background process, or gone since".to_owned());
+        return (format!("pid {pid} (no client session)"), ": a background process, or gone since".to_owned());
     };
     let on = match (&vacuum.schema, &vacuum.table) {
         (Some(schema), Some(table)) => format!(" of {schema}.{table}"),

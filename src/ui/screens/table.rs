@@ -18,6 +18,9 @@ use crate::ui::widgets::{gauge, text};
 /// Transaction ids after which the server stops taking any: what an age is held against.
 const END: f64 = 2_147_483_648.0;
 
+/// Cells before a value: the longest name and a space.
+const LEAD: usize = 21;
+
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
     let Some(kept) = &model.table else { return Viewport::default() };
@@ -65,11 +68,14 @@ impl Page<'_, '_> {
     }
 
     fn field(&self, name: &str, words: &str, style: Style) -> Vec<Line<'static>> {
-        let wrapped = text::wrap(words, self.width.saturating_sub(16)).into_iter().enumerate();
+        let wrapped = text::wrap(words, self.width.saturating_sub(LEAD)).into_iter().enumerate();
         wrapped
             .map(|(row, words)| {
                 let lead = if row == 0 { name } else { "" };
-                Line::from(vec![Span::styled(format!("{lead:<16}"), self.pen.look.faint), Span::styled(words, style)])
+                Line::from(vec![
+                    Span::styled(format!("{lead:<LEAD$}"), self.pen.look.faint),
+                    Span::styled(words, style),
+                ])
             })
             .collect()
     }
@@ -86,7 +92,7 @@ impl Page<'_, '_> {
         };
         let ratio = debt.ratio();
         let style = pressing(self.pen, ratio);
-        let mut line = Line::from(Span::styled(format!("{:<16}", "dead rows"), look.faint));
+        let mut line = Line::from(Span::styled(format!("{:<LEAD$}", "dead rows"), look.faint));
         line.spans.extend(gauge::bar(Some(ratio / 10.0), 10, style, look.track));
         line.push_span(Span::styled(format!("  ~{}", count(debt.dead_tuples as f64)), look.text));
         line.push_span(Span::styled(format!(", {}× its threshold of {}", count(ratio), count(debt.threshold)), style));
@@ -125,9 +131,10 @@ impl Page<'_, '_> {
             } else {
                 look.text
             };
-            let mut line = Line::from(Span::styled(format!("{name:<16}"), look.faint));
+            let mut line = Line::from(Span::styled(format!("{name:<LEAD$}"), look.faint));
             line.spans.extend(gauge::bar(Some(share), 10, style, look.track));
-            let words = format!("  {}, {} of the way to wraparound", count(f64::from(age)), percent(share));
+            let way = if share < 0.01 { "below 1%".to_owned() } else { percent(share) };
+            let words = format!("  {}, {way} of the way to wraparound", count(f64::from(age)));
             line.push_span(Span::styled(words, style));
             lines.push(line);
         }
@@ -140,7 +147,7 @@ impl Page<'_, '_> {
             return self.field("", &format!("— {}", unknown_bloat(self.pen, instance)), look.dim);
         };
         let all = format!("~{} of {} ({})", bytes(wasted), bytes(of), percent(share(row).unwrap_or(0.0)));
-        let mut lines = self.field("all that is known", &all, look.text);
+        let mut lines = self.field("all", &all, look.text);
         let part = |part: &BloatEstimate| {
             let share = part.wasted as f64 / part.bytes.max(1) as f64;
             let name = part.index.as_ref().map_or("the table".to_owned(), ToString::to_string);

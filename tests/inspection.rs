@@ -154,6 +154,8 @@ async fn hostile_texts_change_nothing() {
         "CREATE TABLE tenant_acme.copy AS SELECT * FROM tenant_acme.orders",
         "WITH gone AS (DELETE FROM tenant_acme.orders RETURNING *) SELECT * FROM gone",
         "DELETE FROM tenant_acme.orders",
+        "DELETE FROM tenant_acme.orders WHERE id > $1",
+        "SELECT $1::int; DROP TABLE tenant_acme.orders",
         "SELECT nextval('tenant_acme.numbers'), pg_advisory_lock(4711)",
         "SELECT set_config('transaction_read_only', 'off', false)",
         "SELECT dblink_exec('dbname=postgres', 'DROP TABLE tenant_acme.orders')",

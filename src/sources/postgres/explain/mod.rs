@@ -3,13 +3,15 @@
 //!
 //! - [`text`] admits one statement that begins with SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES or WITH, and nothing else;
 //! - the options of EXPLAIN stand in brackets before it, so that no word at its beginning can be taken for an option;
-//! - the extended protocol refuses several statements; the transaction is read-only and rolled back, with short timeouts;
+//! - it is prepared first, and what is prepared is a single statement: the extended protocol refuses several; the
+//!   transaction is read-only and rolled back, with short timeouts;
 //! - planning runs functions (of constants, for estimates): where a tenant's own could be among them, nothing is planned,
 //!   because it would run with the rights of our login.
 
 mod text;
 
 use jiff::Timestamp;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::text::Text;
 use crate::clients::postgres::{Connection, QueryError};
@@ -150,6 +152,16 @@ async fn explain(
     let asked = format!("EXPLAIN (ANALYZE FALSE, FORMAT TEXT{generic}) {query}");
     let failed = |error| failed(error, connection, read, path.as_deref());
     let statement = connection.run(connection.client().prepare(&asked)).await.map_err(failed)?;
+    if !statement.params().is_empty() {
+        // Values sent along would be planned with, and there are none. Asked the simple way there are no values at all; that
+        // way takes several statements, but this very text was just prepared, so that the server itself took it for one.
+        let said = connection.run(connection.client().simple_query(&asked)).await.map_err(failed)?;
+        let rows = said.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        return Ok(rows.take(LINES).map(line).collect());
+    }
     let rows = connection.run(connection.client().query(&statement, &[])).await.map_err(failed)?;
     rows.iter().take(LINES).map(|row| Ok(line(&row.try_get::<_, Text>(0).map_err(QueryError::from)?.0))).collect()
 }

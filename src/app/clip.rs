@@ -1,11 +1,11 @@
 //! What `y` and `Y` put on the clipboard: text that is safe to paste into a terminal as well.
 
 use super::columns::{SessionColumn, TenantColumn};
-use super::model::{FleetFocus, Model, TenantTab, View, tables};
+use super::model::{FleetFocus, Model, TenantTab, View};
 use super::table::{Column, Value};
-use crate::domain::facts::TableDebt;
+use super::tables::{TableColumn, TableRow};
 use crate::domain::foreign::sanitise;
-use crate::domain::{Finding, Foreign, Session};
+use crate::domain::{Finding, Session};
 
 impl Model {
     /// What the cursor is on, as text, and what to call it.
@@ -21,11 +21,15 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview) => {
                 Some((row::<TenantColumn>(&TenantColumn::ALL[1..], &self.tenant.as_ref()?.value, &()), "the row"))
             }
-            (View::Tenant(_), _, TenantTab::Tables) => {
-                let table = self.table_under_cursor()?;
-                Some((format!("{}.{}", table.schema, table.table), "the table's name"))
+            (View::Tables, ..) => Some((
+                row::<TableColumn>(&TableColumn::ALL[1..], self.table_under_cursor()?, &self.moment()),
+                "the row",
+            )),
+            (View::Tenant(_), _, TenantTab::Tables) | (View::Table(_), ..) => {
+                Some((self.table_under_cursor()?.shown(), "the table's name"))
             }
-            (View::Tenant(_), _, TenantTab::Sessions) | (View::Sessions | View::Session(_), ..) => {
+            (View::Tenant(_), _, TenantTab::Sessions | TenantTab::Locks)
+            | (View::Sessions | View::Session(_) | View::Locks, ..) => {
                 let session = self.session_under_cursor()?;
                 Some((row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers), "the row"))
             }
@@ -50,10 +54,13 @@ impl Model {
         if let Some(found) = self.finding_under_cursor() {
             return Some((told(found), "the whole finding"));
         }
-        if matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Tables {
-            let table = self.table_under_cursor()?;
-            let name = format!("{}.{}", quoted(&table.schema), quoted(&table.table));
-            return Some((format!("VACUUM (VERBOSE, ANALYZE) {name};"), "the statement"));
+        if let Some(table) = self.table_under_cursor() {
+            let mut statements = vec![table.vacuum_statement()];
+            if matches!(self.view, View::Table(_)) {
+                statements.extend(table.reindex_statements());
+            }
+            let what = if statements.len() == 1 { "the statement" } else { "the statements" };
+            return Some((statements.join("\n"), what));
         }
         let query = self.session_under_cursor()?.query.as_ref()?;
         Some((lines(query.raw()), "the query"))
@@ -64,19 +71,24 @@ impl Model {
             View::Session(_) => return self.session.as_ref().map(|kept| &kept.value),
             View::Sessions => &self.sessions.list,
             View::Tenant(_) if self.page.tab == TenantTab::Sessions => &self.page.sessions.list,
+            View::Locks => return self.locks.session().and_then(|at| self.shown.sessions.get(at)),
+            View::Tenant(_) if self.page.tab == TenantTab::Locks => {
+                return self.page.locks.session().and_then(|at| self.shown.sessions.get(at));
+            }
             _ => return None,
         };
         list.selected().and_then(|at| self.shown.sessions.get(at))
     }
 
-    fn table_under_cursor(&self) -> Option<&TableDebt> {
-        tables(&self.shown, &self.tenant.as_ref()?.value).get(self.page.tables.selected()?)
+    fn table_under_cursor(&self) -> Option<&TableRow> {
+        let worst = match &self.view {
+            View::Tables => &self.tables,
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => &self.page.tables,
+            View::Table(_) => return self.table.as_ref().map(|kept| &kept.value),
+            _ => return None,
+        };
+        worst.rows.get(worst.table.list.selected()?)
     }
-}
-
-/// A quoted identifier that is safe on a clipboard; a name with control characters in it comes out visibly wrong instead.
-fn quoted(name: &Foreign) -> String {
-    format!("\"{}\"", name.shown().replace('"', "\"\""))
 }
 
 /// Each line made safe by itself, so that what was several lines stays so.

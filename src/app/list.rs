@@ -1,9 +1,6 @@
 //! A cursor in a list whose rows come, go and change places: it stays on the same thing, not on the same line.
 
-use std::sync::Arc;
-
-use crate::domain::facts::TableDebt;
-use crate::domain::{Finding, Foreign, InstanceName, Session, SessionKey, Signal, Subject, Tenant, TenantId};
+use crate::domain::{Finding, InstanceName, Session, SessionKey, Signal, Subject, Tenant, TenantId};
 
 /// A thing that can be told from its neighbours over time.
 pub trait Keyed {
@@ -42,16 +39,6 @@ impl Keyed for Finding {
     }
     fn is(&self, key: &Self::Key) -> bool {
         self.signal == key.0 && self.subject == key.1
-    }
-}
-
-impl Keyed for TableDebt {
-    type Key = Arc<[Foreign; 3]>;
-    fn key(&self) -> Self::Key {
-        Arc::new([self.database.clone(), self.schema.clone(), self.table.clone()])
-    }
-    fn is(&self, key: &Self::Key) -> bool {
-        self.table == key[2] && self.schema == key[1] && self.database == key[0]
     }
 }
 

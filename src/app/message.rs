@@ -6,7 +6,9 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use super::model::SessionId;
 use crate::domain::history::{Curve, Stretch, Whose};
+use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
 use crate::domain::playback::{Order, Playback, Taping};
 use crate::domain::{Acknowledgement, Snapshot};
 
@@ -51,11 +53,15 @@ pub enum Effect {
     Record,
     /// Do this with the recording that is played.
     Play(Order),
+    /// Ask which locks this session holds; answered by [`Report::Locks`].
+    Locks(Inquiry),
+    /// Ask how the server would carry out this statement; answered by [`Report::Plan`].
+    Plan(Box<PlanInquiry>),
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, safe to print; or what it was asked for.
+/// What became of an effect: one line for the operator, or what it was asked for. Safe to print.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// It worked.
@@ -68,6 +74,10 @@ pub enum Report {
     Taping(Option<Taping>),
     /// Where the recording stands that is played.
     Playback(Playback),
+    /// The locks of a session, or why they are not known.
+    Locks(SessionId, Result<SessionLocks, String>),
+    /// The plan of a session's statement, or why there is none.
+    Plan(SessionId, Result<Box<Plan>, String>),
 }
 
 /// Why the console ended.

@@ -8,19 +8,24 @@ use std::time::Duration;
 mod clip;
 pub mod columns;
 pub mod filter;
+pub mod inspect;
 pub mod keys;
 pub mod list;
+pub mod locks;
 mod message;
 mod model;
 mod navigate;
 pub mod palette;
 mod past;
 pub mod table;
+pub mod tables;
 mod update;
 
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Effect, Exit, Message, Report, Span, Viewport};
-pub use model::{Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View};
+pub use model::{
+    Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View, Worst,
+};
 pub use past::Looking;
 
 /// What the console is told of the configuration; it never sees the rest.

@@ -6,13 +6,16 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use super::columns::{Blockers, SessionColumn, TenantColumn};
+use super::inspect::Inspected;
 use super::keys::Context;
 use super::list::{Keyed, List};
+use super::locks::LockTrees;
+use super::message::Effect;
 use super::palette::Palette;
 use super::past::Looking;
 use super::table::Table;
+use super::tables::{TableColumn, TableRow, gather};
 use super::{Settings, Theme};
-use crate::domain::facts::TableDebt;
 use crate::domain::playback::{Playback, Taping};
 use crate::domain::{Finding, Session, Snapshot, Tenant};
 
@@ -28,6 +31,12 @@ pub enum View {
     Tenant(<Tenant as Keyed>::Key),
     /// Screen 3: every session.
     Sessions,
+    /// Screen 4: who waits for whom.
+    Locks,
+    /// Screen 5: the worst tables.
+    Tables,
+    /// One table in full.
+    Table(<TableRow as Keyed>::Key),
     /// Why: one finding with its evidence.
     Finding(<Finding as Keyed>::Key),
     /// One session in full.
@@ -85,12 +94,13 @@ pub enum TenantTab {
     Overview,
     Findings,
     Sessions,
+    Locks,
     Tables,
 }
 
 impl TenantTab {
     /// All pages, in order.
-    pub const ALL: [Self; 4] = [Self::Overview, Self::Findings, Self::Sessions, Self::Tables];
+    pub const ALL: [Self; 5] = [Self::Overview, Self::Findings, Self::Sessions, Self::Locks, Self::Tables];
 
     /// Its title.
     pub fn title(self) -> &'static str {
@@ -98,7 +108,8 @@ impl TenantTab {
             Self::Overview => "overview",
             Self::Findings => "findings",
             Self::Sessions => "sessions",
-            Self::Tables => "debt",
+            Self::Locks => "locks",
+            Self::Tables => "tables",
         }
     }
 }
@@ -112,8 +123,30 @@ pub struct TenantPage {
     pub findings: List<Finding>,
     /// Its sessions.
     pub sessions: Table<SessionColumn>,
-    /// Its tables in debt.
-    pub tables: List<TableDebt>,
+    /// Its part of the trees of locks.
+    pub locks: LockTrees,
+    /// Its worst tables.
+    pub tables: Worst,
+}
+
+/// The worst tables, and how they are shown.
+#[derive(Debug)]
+pub struct Worst {
+    /// All that is known of each.
+    pub rows: Vec<TableRow>,
+    /// Order, filter, cursor.
+    pub table: Table<TableColumn>,
+}
+
+impl Worst {
+    fn new() -> Self {
+        Self { rows: Vec::new(), table: Table::by(TableColumn::Debt) }
+    }
+
+    /// Filters and sorts anew.
+    pub(super) fn refill(&mut self, moment: Timestamp) {
+        self.table.refill(&self.rows, &moment, |_| true);
+    }
 }
 
 /// A thing that is looked at, kept as it was last seen when it goes.
@@ -176,6 +209,10 @@ pub struct Model {
     pub page: TenantPage,
     /// Screen 3.
     pub sessions: Table<SessionColumn>,
+    /// Screen 4.
+    pub locks: LockTrees,
+    /// Screen 5.
+    pub tables: Worst,
     /// Who blocks how many.
     pub blockers: Blockers,
     /// The recording that is being made.
@@ -190,6 +227,12 @@ pub struct Model {
     pub finding: Option<Kept<Finding>>,
     /// The session looked at last.
     pub session: Option<Kept<Session>>,
+    /// The table looked at last.
+    pub table: Option<Kept<TableRow>>,
+    /// What was asked about the session looked at last.
+    pub inspected: Option<Inspected>,
+    /// What is to be asked of the world because of where we went.
+    pub(super) asks: Vec<Effect>,
     /// The text that scrolls: a page, or the help.
     pub scroll: Scroll,
     /// What became of the newest effect.
@@ -220,9 +263,12 @@ impl Model {
                 tab: TenantTab::Overview,
                 findings: List::default(),
                 sessions: Table::by(SessionColumn::Trouble),
-                tables: List::default(),
+                locks: LockTrees::default(),
+                tables: Worst::new(),
             },
             sessions: Table::by(SessionColumn::Trouble),
+            locks: LockTrees::default(),
+            tables: Worst::new(),
             blockers: Blockers::default(),
             taping: None,
             playback: None,
@@ -230,6 +276,9 @@ impl Model {
             tenant: None,
             finding: None,
             session: None,
+            table: None,
+            inspected: None,
+            asks: Vec::new(),
             scroll: Scroll::default(),
             notice: None,
         }
@@ -260,7 +309,10 @@ impl Model {
             (Mode::Help, _) => &[In::Help, In::Move],
             (Mode::Normal, View::Fleet) => &[In::Fleet, In::Table, In::Move, In::Everywhere],
             (Mode::Normal, View::Sessions) => &[In::Sessions, In::Table, In::Move, In::Everywhere],
-            (Mode::Normal, View::Tenant(_)) if self.page.tab == TenantTab::Sessions => {
+            (Mode::Normal, View::Locks) => &[In::Locks, In::Move, In::Everywhere],
+            (Mode::Normal, View::Tables) => &[In::Tables, In::Table, In::Move, In::Everywhere],
+            (Mode::Normal, View::Table(_)) => &[In::OneTable, In::Move, In::Everywhere],
+            (Mode::Normal, View::Tenant(_)) if matches!(self.page.tab, TenantTab::Sessions | TenantTab::Tables) => {
                 &[In::Tenant, In::Table, In::Move, In::Everywhere]
             }
             (Mode::Normal, View::Tenant(_)) => &[In::Tenant, In::Move, In::Everywhere],
@@ -285,6 +337,7 @@ impl Model {
         self.fleet.findings.refill((0..shown.findings.len()).collect(), &shown.findings);
         self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
         self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
+        self.refill_trees_and_tables();
         let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
         let named = shown
             .findings
@@ -297,9 +350,34 @@ impl Model {
         self.page.sessions.refill(&shown.sessions, &self.blockers, |session| {
             session.instance == tenant.instance && session.attribution.tenant() == Some(&tenant.id)
         });
-        let tables = tables(&shown, tenant);
-        let own = tables.iter().enumerate().filter(|(_, table)| owns(tenant, table)).map(|(at, _)| at).collect();
-        self.page.tables.refill(own, tables);
+    }
+}
+
+impl Model {
+    /// What takes a walk through everything is only made for the screen that shows it.
+    pub(super) fn refill_trees_and_tables(&mut self) {
+        let shown = Arc::clone(&self.shown);
+        let moment = self.moment();
+        if self.view == View::Locks {
+            self.locks.refill(&shown, None);
+        } else {
+            self.locks.clear();
+        }
+        if matches!(self.view, View::Tables | View::Table(_)) {
+            self.tables.rows = gather(&shown, None);
+            self.tables.refill(moment);
+            keep(&mut self.table, &self.tables.rows);
+        }
+        let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
+        if matches!(self.view, View::Tenant(_)) {
+            self.page.tables.rows = gather(&shown, Some(tenant));
+            self.page.tables.refill(moment);
+            if self.page.tab == TenantTab::Locks {
+                self.page.locks.refill(&shown, Some(tenant));
+                return;
+            }
+        }
+        self.page.locks.clear();
     }
 }
 
@@ -313,22 +391,6 @@ pub fn concerns(finding: &Finding, tenant: &Tenant) -> bool {
                 && tenant.schema.as_deref().is_some_and(|schema| {
                     finding.subject.id.strip_prefix(schema).is_some_and(|rest| rest.starts_with('.'))
                 })))
-}
-
-/// The tables in debt on a tenant's instance.
-pub fn tables<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> &'a [TableDebt] {
-    snapshot
-        .instance(&tenant.instance)
-        .and_then(|instance| instance.debt.value.as_ref())
-        .map_or(&[], |debt| debt.tables.as_slice())
-}
-
-fn owns(tenant: &Tenant, table: &TableDebt) -> bool {
-    match (&tenant.database, &tenant.schema) {
-        (Some(database), _) => table.database.raw() == &**database,
-        (None, Some(schema)) => table.schema.raw() == &**schema,
-        (None, None) => false,
-    }
 }
 
 fn keep<T: Keyed + Clone>(kept: &mut Option<Kept<T>>, items: &[T]) {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::keys::Command;
 use super::list::{Keyed, List};
-use super::model::{FleetFocus, Kept, Mode, Model, TenantTab, View, tables};
+use super::locks::LockTrees;
+use super::model::{FleetFocus, Kept, Mode, Model, TenantTab, View, Worst};
+use super::tables::TableRow;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Session, SubjectKind, Tenant};
 
@@ -32,17 +34,22 @@ impl Model {
             (View::Sessions, ..) => act(&mut self.sessions.list),
             (View::Tenant(_), _, TenantTab::Findings) => act(&mut self.page.findings),
             (View::Tenant(_), _, TenantTab::Sessions) => act(&mut self.page.sessions.list),
-            (View::Tenant(_), _, TenantTab::Tables) => act(&mut self.page.tables),
-            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_), ..) => return None,
+            (View::Tenant(_), _, TenantTab::Locks) => act(&mut self.page.locks.list),
+            (View::Tenant(_), _, TenantTab::Tables) => act(&mut self.page.tables.table.list),
+            (View::Locks, ..) => act(&mut self.locks.list),
+            (View::Tables, ..) => act(&mut self.tables.table.list),
+            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_) | View::Table(_), ..) => {
+                return None;
+            }
         })
     }
 
     fn scrolls_text(&self) -> bool {
         matches!(self.mode, Mode::Help)
             || match self.view {
-                View::Finding(_) | View::Session(_) => true,
+                View::Finding(_) | View::Session(_) | View::Table(_) => true,
                 View::Tenant(_) => self.page.tab == TenantTab::Overview,
-                View::Fleet | View::Sessions => false,
+                View::Fleet | View::Sessions | View::Locks | View::Tables => false,
             }
     }
 
@@ -64,11 +71,10 @@ impl Model {
             (View::Sessions, ..) => self.sessions.list.step(by, &shown.sessions),
             (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.step(by, &shown.findings),
             (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.step(by, &shown.sessions),
-            (View::Tenant(_), _, TenantTab::Tables) => {
-                if let Some(kept) = &self.tenant {
-                    self.page.tables.step(by, tables(&shown, &kept.value));
-                }
-            }
+            (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.step(by, &self.page.locks.rows),
+            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.step(by, &self.page.tables.rows),
+            (View::Locks, ..) => self.locks.list.step(by, &self.locks.rows),
+            (View::Tables, ..) => self.tables.table.list.step(by, &self.tables.rows),
             _ => {}
         }
     }
@@ -81,7 +87,10 @@ impl Model {
                 (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.page,
                 (View::Fleet, ..) => self.fleet.tenants.list.page,
                 (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.page,
-                (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.page,
+                (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.page,
+                (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.page,
+                (View::Locks, ..) => self.locks.list.page,
+                (View::Tables, ..) => self.tables.table.list.page,
                 (View::Tenant(_), ..) => self.page.sessions.list.page,
                 _ => self.sessions.list.page,
             }
@@ -100,7 +109,10 @@ impl Model {
             (View::Sessions, ..) => self.sessions.list.first(),
             (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.first(),
             (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.first(),
-            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.first(),
+            (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.first(),
+            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.first(),
+            (View::Locks, ..) => self.locks.list.first(),
+            (View::Tables, ..) => self.tables.table.list.first(),
             _ => {}
         }
     }
@@ -115,13 +127,15 @@ impl Model {
                 let all = !self.fleet.tenants.filter.is_empty();
                 self.fleet.tenants.list.seek(forward, &shown.tenants, |tenant| all || sick(tenant));
             }
+            View::Tables => seek_tables(&mut self.tables, forward),
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => seek_tables(&mut self.page.tables, forward),
             View::Sessions | View::Tenant(_) => {
                 let table = if self.view == View::Sessions { &mut self.sessions } else { &mut self.page.sessions };
                 let all = !table.filter.is_empty();
                 let blockers = &self.blockers;
                 table.list.seek(forward, &shown.sessions, |session| all || troubled(session, blockers));
             }
-            View::Finding(_) | View::Session(_) => {}
+            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
         }
     }
 
@@ -153,7 +167,8 @@ impl Model {
                     self.page.tab = TenantTab::Overview;
                     self.page.sessions.list.first();
                     self.page.findings.first();
-                    self.page.tables.first();
+                    self.page.tables.table.list.first();
+                    self.page.locks.list.first();
                     self.tenant = find(&shown.tenants, key);
                 }
             }
@@ -166,8 +181,15 @@ impl Model {
                 if let Some(kept) = find(&shown.sessions, key) {
                     self.session = Some(kept);
                 }
+                self.inspect();
             }
-            View::Fleet | View::Sessions => {}
+            View::Table(key) => {
+                let of = self.tables.rows.iter().chain(&self.page.tables.rows).find(|row| row.is(key));
+                if let Some(row) = of {
+                    self.table = Some(Kept { value: row.clone(), gone: false });
+                }
+            }
+            View::Fleet | View::Sessions | View::Locks | View::Tables => {}
         }
         self.refill_lists();
     }
@@ -183,6 +205,7 @@ impl Model {
             self.previous = Some(std::mem::replace(&mut self.view, view));
             self.arrive();
             self.page.tab = tab;
+            self.refill_trees_and_tables();
         } else if self.view == View::Fleet {
             self.fleet.focus = FleetFocus::Tenants;
         }
@@ -193,10 +216,11 @@ impl Model {
         let shown = Arc::clone(&self.shown);
         while let Some(step) = self.back.pop() {
             let there = match &step.0 {
-                View::Fleet | View::Sessions => true,
+                View::Fleet | View::Sessions | View::Locks | View::Tables => true,
                 View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
                 View::Finding(key) => holds(self.finding.as_ref(), &shown.findings, key),
                 View::Session(key) => holds(self.session.as_ref(), &shown.sessions, key),
+                View::Table(key) => holds(self.table.as_ref(), &self.tables.rows, key),
             };
             if there && step.0 != self.view {
                 return Some(step);
@@ -223,6 +247,15 @@ impl Model {
                 .and_then(|at| self.shown.sessions.get(at))
                 .and_then(|session| self.tenant_of(session)),
             View::Session(_) => self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)),
+            View::Locks => self
+                .locks
+                .session()
+                .and_then(|at| self.shown.sessions.get(at))
+                .and_then(|session| self.tenant_of(session)),
+            View::Tables => {
+                self.tables.table.list.selected().and_then(|at| self.tables.rows.get(at)).and_then(owner_of)
+            }
+            View::Table(_) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)),
             View::Tenant(_) => {
                 self.say("this is the tenant's screen: 1 leads to all of them, : finds one by name", false);
                 return;
@@ -287,8 +320,12 @@ impl Model {
             (Command::Open, View::Tenant(_)) => match self.page.tab {
                 TenantTab::Overview | TenantTab::Findings => !self.page.findings.rows.is_empty(),
                 TenantTab::Sessions => !self.page.sessions.list.rows.is_empty(),
-                TenantTab::Tables => false,
+                TenantTab::Locks => !self.page.locks.rows.is_empty(),
+                TenantTab::Tables => !self.page.tables.table.list.rows.is_empty(),
             },
+            (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
+            (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
+            (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Tenant, _) => tenants || self.tenant.is_some(),
             _ => true,
         }
@@ -302,6 +339,12 @@ impl Model {
         let session = |list: &List<Session>| {
             list.selected().and_then(|at| shown.sessions.get(at)).map(|session| View::Session(session.key()))
         };
+        let locked = |locks: &LockTrees| {
+            locks.session().and_then(|at| shown.sessions.get(at)).map(|session| View::Session(session.key()))
+        };
+        let table = |worst: &Worst| {
+            worst.table.list.selected().and_then(|at| worst.rows.get(at)).map(|row| View::Table(row.key()))
+        };
         let target = match (&self.view, self.fleet.focus, self.page.tab) {
             (View::Fleet, FleetFocus::Findings, _) => finding(&self.fleet.findings),
             (View::Fleet, FleetFocus::Tenants, _) => self
@@ -314,7 +357,11 @@ impl Model {
             (View::Sessions, ..) => session(&self.sessions.list),
             (View::Tenant(_), _, TenantTab::Sessions) => session(&self.page.sessions.list),
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
-            (View::Tenant(_), _, TenantTab::Tables) => None,
+            (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
+            (View::Locks, ..) => locked(&self.locks),
+            (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
+            (View::Tables, ..) => table(&self.tables),
+            (View::Table(_), ..) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)).map(View::Tenant),
             (View::Session(_), ..) => {
                 self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)).map(View::Tenant)
             }
@@ -324,10 +371,45 @@ impl Model {
         };
         match target {
             Some(view) => self.open(view),
+            None if self.on_fold() => self.fold(None),
             None if matches!(self.view, View::Session(_)) => self.say("no tenant is known for this session", true),
+            None if matches!(self.view, View::Table(_)) => self.say("no tenant is known for this table", true),
             None => self.say("nothing selected", true),
         }
     }
+}
+
+impl Model {
+    /// The trees of locks that have the cursor.
+    fn trees(&mut self) -> Option<&mut LockTrees> {
+        match (&self.view, self.page.tab) {
+            (View::Locks, _) => Some(&mut self.locks),
+            (View::Tenant(_), TenantTab::Locks) => Some(&mut self.page.locks),
+            _ => None,
+        }
+    }
+
+    fn on_fold(&mut self) -> bool {
+        self.trees().is_some_and(|trees| trees.selected().is_some())
+    }
+
+    /// Opens or folds what is under the cursor.
+    pub(super) fn fold(&mut self, open: Option<bool>) {
+        if let Some(trees) = self.trees() {
+            trees.fold(open);
+        }
+        self.refill_trees_and_tables();
+    }
+}
+
+fn owner_of(row: &TableRow) -> Option<<Tenant as Keyed>::Key> {
+    row.tenant.as_ref().map(|tenant| (tenant.clone(), row.instance.clone()))
+}
+
+fn seek_tables(worst: &mut Worst, forward: bool) {
+    let all = !worst.table.filter.is_empty();
+    let sick = |row: &TableRow| row.ratio().is_some_and(|ratio| ratio >= 1.0) || row.vacuum.is_some();
+    worst.table.list.seek(forward, &worst.rows, |row| all || sick(row));
 }
 
 fn troubled(session: &Session, blockers: &super::columns::Blockers) -> bool {

@@ -60,6 +60,8 @@ impl Palette {
             entry("fleet", "screen 1", Action::Open(View::Fleet), &["1", "home"][..]),
             entry("tenant", "screen 2", Action::Do(Command::Tenant), &["2"]),
             entry("sessions", "screen 3", Action::Open(View::Sessions), &["3"]),
+            entry("locks", "screen 4", Action::Open(View::Locks), &["4"]),
+            entry("tables", "screen 5", Action::Open(View::Tables), &["5"]),
             entry("quit", "leave the console", Action::Do(Command::Quit), &["q", "q!", "exit", "wq"]),
             entry("pause", "freeze or thaw the screen", Action::Do(Command::Pause), &["p"]),
             entry("help", "keys, filters and signals", Action::Do(Command::Help), &["h", "?"]),

@@ -26,6 +26,12 @@ const REFRESH: [u64; 8] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_
 impl Model {
     /// Takes in what happened and says what should be done about it.
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        let mut effects = self.take_in(message);
+        effects.append(&mut self.asks);
+        effects
+    }
+
+    fn take_in(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => {
                 let mut effects = self.key(key);
@@ -53,6 +59,10 @@ impl Model {
             Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
+            Message::Report(Report::Locks(of, locks)) => self.answered(&of, |inspected| &mut inspected.locks, locks),
+            Message::Report(Report::Plan(of, plan)) => {
+                self.answered(&of, |inspected| &mut inspected.plan, plan.map(|plan| *plan));
+            }
             Message::Drawn(viewport) => self.drawn(viewport),
         }
         Vec::new()
@@ -105,6 +115,12 @@ impl Model {
             Command::Pause => self.pause(),
             Command::Fleet => self.open(View::Fleet),
             Command::Sessions => self.open(View::Sessions),
+            Command::Locks => self.open(View::Locks),
+            Command::Tables => self.open(View::Tables),
+            Command::Expand => self.fold(Some(true)),
+            Command::Collapse => self.fold(Some(false)),
+            Command::AskLocks => self.ask_locks(),
+            Command::AskPlan => self.ask_plan(),
             Command::Tenant => self.open_some_tenant(),
             Command::Open => self.open_selected(),
             Command::Back => self.go_back(),
@@ -198,8 +214,10 @@ impl Model {
                 turn(&mut self.fleet.tenants, reverse);
             }
             View::Sessions => turn(&mut self.sessions, reverse),
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => turn(&mut self.page.tables.table, reverse),
             View::Tenant(_) => turn(&mut self.page.sessions, reverse),
-            View::Finding(_) | View::Session(_) => {}
+            View::Tables => turn(&mut self.tables.table, reverse),
+            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
         }
         self.refill_lists();
     }
@@ -222,6 +240,7 @@ impl Model {
                 let next = if forward { (at + 1) % all.len() } else { (at + all.len() - 1) % all.len() };
                 self.page.tab = all[next];
                 self.scroll.top = 0;
+                self.refill_trees_and_tables();
             }
             _ => {}
         }
@@ -232,8 +251,10 @@ impl Model {
         match self.view {
             View::Sessions => self.sessions.filter.text(),
             View::Tenant(_) if self.page.tab == TenantTab::Sessions => self.page.sessions.filter.text(),
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => self.page.tables.table.filter.text(),
             View::Fleet => self.fleet.tenants.filter.text(),
-            View::Tenant(_) | View::Finding(_) | View::Session(_) => "",
+            View::Tables => self.tables.table.filter.text(),
+            View::Tenant(_) | View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => "",
         }
     }
 
@@ -242,8 +263,12 @@ impl Model {
         match self.view {
             View::Fleet => self.fleet.tenants.filter = Filter::parse(text).map_err(|error| error.to_string())?,
             View::Sessions => self.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => {
+                self.page.tables.table.filter = Filter::parse(text).map_err(|error| error.to_string())?;
+            }
+            View::Tables => self.tables.table.filter = Filter::parse(text).map_err(|error| error.to_string())?,
             View::Tenant(_) => self.page.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
-            View::Finding(_) | View::Session(_) => {}
+            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
         }
         self.refill_lists();
         Ok(())

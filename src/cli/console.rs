@@ -9,6 +9,7 @@ use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::inspector::Inspector;
 use super::{Exit, acknowledge, observe, output, record, remember};
 use crate::app::{Effect, Model, Report, Settings, Theme};
 use crate::clients::Environment;
@@ -47,9 +48,10 @@ pub(super) async fn open(
 ) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let mut guard = terminal::Guard::take()?;
+    let (report, reports) = mpsc::channel(REPORTS);
+    let mut inspector = Inspector::new(config, &targets, report.clone());
     let poller = Poller::start(config, targets, Evaluator::steady());
     let mut model = Model::new(settings(config), Timestamp::now());
-    let (report, reports) = mpsc::channel(REPORTS);
     let history = {
         let report = report.clone();
         remember::start(config, state, &poller, move |notice| {
@@ -88,6 +90,8 @@ pub(super) async fn open(
                 let _ = report.send(Report::History(Arc::new(curve))).await;
             });
         }
+        Effect::Locks(inquiry) => inspector.locks(inquiry),
+        Effect::Plan(inquiry) => inspector.plan(*inquiry),
         Effect::Record => tapes.toggle(config, state, &poller, &report),
         Effect::Play(_) | Effect::Quit => {}
     };

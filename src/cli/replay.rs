@@ -19,6 +19,9 @@ use crate::recording::{Film, Player, Reel};
 use crate::ui::event_loop::{self, Inputs};
 use crate::ui::{Depth, terminal};
 
+/// Why no server is asked.
+const PAST: &str = "this is a recording: the server is not asked";
+
 /// Reports that wait to be shown.
 const REPORTS: usize = 64;
 
@@ -107,6 +110,13 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
         }
         Effect::Acknowledge(_) | Effect::Unacknowledge(_) => {
             let _ = report.try_send(Report::Failed("this is a recording: nobody can be told any more".to_owned()));
+        }
+        Effect::Locks(inquiry) => {
+            let _ = report.try_send(Report::Locks((inquiry.instance, inquiry.key), Err(PAST.to_owned())));
+        }
+        Effect::Plan(inquiry) => {
+            let session = (inquiry.session.instance, inquiry.session.key);
+            let _ = report.try_send(Report::Plan(session, Err(PAST.to_owned())));
         }
         Effect::Record | Effect::Refresh(_) => {
             let _ = report.try_send(Report::Failed("this is a recording already".to_owned()));

@@ -9,6 +9,8 @@ pub mod finding;
 pub mod foreign;
 pub mod history;
 pub mod ids;
+pub mod inspection;
+pub mod lock_graph;
 pub mod observed;
 pub mod playback;
 pub mod policy;

@@ -7,9 +7,9 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::lock_graph::is_inferred;
 use super::words::{quoted, remedy, signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
+use crate::domain::lock_graph::is_inferred;
 
 /// The check.
 #[derive(Debug)]

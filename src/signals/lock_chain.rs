@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
+use crate::domain::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use super::words::{signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 

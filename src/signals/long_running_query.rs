@@ -4,11 +4,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::facts::Source;
+use crate::domain::lock_graph::is_inferred;
 use crate::domain::quantity::{duration, percent, plural};
 use crate::domain::session::Wait;
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::lock_graph::is_inferred;
 use super::words::{remedy, signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 

@@ -17,7 +17,6 @@ mod invalid_index;
 mod limit_drift;
 mod limit_missing;
 mod lock_chain;
-mod lock_graph;
 mod login_limits;
 mod long_running_query;
 mod noisy_neighbour;

@@ -46,6 +46,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         (_, View::Fleet) => screens::fleet::draw(&mut pen, body),
         (_, View::Tenant(_)) => screens::tenant::draw(&mut pen, body),
         (_, View::Sessions) => screens::sessions::draw(&mut pen, body),
+        (_, View::Locks) => screens::locks::draw(&mut pen, body),
+        (_, View::Tables) => screens::tables::draw(&mut pen, body),
+        (_, View::Table(_)) => screens::table::draw(&mut pen, body),
         (_, View::Finding(_)) => screens::finding::draw(&mut pen, body),
         (_, View::Session(_)) => screens::session::draw(&mut pen, body),
     };

@@ -7,4 +7,5 @@ pub mod estate;
 pub mod pooler;
 pub mod proxy;
 pub mod server;
+pub mod stage;
 pub mod watcher;

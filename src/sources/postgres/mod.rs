@@ -7,8 +7,10 @@ mod churn;
 mod databases;
 mod debt;
 mod desk;
+pub mod explain;
 mod freeze;
 mod horizon;
+mod locks;
 mod privileges;
 mod replication;
 mod roles;
@@ -24,6 +26,7 @@ use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Foreign, InstanceName, Layout};
 
 pub use desk::Desk;
+pub use locks::locks;
 pub use privileges::{Privileges, privileges};
 pub use server::server;
 

@@ -18,6 +18,12 @@ pub(super) struct Fresh {
     pub(super) roles: bool,
     /// Tables in debt.
     pub(super) debt: bool,
+    /// Oldest tables.
+    pub(super) freeze: bool,
+    /// Wasted space.
+    pub(super) bloat: bool,
+    /// Vacuums that run.
+    pub(super) vacuums: bool,
 }
 
 impl Fresh {
@@ -36,6 +42,9 @@ impl Fresh {
             sizes: reached && instance.sizes.fresh(moment).is_some(),
             roles: reached && instance.roles.fresh(moment).is_some(),
             debt: reached && instance.debt.fresh(moment).is_some(),
+            freeze: reached && instance.freeze.fresh(moment).is_some(),
+            bloat: reached && instance.bloat.fresh(moment).is_some(),
+            vacuums: reached && instance.vacuums.fresh(moment).is_some(),
         }
     }
 }

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::inspection;
 use super::sessions::{is_fresh, state_style};
 use crate::app::columns::is_claimed;
 use crate::app::{Span as Window, Viewport};
@@ -24,7 +25,10 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
         if kept.gone { std::slice::from_ref(&gone) } else { &[] },
     );
     let inside = inner(below(area, 1));
-    let lines = lines(pen, &kept.value, usize::from(inside.width), None);
+    let width = usize::from(inside.width);
+    let mut lines = lines(pen, &kept.value, width, None);
+    lines.extend(inspection::plan(pen, &kept.value, width));
+    lines.extend(inspection::locks(pen, &kept.value, width));
     scrolled(pen, inside, &lines)
 }
 
@@ -92,6 +96,11 @@ fn told(pen: &Pen<'_>, session: &Session, width: usize, most: Option<usize>) -> 
     }
     pairs(&mut lines, &first, width);
     lines.extend(locks(pen, session, width));
+    if most.is_none() {
+        lines.push(Line::default());
+        lines.extend(inspection::statement(pen, session, width));
+        return lines;
+    }
     let words = session
         .query
         .as_ref()

@@ -210,7 +210,7 @@ fn told(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
 }
 
 /// The first bytes of a text, cut at a character.
-fn head(text: &str, bytes: usize) -> &str {
+pub(super) fn head(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -1,13 +1,12 @@
-//! Screen 2: one tenant: charts, limits, what it takes of the instance; its findings, sessions and tables in debt.
+//! Screen 2: one tenant: charts, limits, what it takes of the instance; its findings, sessions, locks and tables.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
-use super::{finding, limits, sessions};
+use super::{finding, limits, locks, sessions, tables};
 use crate::app::{Span as Window, TenantTab, Viewport};
-use crate::domain::facts::TableDebt;
 use crate::domain::history::{Curve, Measure, Stretch, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
@@ -19,7 +18,7 @@ use crate::ui::widgets::text;
 use crate::ui::wrong::{is_past, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
-    let (model, look) = (pen.model, pen.look);
+    let model = pen.model;
     let Some(kept) = &model.tenant else { return Viewport::default() };
     let tenant = &kept.value;
     head(pen, area, tenant, kept.gone);
@@ -31,9 +30,13 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
             let window = sessions::draw_table(pen, area, &model.page.sessions, "SESSIONS", false);
             Viewport { list: Some(window), ..Viewport::default() }
         }
+        TenantTab::Locks => {
+            let window = locks::draw_trees(pen, area, &model.page.locks, "LOCKS THAT IT HOLDS OR WAITS FOR");
+            Viewport { list: Some(window), ..Viewport::default() }
+        }
         TenantTab::Tables => {
-            pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("TABLES IN AUTOVACUUM DEBT"), &[]);
-            tables(pen, below(area, 1), tenant)
+            let window = tables::draw_table(pen, area, &model.page.tables, "TABLES", false);
+            Viewport { list: Some(window), ..Viewport::default() }
         }
     }
 }
@@ -52,10 +55,10 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let mut pages = Vec::new();
     for tab in TenantTab::ALL {
         let count = match tab {
-            TenantTab::Overview => None,
+            TenantTab::Overview | TenantTab::Locks => None,
             TenantTab::Findings => Some(model.page.findings.rows.len()),
             TenantTab::Sessions => Some(model.page.sessions.total),
-            TenantTab::Tables => Some(model.page.tables.rows.len()),
+            TenantTab::Tables => Some(model.page.tables.table.total),
         };
         let words = count.map_or(tab.title().to_owned(), |count| format!("{} {count}", tab.title()));
         let style = if tab == model.page.tab {
@@ -352,98 +355,4 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
         pen.block(inside, &lines);
     }
     Viewport { list: Some(window), ..Viewport::default() }
-}
-
-/// What a column of the tables shows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    Table,
-    Debt,
-    Dead,
-    Threshold,
-    Live,
-    Vacuumed,
-    Size,
-    Autovacuum,
-}
-
-const fn column(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
-const TABLES: [Look<Of>; 8] = [
-    column(Of::Table, "table", 20, false, 0),
-    column(Of::Debt, "debt", 7, true, 0),
-    column(Of::Dead, "dead rows", 10, true, 1),
-    column(Of::Threshold, "threshold", 10, true, 2),
-    column(Of::Live, "live rows", 10, true, 4),
-    column(Of::Vacuumed, "vacuumed", 12, true, 3),
-    column(Of::Size, "size", 9, true, 5),
-    column(Of::Autovacuum, "autovacuum", 10, false, 1),
-];
-
-fn tables(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
-    let (model, look) = (pen.model, pen.look);
-    let inside = inner(area);
-    let list = &model.page.tables;
-    if list.rows.is_empty() {
-        let debt = model.shown.instance(&tenant.instance).map(|instance| &instance.debt);
-        let words = match debt.and_then(|debt| debt.missing(model.moment())) {
-            Some(reason) => format!("not known: {reason}"),
-            None => "none of its tables is in debt".to_owned(),
-        };
-        pen.put(
-            inside.x,
-            inside.y,
-            inside.width,
-            &Line::from(Span::styled(text::cut(&words, usize::from(inside.width)), look.dim)),
-        );
-        return Viewport::default();
-    }
-    let columns = table::place(&TABLES, inside.width, Of::Table, 60, None);
-    table::titles(pen, inside, &columns, None);
-    let items = model.shown.instance(&tenant.instance).and_then(|instance| instance.debt.value.as_ref());
-    let items = items.map_or(&[][..], |debt| debt.tables.as_slice());
-    let window = table::rows(pen, below(inside, 1), &columns, list, items, true, cell);
-    Viewport { list: Some(window), ..Viewport::default() }
-}
-
-fn cell(pen: &Pen<'_>, column: Of, table: &TableDebt, width: usize) -> Line<'static> {
-    let fresh = pen.model.tenant.as_ref().is_some_and(|kept| Fresh::of(pen, &kept.value).debt);
-    let mut line = table_cell(pen, column, table, width);
-    if !fresh {
-        line.spans.iter_mut().for_each(|span| span.style = pen.look.faint);
-    }
-    line
-}
-
-fn table_cell(pen: &Pen<'_>, column: Of, table: &TableDebt, width: usize) -> Line<'static> {
-    let look = pen.look;
-    let ratio = table.ratio();
-    Line::from(match column {
-        Of::Table => Span::styled(text::cut(&table.table.shown(), width), look.text),
-        Of::Debt => {
-            let style = if ratio >= 10.0 {
-                look.critical
-            } else if ratio >= 2.0 {
-                look.warning
-            } else {
-                look.text
-            };
-            Span::styled(format!("{}×", quantity::count(ratio)), style)
-        }
-        Of::Dead => Span::styled(format!("~{}", quantity::count(table.dead_tuples as f64)), look.text),
-        Of::Threshold => Span::styled(quantity::count(table.threshold), look.dim),
-        Of::Live => Span::styled(format!("~{}", quantity::count(table.live_tuples as f64)), look.text),
-        Of::Vacuumed => match table.last_vacuum {
-            Some(at) => {
-                let age = pen.model.moment().duration_since(at).as_secs_f64();
-                Span::styled(text::cut(&format!("{} ago", quantity::duration(age.floor())), width), look.text)
-            }
-            None => Span::styled("never", look.warning),
-        },
-        Of::Size => Span::styled(format!("~{}", quantity::bytes(table.bytes)), look.text),
-        Of::Autovacuum if table.autovacuum => Span::styled("on", look.faint),
-        Of::Autovacuum => Span::styled("OFF", look.critical),
-    })
 }

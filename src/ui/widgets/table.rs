@@ -27,6 +27,13 @@ pub(crate) struct Placed<C> {
     pub(crate) width: usize,
 }
 
+impl<C> Placed<C> {
+    /// Where it begins, from the table's left side.
+    pub(crate) fn x(&self) -> u16 {
+        self.x
+    }
+}
+
 /// Which columns fit and where they stand; `wide` takes what is left, up to `most`.
 pub(crate) fn place<C: Copy + Eq>(looks: &[Look<C>], room: u16, wide: C, most: u16, sort: Option<C>) -> Vec<Placed<C>> {
     let rank = |look: &Look<C>| if sort == Some(look.column) { 0 } else { look.rank };

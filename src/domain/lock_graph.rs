@@ -1,18 +1,20 @@
 //! Who waits for whom on one instance: the roots that wait for nobody, the cycles that have no root, and everybody
-//! behind them. Each search is linear in the edges; only so many roots are searched from.
+//! behind them. Each search is linear in the edges; for findings only so many roots are searched from.
+//!
+//! [`chains`] is what signals judge, one for each culprit; [`forest`] is what the screens draw, each waiter in one place.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
-use crate::domain::Session;
+use super::Session;
 
 /// From how many culprits the graph is searched: nobody reads further, and a storm must not cost a poll.
 const MOST_CHAINS: usize = 32;
 
 /// What stands at the beginning of a chain.
 #[derive(Debug, Clone)]
-pub(super) enum Root<'a> {
+pub enum Root<'a> {
     /// A client session that waits for no lock itself.
     Session(&'a Session),
     /// A transaction that was prepared and never finished (pid 0).
@@ -27,7 +29,7 @@ pub(super) enum Root<'a> {
 
 /// One culprit's roots, and everybody behind them.
 #[derive(Debug)]
-pub(super) struct Chain<'a> {
+pub struct Chain<'a> {
     /// The roots; the one that somebody has waited for longest comes first.
     pub roots: Vec<Root<'a>>,
     /// Sessions that wait for them, at whatever distance; of a cycle, its members too. The oldest wait comes first.
@@ -35,12 +37,12 @@ pub(super) struct Chain<'a> {
 }
 
 /// Since when a session has waited for a lock.
-pub(super) fn waits_since(session: &Session) -> Option<Timestamp> {
+pub fn waits_since(session: &Session) -> Option<Timestamp> {
     session.blocking.as_ref().and_then(|blocking| blocking.since)
 }
 
 /// Whether its blockers are guessed from another session's.
-pub(super) fn is_inferred(session: &Session) -> bool {
+pub fn is_inferred(session: &Session) -> bool {
     session.blocking.as_ref().is_some_and(|blocking| blocking.inferred)
 }
 
@@ -173,7 +175,7 @@ impl<'a> Graph<'a> {
 }
 
 /// The chains of one instance; `culprit` says which roots are one culprit's.
-pub(super) fn chains<'a, K: Ord>(sessions: &'a [&'a Session], culprit: impl Fn(&Root<'a>) -> K) -> Vec<(K, Chain<'a>)> {
+pub fn chains<'a, K: Ord>(sessions: &'a [&'a Session], culprit: impl Fn(&Root<'a>) -> K) -> Vec<(K, Chain<'a>)> {
     let graph = Graph::new(sessions);
     let mut groups: BTreeMap<K, Vec<usize>> = BTreeMap::new();
     let mut all_roots = Vec::new();
@@ -225,4 +227,121 @@ pub(super) fn chains<'a, K: Ord>(sessions: &'a [&'a Session], culprit: impl Fn(&
         found.push((culprit(&Root::Unseen), Chain { roots: vec![Root::Unseen], waiters: guessed }));
     }
     found
+}
+
+/// Everybody behind one root, each waiter in one place.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    /// What stands at the beginning.
+    pub root: Root<'a>,
+    /// The root's place among the sessions, where it is one.
+    pub place: Option<usize>,
+    /// Who waits, each below the one that it waits for, the oldest wait first. Of a cycle its members come first.
+    pub branches: Vec<Branch>,
+}
+
+/// One waiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// Its place among the sessions.
+    pub place: usize,
+    /// How many it stands behind: 1 waits for the root itself.
+    pub depth: usize,
+    /// Whether nobody else comes after it behind the same.
+    pub last: bool,
+}
+
+/// Who waits for whom, as trees: the one with the oldest wait first. Who waits for several stands behind the one that is
+/// nearest to a root.
+pub fn forest<'a>(sessions: &'a [&'a Session]) -> Vec<Tree<'a>> {
+    let graph = Graph::new(sessions);
+    let mut roots: Vec<usize> = (0..graph.waiters.len())
+        .filter(|&node| !graph.waiters(node).is_empty() && graph.blockers(node).is_empty())
+        .collect();
+    roots.sort_by_cached_key(|&root| graph.longest_waited_for(root));
+    let mut shoots = Shoots { graph: &graph, seen: vec![false; sessions.len()], children: HashMap::new() };
+    shoots.grow(&roots);
+    let mut trees: Vec<Tree<'a>> = roots
+        .iter()
+        .filter_map(|&node| {
+            let place = (node < sessions.len()).then_some(node);
+            Some(Tree { root: graph.root(node)?, place, branches: shoots.branches(&shoots.below(node)) })
+        })
+        .collect();
+    // Whoever is behind no root waits, in the end, for a cycle, or is held there by guesses alone.
+    for node in 0..sessions.len() {
+        if shoots.seen.get(node) == Some(&true) || graph.blockers(node).is_empty() {
+            continue;
+        }
+        let mut cycle = graph.cycle(node);
+        cycle.retain(|&member| member < sessions.len());
+        if cycle.is_empty() {
+            continue;
+        }
+        for &member in &cycle {
+            if let Some(mark) = shoots.seen.get_mut(member) {
+                *mark = true;
+            }
+        }
+        shoots.grow(&cycle);
+        let pid = |&node: &usize| sessions.get(node).map_or(0, |session| session.key.pid);
+        let lowest = (0..cycle.len()).min_by_key(|&at| cycle.get(at).map(pid)).unwrap_or_default();
+        cycle.rotate_left(lowest);
+        let root = Root::Cycle(cycle.iter().map(pid).collect());
+        trees.push(Tree { root, place: None, branches: shoots.branches(&cycle) });
+    }
+    let mut guessed: Vec<usize> = (0..sessions.len())
+        .filter(|&node| shoots.seen.get(node) != Some(&true) && !graph.blockers(node).is_empty())
+        .collect();
+    if !guessed.is_empty() {
+        guessed.sort_by_key(|&node| sessions.get(node).map(|session| by_wait(session)));
+        trees.push(Tree { root: Root::Unseen, place: None, branches: shoots.branches(&guessed) });
+    }
+    trees
+}
+
+/// Trees while they grow.
+struct Shoots<'g, 'a> {
+    graph: &'g Graph<'a>,
+    seen: Vec<bool>,
+    children: HashMap<usize, Vec<usize>>,
+}
+
+impl Shoots<'_, '_> {
+    /// Puts everybody behind these nodes below the nearest one, all nodes growing at the same pace.
+    fn grow(&mut self, from: &[usize]) {
+        let mut open: VecDeque<usize> = from.iter().copied().collect();
+        while let Some(node) = open.pop_front() {
+            for &waiter in self.graph.waiters(node) {
+                if let Some(mark) = self.seen.get_mut(waiter)
+                    && !std::mem::replace(mark, true)
+                {
+                    self.children.entry(node).or_default().push(waiter);
+                    open.push_back(waiter);
+                }
+            }
+        }
+    }
+
+    /// Who stands directly below a node, the oldest wait first.
+    fn below(&self, node: usize) -> Vec<usize> {
+        let mut below = self.children.get(&node).cloned().unwrap_or_default();
+        below.sort_by_key(|&node| self.graph.sessions.get(node).map(|session| by_wait(session)));
+        below
+    }
+
+    /// Everybody below, depth first; without recursion, because a chain may be as long as there are sessions.
+    fn branches(&self, top: &[usize]) -> Vec<Branch> {
+        let mut found = Vec::new();
+        let level = |nodes: &[usize], depth: usize| -> Vec<Branch> {
+            let last = nodes.len().saturating_sub(1);
+            nodes.iter().enumerate().rev().map(|(at, &place)| Branch { place, depth, last: at == last }).collect()
+        };
+        let mut open = level(top, 1);
+        while let Some(branch) = open.pop() {
+            open.extend(level(&self.below(branch.place), branch.depth + 1));
+            found.push(branch);
+        }
+        found
+    }
 }

@@ -1,0 +1,111 @@
+//! Asks a server about one session when somebody looks at it: over a short connection of its own, in a task of its own,
+//! so that neither the loop nor the poller waits.
+
+use std::future::Future;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::app::Report;
+use crate::clients::postgres::{Connection, Target, Timeouts, connect};
+use crate::config::{Config, Secret};
+use crate::domain::InstanceName;
+use crate::domain::inspection::{Inquiry, PlanInquiry};
+use crate::sources::postgres::{explain, locks};
+
+/// See the module.
+pub(super) struct Inspector {
+    places: Vec<Place>,
+    reports: mpsc::Sender<Report>,
+    /// One question of each kind at a time: whoever asks anew has left the session before.
+    locks: Option<JoinHandle<()>>,
+    plan: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone)]
+struct Place {
+    instance: InstanceName,
+    target: Target,
+    password: Option<Secret>,
+}
+
+impl Inspector {
+    /// Knows where to ask.
+    pub(super) fn new(config: &Config, targets: &[Target], reports: mpsc::Sender<Report>) -> Self {
+        let places = config.instances.iter().zip(targets).map(|(instance, target)| Place {
+            instance: instance.name.clone(),
+            target: target.clone(),
+            password: instance.password.clone(),
+        });
+        Self { places: places.collect(), reports, locks: None, plan: None }
+    }
+
+    /// Asks for a session's locks; returns at once.
+    pub(super) fn locks(&mut self, inquiry: Inquiry) {
+        let place = self.place(&inquiry.instance);
+        let asked = async move {
+            let answer = match open(place, &inquiry).await {
+                Ok(connection) => match locks(&connection, inquiry.key).await {
+                    Ok(Some(locks)) => Ok(locks),
+                    Ok(None) => Err("the session is gone".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(reason) => Err(reason),
+            };
+            Report::Locks((inquiry.instance, inquiry.key), answer)
+        };
+        replace(&mut self.locks, self.reports.clone(), asked);
+    }
+
+    /// Asks for the plan of a session's statement; returns at once.
+    pub(super) fn plan(&mut self, inquiry: PlanInquiry) {
+        let place = self.place(&inquiry.session.instance);
+        let asked = async move {
+            let answer = match open(place, &inquiry.session).await {
+                Ok(connection) => match explain::plan(&connection, &inquiry).await {
+                    Ok(plan) => Ok(Box::new(plan)),
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(reason) => Err(reason),
+            };
+            Report::Plan((inquiry.session.instance, inquiry.session.key), answer)
+        };
+        replace(&mut self.plan, self.reports.clone(), asked);
+    }
+
+    fn place(&self, instance: &InstanceName) -> Option<Place> {
+        self.places.iter().find(|place| place.instance == *instance).cloned()
+    }
+}
+
+impl Drop for Inspector {
+    fn drop(&mut self) {
+        self.locks.iter().chain(&self.plan).for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts a question and drops the one before it: nobody waits for that answer any more.
+fn replace(
+    running: &mut Option<JoinHandle<()>>,
+    reports: mpsc::Sender<Report>,
+    asked: impl Future<Output = Report> + Send + 'static,
+) {
+    let task = tokio::spawn(async move {
+        // Nobody listens any more: the console is gone.
+        let _ = reports.send(asked.await).await;
+    });
+    if let Some(before) = running.replace(task) {
+        before.abort();
+    }
+}
+
+/// Connects to the session's own database: only there its tables have names.
+async fn open(place: Option<Place>, inquiry: &Inquiry) -> Result<Connection, String> {
+    let Some(place) = place else { return Err(format!("{} is not in the configuration", inquiry.instance)) };
+    let password = place.password.as_ref().map(Secret::read).transpose().map_err(|error| error.to_string())?;
+    let target = match inquiry.database.raw() {
+        "" => place.target,
+        database => place.target.with_database(database),
+    };
+    connect(&target, password, &Timeouts::default()).await.map_err(|error| error.to_string())
+}

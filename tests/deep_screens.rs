@@ -1,0 +1,106 @@
+//! The screens behind the first: who waits for whom, the worst tables, a table's and a session's page: what they say, what
+//! they say when it is not known, at every size, with hostile text, and with more than anybody can read.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod support;
+
+#[path = "deep_screens/lab.rs"]
+mod lab;
+#[path = "deep_screens/locks.rs"]
+mod locks;
+#[path = "deep_screens/session.rs"]
+mod session;
+#[path = "deep_screens/tables.rs"]
+mod tables;
+
+use std::sync::Arc;
+
+use support::estate;
+use support::stage::{model, screen, type_keys};
+use tierdeck::app::Message;
+
+/// Every screen of this program, and how to get there.
+const PLACES: [&str; 9] = ["4", "4j", "4⏎P", "4jj⏎", "5", "5⏎", "jj⏎⇥⇥⇥", "jj⏎⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⏎"];
+
+#[test]
+fn no_size_panics_and_no_escape_reaches_the_screen() {
+    for snapshot in [tables::busy(), locks::storm(60), locks::odd(), estate::stale(), estate::down(), estate::loading()]
+    {
+        for (nth, keys) in PLACES.into_iter().enumerate() {
+            let mut console = model(snapshot.clone());
+            type_keys(&mut console, keys, (80, 24));
+            let widths = (1..=400).step_by(57).chain([59, 60, 80]);
+            for width in widths {
+                for height in (1 + nth as u16 % 3..=120).step_by(29).chain([14, 15, 24]) {
+                    let shown = screen(&mut console, (width, height));
+                    assert!(!shown.chars().any(|char| char.is_control() && char != '\n'), "{keys}\n{shown:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_old_has_no_colour_and_says_how_old_it_is() {
+    let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, tierdeck::ui::Depth::True);
+    let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
+    for snapshot in [estate::stale(), estate::down()] {
+        let mut console = model(snapshot);
+        type_keys(&mut console, "4", (120, 40));
+        let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 40)).unwrap();
+        support::stage::frame(&mut console, &mut terminal);
+        let buffer = terminal.backend().buffer();
+        let coloured =
+            (4..39).flat_map(|y| (1..119).map(move |x| (x, y))).find(|at| alarming.contains(&buffer[*at].fg));
+        let shown = support::stage::text(&terminal);
+        assert_eq!(coloured, None, "{shown}");
+        assert!(shown.contains("as last known, 40s ago"), "{shown}");
+    }
+}
+
+#[test]
+fn nothing_is_called_fine_that_is_not_known() {
+    let shown = |snapshot, keys| {
+        let mut console = model(snapshot);
+        type_keys(&mut console, keys, (120, 40));
+        screen(&mut console, (120, 40))
+    };
+    assert!(shown(estate::fine(), "4").contains("nobody waits for a lock"));
+    let mut old = estate::fine();
+    old.instances = estate::stale().instances;
+    assert!(shown(old, "4").contains("who waits is not known: last seen 40s ago"));
+    let mut gone = estate::fine();
+    gone.instances = estate::down().instances;
+    assert!(shown(gone.clone(), "4").contains("who waits is not known: shared is not reached"));
+    gone.instances[0].debt = tierdeck::domain::Observed::nothing(std::time::Duration::from_secs(30));
+    let tables = shown(gone, "5");
+    assert!(tables.contains("tables unknown: shared is not reached"), "{tables}");
+    assert_eq!(shown(estate::loading(), "4").matches("nobody waits").count(), 0);
+}
+
+#[test]
+fn views_lead_on_and_back() {
+    use tierdeck::app::View;
+    let mut console = model(tables::busy());
+    type_keys(&mut console, "5⏎", (120, 40));
+    assert!(matches!(console.view, View::Table(_)));
+    type_keys(&mut console, "⏎", (120, 40));
+    assert!(matches!(&console.view, View::Tenant(key) if key.0.as_str() == "globex"));
+    type_keys(&mut console, "⎋", (120, 40));
+    assert!(matches!(console.view, View::Table(_)));
+    type_keys(&mut console, "⎋", (120, 40));
+    assert_eq!(console.view, View::Tables);
+    type_keys(&mut console, ":locks⏎", (120, 40));
+    assert_eq!(console.view, View::Locks);
+    type_keys(&mut console, "⏎", (120, 40));
+    assert!(matches!(&console.view, View::Session(key) if key.1.pid == 4_103));
+    type_keys(&mut console, "⎋", (120, 40));
+    assert_eq!(console.view, View::Locks);
+    // What was looked at stays when it goes.
+    type_keys(&mut console, "5⏎", (120, 40));
+    let mut tidy = estate::fine();
+    tidy.instances[0].debt.value = None;
+    console.update(Message::Snapshot(Arc::new(tidy)));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("no longer among the worst") && shown.contains("tenant_globex.orders"), "{shown}");
+}

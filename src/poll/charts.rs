@@ -220,7 +220,8 @@ mod tests {
             (0..10_000).map(|at| TenantId::parse(&format!("tenant-{at:05}")).unwrap()).collect();
         let mut charts = Charts::default();
         let second = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
-        let activity = |at: i64| Activity { server_now: second(at), sessions: Vec::new(), own: 1, sees_all: true };
+        let activity =
+            |at: i64| Activity { server_now: second(at), sessions: Vec::new(), own: 1, sees_all: true, wal: None };
         let loud = |id: &TenantId| Some((if id.as_str() >= "tenant-09000" { 50_000.0 } else { 0.0 }, Some(1.0)));
         for at in 0..=1_000 {
             charts.sample(second(at), FINE, &activity(at), &tenants, loud, None);

@@ -10,6 +10,7 @@ use super::backends::BackendWindow;
 use super::board::News;
 use super::charts::Charts;
 use super::counters::DatabaseWindow;
+use super::residents::{self, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
@@ -68,6 +69,8 @@ pub(super) struct InstanceState {
     counters: DatabaseWindow,
     /// Tenants that exist here, by id.
     pub tenants: Vec<TenantId>,
+    /// The same, and where their figures stand.
+    pub residents: Vec<Resident>,
     pub charts: Charts,
     /// What the stored history says of its tenants.
     pub records: HashMap<TenantId, Arc<Record>>,
@@ -79,7 +82,12 @@ pub(super) struct InstanceState {
 impl InstanceState {
     pub fn new(plan: InstancePlan, naming: &Arc<Naming>, every: impl Fn(Source) -> Duration) -> Self {
         let directory = Directory::new(naming.clone(), plan.layout, plan.tenant.clone());
+        let tenants: Vec<TenantId> = plan.tenant.iter().cloned().collect();
+        let written = ChurnWindow::default();
         Self {
+            residents: residents::settle(&tenants, &plan, &directory, None, None, &written),
+            tenants,
+            written,
             directory,
             attributor: Attributor::default(),
             reach: Reach::Connecting,
@@ -103,11 +111,9 @@ impl InstanceState {
             bloat: None,
             pooler: None,
             window: SessionWindow::default(),
-            written: ChurnWindow::default(),
             spoken: StatementWindow::default(),
             backends: BackendWindow::default(),
             counters: DatabaseWindow::default(),
-            tenants: plan.tenant.iter().cloned().collect(),
             charts: Charts::default(),
             records: HashMap::new(),
             own_login: HashSet::new(),
@@ -139,21 +145,24 @@ impl InstanceState {
             Fragment::Activity(activity) => self.take_activity(now, every, activity),
             Fragment::Databases(databases) => {
                 self.counters.take(now, &databases);
+                let known = self.databases.iter().flat_map(|known| known.iter().map(|database| &database.name));
+                let moved = !known.eq(databases.iter().map(|database| &database.name));
                 self.databases = Some(Arc::new(databases));
-                self.relist();
+                self.relist(moved);
             }
             Fragment::Roles(roles) => {
+                let moved = self.roles.as_deref() != Some(&roles);
                 self.roles = Some(Arc::new(roles));
-                self.relist();
+                self.relist(moved);
             }
             Fragment::Churn(churn) => {
-                self.written.take(churn);
-                self.relist();
+                let moved = self.written.take(churn);
+                self.relist(moved);
             }
             Fragment::Debt(debt) => self.debt = Some(Arc::new(debt)),
             Fragment::Sizes(sizes) => {
                 self.sizes = Some(Arc::new(sizes));
-                self.relist();
+                self.relist(true);
             }
             Fragment::Freeze(freeze) => self.freeze = Some(Arc::new(freeze)),
             Fragment::Vacuums(vacuums) => self.vacuums = Some(Arc::new(vacuums)),
@@ -267,8 +276,11 @@ impl InstanceState {
         self.plan.tenant.is_some() || self.plan.layout == Layout::Database || own_login()
     }
 
-    /// Tenants that exist: the union of what schemas, databases and roles say.
-    fn relist(&mut self) {
+    /// Tenants that exist: the union of what schemas, databases and roles say; unless nothing came or went.
+    fn relist(&mut self, moved: bool) {
+        if !moved {
+            return;
+        }
         let mut ids: BTreeSet<TenantId> = self.plan.tenant.iter().cloned().collect();
         if self.plan.tenant.is_none() {
             let churn = self.written.newest().into_iter().flat_map(|churn| churn.homes.iter().map(|home| &*home.home));
@@ -292,10 +304,15 @@ impl InstanceState {
             self.directory.set_known(ids.iter().cloned());
             self.tenants = ids.into_iter().collect();
         }
+        let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
+        self.residents = residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written);
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {
-        let rates = |id: &TenantId| self.written.rates(&self.plan.home(&self.directory, id));
+        let rates = |id: &TenantId| {
+            let at = residents::place(&self.residents, id)?;
+            self.written.rates(self.residents.get(at)?.churned)
+        };
         let transactions = self.counters.rates().transactions;
         self.charts.sample(now, every, activity, &self.tenants, rates, transactions);
     }

@@ -12,6 +12,7 @@ mod instance;
 mod lane;
 mod limits;
 mod pooler;
+mod residents;
 mod statements;
 mod tenants;
 mod window;

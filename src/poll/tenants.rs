@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::instance::InstanceState;
 use super::limits;
-use super::window::SPAN;
-use crate::domain::facts::{Role, SchemaChurn, Source};
+use super::residents::{self, Resident};
+use super::window::{SPAN, Usage};
+use crate::domain::facts::{Role, Source};
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
 
@@ -28,47 +29,38 @@ struct Tally {
 pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
     let counted = state.is_fresh(Source::Churn, now);
-    let tallies = tally(fresh.map_or(&[], |activity| &activity.sessions));
-    let churn: HashMap<&str, &SchemaChurn> =
-        state.written.newest().iter().flat_map(|churn| churn.homes.iter().map(|home| (&*home.home, home))).collect();
-    let logins: HashMap<TenantId, &Role> = state
-        .roles
-        .iter()
-        .flat_map(|roles| &roles.roles)
-        .filter_map(|role| Some((state.directory.by_login(role.name.raw())?, role)))
-        .collect();
+    let tallies = tally(&state.residents, fresh.map_or(&[], |activity| &activity.sessions));
+    let usages = usages(state);
+    let churn = state.written.newest();
     let pressure = state.pressure(now);
     let account = state.roles.as_ref().and_then(|roles| limits::role(roles, &state.directory.naming().service_account));
+    let said_of_statements = state.is_fresh(Source::Statements, now);
     state
-        .tenants
+        .residents
         .iter()
-        .map(|id| {
-            let home = state.plan.home(&state.directory, id);
-            let churned = churn.get(home.as_str()).copied();
-            let empty = Tally::default();
-            let tally = tallies.get(id).unwrap_or(&empty);
+        .zip(tallies)
+        .zip(usages)
+        .map(|((resident, tally), usage)| {
+            let Resident { id, home, .. } = resident;
+            let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
+            let login = state.roles.as_ref().zip(resident.role).and_then(|(roles, place)| roles.roles.get(place));
             let known = |count: u32| fresh.is_some().then_some(count);
             let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
-            let exists =
-                churned.is_some() || state.sizes.as_ref().is_some_and(|sizes| sizes.homes.contains_key(home.as_str()));
-            let noise = noise(state, id, &home, now);
-            let since = state
-                .written
-                .newest()
-                .and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
+            let exists = churned.is_some() || resident.size.is_some();
+            let noise = noise(state, resident, usage, now);
+            let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
             // The stored history first, where it is longer than an hour.
             let record = state.records.get(id);
             let remembered =
                 record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
-            let size = state.sizes.as_ref().and_then(|sizes| sizes.homes.get(home.as_str()).copied());
-            let (limit_scope, limits) = limits_of(state, policy, id, &home, logins.get(id).copied(), account);
+            let (limit_scope, limits) = limits_of(state, policy, id, home, login, account);
             Tenant {
                 id: id.clone(),
                 tier: state.plan.tier,
                 instance: state.plan.name.clone(),
-                schema: (exists && state.plan.layout == Layout::Schema).then(|| Arc::from(home.as_str())),
-                database: (state.plan.layout == Layout::Database).then(|| Arc::from(home.as_str())),
-                role: logins.get(id).map(|role| Arc::from(role.name.shown())),
+                schema: (exists && state.plan.layout == Layout::Schema).then(|| home.clone()),
+                database: (state.plan.layout == Layout::Database).then(|| home.clone()),
+                role: resident.role_name.clone(),
                 connections: known(tally.strong + tally.claimed),
                 strong: tally.strong,
                 claimed: tally.claimed,
@@ -85,17 +77,21 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 limits,
                 noise_score: score(noise, pressure),
                 noise,
-                statements: state.spoken.of(id).filter(|_| state.is_fresh(Source::Statements, now)),
-                starved: starved(state, id),
+                statements: state.spoken.of(id).filter(|_| said_of_statements),
+                starved: starved(state, usage),
                 rows_written_per_day: remembered.or_else(|| {
                     let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
                     Some(home.rows_written as f64 * 86_400.0 / since)
                 }),
                 rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
-                rows_written_per_second: state.written.rates(&home).filter(|_| counted).map(|(rows, _)| rows),
+                rows_written_per_second: state
+                    .written
+                    .rates(resident.churned)
+                    .filter(|_| counted)
+                    .map(|(rows, _)| rows),
                 dead_tuples: churned.and_then(|home| home.dead_tuples),
                 live_tuples: churned.and_then(|home| home.live_tuples),
-                size_bytes: size,
+                size_bytes: resident.size,
                 size_estimated: state.sizes.as_ref().is_some_and(|sizes| sizes.estimated),
                 findings: Vec::new(),
                 suffers: Vec::new(),
@@ -109,11 +105,12 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
         .collect()
 }
 
-fn tally(sessions: &[Session]) -> HashMap<&TenantId, Tally> {
-    let mut tallies: HashMap<&TenantId, Tally> = HashMap::new();
+/// Beside each tenant what its sessions do.
+fn tally(residents: &[Resident], sessions: &[Session]) -> Vec<Tally> {
+    let mut tallies: Vec<Tally> = residents.iter().map(|_| Tally::default()).collect();
     for session in sessions {
-        let Some(tenant) = session.attribution.tenant() else { continue };
-        let tally = tallies.entry(tenant).or_default();
+        let place = session.attribution.tenant().and_then(|tenant| residents::place(residents, tenant));
+        let Some(tally) = place.and_then(|place| tallies.get_mut(place)) else { continue };
         if session.attribution.strong().is_some() {
             tally.strong += 1;
         } else {
@@ -134,14 +131,25 @@ fn tally(sessions: &[Session]) -> HashMap<&TenantId, Tally> {
     tallies
 }
 
+/// Beside each tenant what it used.
+fn usages(state: &InstanceState) -> Vec<Usage> {
+    let mut usages = vec![Usage::default(); state.residents.len()];
+    for (tenant, usage) in state.window.usages() {
+        if let Some(of_it) = residents::place(&state.residents, tenant).and_then(|place| usages.get_mut(place)) {
+            *of_it = usage;
+        }
+    }
+    usages
+}
+
 /// What share of the instance a tenant took, from strong evidence only.
-fn noise(state: &InstanceState, id: &TenantId, home: &str, now: Timestamp) -> Noise {
+fn noise(state: &InstanceState, resident: &Resident, usage: Usage, now: Timestamp) -> Noise {
+    let id = &resident.id;
     let load = state.window.load();
-    let usage = state.window.usage(id);
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
     let sampled = load.elapsed > 0 && state.fresh_sessions(now).is_some();
     let seen = sampled && state.sees_all();
-    let written = state.written.shares(home).filter(|_| state.is_fresh(Source::Churn, now));
+    let written = state.written.shares(resident.churned).filter(|_| state.is_fresh(Source::Churn, now));
     Noise {
         active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
@@ -165,8 +173,7 @@ fn wal_share(state: &InstanceState, id: &TenantId, now: Timestamp) -> Option<f64
 }
 
 /// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.
-fn starved(state: &InstanceState, id: &TenantId) -> Starved {
-    let usage = state.window.usage(id);
+fn starved(state: &InstanceState, usage: Usage) -> Starved {
     let elapsed = state.window.load().elapsed.clamp(1, SPAN.as_micros() as u64);
     let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
     Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }

@@ -104,3 +104,22 @@ fn views_lead_on_and_back() {
     let shown = screen(&mut console, (120, 40));
     assert!(shown.contains("no longer among the worst") && shown.contains("tenant_globex.orders"), "{shown}");
 }
+
+/// As they are looked at: `INSTA_UPDATE=always cargo test --test deep_screens pictures`.
+#[test]
+fn pictures() {
+    for (name, snapshot, keys) in [
+        ("locks", estate::firing(), "4"),
+        ("locks-odd", locks::odd(), "4"),
+        ("locks-storm", locks::storm(500), "4j"),
+        ("tables", tables::busy(), "5"),
+        ("table", tables::busy(), "5⏎"),
+        ("tenant-locks", locks::odd(), ":hooli⏎⇥⇥⇥"),
+    ] {
+        for size in [(80, 24), (120, 40), (160, 48)] {
+            let mut console = model(snapshot.clone());
+            type_keys(&mut console, keys, size);
+            insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), screen(&mut console, size));
+        }
+    }
+}

@@ -55,10 +55,12 @@ impl Model {
             return Some((told(found), "the whole finding"));
         }
         if let Some(table) = self.table_under_cursor() {
-            let mut statements = vec![table.vacuum_statement()];
-            if matches!(self.view, View::Table(_)) {
-                statements.extend(table.reindex_statements());
-            }
+            let statements: Vec<String> = match &self.view {
+                View::Table(_) => {
+                    table.remedies().into_iter().filter(|one| one.sure).map(|one| one.statement).collect()
+                }
+                _ => vec![table.vacuum_statement()],
+            };
             let what = if statements.len() == 1 { "the statement" } else { "the statements" };
             return Some((statements.join("\n"), what));
         }

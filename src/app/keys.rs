@@ -205,7 +205,7 @@ static BINDINGS: &[Binding] = &[
     bind(In::Tables, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the table: all figures, its indexes, who holds vacuum back"),
     bind(In::Tables, &[char('Y')], "Y", Do::CopyQuery, Some("copy VACUUM"), "copy the statement that vacuums the table"),
     bind(In::OneTable, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the table's tenant"),
-    bind(In::OneTable, &[char('Y')], "Y", Do::CopyQuery, Some("copy statements"), "copy the statements: VACUUM, and REINDEX where indexes are bloated"),
+    bind(In::OneTable, &[char('Y')], "Y", Do::CopyQuery, Some("copy statements"), "copy the statements that what is known calls for"),
     bind(In::Finding, &[code(On::Enter)], "⏎", Do::Open, Some("go there"), "go to the tenant or the sessions it is about"),
     bind(In::Finding, &[char('Y')], "Y", Do::CopyQuery, Some("copy all"), "copy the whole finding as text"),
     bind(In::Session, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the session's tenant"),

@@ -103,14 +103,41 @@ impl TableRow {
         format!("VACUUM (VERBOSE, ANALYZE) {};", self.quoted())
     }
 
-    /// What makes its bloated indexes anew, without keeping anybody from writing.
-    pub fn reindex_statements(&self) -> Vec<String> {
-        let one = |index: &BloatEstimate| {
+    /// What can be done about it, in the order in which it should be.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        let remedy = |words, statement, sure| Remedy { words, statement, sure };
+        let mut remedies = Vec::new();
+        if self.debt.as_ref().is_some_and(|debt| !debt.autovacuum) {
+            let reset = format!("ALTER TABLE {} RESET (autovacuum_enabled, toast.autovacuum_enabled);", self.quoted());
+            remedies.push(remedy("let autovacuum see to it again", reset, true));
+        }
+        remedies.push(remedy("remove its dead rows now (nobody waits for that)", self.vacuum_statement(), true));
+        // The system's own indexes cannot be made anew that way.
+        if self.schema().raw() == "pg_catalog" {
+            return remedies;
+        }
+        for index in &self.indexes {
             let name = index.index.as_ref().map(quoted).unwrap_or_default();
-            format!("REINDEX INDEX CONCURRENTLY {}.{name};", quoted(self.schema()))
-        };
-        self.indexes.iter().map(one).collect()
+            let reindex = format!("REINDEX INDEX CONCURRENTLY {}.{name};", quoted(self.schema()));
+            remedies.push(remedy("make the index anew (takes its space twice meanwhile)", reindex, true));
+        }
+        if self.indexes.is_empty() {
+            let reindex = format!("REINDEX TABLE CONCURRENTLY {};", self.quoted());
+            remedies.push(remedy("make its indexes anew, if they turn out to be bloated", reindex, false));
+        }
+        remedies
     }
+}
+
+/// Something that can be done about a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// What for.
+    pub words: &'static str,
+    /// The statement.
+    pub statement: String,
+    /// Whether what is known calls for it; otherwise it is only offered.
+    pub sure: bool,
 }
 
 /// A quoted identifier that is safe on a clipboard; a name with control characters in it comes out visibly wrong instead.

@@ -205,7 +205,7 @@ fn a_tenants_page_shows_its_part_of_the_trees() {
     let mut console = model(odd());
     type_keys(&mut console, ":hooli⏎⇥⇥⇥", (160, 48));
     let shown = screen(&mut console, (160, 48));
-    assert!(shown.contains("LOCKS THAT IT HOLDS OR WAITS FOR"), "{shown}");
+    assert!(shown.contains("ITS LOCKS"), "{shown}");
     assert!(shown.contains("globex? pid 100") && shown.contains("├ acme") && shown.contains("hooli"), "{shown}");
     assert!(!shown.contains("prepared") && !shown.contains("wonka"), "{shown}");
     // Two of hooli's, and acme's because one of them stands behind it.

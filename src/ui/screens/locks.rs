@@ -208,6 +208,13 @@ pub(super) fn blocks(waiting: &Waiting) -> String {
     format!("blocks {}{oldest}", blocked(waiting))
 }
 
+/// `blocks 12 of 10 tenants`
+fn blocks_short(waiting: &Waiting) -> String {
+    let tenants = waiting.tenants + waiting.claimed;
+    let of = if tenants == 0 { String::new() } else { format!(" of {}", plural(tenants, "tenant")) };
+    format!("blocks {}{of}", waiting.sessions)
+}
+
 /// `12 sessions of 10 tenants`
 fn blocked(waiting: &Waiting) -> String {
     let of =
@@ -222,7 +229,8 @@ fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, o
     let mut spans =
         vec![Span::styled(if open { "▾ " } else { "▸ " }, look.accent), Span::styled(format!("{sign} "), style)];
     let mut say = |words: String, style: Style| spans.push(Span::styled(words, style));
-    let many = blocks(waiting);
+    // With little room, how long the oldest has waited stands at its own line alone.
+    let many = if wide < 100 { blocks_short(waiting) } else { blocks(waiting) };
     match root {
         LockRoot::Session(place) => {
             let Some(session) = pen.model.shown.sessions.get(*place) else { return Line::default() };
@@ -232,11 +240,8 @@ fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, o
             say(format!(" pid {} ", session.key.pid), look.text);
             let stuck = session.state.is_idle_in_transaction();
             say(doing(session), if stuck { look.warning.remove_modifier(Modifier::BOLD) } else { look.good });
-            // What does not fit goes from the end: how long the oldest has waited stands at its own line as well.
             if wide < 100 {
-                let tenants = waiting.tenants + waiting.claimed;
-                let of = if tenants == 0 { String::new() } else { format!(" of {}", plural(tenants, "tenant")) };
-                say(format!(", blocks {}{of}", waiting.sessions), look.text);
+                say(format!(", {many}"), look.text);
             } else {
                 say(format!(", {known}, blocks {}", blocked(waiting)), look.text);
             }
@@ -260,7 +265,7 @@ fn root_line(pen: &Pen<'_>, row: &LockRow, root: &LockRoot, waiting: &Waiting, o
         }
         LockRoot::Cycle(pids) => {
             say("they wait for each other".to_owned(), look.strong);
-            say(format!(": {} · {}", circle(pids), many.replacen("blocks", "holds", 1)), look.text);
+            say(format!(": {} · {}", circle(pids), blocked(waiting)), look.text);
         }
     }
     Line::from(spans)

@@ -80,6 +80,11 @@ impl Page<'_, '_> {
             .collect()
     }
 
+    fn note(&self, words: &str, style: Style) -> Vec<Line<'static>> {
+        let wrapped = text::wrap(words, self.width.saturating_sub(2)).into_iter();
+        wrapped.map(|words| Line::from(Span::styled(format!("  {words}"), style))).collect()
+    }
+
     /// Dead rows beside the table's own threshold, and when they were last removed.
     fn rows(&self, instance: Option<&Instance>) -> Vec<Line<'static>> {
         let (look, row) = (self.pen.look, self.row);
@@ -144,7 +149,7 @@ impl Page<'_, '_> {
     fn bloat(&self, instance: Option<&Instance>) -> Vec<Line<'static>> {
         let (look, row) = (self.pen.look, self.row);
         let Some((wasted, of)) = row.wasted() else {
-            return self.field("", &format!("— {}", unknown_bloat(self.pen, instance)), look.dim);
+            return self.note(&format!("— {}", unknown_bloat(self.pen, instance)), look.dim);
         };
         let all = format!("~{} of {} ({})", bytes(wasted), bytes(of), percent(share(row).unwrap_or(0.0)));
         let mut lines = self.field("all", &all, look.text);
@@ -166,8 +171,8 @@ impl Page<'_, '_> {
         let missing = instance.and_then(|instance| instance.vacuums.missing(pen.model.moment()));
         match (&row.vacuum, missing) {
             (Some(vacuum), None) => vec![vacuum_line(pen, vacuum, row.tenant.as_ref(), self.width)],
-            (_, Some(reason)) => self.field("", &format!("— not known: {reason}"), pen.look.dim),
-            (None, None) => self.field("", "none runs on it now", pen.look.dim),
+            (_, Some(reason)) => self.note(&format!("— not known: {reason}"), pen.look.dim),
+            (None, None) => self.note("none runs on it now", pen.look.dim),
         }
     }
 
@@ -175,13 +180,13 @@ impl Page<'_, '_> {
     fn horizon(&self, instance: Option<&Instance>) -> Vec<Line<'static>> {
         let (pen, look) = (self.pen, self.pen.look);
         let moment = pen.model.moment();
-        let Some(instance) = instance else { return self.field("", "— not known", look.dim) };
+        let Some(instance) = instance else { return self.note("— not known", look.dim) };
         if let Some(reason) = instance.horizon.missing(moment) {
-            return self.field("", &format!("— not known: {reason}"), look.dim);
+            return self.note(&format!("— not known: {reason}"), look.dim);
         }
         let found = holders(instance, self.row.database());
         if found.is_empty() {
-            return self.field("", "nobody that is known", look.dim);
+            return self.note("nobody that is known", look.dim);
         }
         let told = |holder: &&Holder| {
             let kind = match holder.kind {
@@ -202,30 +207,16 @@ impl Page<'_, '_> {
 
     fn remedies(&self) -> Vec<Line<'static>> {
         let (look, row) = (self.pen.look, self.row);
-        let mut steps: Vec<(&str, String)> = Vec::new();
-        if row.debt.as_ref().is_some_and(|debt| !debt.autovacuum) {
-            steps.push((
-                "let autovacuum see to it again",
-                format!("ALTER TABLE {} RESET (autovacuum_enabled, toast.autovacuum_enabled);", row.quoted()),
-            ));
-        }
-        steps.push(("remove its dead rows now (nobody waits for that)", row.vacuum_statement()));
-        if row.schema().raw() != "pg_catalog" {
-            let indexes = row.reindex_statements();
-            if indexes.is_empty() {
-                let all = format!("REINDEX TABLE CONCURRENTLY {};", row.quoted());
-                steps.push(("make its indexes anew, if they are bloated (twice their space meanwhile)", all));
-            }
-            steps.extend(indexes.into_iter().map(|index| ("make the index anew (twice its space meanwhile)", index)));
-        }
         let mut lines = Vec::new();
-        let who = format!("in database {}, as the table's owner or a member of it; Y copies them", row.database());
+        let who = format!("in database {}, as the table's owner or a member of it", row.database());
         lines.extend(text::wrap(&who, self.width).into_iter().map(|words| Line::from(Span::styled(words, look.dim))));
-        for (words, statement) in steps {
-            lines.push(Line::from(Span::styled(format!("→ {words}"), look.text)));
-            for (row, words) in text::wrap_statement(&statement, self.width.saturating_sub(4)).into_iter().enumerate() {
+        for remedy in row.remedies() {
+            lines.push(Line::from(Span::styled(format!("→ {}", remedy.words), look.text)));
+            let style = if remedy.sure { look.accent } else { look.dim };
+            let wrapped = text::wrap_statement(&remedy.statement, self.width.saturating_sub(4)).into_iter();
+            for (row, words) in wrapped.enumerate() {
                 let lead = if row == 0 { "  $ " } else { "    " };
-                lines.push(Line::from(vec![Span::styled(lead, look.faint), Span::styled(words, look.accent)]));
+                lines.push(Line::from(vec![Span::styled(lead, look.faint), Span::styled(words, style)]));
             }
         }
         lines

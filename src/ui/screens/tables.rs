@@ -108,8 +108,7 @@ pub(super) fn vacuum_line(pen: &Pen<'_>, vacuum: &Vacuum, tenant: Option<&Tenant
         (Some(schema), Some(table)) => format!("{schema}.{table}"),
         _ => format!("a table of {}", vacuum.database),
     };
-    let name = if width >= 110 { 34 } else { 22 };
-    let phase = if width >= 110 { 20 } else { 17 };
+    let (whose, name, phase) = if width >= 110 { (13, 34, 20) } else { (11, 18, 17) };
     let kind = match (vacuum.against_wraparound, vacuum.automatic) {
         (true, _) => ("wraparound", look.warning),
         (false, true) => ("auto", look.dim),
@@ -117,9 +116,9 @@ pub(super) fn vacuum_line(pen: &Pen<'_>, vacuum: &Vacuum, tenant: Option<&Tenant
     };
     let age = vacuum.since.map(|at| pen.model.moment().duration_since(at).as_secs_f64().max(0.0));
     let mut line = Line::from(vec![
-        Span::styled(text::fit(tenant.map_or("—", |tenant| tenant.as_str()), 13), look.strong),
+        Span::styled(text::fit(tenant.map_or("—", |tenant| tenant.as_str()), whose), look.strong),
         Span::raw(" "),
-        Span::styled(text::fit(&on, name), look.text),
+        Span::styled(text::fit(&end(&on, name), name), look.text),
         Span::raw(" "),
         Span::styled(text::fit(&sanitise(&vacuum.phase), phase), look.accent),
         Span::styled(text::right(&age.map_or("—".to_owned(), duration), 8), look.text),
@@ -278,11 +277,16 @@ fn told(pen: &Pen<'_>, column: Of, row: &TableRow, width: usize) -> Line<'static
 /// The table's name with its schema, of which the beginning gives way first: tenants' schemas begin alike.
 fn name(row: &TableRow, width: usize) -> String {
     let shown = row.shown();
-    let table = row.table().to_string();
-    if text::width(&shown) <= width || text::width(&table) + 3 > width {
-        return shown;
+    if text::width(&row.table().shown()) + 3 > width { shown } else { end(&shown, width) }
+}
+
+/// The end of a name that does not fit.
+fn end(name: &str, width: usize) -> String {
+    if text::width(name) <= width {
+        name.to_owned()
+    } else {
+        format!("…{}", text::tail(name, width.saturating_sub(1)))
     }
-    format!("…{}", text::tail(&shown, width - 1))
 }
 
 /// The style of a multiple of a threshold.

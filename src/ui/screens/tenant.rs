@@ -31,7 +31,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
             Viewport { list: Some(window), ..Viewport::default() }
         }
         TenantTab::Locks => {
-            let window = locks::draw_trees(pen, area, &model.page.locks, "LOCKS THAT IT HOLDS OR WAITS FOR");
+            let window = locks::draw_trees(pen, area, &model.page.locks, "ITS LOCKS");
             Viewport { list: Some(window), ..Viewport::default() }
         }
         TenantTab::Tables => {

@@ -64,7 +64,7 @@ pub(super) fn read(text: &str, most: usize) -> Result<Read, Refusal> {
                 let word = folded(word);
                 let writes = matches!(word.as_str(), "insert" | "update" | "delete" | "merge");
                 if first && !writes && !matches!(word.as_str(), "select" | "values" | "with") {
-                    return Err(Refusal::Utility(crate::domain::foreign::sanitise(&word).to_uppercase()));
+                    return Err(Refusal::Utility(crate::domain::foreign::sanitise(&word).to_ascii_uppercase()));
                 }
                 found.writes |= writes;
                 found.names.push(word);
@@ -251,7 +251,7 @@ mod tests {
             ("\"select\" 1", "select"),
             ("ſelect 1", "ſELECT"),
         ] {
-            assert_eq!(refusal(text), Refusal::Utility(word.to_uppercase()).clone(), "{text}");
+            assert_eq!(refusal(text), Refusal::Utility(word.to_owned()), "{text}");
         }
         for text in ["", "  -- nothing\n", ";", "/* */;"] {
             assert_eq!(refusal(text), Refusal::Empty, "{text}");

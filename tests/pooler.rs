@@ -1,7 +1,7 @@
 //! PgBouncer before a real server: its pools reach document and screen, its troubles stay its own, and what is said of
 //! settings that leak from client to client is what happens.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -17,7 +17,7 @@ use tierdeck::clients::postgres::Target;
 use tierdeck::config;
 use tierdeck::domain::facts::{Source, Statements};
 use tierdeck::domain::session::Rank;
-use tierdeck::domain::{Session, Snapshot, TenantId};
+use tierdeck::domain::{Layout, Session, Snapshot, TenantId};
 use tierdeck::lab::{Culprit, Lab, Scenario, Spec, Style};
 use tierdeck::poll::Poller;
 use tierdeck::signals::Evaluator;
@@ -215,6 +215,7 @@ async fn named_by_wal(major: u32, spec: Spec) {
     assert!(wrong.is_empty(), "PostgreSQL {major}: {wrong:#?}");
     if major >= 18 {
         assert!(mapped.is_empty(), "all tenants' statements are one there: {mapped:?}");
+        assert!(shared >= 3, "then one statement is seen with several tenants: {:?}", stage.truth);
         let counted = stage.snapshot.sessions.iter().any(|session| session.usage.is_some());
         assert!(counted, "no session's own counters");
     } else {
@@ -226,6 +227,26 @@ async fn named_by_wal(major: u32, spec: Spec) {
         let import = import.unwrap_or_else(|| panic!("PostgreSQL {major}: the import is not in {top:#?}"));
         assert!(import.calls > 0.0 && import.milliseconds > 0.0 && import.rank == Rank::Strong, "{import:#?}");
     }
+    stage.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_its_own_makes_every_tenants_share_known() {
+    let _turn = TURN.lock().await;
+    let mut spec = Spec::new(Scenario::named("noisy-neighbour").unwrap());
+    (spec.tenants, spec.bin_dir, spec.layout) = (10, Some(usual()), Layout::Database);
+    let mut stage = Stage::start(spec).await;
+    let culprit = stage.culprit();
+    stage
+        .until("every share is known, and the culprit's is the greatest", |snapshot| {
+            let shares: Option<Vec<f64>> = snapshot.tenants.iter().map(|tenant| tenant.noise.wal).collect();
+            let own = share(snapshot, &culprit);
+            let all = |shares: &[f64]| shares.len() == 10 && shares.iter().sum::<f64>() <= 1.001;
+            shares.is_some_and(|shares| all(&shares) && shares.iter().all(|it| own >= Some(*it))) && own > Some(0.4)
+        })
+        .await;
+    let top = stage.snapshot.tenants.iter().find(|it| it.id == culprit).unwrap().statements.clone().unwrap();
+    assert!(top.top.iter().all(|it| it.rank == Rank::Strong) && top.wal_bytes > 0.0, "{top:#?}");
     stage.lab.stop().await;
 }
 

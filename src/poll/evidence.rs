@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use crate::attribution::{Directory, subject};
 use crate::domain::{Foreign, Session, TenantId};
 
-/// The first version whose `queryid` does not tell schemas apart.
-pub(super) const MERGES: u32 = 180_000;
+/// Whether a server's `queryid` tells schemas apart. Of a server that did not say its version nothing is assumed.
+pub(super) fn tells_schemas_apart(version: u32) -> bool {
+    (1..180_000).contains(&version)
+}
 
 /// The most statements that are remembered.
 const MOST: usize = 20_000;
@@ -34,7 +36,7 @@ pub(super) struct Evidence(HashMap<Key, Sighted>);
 impl Evidence {
     /// Takes one poll's sessions, attributed; says whether anything is known now that was not.
     pub fn take(&mut self, directory: &Directory, version: u32, sessions: &[Session]) -> bool {
-        if version >= MERGES {
+        if !tells_schemas_apart(version) {
             self.0.clear();
             return false;
         }

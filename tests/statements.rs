@@ -185,10 +185,13 @@ async fn named_by_wal(major: u32, spec: Spec) {
     let named_after = began.elapsed().as_secs_f64();
     let found = share(&stage.snapshot, &culprit).unwrap();
     let mut mapped = stage.mapped();
+    let mut innocent: f64 = 0.0;
     let end = Instant::now() + Duration::from_secs(15);
     while Instant::now() < end {
         stage.until("another snapshot", |_| true).await;
         mapped.extend(stage.mapped());
+        let others = stage.snapshot.tenants.iter().filter(|tenant| tenant.id != culprit);
+        innocent = others.filter_map(|tenant| tenant.noise.wal).fold(innocent, f64::max);
     }
     let truth = |query: &i64| stage.truth.get(query);
     let wrong: Vec<_> = mapped
@@ -201,10 +204,12 @@ async fn named_by_wal(major: u32, spec: Spec) {
     let cost = stage.snapshot.instances[0].sources.iter().find(|state| state.source == Source::Statements).unwrap();
     writeln!(
         std::io::stderr(),
-        "statements, PostgreSQL {major}: {culprit} named with {:.0} % of the WAL after {named_after:.1} s; {} statements of the \
+        "statements, PostgreSQL {major}: {culprit} named with {:.0} % of the WAL after {named_after:.1} s, \
+         nobody else with more than {:.0} %; {} statements of the \
          shared account seen, {shared} of those run by several tenants; {} mapped strongly, {checked} of those checked, {} \
          wrong; {} entries read in {:?}",
         found * 100.0,
+        innocent * 100.0,
         stage.truth.len(),
         mapped.len(),
         wrong.len(),
@@ -213,6 +218,7 @@ async fn named_by_wal(major: u32, spec: Spec) {
     )
     .unwrap();
     assert!(wrong.is_empty(), "PostgreSQL {major}: {wrong:#?}");
+    assert!(innocent < 0.25, "PostgreSQL {major}: an innocent tenant is said to write {innocent} of the WAL");
     if major >= 18 {
         assert!(mapped.is_empty(), "all tenants' statements are one there: {mapped:?}");
         assert!(shared >= 3, "then one statement is seen with several tenants: {:?}", stage.truth);

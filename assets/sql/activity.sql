@@ -1,6 +1,7 @@
 -- Every client session with what it waits for, who blocks it, and the schemas of the relations it holds locks on.
 -- Cost: 2 to 4 ms with 100 sessions; grows with sessions and locks. pg_blocking_pids() takes all lock partitions, so it is
 -- asked for the 64 oldest waiters at most; for the rest the source guesses, and says so.
+-- 8 ms with 200 sessions that hold 800 locks; that the locked tables are named costs nothing that could be measured.
 -- Privilege: pg_read_all_stats (in pg_monitor) for other people's queries and states; locks are visible to everybody.
 -- $1: our application_name; sessions of our login that carry it are counted, not shown.
 WITH locks AS MATERIALIZED (

@@ -17,7 +17,7 @@ use tierdeck::clients::postgres::Target;
 use tierdeck::config;
 use tierdeck::domain::facts::{Source, Statements};
 use tierdeck::domain::session::Rank;
-use tierdeck::domain::{Session, Snapshot, TenantId};
+use tierdeck::domain::{Layout, Session, Snapshot, TenantId};
 use tierdeck::lab::{Culprit, Lab, Scenario, Spec, Style};
 use tierdeck::poll::Poller;
 use tierdeck::signals::Evaluator;
@@ -185,10 +185,13 @@ async fn named_by_wal(major: u32, spec: Spec) {
     let named_after = began.elapsed().as_secs_f64();
     let found = share(&stage.snapshot, &culprit).unwrap();
     let mut mapped = stage.mapped();
+    let mut innocent: f64 = 0.0;
     let end = Instant::now() + Duration::from_secs(15);
     while Instant::now() < end {
         stage.until("another snapshot", |_| true).await;
         mapped.extend(stage.mapped());
+        let others = stage.snapshot.tenants.iter().filter(|tenant| tenant.id != culprit);
+        innocent = others.filter_map(|tenant| tenant.noise.wal).fold(innocent, f64::max);
     }
     let truth = |query: &i64| stage.truth.get(query);
     let wrong: Vec<_> = mapped
@@ -201,10 +204,12 @@ async fn named_by_wal(major: u32, spec: Spec) {
     let cost = stage.snapshot.instances[0].sources.iter().find(|state| state.source == Source::Statements).unwrap();
     writeln!(
         std::io::stderr(),
-        "statements, PostgreSQL {major}: {culprit} named with {:.0} % of the WAL after {named_after:.1} s; {} statements of the \
+        "statements, PostgreSQL {major}: {culprit} named with {:.0} % of the WAL after {named_after:.1} s, \
+         nobody else with more than {:.0} %; {} statements of the \
          shared account seen, {shared} of those run by several tenants; {} mapped strongly, {checked} of those checked, {} \
          wrong; {} entries read in {:?}",
         found * 100.0,
+        innocent * 100.0,
         stage.truth.len(),
         mapped.len(),
         wrong.len(),
@@ -213,8 +218,10 @@ async fn named_by_wal(major: u32, spec: Spec) {
     )
     .unwrap();
     assert!(wrong.is_empty(), "PostgreSQL {major}: {wrong:#?}");
+    assert!(innocent < 0.25, "PostgreSQL {major}: an innocent tenant is said to write {innocent} of the WAL");
     if major >= 18 {
         assert!(mapped.is_empty(), "all tenants' statements are one there: {mapped:?}");
+        assert!(shared >= 3, "then one statement is seen with several tenants: {:?}", stage.truth);
         let counted = stage.snapshot.sessions.iter().any(|session| session.usage.is_some());
         assert!(counted, "no session's own counters");
     } else {
@@ -226,6 +233,26 @@ async fn named_by_wal(major: u32, spec: Spec) {
         let import = import.unwrap_or_else(|| panic!("PostgreSQL {major}: the import is not in {top:#?}"));
         assert!(import.calls > 0.0 && import.milliseconds > 0.0 && import.rank == Rank::Strong, "{import:#?}");
     }
+    stage.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_its_own_makes_every_tenants_share_known() {
+    let _turn = TURN.lock().await;
+    let mut spec = Spec::new(Scenario::named("noisy-neighbour").unwrap());
+    (spec.tenants, spec.bin_dir, spec.layout) = (10, Some(usual()), Layout::Database);
+    let mut stage = Stage::start(spec).await;
+    let culprit = stage.culprit();
+    stage
+        .until("every share is known, and the culprit's is the greatest", |snapshot| {
+            let shares: Option<Vec<f64>> = snapshot.tenants.iter().map(|tenant| tenant.noise.wal).collect();
+            let own = share(snapshot, &culprit);
+            let all = |shares: &[f64]| shares.len() == 10 && shares.iter().sum::<f64>() <= 1.001;
+            shares.is_some_and(|shares| all(&shares) && shares.iter().all(|it| own >= Some(*it))) && own > Some(0.4)
+        })
+        .await;
+    let top = stage.snapshot.tenants.iter().find(|it| it.id == culprit).unwrap().statements.clone().unwrap();
+    assert!(top.top.iter().all(|it| it.rank == Rank::Strong) && top.wal_bytes > 0.0, "{top:#?}");
     stage.lab.stop().await;
 }
 

@@ -1,6 +1,7 @@
 -- Every client session with what it waits for, who blocks it, and the schemas of the relations it holds locks on.
 -- Cost: 2 to 4 ms with 100 sessions; grows with sessions and locks. pg_blocking_pids() takes all lock partitions, so it is
 -- asked for the 64 oldest waiters at most; for the rest the source guesses, and says so.
+-- 8 ms with 200 sessions that hold 800 locks; that the locked tables are named costs nothing that could be measured.
 -- Privilege: pg_read_all_stats (in pg_monitor) for other people's queries and states; locks are visible to everybody.
 -- $1: our application_name; sessions of our login that carry it are counted, not shown.
 WITH locks AS MATERIALIZED (
@@ -13,7 +14,7 @@ WITH locks AS MATERIALIZED (
 ), touched AS MATERIALIZED (
     SELECT l.pid, array_agg(DISTINCT n.nspname::text) AS schemas,
            -- What a statement names, for who has few: a dump holds locks on everything.
-           CASE WHEN count(*) <= 128 THEN array_agg(DISTINCT n.nspname || E'\x01' || c.relname)
+           CASE WHEN count(*) <= 128 THEN array_agg(n.nspname || E'\x01' || c.relname)
                FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) END AS relations
     FROM locks l
     CROSS JOIN LATERAL (SELECT c.relnamespace, c.relname, c.relkind FROM pg_class c WHERE c.oid = l.relation OFFSET 0) c
@@ -51,7 +52,7 @@ SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,
        CASE WHEN w.place <= 64 THEN pg_blocking_pids(a.pid) END AS blocked_by,
        a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = session_user) AND a.application_name = $1 AS own,
        (SELECT pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')) AS sees_all, -- may change while we are connected
-       clock_timestamp() AS now
+       statement_timestamp() AS asked, clock_timestamp() AS now
 FROM pg_stat_get_activity(NULL) a
 LEFT JOIN touched t USING (pid)
 LEFT JOIN waiting w USING (pid)

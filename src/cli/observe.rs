@@ -113,7 +113,8 @@ impl Watched {
             return true;
         }
         let seen = instance.sources.iter().map(|state| {
-            let twice = matches!(state.source, Source::Activity | Source::Databases | Source::Churn);
+            let twice =
+                matches!(state.source, Source::Activity | Source::Databases | Source::Churn | Source::Statements);
             match state.at {
                 None => state.error.is_some(),
                 Some(at) => *self.first.entry((place, state.source)).or_insert(at) < at || !twice,

@@ -68,7 +68,7 @@ impl Pooler {
             reachable: fresh.is_some() && seen.error.is_none(),
             error: seen.error.as_ref().map(|trouble| trouble.message.clone()).or_else(|| seen.missing(now)),
             age_seconds: seen.age(now).map(|age| age.as_secs_f64()),
-            version: fresh.map(|pooler| pooler.version.to_string()),
+            version: fresh.filter(|pooler| !pooler.version.is_empty()).map(|pooler| pooler.version.to_string()),
             pool_mode: fresh.and_then(|pooler| pooler.mode.as_deref().map(str::to_owned)),
             clients_waiting: fresh.map(|pooler| pooler.waiting()),
             longest_wait_seconds: fresh.map(|pooler| pooler.longest_wait()),

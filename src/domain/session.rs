@@ -271,7 +271,9 @@ pub struct Session {
     pub workers: u32,
     /// Schemas of the relations that it holds or awaits locks on, raw: evidence for attribution.
     pub touched: Vec<Arc<str>>,
-    /// The tables and views among those: evidence of what a statement is about. Empty also where there are too many.
+    /// The tables and views among those: evidence of what a statement is about. Empty also where there are too many, or
+    /// where the transaction began after the question: locks and statements are not read in one instant, and these locks
+    /// may have been those of the transaction before.
     #[serde(default)]
     pub relations: Vec<Relation>,
     /// `query_id` of the current or last statement; `None` also where `compute_query_id` is off.

@@ -11,11 +11,10 @@ use jiff::Timestamp;
 use crate::attribution::{Directory, subject};
 use crate::domain::{Foreign, Session, TenantId};
 
-/// The first version whose `queryid` does not tell schemas apart.
-pub(super) const MERGES: u32 = 180_000;
-
-/// Locks and statements are not read in the same instant: one sighting may be a mistake, the same mistake twice is none.
-const SIGHTINGS: u8 = 2;
+/// Whether a server's `queryid` tells schemas apart. Of a server that did not say its version nothing is assumed.
+pub(super) fn tells_schemas_apart(version: u32) -> bool {
+    (1..180_000).contains(&version)
+}
 
 /// The most statements that are remembered.
 const MOST: usize = 20_000;
@@ -27,7 +26,6 @@ type Key = (Foreign, i64);
 struct Sighted {
     /// `None`: two tenants were seen with it.
     tenant: Option<TenantId>,
-    times: u8,
     last: Timestamp,
 }
 
@@ -38,7 +36,7 @@ pub(super) struct Evidence(HashMap<Key, Sighted>);
 impl Evidence {
     /// Takes one poll's sessions, attributed; says whether anything is known now that was not.
     pub fn take(&mut self, directory: &Directory, version: u32, sessions: &[Session]) -> bool {
-        if version >= MERGES {
+        if !tells_schemas_apart(version) {
             self.0.clear();
             return false;
         }
@@ -48,25 +46,14 @@ impl Evidence {
             let key = (session.database.clone(), query);
             let now = session.server_now;
             match self.0.get_mut(&key) {
-                Some(sighted) if sighted.last == now => {}
-                // What is settled is not read again, as long as the same tenant runs it.
-                Some(sighted) if sighted.tenant.is_none() => sighted.last = now,
-                Some(sighted) if sighted.tenant.as_ref() == Some(tenant) && sighted.times >= SIGHTINGS => {
-                    sighted.last = now;
-                }
+                // What is settled is not read again: it is nobody's, or the same tenant runs it.
+                Some(sighted) if sighted.tenant.as_ref().is_none_or(|known| known == tenant) => sighted.last = now,
                 known => {
                     let Some(tenant) = subject(directory, session) else { continue };
                     news = true;
                     match known {
-                        Some(sighted) => {
-                            let same = sighted.tenant.as_ref() == Some(&tenant);
-                            sighted.tenant = same.then_some(tenant);
-                            sighted.times = sighted.times.saturating_add(1);
-                            sighted.last = now;
-                        }
-                        None => {
-                            self.0.insert(key, Sighted { tenant: Some(tenant), times: 1, last: now });
-                        }
+                        Some(sighted) => *sighted = Sighted { tenant: None, last: now },
+                        None => drop(self.0.insert(key, Sighted { tenant: Some(tenant), last: now })),
                     }
                 }
             }
@@ -79,8 +66,7 @@ impl Evidence {
 
     /// The tenant whose statement this is.
     pub fn tenant(&self, database: &Foreign, query: i64) -> Option<&TenantId> {
-        let sighted = self.0.get(&(database.clone(), query))?;
-        sighted.tenant.as_ref().filter(|_| sighted.times >= SIGHTINGS)
+        self.0.get(&(database.clone(), query))?.tenant.as_ref()
     }
 
     /// Drops the half that was not seen for the longest.

@@ -17,6 +17,10 @@ use crate::domain::facts::{Fragment, Source};
 use crate::domain::observed::Trouble;
 use crate::sources::pgbouncer::ask;
 
+/// What to do where a login is refused.
+const LOGIN: &str =
+    "; the user must be in PgBouncer's stats_users and auth_file, with the password of pgbouncer_password";
+
 /// See the module.
 pub(super) struct PoolerLane {
     pub place: usize,
@@ -59,6 +63,10 @@ impl PoolerLane {
             // What a full pooler means is not what a full server means.
             trouble.kind = crate::domain::observed::TroubleKind::Other;
             trouble.message = format!("PgBouncer: {}", trouble.message);
+            // One code for everything that it does not like of a login.
+            if matches!(trouble.code.as_deref(), Some("08P01" | "28P01")) {
+                trouble.message.push_str(LOGIN);
+            }
             trouble
         })
     }

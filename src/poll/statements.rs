@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::evidence::{Evidence, MERGES};
+use super::evidence::{Evidence, tells_schemas_apart};
 use super::window::SPAN;
 use crate::attribution::{Directory, named_in};
 use crate::domain::facts::{Statement, StatementCounters, StatementKey, Statements};
@@ -118,21 +118,26 @@ impl StatementWindow {
             .filter_map(|answer| Some(answer.server_now.duration_since(answer.before?).as_secs_f64()))
             .sum();
         let distrusted = counted.iter().rev().find_map(|answer| answer.distrusted.clone());
+        // Thousands of entries share a few accounts.
+        let mut owners: HashMap<(&str, &str), Option<TenantId>> = HashMap::new();
+        let mut owner = |role, database| -> Option<TenantId> {
+            owners.entry((role, database)).or_insert_with(|| directory.by_account(role, database)).clone()
+        };
         let mut sums: HashMap<TenantId, Sum> = HashMap::new();
         let (mut all, mut own) = (StatementCounters::default(), StatementCounters::default());
         for answer in &counted {
             for account in &answer.accounts {
                 all.add(&account.grew);
-                if let Some(tenant) = directory.by_account(account.role.raw(), account.database.raw()) {
+                if let Some(tenant) = owner(account.role.raw(), account.database.raw()) {
                     own.add(&account.grew);
                     sums.entry(tenant).or_default().strong.add(&account.grew);
                 }
             }
             for entry in &answer.entries {
-                let account = directory.by_account(entry.role.raw(), entry.database.raw());
+                let account = owner(entry.role.raw(), entry.database.raw());
                 let by_account = account.is_some();
-                let owner = account.map(|tenant| (tenant, Rank::Strong)).or_else(|| self.whose(entry));
-                let Some((tenant, rank)) = owner else { continue };
+                let whose = account.map(|tenant| (tenant, Rank::Strong)).or_else(|| self.whose(entry));
+                let Some((tenant, rank)) = whose else { continue };
                 let sum = sums.entry(tenant).or_default();
                 if rank == Rank::Strong && !by_account {
                     sum.strong.add(&entry.grew);
@@ -166,7 +171,7 @@ impl StatementWindow {
             return Some((tenant.clone(), Rank::Strong));
         }
         // Where all tenants' statements are one, its text is that of whoever came first.
-        let claimed = self.claims.get(&entry.key).filter(|_| self.version < MERGES)?;
+        let claimed = self.claims.get(&entry.key).filter(|_| tells_schemas_apart(self.version))?;
         Some((claimed.clone()?, Rank::Claimed))
     }
 

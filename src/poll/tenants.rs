@@ -33,8 +33,8 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
     let usages = usages(state);
     let churn = state.written.newest();
     let pressure = state.pressure(now);
+    let spoken = state.is_fresh(Source::Statements, now);
     let account = state.roles.as_ref().and_then(|roles| limits::role(roles, &state.directory.naming().service_account));
-    let said_of_statements = state.is_fresh(Source::Statements, now);
     state
         .residents
         .iter()
@@ -47,7 +47,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
             let known = |count: u32| fresh.is_some().then_some(count);
             let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
             let exists = churned.is_some() || resident.size.is_some();
-            let noise = noise(state, resident, usage, now);
+            let noise = noise(state, resident, usage, spoken, now);
             let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
             // The stored history first, where it is longer than an hour.
             let record = state.records.get(id);
@@ -77,7 +77,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 limits,
                 noise_score: score(noise, pressure),
                 noise,
-                statements: state.spoken.of(id).filter(|_| said_of_statements),
+                statements: state.spoken.of(id).filter(|_| spoken),
                 starved: starved(state, usage),
                 rows_written_per_day: remembered.or_else(|| {
                     let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
@@ -142,8 +142,8 @@ fn usages(state: &InstanceState) -> Vec<Usage> {
     usages
 }
 
-/// What share of the instance a tenant took, from strong evidence only.
-fn noise(state: &InstanceState, resident: &Resident, usage: Usage, now: Timestamp) -> Noise {
+/// What share of the instance a tenant took, from strong evidence only; `spoken`: what is known of statements is fresh.
+fn noise(state: &InstanceState, resident: &Resident, usage: Usage, spoken: bool, now: Timestamp) -> Noise {
     let id = &resident.id;
     let load = state.window.load();
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
@@ -154,21 +154,20 @@ fn noise(state: &InstanceState, resident: &Resident, usage: Usage, now: Timestam
         active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
         rows_written: written.map(|(own, all)| share(own.rows, all.rows)),
-        wal: wal_share(state, id, now),
+        wal: wal_share(state, id, spoken, sampled),
         // What tables counted is exact; what statements counted stands in for it.
         blocks_read: written
             .and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?)))
-            .or_else(|| state.spoken.blocks_share(id).filter(|_| state.is_fresh(Source::Statements, now))),
+            .or_else(|| state.spoken.blocks_share(id).filter(|_| spoken)),
         blocked_others_seconds: sampled.then_some(usage.blocked_others as f64 / 1e6),
     }
 }
 
 /// What part of the WAL it wrote: at least what its statements wrote, and at least what its backends did. Either may
 /// have missed something, neither counts what is not its own.
-fn wal_share(state: &InstanceState, id: &TenantId, now: Timestamp) -> Option<f64> {
-    let fresh = state.is_fresh(Source::Statements, now);
-    let spoken = fresh.then(|| state.spoken.wal_share(id, state.keeps_to_itself(id))).flatten();
-    let counted = state.fresh_sessions(now).and_then(|_| state.backends.wal_share(id));
+fn wal_share(state: &InstanceState, id: &TenantId, spoken: bool, sampled: bool) -> Option<f64> {
+    let spoken = spoken.then(|| state.spoken.wal_share(id, state.keeps_to_itself(id))).flatten();
+    let counted = sampled.then(|| state.backends.wal_share(id)).flatten();
     spoken.into_iter().chain(counted).reduce(f64::max)
 }
 

@@ -144,7 +144,8 @@ fn the_status_is_the_contracts(place: &Place, lab: &Lab) {
     assert!(instance["connections"].as_u64().unwrap() > 10 && instance["max_connections"] == 120, "{instance}");
     let sources: Vec<&str> =
         instance["sources"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(sources, ["activity", "databases", "roles", "churn", "debt", "sizes", "freeze"]);
+    assert_eq!(sources, ["activity", "databases", "roles", "churn", "debt", "sizes", "freeze", "statements"]);
+    assert_eq!(instance["pooler"], Value::Null, "none is configured");
     // It sampled twice: rates are there.
     assert!(instance["transactions_per_second"].is_number(), "{instance}");
 
@@ -159,7 +160,6 @@ fn the_status_is_the_contracts(place: &Place, lab: &Lab) {
             assert!(value.is_null() || (0.0..=1.0).contains(&value.as_f64().unwrap()), "{id} {share}: {value}");
         }
         assert!(tenant["noise_score"].as_f64().is_none_or(|score| (0.0..=100.0).contains(&score)), "{tenant}");
-        assert_eq!(tenant["noise"]["wal"], Value::Null, "nobody measures that in this version");
         assert_eq!((&tenant["schema"], &tenant["role"]), (&json!(member.schema), &json!(member.role)));
         if member.style == Style::OwnLogin {
             assert_eq!(tenant["limit_scope"], "tenant", "{tenant}");
@@ -176,6 +176,7 @@ fn the_status_is_the_contracts(place: &Place, lab: &Lab) {
             assert!(!tenant[name.as_str().unwrap()].is_null(), "{name} is estimated and not there: {tenant}");
         }
     }
+    assert!(tenants.iter().any(|tenant| tenant["noise"]["wal"].is_number()), "nobody's share of the WAL is known");
     let limited = tenants.iter().filter(|tenant| tenant["connection_limit"] == 40).count();
     assert!(limited > 5, "{limited} own logins with their limit");
     assert!(tenants.iter().all(|tenant| estimable(tenant).contains(&json!("size_bytes"))));

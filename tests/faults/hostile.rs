@@ -125,7 +125,11 @@ struct Attack {
 
 /// Everything that a tenant can do to us by names and texts.
 async fn attack() -> Attack {
-    let server = Server::start("track_activity_query_size = 1048576", HBA, |_| {});
+    let server = Server::start(
+        "track_activity_query_size = 1048576\nshared_preload_libraries = 'pg_stat_statements'",
+        HBA,
+        |_| {},
+    );
     let port = server.port;
     world(port).await;
     let (schema, role, table) = (identifier("tenant_"), identifier("role_"), identifier("t"));

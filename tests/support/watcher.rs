@@ -32,7 +32,8 @@ pub async fn shared() -> Arc<Server> {
     if let Some(server) = running().upgrade() {
         return server;
     }
-    let server = Arc::new(Server::start("max_connections = 60", HBA, |_| {}));
+    let server =
+        Arc::new(Server::start("max_connections = 60\nshared_preload_libraries = 'pg_stat_statements'", HBA, |_| {}));
     world(server.port).await;
     *running() = Arc::downgrade(&server);
     server
@@ -52,7 +53,10 @@ pub async fn session(port: u16, user: &str, database: &str) -> Client {
 /// The monitoring login and a few tenants with a table each.
 pub async fn world(port: u16) {
     let boss = session(port, "postgres", "postgres").await;
-    let mut sql = format!("CREATE ROLE tierdeck LOGIN PASSWORD '{SECRET}'; GRANT pg_monitor TO tierdeck;");
+    let mut sql = format!(
+        "CREATE ROLE tierdeck LOGIN PASSWORD '{SECRET}'; GRANT pg_monitor TO tierdeck;
+         CREATE EXTENSION pg_stat_statements;"
+    );
     for tenant in TENANTS {
         write!(
             sql,

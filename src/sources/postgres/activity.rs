@@ -114,7 +114,9 @@ fn session(row: &Row, instance: &InstanceName, server_now: Timestamp) -> Result<
     let wait_kind = row.try_get::<_, Option<Text>>("wait_event_type")?;
     let wait_event = row.try_get::<_, Option<Text>>("wait_event")?;
     let touched = row.try_get::<_, Option<Vec<Text>>>("schemas")?.unwrap_or_default();
-    let relations = row.try_get::<_, Option<Vec<Text>>>("relations")?.unwrap_or_default();
+    let began: Option<Timestamp> = row.try_get("xact_start")?;
+    let asked: Timestamp = row.try_get("asked")?;
+    let relations = row.try_get::<_, Option<Vec<Text>>>("relations")?.filter(|_| began.is_some_and(|it| it < asked));
     Ok(Session {
         instance: instance.clone(),
         key: SessionKey { pid: row.try_get("pid")?, started },
@@ -125,14 +127,14 @@ fn session(row: &Row, instance: &InstanceName, server_now: Timestamp) -> Result<
         client: row.try_get::<_, Option<Text>>("client")?.map(Into::into),
         state: SessionState::parse(row.try_get::<_, Option<Text>>("state")?.as_ref().map(|state| state.0.as_str())),
         wait: wait_kind.zip(wait_event).map(|(kind, event)| Wait { kind: kind.into(), event: event.into() }),
-        transaction_started: row.try_get("xact_start")?,
+        transaction_started: began,
         query_started: row.try_get("query_start")?,
         state_changed: row.try_get("state_change")?,
         query: row.try_get::<_, Option<Text>>("query")?.filter(|query| query.0 != HIDDEN).map(Foreign::from),
         blocking: row.try_get::<_, bool>("waits")?.then(|| blocking(row)).transpose()?,
         workers: 0,
         touched: touched.into_iter().map(Arc::from).collect(),
-        relations: relations.iter().filter_map(|relation| relation_of(&relation.0)).collect(),
+        relations: relations.iter().flatten().filter_map(|relation| relation_of(&relation.0)).collect(),
         query_id: row.try_get("query_id")?,
         usage: None,
         server_now,

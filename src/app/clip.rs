@@ -1,7 +1,9 @@
 //! What `y` and `Y` put on the clipboard: text that is safe to paste into a terminal as well.
 
 use super::columns::{SessionColumn, TenantColumn};
+use super::list::List;
 use super::model::{FleetFocus, Model, TenantTab, View, tables};
+use super::pane::Pane;
 use super::table::{Column, Value};
 use crate::domain::facts::TableDebt;
 use crate::domain::foreign::sanitise;
@@ -23,7 +25,7 @@ impl Model {
             }
             (View::Tenant(_), _, TenantTab::Tables) => {
                 let table = self.table_under_cursor()?;
-                Some((format!("{}.{}", table.schema, table.table), "the table's name"))
+                Some((named(table), "the table's name"))
             }
             (View::Tenant(_), _, TenantTab::Sessions) | (View::Sessions | View::Session(_), ..) => {
                 let session = self.session_under_cursor()?;
@@ -35,7 +37,44 @@ impl Model {
         }
     }
 
-    fn finding_under_cursor(&self) -> Option<&Finding> {
+    /// The same of everything that is marked in the list; `None` when nothing is. `whole`: the longer text of each.
+    pub(super) fn marked_text(&self, whole: bool) -> Option<(String, String)> {
+        let pane = self.pane().filter(|pane| self.marked(*pane) > 0)?;
+        let shown = &self.shown;
+        let findings = |list: &List<Finding>| {
+            let each = list.chosen(&shown.findings).into_iter().filter_map(|at| shown.findings.get(at));
+            let each = each.map(|finding| if whole { told(finding) } else { step(finding).0 });
+            (each.collect::<Vec<_>>(), if whole { "\n\n" } else { "\n" })
+        };
+        let sessions = |list: &List<Session>| {
+            let each = list.chosen(&shown.sessions).into_iter().filter_map(|at| shown.sessions.get(at));
+            let each = each.filter_map(|session| match &session.query {
+                query if whole => query.as_ref().map(|query| lines(query.raw())),
+                _ => Some(row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers)),
+            });
+            (each.collect(), if whole { "\n\n" } else { "\n" })
+        };
+        let (each, between) = match pane {
+            Pane::Findings => findings(&self.fleet.findings),
+            Pane::TenantFindings => findings(&self.page.findings),
+            Pane::Sessions => sessions(&self.sessions.list),
+            Pane::TenantSessions => sessions(&self.page.sessions.list),
+            Pane::Tenants => {
+                let each = self.fleet.tenants.list.chosen(&shown.tenants);
+                let each = each.into_iter().filter_map(|at| shown.tenants.get(at));
+                (each.map(|tenant| row::<TenantColumn>(&TenantColumn::ALL[1..], tenant, &())).collect(), "\n")
+            }
+            Pane::TenantTables => {
+                let tables = tables(shown, &self.tenant.as_ref()?.value);
+                let each = self.page.tables.chosen(tables).into_iter().filter_map(|at| tables.get(at));
+                (each.map(|table| if whole { vacuum(table) } else { named(table) }).collect(), "\n")
+            }
+        };
+        let what = format!("{} marked", each.len());
+        (!each.is_empty()).then(|| (each.join(between), what))
+    }
+
+    pub(super) fn finding_under_cursor(&self) -> Option<&Finding> {
         let list = match (&self.view, self.fleet.focus, self.page.tab) {
             (View::Fleet, FleetFocus::Findings, _) => &self.fleet.findings,
             (View::Tenant(_), _, TenantTab::Findings) => &self.page.findings,
@@ -52,8 +91,7 @@ impl Model {
         }
         if matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Tables {
             let table = self.table_under_cursor()?;
-            let name = format!("{}.{}", quoted(&table.schema), quoted(&table.table));
-            return Some((format!("VACUUM (VERBOSE, ANALYZE) {name};"), "the statement"));
+            return Some((vacuum(table), "the statement"));
         }
         let query = self.session_under_cursor()?.query.as_ref()?;
         Some((lines(query.raw()), "the query"))
@@ -72,6 +110,14 @@ impl Model {
     fn table_under_cursor(&self) -> Option<&TableDebt> {
         tables(&self.shown, &self.tenant.as_ref()?.value).get(self.page.tables.selected()?)
     }
+}
+
+fn named(table: &TableDebt) -> String {
+    format!("{}.{}", table.schema, table.table)
+}
+
+fn vacuum(table: &TableDebt) -> String {
+    format!("VACUUM (VERBOSE, ANALYZE) {}.{};", quoted(&table.schema), quoted(&table.table))
 }
 
 /// A quoted identifier that is safe on a clipboard; a name with control characters in it comes out visibly wrong instead.

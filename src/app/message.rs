@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
-use crate::domain::Snapshot;
+use super::pointer::Spot;
+use super::preferences::Preferences;
+use super::theme::Theme;
+use crate::domain::{Acknowledgement, Snapshot};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was clicked, or its wheel turned.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// A newer picture.
@@ -32,17 +37,44 @@ pub enum Effect {
     Copy(String),
     /// Ask for sessions this often from now on.
     Refresh(Duration),
+    /// Write this file.
+    Save(Document),
+    /// Keep these choices for the next time.
+    Keep(Preferences),
+    /// Listen to the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Note that somebody knows of a finding.
+    Acknowledge(Acknowledgement),
+    /// Forget that somebody knows of a finding.
+    Unacknowledge(Acknowledgement),
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, safe to print.
+/// A file to be written for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Where: as it was typed.
+    pub path: String,
+    /// What stands in it.
+    pub text: Arc<str>,
+    /// What it holds, in words for the notice.
+    pub what: String,
+    /// Whether one that is there already may be replaced.
+    pub replace: bool,
+}
+
+/// What became of an effect, or of something that is watched beside the loop. Words are for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// It worked.
     Done(String),
     /// It did not, and why.
     Failed(String),
+    /// A file of that name is there already; nothing was written.
+    Exists(Document),
+    /// The themes there are now, and what is wrong with others.
+    Themes(Vec<Theme>, Option<String>),
 }
 
 /// Why the console ended.
@@ -68,7 +100,7 @@ pub struct Span {
 }
 
 /// How much room the newest frame had; scrolling by pages needs it, and lists keep their place by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewport {
     /// The list that the cursor moves in.
     pub list: Option<Span>,
@@ -76,4 +108,6 @@ pub struct Viewport {
     pub text: Option<Span>,
     /// All lines of that text.
     pub lines: usize,
+    /// What can be pointed at, the topmost last.
+    pub spots: Vec<Spot>,
 }

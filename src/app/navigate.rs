@@ -52,6 +52,14 @@ impl Model {
             palette.step(by);
             return;
         }
+        if let Mode::Form(form) = &mut self.mode {
+            form.step(by);
+            return;
+        }
+        if matches!(self.mode, Mode::Columns(_) | Mode::Themes(_)) {
+            self.choose(|at| at.saturating_add_signed(by));
+            return;
+        }
         if self.scrolls_text() {
             let most = self.scroll.lines.saturating_sub(self.scroll.page);
             self.scroll.top = self.scroll.top.saturating_add_signed(by).min(most);
@@ -90,6 +98,10 @@ impl Model {
     }
 
     pub(super) fn first(&mut self) {
+        if matches!(self.mode, Mode::Columns(_) | Mode::Themes(_)) {
+            self.choose(|_| 0);
+            return;
+        }
         if self.scrolls_text() {
             self.scroll.top = 0;
             return;
@@ -151,9 +163,9 @@ impl Model {
             View::Tenant(key) => {
                 if self.tenant.as_ref().is_none_or(|kept| !kept.value.is(key)) {
                     self.page.tab = TenantTab::Overview;
-                    self.page.sessions.list.first();
-                    self.page.findings.first();
-                    self.page.tables.first();
+                    self.page.sessions.list = List::default();
+                    self.page.findings = List::default();
+                    self.page.tables = List::default();
                     self.tenant = find(&shown.tenants, key);
                 }
             }
@@ -176,6 +188,7 @@ impl Model {
         if matches!(self.mode, Mode::Help) {
             self.mode = Mode::Normal;
             self.scroll.top = 0;
+        } else if self.unmark() {
         } else if !self.filter_text().is_empty() {
             // An empty filter is always understood.
             let _ = self.set_filter("");

@@ -1,0 +1,99 @@
+//! Who waits for whom, as lines of a tree: the roots first, the one that was waited for longest on top.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{InstanceName, Session, quantity};
+
+/// The most lines of a tree: a storm of hundreds is told by its beginning and its size.
+const MOST: usize = 60;
+
+/// The lines of all trees of an instance; empty when nobody waits.
+pub(super) fn lines(sessions: &[Session], instance: &InstanceName) -> Vec<String> {
+    let here = || sessions.iter().filter(|session| session.instance == *instance);
+    let by_pid: BTreeMap<i32, &Session> = here().map(|session| (session.key.pid, session)).collect();
+    let mut waiters: BTreeMap<i32, Vec<&Session>> = BTreeMap::new();
+    for session in here() {
+        for &pid in session.blocking.iter().flat_map(|blocking| &blocking.by) {
+            waiters.entry(pid).or_default().push(session);
+        }
+    }
+    for list in waiters.values_mut() {
+        list.sort_by(|one, other| wait(other).total_cmp(&wait(one)));
+    }
+    let longest = |pid: &i32| waiters.get(pid).and_then(|list| list.first()).map_or(0.0, |session| wait(session));
+    let mut roots: Vec<i32> = waiters
+        .keys()
+        .copied()
+        .filter(|pid| by_pid.get(pid).is_none_or(|session| session.blocking.is_none()))
+        .collect();
+    roots.sort_by(|one, other| longest(other).total_cmp(&longest(one)));
+    // Those who wait for each other have no root: the first of them stands for one.
+    let mut tree = Tree { by_pid, waiters: &waiters, told: BTreeSet::new(), lines: Vec::new() };
+    for root in roots {
+        tree.tell(root, 0);
+    }
+    for &pid in waiters.keys() {
+        if !tree.told.contains(&pid) {
+            tree.tell(pid, 0);
+        }
+    }
+    let more = tree.lines.len().saturating_sub(MOST);
+    tree.lines.truncate(MOST);
+    if more > 0 {
+        tree.lines.push(format!("… and {more} more"));
+    }
+    tree.lines
+}
+
+fn wait(session: &Session) -> f64 {
+    session.lock_wait().unwrap_or(0.0)
+}
+
+struct Tree<'a> {
+    by_pid: BTreeMap<i32, &'a Session>,
+    waiters: &'a BTreeMap<i32, Vec<&'a Session>>,
+    told: BTreeSet<i32>,
+    lines: Vec<String>,
+}
+
+impl Tree<'_> {
+    /// Tells of a session and of all that wait for it, each once; without recursion, for chains can be long.
+    fn tell(&mut self, root: i32, depth: usize) {
+        let mut stack = vec![(root, depth)];
+        while let Some((pid, depth)) = stack.pop() {
+            let again = !self.told.insert(pid);
+            let indent = "  ".repeat(depth.min(20));
+            let lead = if depth > 0 { "└ " } else { "" };
+            let again_words = if again { " (see above)" } else { "" };
+            self.lines.push(format!("{indent}{lead}{}{again_words}", self.describe(pid)));
+            if !again {
+                let below = self.waiters.get(&pid).into_iter().flatten().rev();
+                stack.extend(below.map(|session| (session.key.pid, depth + 1)));
+            }
+        }
+    }
+
+    fn describe(&self, pid: i32) -> String {
+        let Some(session) = self.by_pid.get(&pid) else {
+            return if pid == 0 { "a prepared transaction".to_owned() } else { format!("pid {pid}, no client session") };
+        };
+        let whose = super::whose(session);
+        let mut words = format!("pid {pid} · {whose} · {}", session.state.label());
+        match &session.blocking {
+            Some(blocking) => {
+                words.push_str(&format!(" · waits {}", quantity::duration(wait(session))));
+                if let Some(mode) = &blocking.mode {
+                    words.push_str(&format!(" for {mode}"));
+                }
+                if let Some(relation) = &blocking.relation {
+                    words.push_str(&format!(" on {relation}"));
+                }
+            }
+            None => {
+                let age = session.transaction_age().map_or("—".to_owned(), quantity::duration);
+                words.push_str(&format!(" · transaction {age}"));
+            }
+        }
+        words
+    }
+}

@@ -1,0 +1,143 @@
+//! The lists of the console by name, so that marks, the mouse, exports and columns work alike in every one of them.
+//!
+//! A new screen with a list adds a [`Pane`] and its arms in the functions of this file.
+
+use std::sync::Arc;
+
+use super::arrange::Arranged;
+use super::list::{Keyed, List};
+use super::model::{FleetFocus, Model, TenantTab, View, tables};
+
+/// A list on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pane {
+    /// WHAT IS WRONG.
+    Findings,
+    /// TENANTS.
+    Tenants,
+    /// Screen 3.
+    Sessions,
+    /// The tenant's findings.
+    TenantFindings,
+    /// The tenant's sessions.
+    TenantSessions,
+    /// The tenant's tables in debt.
+    TenantTables,
+}
+
+/// A list together with what its rows are about.
+pub(super) trait Rows {
+    fn go(&mut self, to: usize);
+    fn scroll(&mut self, by: isize);
+    fn mark(&mut self);
+    fn unmark(&mut self);
+    fn step(&mut self, by: isize);
+    /// What tells the row under the cursor from all others.
+    fn name(&self) -> Option<String>;
+}
+
+struct With<'a, T: Keyed>(&'a mut List<T>, &'a [T]);
+
+impl<T: Keyed> Rows for With<'_, T> {
+    fn go(&mut self, to: usize) {
+        self.0.go(to, self.1);
+    }
+    fn scroll(&mut self, by: isize) {
+        self.0.scroll(by, self.1);
+    }
+    fn mark(&mut self) {
+        self.0.mark(self.1);
+    }
+    fn unmark(&mut self) {
+        self.0.unmark();
+    }
+    fn step(&mut self, by: isize) {
+        self.0.step(by, self.1);
+    }
+    fn name(&self) -> Option<String> {
+        let item = self.0.selected().and_then(|row| self.1.get(row))?;
+        Some(format!("{:?}", item.key()))
+    }
+}
+
+impl Model {
+    /// The list that has the cursor; `None` where text scrolls instead.
+    pub fn pane(&self) -> Option<Pane> {
+        Some(match (&self.view, self.fleet.focus, self.page.tab) {
+            (View::Fleet, FleetFocus::Findings, _) => Pane::Findings,
+            (View::Fleet, FleetFocus::Tenants, _) => Pane::Tenants,
+            (View::Sessions, ..) => Pane::Sessions,
+            (View::Tenant(_), _, TenantTab::Findings) => Pane::TenantFindings,
+            (View::Tenant(_), _, TenantTab::Sessions) => Pane::TenantSessions,
+            (View::Tenant(_), _, TenantTab::Tables) => Pane::TenantTables,
+            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_), ..) => return None,
+        })
+    }
+
+    /// Does something to the rows of a list.
+    pub(super) fn on_rows<R>(&mut self, pane: Pane, act: impl FnOnce(&mut dyn Rows) -> R) -> R {
+        let shown = Arc::clone(&self.shown);
+        match pane {
+            Pane::Findings => act(&mut With(&mut self.fleet.findings, &shown.findings)),
+            Pane::Tenants => act(&mut With(&mut self.fleet.tenants.list, &shown.tenants)),
+            Pane::Sessions => act(&mut With(&mut self.sessions.list, &shown.sessions)),
+            Pane::TenantFindings => act(&mut With(&mut self.page.findings, &shown.findings)),
+            Pane::TenantSessions => act(&mut With(&mut self.page.sessions.list, &shown.sessions)),
+            Pane::TenantTables => {
+                let tables = self.tenant.as_ref().map_or(&[][..], |kept| tables(&shown, &kept.value));
+                act(&mut With(&mut self.page.tables, tables))
+            }
+        }
+    }
+
+    /// How many rows of a list are marked.
+    pub fn marked(&self, pane: Pane) -> usize {
+        match pane {
+            Pane::Findings => self.fleet.findings.marked(),
+            Pane::Tenants => self.fleet.tenants.list.marked(),
+            Pane::Sessions => self.sessions.list.marked(),
+            Pane::TenantFindings => self.page.findings.marked(),
+            Pane::TenantSessions => self.page.sessions.list.marked(),
+            Pane::TenantTables => self.page.tables.marked(),
+        }
+    }
+
+    /// The table behind a list, where its columns can be chosen.
+    pub fn table(&self, pane: Pane) -> Option<&dyn Arranged> {
+        match pane {
+            Pane::Tenants => Some(&self.fleet.tenants),
+            Pane::Sessions => Some(&self.sessions),
+            Pane::TenantSessions => Some(&self.page.sessions),
+            Pane::Findings | Pane::TenantFindings | Pane::TenantTables => None,
+        }
+    }
+
+    pub(super) fn table_mut(&mut self, pane: Pane) -> Option<&mut dyn Arranged> {
+        match pane {
+            Pane::Tenants => Some(&mut self.fleet.tenants),
+            Pane::Sessions => Some(&mut self.sessions),
+            Pane::TenantSessions => Some(&mut self.page.sessions),
+            Pane::Findings | Pane::TenantFindings | Pane::TenantTables => None,
+        }
+    }
+
+    /// Every table that keeps its order and columns, by the name that they are kept under.
+    pub(super) const KEPT: [(&'static str, Pane); 3] =
+        [("tenants", Pane::Tenants), ("sessions", Pane::Sessions), ("tenant-sessions", Pane::TenantSessions)];
+
+    /// Marks the row under the cursor, or takes its mark away, and goes on to the next.
+    pub(super) fn mark(&mut self) {
+        let Some(pane) = self.pane() else { return };
+        self.on_rows(pane, |rows| {
+            rows.mark();
+            rows.step(1);
+        });
+    }
+
+    /// Takes all marks of the list away; says whether there were any.
+    pub(super) fn unmark(&mut self) -> bool {
+        let Some(pane) = self.pane().filter(|pane| self.marked(*pane) > 0) else { return false };
+        self.on_rows(pane, Rows::unmark);
+        true
+    }
+}

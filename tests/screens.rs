@@ -220,7 +220,7 @@ fn what_is_old_has_no_colour() {
         type_keys(&mut console, keys, (120, 40));
         let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
         frame(&mut console, &mut terminal);
-        let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, Depth::True);
+        let look = tierdeck::ui::Look::new(&tierdeck::app::Theme::default(), Depth::True);
         let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
         let buffer = terminal.backend().buffer();
         // Below the strip and the titles, above the footer.

@@ -172,7 +172,11 @@ mod tests {
     fn what_was_kept_is_put_in_force_as_far_as_it_is_known() {
         let mut table = Table::by(Of::Severity);
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        table.arrange(&text(&["size", "severity", "nonsense", "size"]), &text(&["tier", "tenant", "what"]), Some(("size", false)));
+        table.arrange(
+            &text(&["size", "severity", "nonsense", "size"]),
+            &text(&["tier", "tenant", "what"]),
+            Some(("size", false)),
+        );
         let shown = keys(&table);
         assert_eq!(shown[..3], ["size", "trend", "problem"]);
         assert!(shown.contains(&"tenant") && !shown.contains(&"tier"), "{shown:?}");

@@ -275,9 +275,10 @@ mod tests {
     fn times_are_read_as_people_write_them() {
         let now: Timestamp = "2026-11-21T14:03:22Z".parse().unwrap();
         let after = |text: &str| until(text, now).map(|at| at.duration_since(now).as_secs());
-        assert_eq!([after("30m"), after("1h 30m"), after(" 7d "), after("1h30m")].map(Result::unwrap), [
-            1_800, 5_400, 604_800, 5_400
-        ]);
+        assert_eq!(
+            [after("30m"), after("1h 30m"), after(" 7d "), after("1h30m")].map(Result::unwrap),
+            [1_800, 5_400, 604_800, 5_400]
+        );
         for text in ["", "1", "h", "0m", "1y", "-1h", "99999999999999999999d", "9223372036854775807w", "1.5h", "é"] {
             assert!(after(text).is_err(), "{text:?}");
         }

@@ -154,8 +154,20 @@ fn sheet<C: Column>(name: &'static str, table: &Table<C>, items: &[C::Row], cont
 
 fn findings(list: &List<Finding>, items: &[Finding]) -> Sheet {
     let columns = [
-        "severity", "signal", "kind", "subject", "instance", "summary", "since", "state", "culprits", "victims",
-        "advice", "statement", "evidence", "acknowledged",
+        "severity",
+        "signal",
+        "kind",
+        "subject",
+        "instance",
+        "summary",
+        "since",
+        "state",
+        "culprits",
+        "victims",
+        "advice",
+        "statement",
+        "evidence",
+        "acknowledged",
     ];
     let row = |finding: &Finding| {
         let state = match finding.over_for {
@@ -192,9 +204,8 @@ fn findings(list: &List<Finding>, items: &[Finding]) -> Sheet {
 }
 
 fn debts(list: &List<TableDebt>, items: &[TableDebt]) -> Sheet {
-    let columns = [
-        "database", "schema", "table", "debt", "dead", "threshold", "live", "vacuumed", "bytes", "autovacuum",
-    ];
+    let columns =
+        ["database", "schema", "table", "debt", "dead", "threshold", "live", "vacuumed", "bytes", "autovacuum"];
     let row = |table: &TableDebt| Row {
         cells: vec![
             json!(table.database),

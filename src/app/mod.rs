@@ -29,6 +29,7 @@ pub mod timeline;
 mod update;
 
 pub use arrange::Columns;
+pub use dialog::told;
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View};

@@ -302,9 +302,8 @@ impl Model {
 
     /// How many findings nobody wants to see now.
     pub fn muted(&self) -> usize {
-        let muted = |finding: &&Finding| {
-            finding.acknowledged.as_ref().is_some_and(|known| known.attention == Attention::Muted)
-        };
+        let muted =
+            |finding: &&Finding| finding.acknowledged.as_ref().is_some_and(|known| known.attention == Attention::Muted);
         self.shown.findings.iter().filter(muted).count()
     }
 
@@ -340,9 +339,8 @@ impl Model {
 fn in_order(findings: &[Finding], unmuted: bool, wanted: impl Fn(&Finding) -> bool) -> Vec<usize> {
     let known = |at: &usize| findings.get(*at).and_then(|finding| finding.acknowledged.as_ref());
     let is_muted = |at: &usize| known(at).is_some_and(|known| known.attention == Attention::Muted);
-    let mut places: Vec<usize> = (0..findings.len())
-        .filter(|at| findings.get(*at).is_some_and(&wanted) && (unmuted || !is_muted(at)))
-        .collect();
+    let mut places: Vec<usize> =
+        (0..findings.len()).filter(|at| findings.get(*at).is_some_and(&wanted) && (unmuted || !is_muted(at))).collect();
     places.sort_by_key(|at| (known(at).is_some(), is_muted(at)));
     places
 }

@@ -72,9 +72,11 @@ impl Palette {
             entry("faster", "ask for sessions more often", Action::Do(Command::Faster), &["["]),
             entry("slower", "ask for sessions less often", Action::Do(Command::Slower), &["]"]),
         ];
-        entries.extend(themes.iter().map(|theme| {
-            entry(&format!("theme {}", theme.name), "colours", Action::Wear(theme.clone()), &[])
-        }));
+        entries.extend(
+            themes
+                .iter()
+                .map(|theme| entry(&format!("theme {}", theme.name), "colours", Action::Wear(theme.clone()), &[])),
+        );
         entries.extend(snapshot.tenants.iter().map(|tenant| {
             let detail = format!("tenant on {}", tenant.instance);
             entry(tenant.id.as_str(), &detail, Action::Open(View::Tenant(tenant.key())), &[])

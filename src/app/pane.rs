@@ -137,7 +137,7 @@ impl Model {
     /// Takes all marks of the list away; says whether there were any.
     pub(super) fn unmark(&mut self) -> bool {
         let Some(pane) = self.pane().filter(|pane| self.marked(*pane) > 0) else { return false };
-        self.on_rows(pane, Rows::unmark);
+        self.on_rows(pane, |rows| rows.unmark());
         true
     }
 }

@@ -85,7 +85,15 @@ pub struct Table<C: Column> {
 impl<C: Column> Table<C> {
     /// An empty table sorted by a column.
     pub fn by(sort: C) -> Self {
-        Self { list: List::default(), sort, descending: sort.is_number(), filter: Filter::default(), total: 0, columns: Columns::default(), usual: sort }
+        Self {
+            list: List::default(),
+            sort,
+            descending: sort.is_number(),
+            filter: Filter::default(),
+            total: 0,
+            columns: Columns::default(),
+            usual: sort,
+        }
     }
 
     /// Filters and sorts; the cursor stays on its thing.

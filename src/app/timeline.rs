@@ -102,10 +102,19 @@ impl Timeline {
         self.known = kept;
         for (key, known) in BTreeMap::<(Signal, Subject), Known>::into_iter(gone) {
             let over = snapshot.findings.iter().find(|finding| finding.signal == key.0 && finding.subject == key.1);
-            let ago = over.and_then(|finding| finding.over_for).and_then(|over| jiff::SignedDuration::try_from_secs_f64(over).ok());
+            let ago = over
+                .and_then(|finding| finding.over_for)
+                .and_then(|over| jiff::SignedDuration::try_from_secs_f64(over).ok());
             let at = ago.and_then(|ago| snapshot.taken_at.checked_sub(ago).ok()).unwrap_or(snapshot.taken_at);
             let (signal, subject) = key;
-            self.push(Event { at, turn: Turn::Ended, signal, subject, severity: known.severity, summary: known.summary });
+            self.push(Event {
+                at,
+                turn: Turn::Ended,
+                signal,
+                subject,
+                severity: known.severity,
+                summary: known.summary,
+            });
         }
     }
 

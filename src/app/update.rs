@@ -350,7 +350,10 @@ impl Model {
 
     fn switch_mouse(&mut self) -> Vec<Effect> {
         self.mouse = !self.mouse;
-        self.say(if self.mouse { "the mouse is used here" } else { "the mouse is the terminal's: select text as usual" }, false);
+        self.say(
+            if self.mouse { "the mouse is used here" } else { "the mouse is the terminal's: select text as usual" },
+            false,
+        );
         vec![Effect::Mouse(self.mouse)]
     }
 }

@@ -125,7 +125,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
 
 async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        Some(config) => console::open(&config, stop).await,
+        Some(config) => console::open(&config, console::Kept::Demo, stop).await,
         None => Ok(Exit::Usage),
     }
 }

@@ -9,7 +9,11 @@ pub mod document;
 mod findings;
 mod observe;
 mod output;
+mod report;
+mod save;
 mod status;
+mod store;
+mod themes;
 
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
@@ -50,6 +54,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
+        Some(Command::Report(options)) => report::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

@@ -16,6 +16,9 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// The folder below which programs keep their configuration.
     pub config_folder: Option<PathBuf>,
+    /// The folder in which the console keeps what it remembers: `$TIERDECK_STATE`, or `tierdeck` in the user's folder for
+    /// such things.
+    pub state_folder: Option<PathBuf>,
     /// What `./` means.
     pub working_folder: PathBuf,
     /// The operating system's name for the user.
@@ -26,13 +29,17 @@ impl Environment {
     /// This process's.
     pub fn of_process() -> Self {
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+        let folders = etcetera::choose_base_strategy().ok();
+        let named = std::env::var_os("TIERDECK_STATE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let usual = folders.as_ref().map(|folders| folders.state_dir().unwrap_or_else(|| folders.data_dir()));
         Self {
             // A variable that is not UTF-8 names nothing that we could use.
             variables: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             home: etcetera::home_dir().ok(),
-            config_folder: etcetera::choose_base_strategy().ok().map(|folders| folders.config_dir()),
+            state_folder: named.or_else(|| usual.map(|folder| folder.join("tierdeck"))),
+            config_folder: folders.map(|folders| folders.config_dir()),
             working_folder: PathBuf::new(),
             user,
         }

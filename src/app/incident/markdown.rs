@@ -117,10 +117,20 @@ mod tests {
                 let live = events(&text).into_iter().find(|event| {
                     matches!(
                         event,
-                        Event::Html(_) | Event::InlineHtml(_) | Event::HardBreak | Event::InlineMath(_)
+                        Event::Html(_)
+                            | Event::InlineHtml(_)
+                            | Event::HardBreak
+                            | Event::InlineMath(_)
                             | Event::Start(
-                                Tag::Link { .. } | Tag::Image { .. } | Tag::Heading { .. } | Tag::List(_) | Tag::Emphasis
-                                    | Tag::Strong | Tag::Strikethrough | Tag::HtmlBlock | Tag::CodeBlock(_)
+                                Tag::Link { .. }
+                                    | Tag::Image { .. }
+                                    | Tag::Heading { .. }
+                                    | Tag::List(_)
+                                    | Tag::Emphasis
+                                    | Tag::Strong
+                                    | Tag::Strikethrough
+                                    | Tag::HtmlBlock
+                                    | Tag::CodeBlock(_)
                             )
                     )
                 });

@@ -203,8 +203,18 @@ impl Incident<'_> {
             })
             .collect();
         let head = [
-            "tenant", "instance", "causes", "suffers", "conn", "active", "waiting", "idle-tx", "oldest tx", "noise",
-            "rows/day", "size",
+            "tenant",
+            "instance",
+            "causes",
+            "suffers",
+            "conn",
+            "active",
+            "waiting",
+            "idle-tx",
+            "oldest tx",
+            "noise",
+            "rows/day",
+            "size",
         ];
         text.push_str(&table(&head, 4, &rows));
         more(text, tenants.len());
@@ -224,9 +234,7 @@ impl Incident<'_> {
             .snapshot
             .findings
             .iter()
-            .flat_map(|finding| {
-                finding.culprits.iter().map(|id| (id.as_str(), finding.subject.instance.as_str()))
-            })
+            .flat_map(|finding| finding.culprits.iter().map(|id| (id.as_str(), finding.subject.instance.as_str())))
             .collect();
         let named: BTreeSet<(&str, &str)> = self
             .snapshot
@@ -338,8 +346,16 @@ impl Incident<'_> {
         text.push_str("## Instances\n\n");
         let rows: Vec<Vec<String>> = self.snapshot.instances.iter().map(|instance| self.instance(instance)).collect();
         let head = [
-            "instance", "state", "version", "connections", "active", "blocked", "tps", "rows written/s",
-            "deadlocks/min", "cache",
+            "instance",
+            "state",
+            "version",
+            "connections",
+            "active",
+            "blocked",
+            "tps",
+            "rows written/s",
+            "deadlocks/min",
+            "cache",
         ];
         text.push_str(&table(&head, 3, &rows));
     }

@@ -75,7 +75,11 @@ impl Tree<'_> {
 
     fn describe(&self, pid: i32) -> String {
         let Some(session) = self.by_pid.get(&pid) else {
-            return if pid == 0 { "a prepared transaction".to_owned() } else { format!("pid {pid}, no client session") };
+            return if pid == 0 {
+                "a prepared transaction".to_owned()
+            } else {
+                format!("pid {pid}, no client session")
+            };
         };
         let whose = super::whose(session);
         let mut words = format!("pid {pid} · {whose} · {}", session.state.label());

@@ -163,7 +163,10 @@ mod tests {
 
     #[test]
     fn one_s_own_theme_is_its_base_and_what_it_changes() {
-        let own = Theme::parse("mine", "base = \"light\"\n# mine\ncritical = \"#ff0010\"\naccent = [\"#010203\", \"blue\"]\n");
+        let own = Theme::parse(
+            "mine",
+            "base = \"light\"\n# mine\ncritical = \"#ff0010\"\naccent = [\"#010203\", \"blue\"]\n",
+        );
         let own = own.unwrap();
         let light = Theme::named("light").unwrap().colours.unwrap();
         let colours = own.colours.unwrap();

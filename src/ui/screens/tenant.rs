@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
 use super::{finding, limits, sessions};
-use crate::app::{Span as Window, TenantTab, Viewport};
+use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::facts::TableDebt;
 use crate::domain::history::TenantPoint;
 use crate::domain::snapshot::LimitScope;
@@ -16,7 +16,7 @@ use crate::ui::theme::glyph;
 use crate::ui::widgets::chart::{self, Area};
 use crate::ui::widgets::table::{self, Look};
 use crate::ui::widgets::text;
-use crate::ui::wrong::{is_past, past};
+use crate::ui::wrong::{is_past, known, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
@@ -32,7 +32,9 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
             Viewport { list: Some(window), ..Viewport::default() }
         }
         TenantTab::Tables => {
-            pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("TABLES IN AUTOVACUUM DEBT"), &[]);
+            let mut title = pen.title("TABLES IN AUTOVACUUM DEBT");
+            title.spans.extend(pen.marked(pen.pane));
+            pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[]);
             tables(pen, below(area, 1), tenant)
         }
     }
@@ -65,7 +67,11 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
         };
         pages.push(Line::from(vec![Span::raw(" "), Span::styled(words, style), Span::raw(" ")]));
     }
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &pages);
+    for (at, place) in pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &pages) {
+        if let Some(&tab) = TenantTab::ALL.get(at) {
+            pen.spot(place, Target::Tab(tab));
+        }
+    }
     let inside = inner(below(area, 1));
     let width = usize::from(inside.width);
     let mut line = Line::default();
@@ -258,7 +264,9 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
 
 fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("FINDINGS THAT NAME IT"), &[]);
+    let mut title = pen.title("FINDINGS THAT NAME IT");
+    title.spans.extend(pen.marked(pen.pane));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[]);
     let list = &model.page.findings;
     let inside = inner(below(area, 1));
     if list.rows.is_empty() {
@@ -278,9 +286,10 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
         table::rows(pen, upper, &columns, list, &model.shown.findings, true, |pen, column, found, width| {
             let (sign, style) = match past(found) {
                 Some(_) => (pen.look.faint, pen.look.faint),
+                None if found.acknowledged.is_some() => (pen.look.faint, pen.look.dim),
                 None => (pen.look.severity(found.severity), pen.look.text),
             };
-            let state = past(found).map(|state| format!("({state}) ")).unwrap_or_default();
+            let state = past(found).or_else(|| known(found)).map(|state| format!("({state}) ")).unwrap_or_default();
             Line::from(match column {
                 0 => Span::styled(glyph(found.severity), sign),
                 1 => Span::styled(found.signal.name(), sign),
@@ -344,7 +353,7 @@ fn tables(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
         return Viewport::default();
     }
     let columns = table::place(&TABLES, inside.width, Of::Table, 60, None);
-    table::titles(pen, inside, &columns, None);
+    table::labels(pen, inside, &columns, None);
     let items = model.shown.instance(&tenant.instance).and_then(|instance| instance.debt.value.as_ref());
     let items = items.map_or(&[][..], |debt| debt.tables.as_slice());
     let window = table::rows(pen, below(inside, 1), &columns, list, items, true, cell);

@@ -93,8 +93,7 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
                 tell(Report::Failed(format!("the terminal does not listen: {error}")));
             }
         }
-        Effect::Acknowledge(_) | Effect::Unacknowledge(_) => {}
-        Effect::Quit => {}
+        Effect::Acknowledge(_) | Effect::Unacknowledge(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;

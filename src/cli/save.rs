@@ -87,7 +87,8 @@ mod tests {
         assert!(
             matches!(told(document(&nowhere, false), &here), Report::Failed(words) if words.contains("folder.csv"))
         );
-        let home = Environment { home: Some(folder.path().to_owned()), ..Environment::default() };
+        let mut home = Environment::default();
+        home.home = Some(folder.path().to_owned());
         assert!(matches!(told(document(Path::new("~/mine.md"), false), &home), Report::Done(_)));
         assert!(folder.path().join("mine.md").exists());
     }

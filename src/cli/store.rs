@@ -166,7 +166,8 @@ mod tests {
             ("theme = \"dark\"\ncolour = 3\n", "line 2: unknown field"),
             ("theme = [", "line 1"),
             ("theme = 3\n", "invalid type"),
-            ("[table.tenants]\nsort = \"\u{1b}[31m\u{7}\"\nwhat = 1", "unknown field"),
+            ("[table.tenants]\nsort = \"\u{1b}[31m\u{7}\"\n", "line 2"),
+            ("\"\\u001b[31m\" = 1\n", "unknown field"),
         ] {
             fs::write(&path, text).unwrap();
             let (kept, said) = read(Some(folder.path()), "console.toml");

@@ -1,6 +1,7 @@
 //! Who waits for whom, as lines of a tree: the roots first, the one that was waited for longest on top.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use crate::domain::{InstanceName, Session, quantity};
 
@@ -83,21 +84,15 @@ impl Tree<'_> {
         };
         let whose = super::whose(session);
         let mut words = format!("pid {pid} · {whose} · {}", session.state.label());
-        match &session.blocking {
-            Some(blocking) => {
-                words.push_str(&format!(" · waits {}", quantity::duration(wait(session))));
-                if let Some(mode) = &blocking.mode {
-                    words.push_str(&format!(" for {mode}"));
-                }
-                if let Some(relation) = &blocking.relation {
-                    words.push_str(&format!(" on {relation}"));
-                }
-            }
-            None => {
-                let age = session.transaction_age().map_or("—".to_owned(), quantity::duration);
-                words.push_str(&format!(" · transaction {age}"));
-            }
-        }
+        // Writing into a string cannot fail.
+        let _ = if let Some(blocking) = &session.blocking {
+            let mode = blocking.mode.as_deref().map(|mode| format!(" for {mode}")).unwrap_or_default();
+            let on = blocking.relation.as_ref().map(|relation| format!(" on {relation}")).unwrap_or_default();
+            write!(words, " · waits {}{mode}{on}", quantity::duration(wait(session)))
+        } else {
+            let age = session.transaction_age().map_or("—".to_owned(), quantity::duration);
+            write!(words, " · transaction {age}")
+        };
         words
     }
 }

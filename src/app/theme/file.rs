@@ -38,7 +38,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Theme, ThemeError> {
     };
     // What has no colours of its own to fall back on is dark.
     let Some(base) = base.or_else(|| Theme::default().colours) else {
-        return Err(reader.error(0..0, "no theme to start from".to_owned()));
+        return Err(reader.error(0..0, "no theme to start from"));
     };
     let mut inks = base.0;
     for (key, value) in &table {
@@ -52,7 +52,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Theme, ThemeError> {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
             };
-            return Err(reader.error(key.span(), format!("no colour {key_name:?}: {hint}")));
+            return Err(reader.error(key.span(), &format!("no colour {key_name:?}: {hint}")));
         };
         inks[role as usize] = reader.ink(value)?;
     }
@@ -66,7 +66,7 @@ pub(super) fn whole(name: &str, text: &str) -> Result<Theme, ThemeError> {
     let mut inks = [Ink { rgb: None, ansi: None }; Role::ALL.len()];
     for role in Role::ALL {
         let Some((_, value)) = table.iter().find(|(key, _)| key.get_ref() == role.name()) else {
-            return Err(reader.error(0..0, format!("{} is missing", role.name())));
+            return Err(reader.error(0..0, &format!("{} is missing", role.name())));
         };
         inks[role as usize] = reader.ink(value)?;
     }
@@ -74,30 +74,30 @@ pub(super) fn whole(name: &str, text: &str) -> Result<Theme, ThemeError> {
 }
 
 impl<'t> Reader<'t> {
-    fn error(&self, place: Range<usize>, message: String) -> ThemeError {
+    fn error(&self, place: Range<usize>, message: &str) -> ThemeError {
         let before = self.text.get(..place.start).unwrap_or_default();
         ThemeError {
             file: sanitise(self.name).into_owned(),
             line: before.matches('\n').count() + 1,
-            message: sanitise(&message).into_owned(),
+            message: sanitise(message).into_owned(),
         }
     }
 
     fn table(&self) -> Result<DeTable<'t>, ThemeError> {
         DeTable::parse(self.text)
             .map(Spanned::into_inner)
-            .map_err(|fault| self.error(fault.span().unwrap_or_default(), fault.message().to_owned()))
+            .map_err(|fault| self.error(fault.span().unwrap_or_default(), fault.message()))
     }
 
     fn base(&self, value: &Spanned<DeValue<'_>>) -> Result<Option<Colours>, ThemeError> {
         let names = || Theme::built_in().iter().map(|theme| &*theme.name);
         let all = || names().collect::<Vec<_>>().join(", ");
         let DeValue::String(name) = value.get_ref() else {
-            return Err(self.error(value.span(), format!("base is the name of a theme: {}", all())));
+            return Err(self.error(value.span(), &format!("base is the name of a theme: {}", all())));
         };
         Theme::named(name).map(|theme| theme.colours).ok_or_else(|| {
             let hint = did_you_mean(name, names()).map_or_else(all, |near| format!("did you mean {near}?"));
-            self.error(value.span(), format!("no theme {name:?} to start from: {hint}"))
+            self.error(value.span(), &format!("no theme {name:?} to start from: {hint}"))
         })
     }
 
@@ -121,7 +121,7 @@ impl<'t> Reader<'t> {
     }
 
     fn shape(&self, place: Range<usize>) -> ThemeError {
-        self.error(place, "a colour is \"#rrggbb\", \"default\", or [\"#rrggbb\", \"light-red\"]".to_owned())
+        self.error(place, "a colour is \"#rrggbb\", \"default\", or [\"#rrggbb\", \"light-red\"]")
     }
 
     fn rgb(&self, text: &str, place: Range<usize>) -> Result<Option<Rgb>, ThemeError> {
@@ -131,7 +131,7 @@ impl<'t> Reader<'t> {
         let part = |from: usize| text.get(from..from + 2).and_then(|part| u8::from_str_radix(part, 16).ok());
         match (text.strip_prefix('#').map(str::len), part(1), part(3), part(5)) {
             (Some(6), Some(red), Some(green), Some(blue)) => Ok(Some((red, green, blue))),
-            _ => Err(self.error(place, format!("{text:?} is no colour: write \"#rrggbb\" or \"default\""))),
+            _ => Err(self.error(place, &format!("{text:?} is no colour: write \"#rrggbb\" or \"default\""))),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'t> Reader<'t> {
         found.map(Some).ok_or_else(|| {
             let all = || format!("there are default, {}", names().collect::<Vec<_>>().join(", "));
             let hint = did_you_mean(text, names()).map_or_else(all, |near| format!("did you mean {near}?"));
-            self.error(place, format!("{text:?} is none of the 16 colours: {hint}"))
+            self.error(place, &format!("{text:?} is none of the 16 colours: {hint}"))
         })
     }
 }

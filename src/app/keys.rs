@@ -179,6 +179,15 @@ pub fn lookup(contexts: &[Context], event: &KeyEvent) -> Option<Command> {
     })
 }
 
+/// Whether the first key of a line is not taken by a nearer context.
+pub fn leads_to(contexts: &[Context], binding: &Binding) -> bool {
+    let taken = |context: &Context| {
+        let mut here = BINDINGS.iter().filter(|other| other.context == *context);
+        here.any(|other| binding.keys.first().is_some_and(|key| other.keys.contains(key)))
+    };
+    contexts.iter().take_while(|context| **context != binding.context).all(|context| !taken(context))
+}
+
 use Command as Do;
 use Context as In;
 use KeyCode as On;

@@ -302,6 +302,7 @@ impl Model {
                 TenantTab::Sessions => !self.page.sessions.list.rows.is_empty(),
                 TenantTab::Tables => false,
             },
+            (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),
             (Command::Tenant, _) => tenants || self.tenant.is_some(),
             _ => true,
         }

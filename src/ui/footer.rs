@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::pen::{Edge, Pen};
 use super::widgets::text;
+use crate::app::keys;
 use crate::app::{Command, Mode, Prompt, Target, bindings};
 use crate::domain::foreign::sanitise;
 
@@ -81,6 +82,10 @@ fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Hints 
         for binding in bindings().iter().filter(|binding| {
             binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
         }) {
+            // A nearer context may mean something else by the same key.
+            if !keys::leads_to(pen.model.contexts(), binding) {
+                continue;
+            }
             let Some(hint) = binding.hint else { continue };
             let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
             let wide = text::width(binding.label) + text::width(hint) + 3;

@@ -266,6 +266,8 @@ impl Console {
         self.look(|terminal| {
             assert!(!terminal.alternate_screen(), "the alternate screen was not left:\n{screen}");
             assert!(!terminal.hide_cursor(), "the cursor is still hidden:\n{screen}");
+            let mouse = terminal.mouse_protocol_mode();
+            assert_eq!(mouse, vt100::MouseProtocolMode::None, "the mouse is still ours:\n{screen}");
             assert!(!terminal.bracketed_paste(), "bracketed paste is still on:\n{screen}");
         });
         let now = settings(&**self.master.as_ref().expect("the pty is open"));

@@ -56,7 +56,7 @@ pub(in crate::ui) fn columns(pen: &mut Pen<'_>, body: Rect, chooser: &ColumnChoo
             ])
         })
         .collect();
-    list(pen, inside, &lines, chooser.at);
+    list(pen, inside, &lines, chooser.at, 0);
     None
 }
 
@@ -84,7 +84,7 @@ pub(in crate::ui) fn themes(pen: &mut Pen<'_>, body: Rect, chooser: &ThemeChoose
             line
         })
         .collect();
-    list(pen, inside, &lines, chooser.at);
+    list(pen, inside, &lines, chooser.at, 14);
     None
 }
 
@@ -107,8 +107,8 @@ fn sample(theme: &Theme, depth: crate::ui::Depth) -> Vec<Span<'static>> {
     ]
 }
 
-/// Lines with a cursor, those around it where there is no room for all.
-fn list(pen: &mut Pen<'_>, area: Rect, lines: &[Line<'static>], at: usize) {
+/// Lines with a cursor, those around it where there is no room for all; the cursor spares so many cells at their end.
+fn list(pen: &mut Pen<'_>, area: Rect, lines: &[Line<'static>], at: usize, spared: u16) {
     let page = usize::from(area.height);
     let top = (at + 1).saturating_sub(page);
     for ((index, line), y) in lines.iter().enumerate().skip(top).zip(area.top()..area.bottom()) {
@@ -116,8 +116,7 @@ fn list(pen: &mut Pen<'_>, area: Rect, lines: &[Line<'static>], at: usize) {
         let row = Rect { x: area.x.saturating_sub(1), y, width: area.width + 2, height: 1 };
         pen.spot(row, Target::Line(index));
         if index == at {
-            let width = area.width.min(row.width);
-            pen.wash(Rect { width: width.saturating_sub(12), ..row }, pen.look.selected);
+            pen.wash(Rect { width: row.width.saturating_sub(spared), ..row }, pen.look.selected);
             pen.put(area.x.saturating_sub(2), y, 1, &Line::from(Span::styled("▌", pen.look.accent)));
         }
     }

@@ -248,7 +248,11 @@ async fn the_mouse_selects_opens_sorts_scrolls_and_presses() {
     assert_eq!((under(&hands).as_str(), &hands.model.view), ("umbrella", &View::Fleet));
     hands.click(row).await;
     assert!(matches!(&hands.model.view, View::Tenant(key) if key.0.as_str() == "umbrella"), "{:?}", hands.model.view);
-    let tab = hands.place("sessions");
+    // The pages of the tenant stand beside each other.
+    let footer = hands.place("3 sessions").1;
+    let tab =
+        (hands.place("overview").0 + "overview ─ findings 3 ─ s".chars().count() as u16, hands.place("overview").1);
+    assert!(tab.1 < footer);
     hands.click(tab).await;
     assert_eq!(hands.model.page.tab, TenantTab::Sessions);
     let footer = hands.place("3 sessions");

@@ -521,6 +521,7 @@ fn the_refresh_interval_goes_both_ways() {
     let effects = type_keys(&mut console, "]][[[[", (120, 40));
     let asked: Vec<u128> = effects
         .iter()
+        .filter(|effect| !matches!(effect, Effect::Keep(_)))
         .map(|effect| match effect {
             Effect::Refresh(every) => every.as_millis(),
             other => panic!("{other:?}"),
@@ -792,7 +793,11 @@ async fn the_loop_draws_before_there_is_data_and_leaves_on_q() {
     console.shows("the clipboard is gone").await;
     console.press("q");
     let (exit, effects) = console.ends().await;
-    assert_eq!((exit, effects), (Exit::Quit, vec![Effect::Refresh(Duration::from_secs(2))]));
+    assert_eq!(exit, Exit::Quit);
+    assert!(
+        matches!(&effects[..], [Effect::Keep(_), Effect::Refresh(every)] if *every == Duration::from_secs(2)),
+        "{effects:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Choosing from a short list over the screen: columns of a table, themes.
 
 use super::arrange::Choice;
-use super::model::{Mode, Model};
+use super::model::{FleetFocus, Mode, Model, View};
 use super::pane::Pane;
 use super::theme::Theme;
 
@@ -30,6 +30,9 @@ impl Model {
     }
 
     pub(super) fn choose_columns(&mut self) {
+        if self.view == View::Fleet {
+            self.fleet.focus = FleetFocus::Tenants;
+        }
         match self.pane().filter(|pane| self.table(*pane).is_some()) {
             Some(pane) => self.mode = Mode::Columns(ColumnChooser { pane, at: 0 }),
             None => self.say("no columns to choose here", true),

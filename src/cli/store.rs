@@ -155,7 +155,9 @@ mod tests {
             assert_eq!(trouble, None);
             assert!([None, Some("dark"), Some("light")].contains(&kept.theme.as_deref()));
         }
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
     }
 
     #[test]

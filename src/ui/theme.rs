@@ -287,7 +287,7 @@ mod tests {
         let look = Look::new(&theme, Depth::True);
         let told = |style: Style| {
             let (red, green, blue) = seen(style.fg).unwrap();
-            ((f64::from(red) + f64::from(green)) / 2.0, f64::from(blue))
+            (f64::midpoint(f64::from(red), f64::from(green)), f64::from(blue))
         };
         let all = [look.critical, look.warning, look.good].map(told);
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {

@@ -210,6 +210,8 @@ async fn every_way_out_gives_the_terminal_back() {
                 let watcher = Watcher::of(&[("shared", port)]);
                 let mut console = opened(&watcher);
                 println!("leaving by {name}");
+                let mouse = console.look(vt100::Screen::mouse_protocol_mode);
+                assert_eq!(mouse, vt100::MouseProtocolMode::PressRelease, "it is ours until then");
                 leave(&mut console);
                 console.ends_with(code);
             });
@@ -265,6 +267,7 @@ mod within {
     #[ignore = "runs in a pty, started by the test below"]
     fn a_panic_with_the_terminal_taken() {
         let mut guard = Guard::take().expect("there is a terminal");
+        tierdeck::ui::terminal::mouse(true).expect("it takes sequences");
         guard.terminal.draw(|frame| frame.render_widget("a frame", frame.area())).expect("it can be drawn on");
         panic!("the ceiling fell");
     }

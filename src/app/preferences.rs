@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
+use crate::domain::foreign::sanitise;
 
 /// Everything that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ impl Model {
         self.mouse = kept.mouse.unwrap_or(true);
         self.chosen_theme.clone_from(&kept.theme);
         self.wear_chosen();
+        if let Some(name) = kept.theme.as_ref().filter(|name| **name != *self.theme.name) {
+            self.say(format!("the theme {} is not there any more", sanitise(name)), true);
+        }
         self.refill_lists();
         self.kept = self.preferences();
     }

@@ -8,8 +8,15 @@ use crate::domain::foreign::sanitise;
 pub(super) fn words(text: &str) -> String {
     let text = sanitise(text);
     let mut safe = String::with_capacity(text.len());
-    for char in text.chars() {
+    let mut chars = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(char) = chars.next() {
+        let last = std::mem::replace(&mut before, char);
         match char {
+            // Within a word it is no mark-up, and names are easier to read without backslashes.
+            '_' if last.is_ascii_alphanumeric() && chars.peek().is_some_and(char::is_ascii_alphanumeric) => {
+                safe.push('_');
+            }
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
@@ -45,7 +52,15 @@ pub(super) fn code(text: &str) -> String {
 
 /// Text as a block of code; its lines stay lines.
 pub(super) fn block(language: &str, text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| sanitise(line).into_owned()).collect();
+    // Indents say what belongs to what.
+    let line = |line: &str| {
+        format!(
+            "{}{}",
+            " ".repeat(line.len() - line.trim_start_matches(' ').len()),
+            sanitise(line.trim_start_matches(' '))
+        )
+    };
+    let lines: Vec<String> = text.lines().map(line).collect();
     let text = lines.join("\n");
     let fence = "`".repeat((longest_run(&text) + 1).max(3));
     format!("{fence}{language}\n{text}\n{fence}\n")
@@ -81,7 +96,7 @@ mod tests {
         "two\nlines\r\n\n# heading",
         "[click](http://evil.example) ![x](http://evil.example/x.png)",
         "https://evil.example www.evil.example me@evil.example @team",
-        "**bold** _it_ ~~gone~~ $x$",
+        "**bold** _it_ ~~gone~~ $x$ a_b_c _a_b_ __x__",
         "\\| \\` \\\\",
         "&lt;b&gt; &amp; &#60;",
         "</td></table><img src=x onerror=alert(1)>",
@@ -148,9 +163,9 @@ mod tests {
 
     #[test]
     fn blocks_end_where_they_should() {
-        let text = format!("{}\nafter\n", block("sql", "select '```';\n````\n<script>"));
+        let text = format!("{}\nafter\n", block("sql", "select '```';\n````\n    <script>"));
         let shown = read(&text);
-        assert!(shown.contains("select '```';\n````\n<script>"), "{shown}");
+        assert!(shown.contains("select '```';\n````\n    <script>"), "{shown}");
         assert!(shown.ends_with("after"), "{shown}");
     }
 

@@ -60,9 +60,9 @@ impl Incident<'_> {
         let count = |severity| snapshot.findings.iter().filter(|finding| finding.severity == severity).count();
         let _ = writeln!(
             text,
-            "- **findings** {} critical, {} warnings, {} worth knowing\n",
+            "- **findings** {} critical, {}, {} worth knowing\n",
             count(Severity::Critical),
-            count(Severity::Warning),
+            quantity::plural(count(Severity::Warning), "warning"),
             count(Severity::Info)
         );
     }

@@ -96,3 +96,67 @@ impl Tree<'_> {
         words
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::session::Blocking;
+    use crate::domain::{Attribution, Foreign, SessionKey, SessionState};
+
+    fn session(pid: i32, by: &[i32], waited: i64) -> Session {
+        let now: Timestamp = "2026-11-21T14:03:22Z".parse().unwrap();
+        let since = now - jiff::SignedDuration::from_secs(waited);
+        Session {
+            instance: InstanceName::new("shared"),
+            key: SessionKey { pid, started: since },
+            attribution: Attribution::None,
+            role: Foreign::from("role"),
+            database: Foreign::from("db"),
+            application: Foreign::default(),
+            client: None,
+            state: SessionState::Active,
+            wait: None,
+            transaction_started: Some(since),
+            query_started: None,
+            state_changed: None,
+            query: None,
+            blocking: (!by.is_empty()).then(|| Blocking { by: by.to_vec(), since: Some(since), ..Blocking::default() }),
+            workers: 0,
+            touched: Vec::new(),
+            server_now: now,
+        }
+    }
+
+    fn pids(sessions: &[Session]) -> Vec<String> {
+        let lines = lines(sessions, &InstanceName::new("shared"));
+        lines.into_iter().map(|line| line.split(" ·").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn roots_come_first_by_the_oldest_wait_and_everybody_once_below_whom_they_wait_for() {
+        let sessions = [
+            session(1, &[], 90),
+            session(2, &[1], 5),
+            session(10, &[], 80),
+            session(11, &[10], 40),
+            session(12, &[11], 30),
+            session(13, &[10], 60),
+        ];
+        assert_eq!(pids(&sessions), ["pid 10", "  └ pid 13", "  └ pid 11", "    └ pid 12", "pid 1", "  └ pid 2"]);
+        assert!(pids(&sessions[..1]).is_empty());
+    }
+
+    #[test]
+    fn cycles_strangers_and_storms_end() {
+        let cycle = [session(1, &[2], 5), session(2, &[1], 4)];
+        let told = lines(&cycle, &InstanceName::new("shared"));
+        assert!(told.len() == 3 && told[2].contains("(see above)"), "{told:?}");
+        assert_eq!(pids(&[session(5, &[0], 3)])[0], "a prepared transaction");
+        let mut storm: Vec<Session> = (2..5_000).map(|pid| session(pid, &[pid - 1], 9)).collect();
+        storm.push(session(1, &[], 9));
+        let told = lines(&storm, &InstanceName::new("shared"));
+        assert_eq!((told.len(), told.last().unwrap().as_str()), (MOST + 1, "… and 4939 more"));
+    }
+}

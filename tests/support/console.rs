@@ -96,6 +96,9 @@ impl Start {
         command.env("TERM", "xterm-256color");
         command.env("COLORTERM", "truecolor");
         command.env_remove("NO_COLOR");
+        command.env_remove("TIERDECK_COLOR");
+        // What somebody chose on this machine is no part of a test.
+        command.env("TIERDECK_STATE", "/nonexistent/tierdeck-state");
         command.cwd("/");
         for (name, value) in &self.environment {
             command.env(name, value);

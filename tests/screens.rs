@@ -220,7 +220,7 @@ fn what_is_old_has_no_colour() {
         type_keys(&mut console, keys, (120, 40));
         let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
         frame(&mut console, &mut terminal);
-        let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, Depth::True);
+        let look = tierdeck::ui::Look::new(&tierdeck::app::Theme::default(), Depth::True);
         let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
         let buffer = terminal.backend().buffer();
         // Below the strip and the titles, above the footer.
@@ -521,6 +521,7 @@ fn the_refresh_interval_goes_both_ways() {
     let effects = type_keys(&mut console, "]][[[[", (120, 40));
     let asked: Vec<u128> = effects
         .iter()
+        .filter(|effect| !matches!(effect, Effect::Keep(_)))
         .map(|effect| match effect {
             Effect::Refresh(every) => every.as_millis(),
             other => panic!("{other:?}"),
@@ -792,7 +793,11 @@ async fn the_loop_draws_before_there_is_data_and_leaves_on_q() {
     console.shows("the clipboard is gone").await;
     console.press("q");
     let (exit, effects) = console.ends().await;
-    assert_eq!((exit, effects), (Exit::Quit, vec![Effect::Refresh(Duration::from_secs(2))]));
+    assert_eq!(exit, Exit::Quit);
+    assert!(
+        matches!(&effects[..], [Effect::Keep(_), Effect::Refresh(every)] if *every == Duration::from_secs(2)),
+        "{effects:?}"
+    );
 }
 
 #[tokio::test]

@@ -154,6 +154,91 @@ async fn any_size_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_chosen_is_found_again_and_the_mouse_is_asked_for() {
+    use vt100::MouseProtocolMode::{None as Off, PressRelease};
+    let server = watcher::shared().await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    let themes = watcher.home().join("config/tierdeck/themes");
+    std::fs::create_dir_all(&themes).unwrap();
+    std::fs::write(themes.join("mine.toml"), "acent = \"#ff00ff\"").unwrap();
+    let mut console = watcher.console().open();
+    console.shows("did you mean accent?");
+    console.until("first data", PATIENCE, is_live);
+    assert_eq!(console.look(vt100::Screen::mouse_protocol_mode), PressRelease);
+    // A click on the title sorts, another turns the order round: column 4 of the titles' line, as SGR has it.
+    let titles = console.rows().iter().position(|row| row.contains("conn/limit")).unwrap() + 1;
+    let column = console.rows()[titles - 1].chars().take_while(|char| *char != 'c').count() + 2;
+    console.keys(&format!("\x1b[<0;{column};{titles}M\x1b[<0;{column};{titles}m"));
+    console.shows("sort: conn ↓");
+    console.keys("m");
+    console.shows("the mouse is the terminal's");
+    assert_eq!(console.look(vt100::Screen::mouse_protocol_mode), Off);
+    console.keys(":theme light\r");
+    console.shows("theme light");
+    console.keys("q");
+    console.ends_with(0);
+    let kept = std::fs::read_to_string(watcher.home().join("state/console.toml")).unwrap();
+    for words in ["theme = \"light\"", "mouse = false", "[table.tenants]", "sort = \"conn\""] {
+        assert!(kept.contains(words), "{words}\n{kept}");
+    }
+    std::fs::write(themes.join("mine.toml"), "base = \"light\"\naccent = \"#ff00ff\"").unwrap();
+    let mut console = opened(&watcher);
+    console.shows("sort: conn ↓");
+    assert_eq!(console.look(vt100::Screen::mouse_protocol_mode), Off);
+    let accent = |console: &Console| console.look(|screen| screen.cell(0, 3).map(vt100::Cell::fgcolor));
+    assert_eq!(accent(&console), Some(vt100::Color::Rgb(0, 0x65, 0x9c)), "light is worn");
+    console.keys(":theme mine\r");
+    console.shows("theme mine");
+    console.until("its colour", PATIENCE, |_| true);
+    assert_eq!(accent(&console), Some(vt100::Color::Rgb(255, 0, 255)));
+    std::fs::write(themes.join("mine.toml"), "base = \"light\"\naccent = \"#0000fe\" # changed").unwrap();
+    let begun = std::time::Instant::now();
+    while accent(&console) != Some(vt100::Color::Rgb(0, 0, 254)) {
+        assert!(begun.elapsed() < PATIENCE, "the change never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    console.signal(Signal::SIGTERM);
+    console.ends_with(130);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_and_a_report_are_files_for_the_operator_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = watcher::shared().await;
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    let mut console = opened(&watcher);
+    let path = watcher.home().join("rows.csv");
+    // Ctrl-U clears the name that is offered.
+    console.keys("e");
+    console.shows("EXPORT TENANTS");
+    console.keys(&format!("\x15{}\r", path.display()));
+    console.shows("wrote 3 rows to");
+    let rows = std::fs::read_to_string(&path).unwrap();
+    assert!(rows.starts_with("tenant,") || rows.contains(",tenant,"), "{rows}");
+    assert_eq!(rows.lines().count(), 4, "{rows}");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    console.keys("e");
+    console.shows("EXPORT TENANTS");
+    console.keys(&format!("\x15{}\r", path.display()));
+    console.shows("FILE EXISTS");
+    console.keys("\x1b");
+    console.hides("FILE EXISTS");
+    let report = watcher.home().join("incident.md");
+    console.keys("E");
+    console.shows("INCIDENT REPORT");
+    console.keys(&format!("\x15{}\r", report.display()));
+    console.shows("wrote the report to");
+    assert!(std::fs::read_to_string(&report).unwrap().starts_with("# Incident report: test"));
+    console.keys("q");
+    console.ends_with(0);
+    let said = watcher.run(&["report", "--out", &report.display().to_string()]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    let said = watcher.run(&["report"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("## What is wrong") && said.out.contains("## Timeline"), "{}", said.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_way_out_gives_the_terminal_back() {
     let server = watcher::shared().await;
     let ways: [Way; 6] = [
@@ -171,6 +256,8 @@ async fn every_way_out_gives_the_terminal_back() {
                 let watcher = Watcher::of(&[("shared", port)]);
                 let mut console = opened(&watcher);
                 println!("leaving by {name}");
+                let mouse = console.look(vt100::Screen::mouse_protocol_mode);
+                assert_eq!(mouse, vt100::MouseProtocolMode::PressRelease, "it is ours until then");
                 leave(&mut console);
                 console.ends_with(code);
             });
@@ -226,6 +313,7 @@ mod within {
     #[ignore = "runs in a pty, started by the test below"]
     fn a_panic_with_the_terminal_taken() {
         let mut guard = Guard::take().expect("there is a terminal");
+        tierdeck::ui::terminal::mouse(true).expect("it takes sequences");
         guard.terminal.draw(|frame| frame.render_widget("a frame", frame.area())).expect("it can be drawn on");
         panic!("the ceiling fell");
     }

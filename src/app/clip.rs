@@ -1,7 +1,10 @@
 //! What `y` and `Y` put on the clipboard: text that is safe to paste into a terminal as well.
 
 use super::columns::{SessionColumn, TenantColumn};
-use super::model::{FleetFocus, Model, TenantTab, View};
+use super::list::List;
+use super::locks::LockTrees;
+use super::model::{FleetFocus, Model, TenantTab, View, Worst};
+use super::pane::Pane;
 use super::table::{Column, Value};
 use super::tables::{TableColumn, TableRow};
 use crate::domain::foreign::sanitise;
@@ -39,7 +42,55 @@ impl Model {
         }
     }
 
-    fn finding_under_cursor(&self) -> Option<&Finding> {
+    /// The same of everything that is marked in the list; `None` when nothing is. `whole`: the longer text of each.
+    pub(super) fn marked_text(&self, whole: bool) -> Option<(String, String)> {
+        let pane = self.pane().filter(|pane| self.marked(*pane) > 0)?;
+        let shown = &self.shown;
+        let findings = |list: &List<Finding>| {
+            let each = list.chosen(&shown.findings).into_iter().filter_map(|at| shown.findings.get(at));
+            let each = each.map(|finding| if whole { told(finding) } else { step(finding).0 });
+            (each.collect::<Vec<_>>(), if whole { "\n\n" } else { "\n" })
+        };
+        let sessions = |list: &List<Session>| {
+            let each = list.chosen(&shown.sessions).into_iter().filter_map(|at| shown.sessions.get(at));
+            let each = each.filter_map(|session| match &session.query {
+                query if whole => query.as_ref().map(|query| lines(query.raw())),
+                _ => Some(row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers)),
+            });
+            (each.collect(), if whole { "\n\n" } else { "\n" })
+        };
+        let waiters = |trees: &LockTrees| {
+            let each = trees.list.chosen(&trees.rows).into_iter().filter_map(|at| trees.rows.get(at)?.session());
+            let each = each.filter_map(|at| shown.sessions.get(at));
+            (
+                each.map(|session| row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers)).collect(),
+                "\n",
+            )
+        };
+        let tables = |worst: &Worst| {
+            let each = worst.table.list.chosen(&worst.rows).into_iter().filter_map(|at| worst.rows.get(at));
+            (each.map(|table| if whole { table.vacuum_statement() } else { table.shown() }).collect(), "\n")
+        };
+        let (each, between) = match pane {
+            Pane::Findings => findings(&self.fleet.findings),
+            Pane::TenantFindings => findings(&self.page.findings),
+            Pane::Sessions => sessions(&self.sessions.list),
+            Pane::TenantSessions => sessions(&self.page.sessions.list),
+            Pane::Tenants => {
+                let each = self.fleet.tenants.list.chosen(&shown.tenants);
+                let each = each.into_iter().filter_map(|at| shown.tenants.get(at));
+                (each.map(|tenant| row::<TenantColumn>(&TenantColumn::ALL[1..], tenant, &())).collect(), "\n")
+            }
+            Pane::Locks => waiters(&self.locks),
+            Pane::TenantLocks => waiters(&self.page.locks),
+            Pane::Tables => tables(&self.tables),
+            Pane::TenantTables => tables(&self.page.tables),
+        };
+        let what = format!("{} marked", each.len());
+        (!each.is_empty()).then(|| (each.join(between), what))
+    }
+
+    pub(super) fn finding_under_cursor(&self) -> Option<&Finding> {
         let list = match (&self.view, self.fleet.focus, self.page.tab) {
             (View::Fleet, FleetFocus::Findings, _) => &self.fleet.findings,
             (View::Tenant(_), _, TenantTab::Findings) => &self.page.findings,

@@ -65,6 +65,45 @@ impl Column for TenantColumn {
         Self::Size,
         Self::Problem,
     ];
+    const SHOWN: &'static [Self] = &[
+        Self::Severity,
+        Self::Tenant,
+        Self::Tier,
+        Self::Instance,
+        Self::Connections,
+        Self::Active,
+        Self::Waiting,
+        Self::IdleInTransaction,
+        Self::Oldest,
+        Self::Noise,
+        Self::RowsPerDay,
+        Self::Dead,
+        Self::Size,
+        Self::Trend,
+        Self::Problem,
+    ];
+
+    fn is_fixed(self) -> bool {
+        matches!(self, Self::Severity | Self::Tenant)
+    }
+
+    fn exported<'a>(self, tenant: &'a Tenant, context: &()) -> Value<'a> {
+        match self {
+            Self::Severity => {
+                tenant.severity.map_or(Value::Missing, |severity| Value::Text(Cow::Owned(severity.to_string())))
+            }
+            _ => self.value(tenant, context),
+        }
+    }
+
+    fn is_estimated(self, tenant: &Tenant) -> bool {
+        match self {
+            Self::RowsPerDay => tenant.rows_written_estimated && tenant.rows_written_per_day.is_some(),
+            Self::Size => tenant.size_estimated && tenant.size_bytes.is_some(),
+            Self::Dead => dead_share(tenant).is_some(),
+            _ => false,
+        }
+    }
 
     fn key(self) -> &'static str {
         match self {
@@ -239,6 +278,36 @@ impl Column for SessionColumn {
         Self::Instance,
         Self::Query,
     ];
+    const SHOWN: &'static [Self] = &[
+        Self::Trouble,
+        Self::Pid,
+        Self::Instance,
+        Self::Tenant,
+        Self::How,
+        Self::Role,
+        Self::Database,
+        Self::Application,
+        Self::Client,
+        Self::State,
+        Self::For,
+        Self::Wait,
+        Self::Transaction,
+        Self::Statement,
+        Self::BlockedBy,
+        Self::Query,
+    ];
+
+    fn is_fixed(self) -> bool {
+        matches!(self, Self::Trouble | Self::Pid)
+    }
+
+    fn exported<'a>(self, session: &'a Session, blockers: &Blockers) -> Value<'a> {
+        match self {
+            Self::Trouble => Value::Missing,
+            Self::Tenant if session.attribution.tenant().is_none() => Value::Missing,
+            _ => self.value(session, blockers),
+        }
+    }
 
     fn key(self) -> &'static str {
         match self {

@@ -66,7 +66,7 @@ impl Model {
     }
 
     /// An answer came; one about a session that was left meanwhile is dropped.
-    pub(super) fn answered<T>(
+    pub(super) fn learned<T>(
         &mut self,
         of: &SessionId,
         place: impl FnOnce(&mut Inspected) -> &mut Answer<T>,

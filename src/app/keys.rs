@@ -11,6 +11,8 @@ pub enum Context {
     Move,
     /// Where rows can be filtered and sorted.
     Table,
+    /// Wherever there are rows with a cursor.
+    Rows,
     /// Screen 1.
     Fleet,
     /// Screen 2.
@@ -35,6 +37,14 @@ pub enum Context {
     Prompt,
     /// In the command palette.
     Palette,
+    /// In the chooser of columns.
+    Columns,
+    /// In a short list over the screen.
+    Chooser,
+    /// While questions are answered.
+    Form,
+    /// At a question with several answers.
+    Choice,
 }
 
 impl Context {
@@ -44,6 +54,7 @@ impl Context {
             Self::Everywhere => "everywhere",
             Self::Move => "moving",
             Self::Table => "tables",
+            Self::Rows => "rows",
             Self::Fleet => "fleet",
             Self::Tenant => "tenant",
             Self::Sessions => "sessions",
@@ -56,6 +67,10 @@ impl Context {
             Self::Help => "help",
             Self::Prompt => "typing a filter",
             Self::Palette => "command palette",
+            Self::Columns => "choosing columns",
+            Self::Chooser => "choosing",
+            Self::Form => "answering",
+            Self::Choice => "one of several",
         }
     }
 }
@@ -111,6 +126,19 @@ pub enum Command {
     Slower,
     Accept,
     Cancel,
+    Mark,
+    Unmark,
+    Columns,
+    Earlier,
+    Later,
+    Reset,
+    Themes,
+    Mouse,
+    Export,
+    Incident,
+    Acknowledge,
+    Unacknowledge,
+    Muted,
 }
 
 /// One key as the terminal reports it.
@@ -181,6 +209,15 @@ pub fn lookup(contexts: &[Context], event: &KeyEvent) -> Option<Command> {
     })
 }
 
+/// Whether the first key of a line is not taken by a nearer context.
+pub fn leads_to(contexts: &[Context], binding: &Binding) -> bool {
+    let taken = |context: &Context| {
+        let mut here = BINDINGS.iter().filter(|other| other.context == *context);
+        here.any(|other| binding.keys.first().is_some_and(|key| other.keys.contains(key)))
+    };
+    contexts.iter().take_while(|context| **context != binding.context).all(|context| !taken(context))
+}
+
 use Command as Do;
 use Context as In;
 use KeyCode as On;
@@ -190,12 +227,18 @@ static BINDINGS: &[Binding] = &[
     bind(In::Fleet, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the finding or the tenant under the cursor"),
     bind(In::Fleet, &[code(On::Tab), code(On::BackTab)], "Tab", Do::NextPane, Some("findings ⇄ tenants"), "move between the findings and the tenants"),
     bind(In::Fleet, &[char('Y')], "Y", Do::CopyQuery, None, "copy the finding under the cursor in full, with its evidence"),
+    bind(In::Fleet, &[char('x')], "x", Do::Acknowledge, Some("acknowledge"), "acknowledge or mute the finding under the cursor, or those marked: for how long, and why"),
+    bind(In::Fleet, &[char('X')], "X", Do::Unacknowledge, None, "take that back"),
+    bind(In::Fleet, &[char('M')], "M", Do::Muted, None, "show muted findings, or hide them again"),
     bind(In::Tenant, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the finding, the session or the table under the cursor"),
     bind(In::Tenant, &[code(On::Tab), code(On::Right), char('l')], "Tab →", Do::NextPane, Some("next page"), "next page: overview, findings, sessions, locks, tables"),
     bind(In::Tenant, &[code(On::BackTab), code(On::Left), char('h')], "⇧Tab ←", Do::PreviousPane, None, "the page before"),
     bind(In::Tenant, &[char('Y')], "Y", Do::CopyQuery, None, "copy the session's query, the table's VACUUM or the whole finding under the cursor"),
     bind(In::Tenant, &[char('>')], ">", Do::FurtherBack, None, "charts look further back: 15 min, 1 h, 24 h, 14 d"),
     bind(In::Tenant, &[char('<')], "<", Do::LessFarBack, None, "charts look less far back"),
+    bind(In::Tenant, &[char('x')], "x", Do::Acknowledge, Some("acknowledge"), "acknowledge or mute the finding under the cursor, or those marked"),
+    bind(In::Tenant, &[char('X')], "X", Do::Unacknowledge, None, "take that back"),
+    bind(In::Tenant, &[char('M')], "M", Do::Muted, None, "show muted findings, or hide them again"),
     bind(In::Sessions, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the session: full query, locks, who blocks it"),
     bind(In::Sessions, &[char('Y')], "Y", Do::CopyQuery, None, "copy the session's query"),
     bind(In::Locks, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the session under the cursor, or the tenant's waiters"),
@@ -208,6 +251,8 @@ static BINDINGS: &[Binding] = &[
     bind(In::OneTable, &[char('Y')], "Y", Do::CopyQuery, Some("copy statements"), "copy the statements that what is known calls for"),
     bind(In::Finding, &[code(On::Enter)], "⏎", Do::Open, Some("go there"), "go to the tenant or the sessions it is about"),
     bind(In::Finding, &[char('Y')], "Y", Do::CopyQuery, Some("copy all"), "copy the whole finding as text"),
+    bind(In::Finding, &[char('x')], "x", Do::Acknowledge, Some("acknowledge"), "acknowledge or mute this finding"),
+    bind(In::Finding, &[char('X')], "X", Do::Unacknowledge, None, "take that back"),
     bind(In::Session, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the session's tenant"),
     bind(In::Session, &[char('P')], "P", Do::AskPlan, Some("plan"), "ask how the server would carry out its statement (EXPLAIN; nothing is run)"),
     bind(In::Session, &[char('r')], "r", Do::AskLocks, Some("locks again"), "ask for its locks again"),
@@ -217,9 +262,13 @@ static BINDINGS: &[Binding] = &[
     bind(In::Table, &[char('S')], "S", Do::Reverse, None, "turn the order round"),
     bind(In::Table, &[char('n')], "n", Do::NextMatch, None, "next row that the filter found, or that has a problem"),
     bind(In::Table, &[char('N')], "N", Do::PreviousMatch, None, "the one before"),
+    bind(In::Table, &[char('c')], "c", Do::Columns, None, "choose columns: show, hide, move"),
+    bind(In::Rows, &[char(' ')], "Space", Do::Mark, None, "mark the row, or take its mark away; copy and export take what is marked"),
+    bind(In::Rows, &[char('u')], "u", Do::Unmark, None, "take all marks away (also Esc)"),
+    bind(In::Rows, &[char('e')], "e", Do::Export, None, "export these rows, or those marked, as CSV or JSON"),
     bind(In::Move, &[code(On::Down), char('j')], "j ↓", Do::Down, None, "down"),
     bind(In::Move, &[code(On::Up), char('k')], "k ↑", Do::Up, None, "up"),
-    bind(In::Move, &[code(On::PageDown), control('f'), control('d'), char(' ')], "PgDn Space C-f C-d", Do::PageDown, None, "a page down"),
+    bind(In::Move, &[code(On::PageDown), control('f'), control('d'), char(' ')], "PgDn Space C-f C-d", Do::PageDown, None, "a page down (Space where there are no rows to mark)"),
     bind(In::Move, &[code(On::PageUp), control('b'), control('u')], "PgUp C-b C-u", Do::PageUp, None, "a page up"),
     bind(In::Move, &[char('g'), code(On::Home)], "g Home", Do::First, None, "first row; from then on the cursor stays on whatever is first"),
     bind(In::Move, &[char('G'), code(On::End)], "G End", Do::Last, None, "last row"),
@@ -229,13 +278,16 @@ static BINDINGS: &[Binding] = &[
     bind(In::Everywhere, &[char('3')], "3", Do::Sessions, Some("sessions"), "every session, with its tenant and how that was found"),
     bind(In::Everywhere, &[char('4')], "4", Do::Locks, Some("locks"), "who waits for whom, and whose transaction stands at the beginning"),
     bind(In::Everywhere, &[char('5')], "5", Do::Tables, Some("tables"), "the worst tables of all tenants, and the vacuums that run"),
-    bind(In::Everywhere, &[code(On::Esc), code(On::Backspace)], "Esc", Do::Back, None, "clear the filter, or go back"),
+    bind(In::Everywhere, &[code(On::Esc), code(On::Backspace)], "Esc", Do::Back, None, "take marks away, clear the filter, or go back"),
     bind(In::Everywhere, &[char('-')], "-", Do::Previous, None, "the view before this one"),
     bind(In::Everywhere, &[char('p')], "p", Do::Pause, Some("pause"), "freeze the screen; polling goes on"),
     bind(In::Everywhere, &[char('[')], "[", Do::Faster, None, "ask for sessions more often"),
     bind(In::Everywhere, &[char(']')], "]", Do::Slower, None, "ask for sessions less often"),
     bind(In::Everywhere, &[char('R')], "R", Do::Record, None, "record what is polled to a file, or end that; tierdeck replay plays it"),
     bind(In::Everywhere, &[char('y')], "y", Do::Copy, None, "copy what is under the cursor; of a finding its statement alone, or the advice where it has none"),
+    bind(In::Everywhere, &[char('E')], "E", Do::Incident, None, "write an incident report in Markdown: findings, evidence, who is involved, timeline"),
+    bind(In::Everywhere, &[char('t')], "t", Do::Themes, None, "choose a theme"),
+    bind(In::Everywhere, &[char('m')], "m", Do::Mouse, None, "leave the mouse to the terminal, so that it selects text; or use it again"),
     bind(In::Everywhere, &[char('?'), code(On::F(1))], "?", Do::Help, Some("help"), "this help"),
     bind(In::Everywhere, &[char('q'), control('c')], "q", Do::Quit, Some("quit"), "leave (also Ctrl-C and :q)"),
     bind(In::Replay, &[char(' '), char('p')], "Space p", Do::PlayPause, Some("play/pause"), "stop the recording, or go on"),
@@ -257,4 +309,24 @@ static BINDINGS: &[Binding] = &[
     bind(In::Palette, &[code(On::Up), code(On::BackTab), control('p')], "↑", Do::Up, None, "the match before"),
     bind(In::Palette, &[code(On::Esc)], "Esc", Do::Cancel, Some("close"), "close the palette"),
     bind(In::Palette, &[control('c')], "Ctrl-C", Do::Quit, None, "leave"),
+    bind(In::Columns, &[char(' '), char('x')], "Space", Do::Mark, Some("show or hide"), "show or hide the column"),
+    bind(In::Columns, &[code(On::Esc), char('c'), char('q'), code(On::Enter)], "Esc", Do::Cancel, Some("close"), "close the chooser"),
+    bind(In::Columns, &[code(On::Left), char('h'), char('<')], "h ←", Do::Earlier, Some("to the left"), "move the column to the left"),
+    bind(In::Columns, &[code(On::Right), char('l'), char('>')], "l →", Do::Later, Some("to the right"), "move it to the right"),
+    bind(In::Columns, &[char('s')], "s", Do::Sort, Some("sort"), "sort by it; again: the other way round"),
+    bind(In::Columns, &[char('r')], "r", Do::Reset, Some("as usual"), "all columns as they come along"),
+    bind(In::Chooser, &[code(On::Enter), char(' ')], "⏎", Do::Accept, Some("take it"), "take it"),
+    bind(In::Chooser, &[code(On::Down), char('j'), code(On::Tab), char('t')], "j ↓", Do::Down, None, "down"),
+    bind(In::Chooser, &[code(On::Up), char('k'), code(On::BackTab)], "k ↑", Do::Up, None, "up"),
+    bind(In::Chooser, &[char('g'), code(On::Home)], "g Home", Do::First, None, "first"),
+    bind(In::Chooser, &[char('G'), code(On::End)], "G End", Do::Last, None, "last"),
+    bind(In::Chooser, &[code(On::Esc), char('q')], "Esc", Do::Cancel, Some("as it was"), "back to what it was"),
+    bind(In::Chooser, &[control('c')], "Ctrl-C", Do::Quit, None, "leave"),
+    bind(In::Form, &[code(On::Enter)], "⏎", Do::Accept, Some("do it"), "do it"),
+    bind(In::Form, &[code(On::Tab), code(On::Down)], "Tab ↓", Do::Down, Some("next question"), "next question"),
+    bind(In::Form, &[code(On::BackTab), code(On::Up)], "⇧Tab ↑", Do::Up, None, "the question before"),
+    bind(In::Form, &[code(On::Esc)], "Esc", Do::Cancel, Some("leave it"), "leave it"),
+    bind(In::Form, &[control('c')], "Ctrl-C", Do::Quit, None, "leave the console"),
+    bind(In::Choice, &[code(On::Right), char(' '), char('l')], "→ Space", Do::Later, Some("another answer"), "next answer"),
+    bind(In::Choice, &[code(On::Left), char('h')], "←", Do::Earlier, None, "the answer before"),
 ];

@@ -1,11 +1,13 @@
 //! A cursor in a list whose rows come, go and change places: it stays on the same thing, not on the same line.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{Finding, InstanceName, Session, SessionKey, Signal, Subject, Tenant, TenantId};
 
 /// A thing that can be told from its neighbours over time.
 pub trait Keyed {
     /// What tells it from others.
-    type Key: Clone + PartialEq + std::fmt::Debug;
+    type Key: Clone + Ord + std::fmt::Debug;
     /// Its identity.
     fn key(&self) -> Self::Key;
     /// Whether it is that one; cheaper than comparing [`Keyed::key`].
@@ -55,11 +57,13 @@ pub struct List<T: Keyed> {
     pub page: usize,
     /// What the cursor was put on; `None` follows whatever is first.
     on: Option<T::Key>,
+    /// What is marked, wherever its row is now.
+    marks: BTreeSet<T::Key>,
 }
 
 impl<T: Keyed> Default for List<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), at: 0, top: 0, page: 10, on: None }
+        Self { rows: Vec::new(), at: 0, top: 0, page: 10, on: None, marks: BTreeSet::new() }
     }
 }
 
@@ -67,6 +71,11 @@ impl<T: Keyed> List<T> {
     /// Takes new rows; the cursor follows its thing, or keeps its line when the thing is gone.
     pub fn refill(&mut self, rows: Vec<usize>, items: &[T]) {
         self.rows = rows;
+        if !self.marks.is_empty() {
+            // What has gone for good keeps no mark: nothing is ever done to what nobody can see any more.
+            let there = items.iter().map(Keyed::key).filter(|key| self.marks.contains(key));
+            self.marks = there.collect();
+        }
         let Some(on) = &self.on else {
             self.at = 0;
             return;
@@ -114,6 +123,51 @@ impl<T: Keyed> List<T> {
             .map(|step| if forward { (self.at + step) % count } else { (self.at + count - step) % count })
             .find(|&at| self.rows.get(at).and_then(|&row| items.get(row)).is_some_and(&wanted));
         if let Some(at) = found {
+            self.go(at, items);
+        }
+    }
+
+    /// Marks the thing under the cursor, or takes its mark away.
+    pub fn mark(&mut self, items: &[T]) {
+        let Some(key) = self.selected().and_then(|row| items.get(row)).map(Keyed::key) else { return };
+        if !self.marks.remove(&key) {
+            self.marks.insert(key);
+        }
+    }
+
+    /// Takes all marks away.
+    pub fn unmark(&mut self) {
+        self.marks.clear();
+    }
+
+    /// Whether a thing is marked.
+    pub fn is_marked(&self, item: &T) -> bool {
+        !self.marks.is_empty() && self.marks.contains(&item.key())
+    }
+
+    /// How many things are marked, shown or not.
+    pub fn marked(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// The places of what is marked: rows in their order, then what the filter hides; every row when nothing is.
+    pub fn chosen(&self, items: &[T]) -> Vec<usize> {
+        if self.marks.is_empty() {
+            return self.rows.clone();
+        }
+        let marked = |row: &usize| items.get(*row).is_some_and(|item| self.is_marked(item));
+        let mut chosen: Vec<usize> = self.rows.iter().copied().filter(marked).collect();
+        let hidden: Vec<usize> = (0..items.len()).filter(|row| marked(row) && !chosen.contains(row)).collect();
+        chosen.extend(hidden);
+        chosen
+    }
+
+    /// Scrolls by so many rows; the cursor stays in the window.
+    pub fn scroll(&mut self, by: isize, items: &[T]) {
+        let last = self.rows.len().saturating_sub(self.page);
+        self.top = self.top.saturating_add_signed(by).min(last);
+        let at = self.at.clamp(self.top, self.top + self.page.saturating_sub(1));
+        if at != self.at {
             self.go(at, items);
         }
     }

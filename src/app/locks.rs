@@ -13,7 +13,7 @@ const MANY: usize = 24;
 const DEEP: usize = 8;
 
 /// What stands at the beginning of a tree, as its identity.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "as in the lock graph")]
 pub enum RootKey {
     Session(SessionKey),
@@ -25,7 +25,7 @@ pub enum RootKey {
 }
 
 /// What tells one line from another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockKey {
     /// A root.
     Root(InstanceName, RootKey),
@@ -135,6 +135,18 @@ impl Keyed for LockRow {
     }
 }
 
+impl LockRow {
+    /// The session that it is about, by its place in the picture.
+    pub fn session(&self) -> Option<usize> {
+        match self.line {
+            LockLine::Root { root: LockRoot::Session(place), .. } | LockLine::Waiter { session: place, .. } => {
+                Some(place)
+            }
+            LockLine::Root { .. } | LockLine::Tenant { .. } => None,
+        }
+    }
+}
+
 /// The trees on a screen, and what of them is folded.
 #[derive(Debug, Default)]
 pub struct LockTrees {
@@ -174,12 +186,7 @@ impl LockTrees {
 
     /// The session under the cursor, by its place in the picture.
     pub fn session(&self) -> Option<usize> {
-        match self.selected()?.line {
-            LockLine::Root { root: LockRoot::Session(place), .. } | LockLine::Waiter { session: place, .. } => {
-                Some(place)
-            }
-            LockLine::Root { .. } | LockLine::Tenant { .. } => None,
-        }
+        self.selected()?.session()
     }
 
     /// Opens or folds what is under the cursor (`None`: whichever it is not); where there is nothing to fold, goes to what

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
 use super::model::SessionId;
+use super::pointer::Spot;
+use super::preferences::Preferences;
+use super::theme::Theme;
 use crate::domain::history::{Curve, Stretch, Whose};
 use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
 use crate::domain::playback::{Order, Playback, Taping};
@@ -17,6 +20,8 @@ use crate::domain::{Acknowledgement, Snapshot};
 pub enum Message {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was clicked, or its wheel turned.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// A newer picture.
@@ -57,11 +62,31 @@ pub enum Effect {
     Locks(Inquiry),
     /// Ask how the server would carry out this statement; answered by [`Report::Plan`].
     Plan(Box<PlanInquiry>),
+    /// Write this file.
+    Save(Document),
+    /// Keep these choices for the next time.
+    Keep(Preferences),
+    /// Listen to the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Leave.
     Quit,
 }
 
-/// What became of an effect: one line for the operator, or what it was asked for. Safe to print.
+/// A file to be written for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Where: as it was typed.
+    pub path: String,
+    /// What stands in it.
+    pub text: Arc<str>,
+    /// What it holds, in words for the notice.
+    pub what: String,
+    /// Whether one that is there already may be replaced.
+    pub replace: bool,
+}
+
+/// What became of an effect, or of something that is watched beside the loop: one line for the operator, or what was asked
+/// for. Safe to print.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// It worked.
@@ -78,6 +103,10 @@ pub enum Report {
     Locks(SessionId, Result<SessionLocks, String>),
     /// The plan of a session's statement, or why there is none.
     Plan(SessionId, Result<Box<Plan>, String>),
+    /// A file of that name is there already; nothing was written.
+    Exists(Document),
+    /// The themes there are now, and what is wrong with others.
+    Themes(Vec<Theme>, Option<String>),
 }
 
 /// Why the console ended.
@@ -103,7 +132,7 @@ pub struct Span {
 }
 
 /// How much room the newest frame had; scrolling by pages needs it, and lists keep their place by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewport {
     /// The list that the cursor moves in.
     pub list: Option<Span>,
@@ -111,4 +140,6 @@ pub struct Viewport {
     pub text: Option<Span>,
     /// All lines of that text.
     pub lines: usize,
+    /// What can be pointed at, the topmost last.
+    pub spots: Vec<Spot>,
 }

@@ -5,9 +5,15 @@
 
 use std::time::Duration;
 
+mod arrange;
+pub mod chooser;
 mod clip;
 pub mod columns;
+mod dialog;
+mod export;
 pub mod filter;
+pub mod form;
+pub mod incident;
 pub mod inspect;
 pub mod keys;
 pub mod list;
@@ -16,17 +22,29 @@ mod message;
 mod model;
 mod navigate;
 pub mod palette;
+mod pane;
 mod past;
+mod pointer;
+pub mod preferences;
 pub mod table;
 pub mod tables;
+pub mod theme;
+pub mod timeline;
 mod update;
 
+pub use arrange::Columns;
+pub use dialog::told;
 pub use keys::{Binding, Command, Context, bindings};
-pub use message::{Effect, Exit, Message, Report, Span, Viewport};
+pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{
     Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View, Worst,
 };
+pub use pane::Pane;
 pub use past::Looking;
+pub use pointer::{Spot, Target};
+pub use preferences::Preferences;
+pub use theme::Theme;
+pub use timeline::Timeline;
 
 /// What the console is told of the configuration; it never sees the rest.
 #[derive(Debug, Clone)]
@@ -41,39 +59,13 @@ pub struct Settings {
     pub instances: Vec<String>,
     /// Every signal with one line about it, for the help.
     pub signals: Vec<(&'static str, &'static str)>,
-    /// Which theme to start with.
-    pub theme: Theme,
+    /// Whose word it is when a finding is acknowledged: login name and host.
+    pub operator: String,
 }
 
 impl Settings {
     /// Whether this is where it hurts most.
     pub fn is_production(&self) -> bool {
         self.environment.to_lowercase().contains("prod")
-    }
-}
-
-/// Which colours to draw with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Theme {
-    /// For a dark terminal.
-    #[default]
-    Dark,
-    /// For a light terminal.
-    Light,
-    /// No colour at all.
-    Plain,
-}
-
-impl Theme {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Dark, Self::Light, Self::Plain];
-
-    /// Its name in the palette.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dark => "dark",
-            Self::Light => "light",
-            Self::Plain => "plain",
-        }
     }
 }

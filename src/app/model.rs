@@ -1,23 +1,31 @@
 //! What the console knows and where the operator stands in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tui_input::Input;
 
+use super::Settings;
+use super::chooser::{ColumnChooser, ThemeChooser};
 use super::columns::{Blockers, SessionColumn, TenantColumn};
+use super::form::Form;
 use super::inspect::Inspected;
 use super::keys::Context;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
 use super::message::Effect;
 use super::palette::Palette;
+use super::pane::Pane;
 use super::past::Looking;
+use super::pointer::Spot;
+use super::preferences::Preferences;
 use super::table::Table;
 use super::tables::{TableColumn, TableRow, gather};
-use super::{Settings, Theme};
+use super::theme::Theme;
+use super::timeline::Timeline;
 use crate::domain::playback::{Playback, Taping};
-use crate::domain::{Finding, Session, Snapshot, Tenant};
+use crate::domain::{Attention, Finding, Session, Snapshot, Tenant};
 
 /// What identifies a session on every instance.
 pub type SessionId = <Session as Keyed>::Key;
@@ -54,6 +62,12 @@ pub enum Mode {
     Filter(Prompt),
     /// The command palette is open.
     Palette(Palette),
+    /// Columns are being chosen.
+    Columns(ColumnChooser),
+    /// A theme is being chosen.
+    Themes(ThemeChooser),
+    /// Questions are being answered.
+    Form(Form),
 }
 
 /// A filter being typed.
@@ -187,6 +201,24 @@ pub struct Model {
     pub settings: Settings,
     /// Colours.
     pub theme: Theme,
+    /// The themes there are.
+    pub themes: Vec<Theme>,
+    /// The theme that somebody chose, by name, whether it is there or not.
+    pub(super) chosen_theme: Option<String>,
+    /// Whether the mouse is used.
+    pub mouse: bool,
+    /// The refresh interval of the configuration.
+    pub(super) configured_refresh: Duration,
+    /// The choices that were kept last.
+    pub(super) kept: Preferences,
+    /// What was found when.
+    pub timeline: Timeline,
+    /// Whether muted findings are shown as well.
+    pub unmuted: bool,
+    /// What can be pointed at.
+    pub(super) spots: Vec<Spot>,
+    /// The row that was clicked last, until something else is done.
+    pub(super) clicked: Option<(Pane, String)>,
     /// What time it is.
     pub now: Timestamp,
     /// The newest picture.
@@ -244,7 +276,16 @@ impl Model {
     pub fn new(settings: Settings, now: Timestamp) -> Self {
         let empty = Arc::new(Snapshot::empty(now, &settings.environment));
         Self {
-            theme: settings.theme,
+            theme: Theme::default(),
+            themes: Theme::built_in().to_vec(),
+            chosen_theme: None,
+            mouse: true,
+            configured_refresh: settings.refresh,
+            kept: Preferences::default(),
+            timeline: Timeline::default(),
+            unmuted: false,
+            spots: Vec::new(),
+            clicked: None,
             settings,
             now,
             live: Arc::clone(&empty),
@@ -307,18 +348,32 @@ impl Model {
             (Mode::Filter(_), _) => &[In::Prompt],
             (Mode::Palette(_), _) => &[In::Palette],
             (Mode::Help, _) => &[In::Help, In::Move],
-            (Mode::Normal, View::Fleet) => &[In::Fleet, In::Table, In::Move, In::Everywhere],
-            (Mode::Normal, View::Sessions) => &[In::Sessions, In::Table, In::Move, In::Everywhere],
-            (Mode::Normal, View::Locks) => &[In::Locks, In::Move, In::Everywhere],
-            (Mode::Normal, View::Tables) => &[In::Tables, In::Table, In::Move, In::Everywhere],
+            (Mode::Columns(_), _) => &[In::Columns, In::Chooser],
+            (Mode::Themes(_), _) => &[In::Chooser],
+            (Mode::Form(form), _) if form.chooses() => &[In::Choice, In::Form],
+            (Mode::Form(_), _) => &[In::Form],
+            (Mode::Normal, View::Fleet) => &[In::Fleet, In::Table, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Sessions) => &[In::Sessions, In::Table, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Locks) => &[In::Locks, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Tables) => &[In::Tables, In::Table, In::Rows, In::Move, In::Everywhere],
             (Mode::Normal, View::Table(_)) => &[In::OneTable, In::Move, In::Everywhere],
             (Mode::Normal, View::Tenant(_)) if matches!(self.page.tab, TenantTab::Sessions | TenantTab::Tables) => {
-                &[In::Tenant, In::Table, In::Move, In::Everywhere]
+                &[In::Tenant, In::Table, In::Rows, In::Move, In::Everywhere]
+            }
+            (Mode::Normal, View::Tenant(_)) if self.page.tab != TenantTab::Overview => {
+                &[In::Tenant, In::Rows, In::Move, In::Everywhere]
             }
             (Mode::Normal, View::Tenant(_)) => &[In::Tenant, In::Move, In::Everywhere],
             (Mode::Normal, View::Finding(_)) => &[In::Finding, In::Move, In::Everywhere],
             (Mode::Normal, View::Session(_)) => &[In::Session, In::Move, In::Everywhere],
         }
+    }
+
+    /// How many findings nobody wants to see now.
+    pub fn muted(&self) -> usize {
+        let muted =
+            |finding: &&Finding| finding.acknowledged.as_ref().is_some_and(|known| known.attention == Attention::Muted);
+        self.shown.findings.iter().filter(muted).count()
     }
 
     /// Makes every list anew from the picture on the screen.
@@ -334,18 +389,12 @@ impl Model {
     /// Makes the lists anew: another filter, order or tenant.
     pub fn refill_lists(&mut self) {
         let shown = Arc::clone(&self.shown);
-        self.fleet.findings.refill((0..shown.findings.len()).collect(), &shown.findings);
+        self.fleet.findings.refill(in_order(&shown.findings, self.unmuted, |_| true), &shown.findings);
         self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
         self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
         self.refill_trees_and_tables();
         let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
-        let named = shown
-            .findings
-            .iter()
-            .enumerate()
-            .filter(|(_, finding)| concerns(finding, tenant))
-            .map(|(at, _)| at)
-            .collect();
+        let named = in_order(&shown.findings, self.unmuted, |finding| concerns(finding, tenant));
         self.page.findings.refill(named, &shown.findings);
         self.page.sessions.refill(&shown.sessions, &self.blockers, |session| {
             session.instance == tenant.instance && session.attribution.tenant() == Some(&tenant.id)
@@ -379,6 +428,16 @@ impl Model {
         }
         self.page.locks.clear();
     }
+}
+
+/// The places of findings as they are shown: what nobody knows of yet comes first, what is muted not at all.
+fn in_order(findings: &[Finding], unmuted: bool, wanted: impl Fn(&Finding) -> bool) -> Vec<usize> {
+    let known = |at: &usize| findings.get(*at).and_then(|finding| finding.acknowledged.as_ref());
+    let is_muted = |at: &usize| known(at).is_some_and(|known| known.attention == Attention::Muted);
+    let mut places: Vec<usize> =
+        (0..findings.len()).filter(|at| findings.get(*at).is_some_and(&wanted) && (unmuted || !is_muted(at))).collect();
+    places.sort_by_key(|at| (known(at).is_some(), is_muted(at)));
+    places
 }
 
 /// Whether a finding is about a tenant, blames it, or names it as victim.

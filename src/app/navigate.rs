@@ -59,6 +59,14 @@ impl Model {
             palette.step(by);
             return;
         }
+        if let Mode::Form(form) = &mut self.mode {
+            form.step(by);
+            return;
+        }
+        if matches!(self.mode, Mode::Columns(_) | Mode::Themes(_)) {
+            self.choose(|at| at.saturating_add_signed(by));
+            return;
+        }
         if self.scrolls_text() {
             let most = self.scroll.lines.saturating_sub(self.scroll.page);
             self.scroll.top = self.scroll.top.saturating_add_signed(by).min(most);
@@ -99,6 +107,10 @@ impl Model {
     }
 
     pub(super) fn first(&mut self) {
+        if matches!(self.mode, Mode::Columns(_) | Mode::Themes(_)) {
+            self.choose(|_| 0);
+            return;
+        }
         if self.scrolls_text() {
             self.scroll.top = 0;
             return;
@@ -165,10 +177,10 @@ impl Model {
             View::Tenant(key) => {
                 if self.tenant.as_ref().is_none_or(|kept| !kept.value.is(key)) {
                     self.page.tab = TenantTab::Overview;
-                    self.page.sessions.list.first();
-                    self.page.findings.first();
-                    self.page.tables.table.list.first();
-                    self.page.locks.list.first();
+                    self.page.sessions.list = List::default();
+                    self.page.findings = List::default();
+                    self.page.tables.table.list = List::default();
+                    self.page.locks.list = List::default();
                     self.tenant = find(&shown.tenants, key);
                 }
             }
@@ -198,6 +210,7 @@ impl Model {
         if matches!(self.mode, Mode::Help) {
             self.mode = Mode::Normal;
             self.scroll.top = 0;
+        } else if self.unmark() {
         } else if !self.filter_text().is_empty() {
             // An empty filter is always understood.
             let _ = self.set_filter("");
@@ -326,6 +339,7 @@ impl Model {
             (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
             (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
+            (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),
             (Command::Tenant, _) => tenants || self.tenant.is_some(),
             _ => true,
         }

@@ -49,7 +49,7 @@ pub struct Palette {
 
 impl Palette {
     /// Opens it on everything that the picture holds.
-    pub fn open(snapshot: &Snapshot) -> Self {
+    pub fn open(snapshot: &Snapshot, themes: &[Theme]) -> Self {
         let entry = |label: &str, detail: &str, action, aliases| Entry {
             label: label.to_owned(),
             detail: detail.to_owned(),
@@ -65,11 +65,19 @@ impl Palette {
             entry("quit", "leave the console", Action::Do(Command::Quit), &["q", "q!", "exit", "wq"]),
             entry("pause", "freeze or thaw the screen", Action::Do(Command::Pause), &["p"]),
             entry("help", "keys, filters and signals", Action::Do(Command::Help), &["h", "?"]),
+            entry("columns", "show, hide, move", Action::Do(Command::Columns), &["c"]),
+            entry("theme", "choose colours", Action::Do(Command::Themes), &["t", "themes"]),
+            entry("mouse", "use it, or leave it to the terminal", Action::Do(Command::Mouse), &["m"]),
+            entry("export", "these rows as CSV or JSON", Action::Do(Command::Export), &["e"]),
+            entry("incident report", "Markdown", Action::Do(Command::Incident), &["E", "report"]),
+            entry("muted", "show or hide muted findings", Action::Do(Command::Muted), &["M"]),
             entry("faster", "ask for sessions more often", Action::Do(Command::Faster), &["["]),
             entry("slower", "ask for sessions less often", Action::Do(Command::Slower), &["]"]),
         ];
         entries.extend(
-            Theme::ALL.map(|theme| entry(&format!("theme {}", theme.name()), "colours", Action::Wear(theme), &[])),
+            themes
+                .iter()
+                .map(|theme| entry(&format!("theme {}", theme.name), "colours", Action::Wear(theme.clone()), &[])),
         );
         entries.extend(snapshot.tenants.iter().map(|tenant| {
             let detail = format!("tenant on {}", tenant.instance);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use super::arrange::Columns;
 use super::filter::Filter;
 use super::list::{Keyed, List};
 
@@ -32,11 +33,25 @@ pub trait Column: Copy + Eq + std::fmt::Debug + 'static {
     type Context;
     /// All of them, in the order in which sorting goes through them.
     const ALL: &'static [Self];
+    /// Those that stand in the table, in their usual order.
+    const SHOWN: &'static [Self] = Self::ALL;
     /// Its name in the filter language and beside `sort:`.
     fn key(self) -> &'static str;
     /// Other names it goes by in the filter language: what stands above it on the screen.
     fn aliases(self) -> &'static [&'static str] {
         &[]
+    }
+    /// Whether it stays wherever it is: without it nobody knows what a row is about.
+    fn is_fixed(self) -> bool {
+        false
+    }
+    /// Its value in an export, where that differs; what only orders rows says nothing there.
+    fn exported<'a>(self, row: &'a Self::Row, context: &Self::Context) -> Value<'a> {
+        self.value(row, context)
+    }
+    /// Whether its value in this row is an estimate.
+    fn is_estimated(self, _row: &Self::Row) -> bool {
+        false
     }
     /// A number of it in full, for the clipboard.
     fn exact(self, number: f64) -> String {
@@ -61,12 +76,24 @@ pub struct Table<C: Column> {
     pub filter: Filter<C>,
     /// How many rows there were before the filter.
     pub total: usize,
+    /// Which columns are shown, in which order.
+    pub columns: Columns<C>,
+    /// How it is sorted until somebody says otherwise.
+    usual: C,
 }
 
 impl<C: Column> Table<C> {
     /// An empty table sorted by a column.
     pub fn by(sort: C) -> Self {
-        Self { list: List::default(), sort, descending: sort.is_number(), filter: Filter::default(), total: 0 }
+        Self {
+            list: List::default(),
+            sort,
+            descending: sort.is_number(),
+            filter: Filter::default(),
+            total: 0,
+            columns: Columns::default(),
+            usual: sort,
+        }
     }
 
     /// Filters and sorts; the cursor stays on its thing.
@@ -90,6 +117,18 @@ impl<C: Column> Table<C> {
             self.sort = column;
             self.descending = column.is_number();
         }
+    }
+
+    /// Sorts by a column in its natural direction; by the one it is sorted by already, the other way round.
+    pub fn sort_by(&mut self, column: C) {
+        self.descending = if self.sort == column { !self.descending } else { column.is_number() };
+        self.sort = column;
+        self.list.first();
+    }
+
+    /// Whether somebody changed how it is sorted.
+    pub fn is_resorted(&self) -> bool {
+        self.sort != self.usual || self.descending != self.usual.is_number()
     }
 }
 

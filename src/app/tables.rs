@@ -200,6 +200,35 @@ impl Column for TableColumn {
         Self::Multixact,
     ];
 
+    const SHOWN: &'static [Self] = &[
+        Self::Tenant,
+        Self::Instance,
+        Self::Table,
+        Self::Debt,
+        Self::Dead,
+        Self::Threshold,
+        Self::Live,
+        Self::Vacuumed,
+        Self::Autovacuum,
+        Self::Bloat,
+        Self::Wasted,
+        Self::Size,
+        Self::Xid,
+        Self::Multixact,
+    ];
+
+    fn is_fixed(self) -> bool {
+        self == Self::Table
+    }
+
+    fn is_estimated(self, row: &TableRow) -> bool {
+        match self {
+            Self::Dead | Self::Live | Self::Debt | Self::Size => row.debt.is_some(),
+            Self::Bloat | Self::Wasted => row.wasted().is_some(),
+            _ => false,
+        }
+    }
+
     fn key(self) -> &'static str {
         match self {
             Self::Debt => "debt",

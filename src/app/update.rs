@@ -7,6 +7,7 @@ use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler;
 use tui_input::{Input, InputRequest};
 
+use super::chooser::Change;
 use super::filter::Filter;
 use super::keys::{self, Command};
 use super::message::{Effect, Message, Report, Viewport};
@@ -34,13 +35,20 @@ impl Model {
     fn take_in(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => {
+                self.clicked = None;
                 let mut effects = self.key(key);
                 effects.extend(self.wanted());
-                return effects;
+                return self.keeping(effects);
+            }
+            Message::Mouse(event) => {
+                let mut effects = self.mouse(event);
+                effects.extend(self.wanted());
+                return self.keeping(effects);
             }
             Message::Paste(text) => self.type_in(|input| paste(input, &text)),
             Message::Snapshot(snapshot) => {
                 self.now = self.now.max(snapshot.taken_at);
+                self.timeline.take(&snapshot);
                 self.live = Arc::clone(&snapshot);
                 if self.paused.is_none() {
                     self.shown = snapshot;
@@ -59,13 +67,31 @@ impl Model {
             Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
-            Message::Report(Report::Locks(of, locks)) => self.answered(&of, |inspected| &mut inspected.locks, locks),
+            Message::Report(Report::Locks(of, locks)) => self.learned(&of, |inspected| &mut inspected.locks, locks),
             Message::Report(Report::Plan(of, plan)) => {
-                self.answered(&of, |inspected| &mut inspected.plan, plan.map(|plan| *plan));
+                self.learned(&of, |inspected| &mut inspected.plan, plan.map(|plan| *plan));
+            }
+            Message::Report(Report::Exists(document)) => self.ask_to_replace(document),
+            Message::Report(Report::Themes(themes, problem)) => {
+                self.restock(themes);
+                if let Some(problem) = problem {
+                    self.say(problem, true);
+                }
             }
             Message::Drawn(viewport) => self.drawn(viewport),
         }
         Vec::new()
+    }
+
+    /// What an operator chose is kept, whichever way it was chosen.
+    fn keeping(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let now = self.preferences();
+        if now != self.kept {
+            self.kept = now.clone();
+            // Before leaving, which ends everything else.
+            effects.insert(0, Effect::Keep(now));
+        }
+        effects
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>, bad: bool) {
@@ -81,6 +107,7 @@ impl Model {
             self.scroll.page = span.page;
             self.scroll.lines = viewport.lines;
         }
+        self.spots = viewport.spots;
     }
 
     fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -100,17 +127,39 @@ impl Model {
     pub(super) fn command(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Quit => return vec![Effect::Quit],
-            Command::Copy => return self.copied(self.under_cursor()),
-            Command::CopyQuery => return self.copied(self.query_under_cursor()),
+            Command::Copy => return self.copied(false),
+            Command::CopyQuery => return self.copied(true),
             Command::Faster => return self.refresh(false),
             Command::Slower => return self.refresh(true),
             Command::Accept => return self.accept(),
+            Command::Mouse => return self.switch_mouse(),
+            Command::Unacknowledge => return self.unacknowledge(),
+            Command::Acknowledge => self.ask_to_acknowledge(),
+            Command::Export => self.ask_to_export(),
+            Command::Incident => self.ask_for_incident(),
+            Command::Muted => self.show_muted(),
+            Command::Columns => self.choose_columns(),
+            Command::Themes => self.choose_theme(),
+            Command::Mark if matches!(self.mode, Mode::Columns(_)) => self.arrange(Change::Toggle),
+            Command::Mark => self.mark(),
+            Command::Unmark => {
+                if !self.unmark() {
+                    self.say("nothing is marked", false);
+                }
+            }
+            Command::Earlier | Command::Later if matches!(self.mode, Mode::Form(_)) => {
+                self.turn_choice(command == Command::Later);
+            }
+            Command::Earlier => self.arrange(Change::Shift(false)),
+            Command::Later => self.arrange(Change::Shift(true)),
+            Command::Reset => self.arrange(Change::Reset),
+            Command::Sort if matches!(self.mode, Mode::Columns(_)) => self.arrange(Change::Sort),
             Command::Cancel => self.cancel(),
             Command::Help => {
                 self.scroll.top = 0;
                 self.mode = Mode::Help;
             }
-            Command::Palette => self.mode = Mode::Palette(Palette::open(&self.shown)),
+            Command::Palette => self.mode = Mode::Palette(Palette::open(&self.shown, &self.themes)),
             Command::Filter => self.prompt(),
             Command::Pause => self.pause(),
             Command::Fleet => self.open(View::Fleet),
@@ -159,7 +208,9 @@ impl Model {
         Vec::new()
     }
 
-    fn copied(&mut self, text: Option<(String, &'static str)>) -> Vec<Effect> {
+    fn copied(&mut self, whole: bool) -> Vec<Effect> {
+        let text = if whole { self.query_under_cursor() } else { self.under_cursor() };
+        let text = self.marked_text(whole).or_else(|| text.map(|(text, what)| (text, what.to_owned())));
         if let Some((text, what)) = text {
             self.say(format!("copied {what}"), false);
             vec![Effect::Copy(text)]
@@ -301,11 +352,16 @@ impl Model {
                 change(&mut palette.input);
                 palette.search();
             }
-            Mode::Normal | Mode::Help => {}
+            Mode::Form(form) => {
+                if let Some(input) = form.input() {
+                    change(input);
+                }
+            }
+            Mode::Normal | Mode::Help | Mode::Columns(_) | Mode::Themes(_) => {}
         }
     }
 
-    fn accept(&mut self) -> Vec<Effect> {
+    pub(super) fn accept(&mut self) -> Vec<Effect> {
         match std::mem::replace(&mut self.mode, Mode::Normal) {
             Mode::Filter(Prompt { error: Some(error), input, before }) => {
                 // What is not understood is not thrown away: it stays to be corrected.
@@ -314,20 +370,35 @@ impl Model {
             Mode::Palette(palette) => match palette.chosen() {
                 Some(Action::Open(view)) => self.open(view),
                 Some(Action::Do(command)) => return self.command(command),
-                Some(Action::Wear(theme)) => self.theme = theme,
+                Some(Action::Wear(theme)) => self.wear(theme),
                 None => self.say("no such command", true),
             },
-            Mode::Filter(_) | Mode::Normal | Mode::Help => {}
+            Mode::Themes(_) => self.wear(self.theme.clone()),
+            Mode::Form(form) => return self.answered(form),
+            Mode::Filter(_) | Mode::Columns(_) | Mode::Normal | Mode::Help => {}
         }
         Vec::new()
     }
 
-    fn cancel(&mut self) {
-        if let Mode::Filter(Prompt { before, .. }) = std::mem::replace(&mut self.mode, Mode::Normal)
-            && let Err(error) = self.set_filter(&before)
-        {
-            self.say(error, true);
+    pub(super) fn cancel(&mut self) {
+        match std::mem::replace(&mut self.mode, Mode::Normal) {
+            Mode::Filter(Prompt { before, .. }) => {
+                if let Err(error) = self.set_filter(&before) {
+                    self.say(error, true);
+                }
+            }
+            Mode::Themes(chooser) => self.theme = chooser.before,
+            _ => {}
         }
+    }
+
+    fn switch_mouse(&mut self) -> Vec<Effect> {
+        self.mouse = !self.mouse;
+        self.say(
+            if self.mouse { "the mouse is used here" } else { "the mouse is the terminal's: select text as usual" },
+            false,
+        );
+        vec![Effect::Mouse(self.mouse)]
     }
 }
 

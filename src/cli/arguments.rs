@@ -19,6 +19,8 @@ Exit codes:
 Files:
   ./tierdeck.toml                          the configuration, where the program is started
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
+  $XDG_CONFIG_HOME/tierdeck/themes/        themes of one's own
+  $XDG_STATE_HOME/tierdeck/                what the console remembers
   ~/.pgpass                                passwords, as libpq reads them
   $XDG_STATE_HOME/tierdeck/                what is remembered: acknowledgements, history
 
@@ -26,7 +28,9 @@ Environment:
   TIERDECK_CONFIG                          the configuration file
   TIERDECK_STATE                           the folder of what is remembered
   PGPASSWORD, PGPASSFILE, PGSSLROOTCERT …  as libpq means them
+  TIERDECK_STATE                           another folder for what the console remembers
   NO_COLOR                                 no colours
+  TIERDECK_COLOR                           none, 16, 256 or true: how many colours, whatever else says
 
 In the console, ? shows the keys.";
 
@@ -75,6 +79,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write an incident report in Markdown: findings with evidence, who is involved, who waits for whom, timeline
+    Report(ReportOptions),
     /// Check each component: reachable, version, what the login may do, what that leaves out, and the GRANT that fixes it
     Doctor {
         /// Print one JSON document
@@ -262,6 +268,17 @@ pub struct Serve {
     /// How many tenants have series of their own, the noisiest; the others are one sum
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub tenants_max: usize,
+}
+
+/// `tierdeck report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportOptions {
+    /// Watch for this long, such as 60s: what came and went meanwhile is in the timeline
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
+    pub duration: Option<Duration>,
+    /// Write it to this file instead of standard output; one that is there already stays as it is
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// A severity on the command line.

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::inspector::Inspector;
-use super::{Exit, acknowledge, observe, output, record, remember};
-use crate::app::{Effect, Model, Report, Settings, Theme};
+use super::{Exit, acknowledge, observe, output, record, remember, save, store, themes};
+use crate::app::{Effect, Message, Model, Report, Settings};
 use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::facts::Source;
@@ -31,7 +31,7 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
     let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, Environment::of_process().state_folder.as_deref(), stop).await
+    open(&config, Environment::of_process().state_folder.as_deref(), Kept::Console, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -39,24 +39,51 @@ pub(super) fn has_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Runs the console until the operator leaves it, or `stop` does. What is remembered lies in the state folder; without
-/// one nothing is.
+/// Whose choices are kept and found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The operator's.
+    Console,
+    /// The demo's, so that looking around changes nobody's own.
+    Demo,
+}
+
+/// Runs the console until the operator leaves it, or `stop` does. The history lies in the folder `state`; without one
+/// there is none.
 pub(super) async fn open(
     config: &Config,
     state: Option<&Path>,
+    kept: Kept,
     stop: impl Future<Output = crate::app::Exit>,
 ) -> Result<Exit> {
     let targets = observe::targets(config)?;
-    let mut guard = terminal::Guard::take()?;
+    let environment = Environment::of_process();
     let (report, reports) = mpsc::channel(REPORTS);
     let mut inspector = Inspector::new(config, &targets, report.clone());
+    let mut model = Model::new(settings(config, &environment), Timestamp::now());
+    // A full queue means that the operator has enough to read.
+    let tell = |said| drop(report.try_send(said));
+    let folder = themes::folder(&environment);
+    let stock = themes::load(folder.as_deref());
+    tell(Report::Themes(stock.themes.clone(), stock.problem.clone()));
+    model.update(Message::Report(Report::Themes(stock.themes.clone(), None)));
+    let name = if kept == Kept::Demo { "demo.toml" } else { "console.toml" };
+    let (choices, trouble) = store::read(environment.state_folder.as_deref(), name);
+    model.prefer(&choices);
+    trouble.map(Report::Failed).map(&tell);
+    let store = store::Store::open(environment.state_folder.as_deref(), name, report.clone());
+    let watch = tokio::spawn(themes::watch(folder, stock, report.clone()));
+
+    let mut guard = terminal::Guard::take()?;
+    if model.mouse {
+        terminal::mouse(true)?;
+    }
     let poller = Poller::start(config, targets, Evaluator::steady());
-    let mut model = Model::new(settings(config), Timestamp::now());
+    poller.pace.send_replace(model.settings.refresh);
     let history = {
         let report = report.clone();
         remember::start(config, state, &poller, move |notice| {
             let said = if notice.bad { Report::Failed(notice.text) } else { Report::Done(notice.text) };
-            // A full queue means that the operator has enough to read.
             let _ = report.try_send(said);
         })
     };
@@ -72,16 +99,19 @@ pub(super) async fn open(
     let act = |effect| match effect {
         Effect::Acknowledge(word) => keep.add(word),
         Effect::Unacknowledge(word) => keep.remove(word),
-        Effect::Copy(text) => {
-            let said = match terminal::copy(&text) {
-                Ok(()) => Report::Done("copied".to_owned()),
-                Err(error) => Report::Failed(format!("the terminal took no copy: {error}")),
-            };
-            // A full queue means that the operator has enough to read.
-            let _ = report.try_send(said);
-        }
+        Effect::Copy(text) => tell(match terminal::copy(&text) {
+            Ok(()) => Report::Done("copied".to_owned()),
+            Err(error) => Report::Failed(format!("the terminal took no copy: {error}")),
+        }),
         Effect::Refresh(every) => {
             poller.pace.send_replace(every);
+        }
+        Effect::Save(document) => save::aside(document, environment.clone(), report.clone()),
+        Effect::Keep(choices) => store.keep(choices),
+        Effect::Mouse(on) => {
+            if let Err(error) = terminal::mouse(on) {
+                tell(Report::Failed(format!("the terminal does not listen: {error}")));
+            }
         }
         Effect::History { whose, stretch, now } => {
             let (report, history) = (report.clone(), history.clone());
@@ -98,8 +128,10 @@ pub(super) async fn open(
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
+    watch.abort();
     tapes.end().await;
     remember::close(history).await;
+    store.close().await;
     // Before the loop hears of it, a terminal that is gone may fail to be drawn on.
     let ended = if ended.is_err() && !has_terminal() { Ok(crate::app::Exit::InputClosed) } else { ended };
     Ok(match ended? {
@@ -110,13 +142,20 @@ pub(super) async fn open(
 }
 
 /// What the console is told of a configuration.
-pub(super) fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config, environment: &Environment) -> Settings {
     Settings {
         environment: config.environment.clone(),
         read_only: true,
         refresh: config.poll.get(&Source::Activity).copied().unwrap_or_default(),
         instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
         signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
-        theme: Theme::default(),
+        operator: operator(environment),
     }
+}
+
+/// Who works here, as far as the system knows: login name and host.
+pub(super) fn operator(environment: &Environment) -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+    let user = environment.user.clone().unwrap_or_else(|| "somebody".to_owned());
+    host.map_or(user.clone(), |host| format!("{user}@{host}"))
 }

@@ -127,7 +127,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
 async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
         // What happened in one estate says nothing of the next: its history goes with it.
-        Some(config) => console::open(&config, Path::new(&ready.config).parent(), stop).await,
+        Some(config) => console::open(&config, Path::new(&ready.config).parent(), console::Kept::Demo, stop).await,
         None => Ok(Exit::Usage),
     }
 }

@@ -17,9 +17,13 @@ pub mod pooler;
 mod record;
 mod remember;
 mod replay;
+mod report;
+mod save;
 mod serve;
 mod sight;
 mod status;
+mod store;
+mod themes;
 
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
@@ -64,6 +68,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Record(options)) => record::run(config, options).await,
         Some(Command::Replay { file, json }) => replay::run(&file, json).await,
         Some(Command::Serve(options)) => serve::run(config, options).await,
+        Some(Command::Report(options)) => report::run(config, options).await,
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::document::Findings;
-use super::{Exit, console, findings, output};
-use crate::app::{Effect, Model, Report};
+use super::{Exit, console, findings, output, save, store, themes};
+use crate::app::{Effect, Message, Model, Report};
+use crate::clients::Environment;
 use crate::domain::Snapshot;
 use crate::domain::history::Curve;
 use crate::recording::{Film, Player, Reel};
@@ -67,11 +68,19 @@ fn found(film: Film) -> Result<Exit> {
 }
 
 async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
-    let settings = console::settings(&film.config);
+    let environment = Environment::of_process();
+    let settings = console::settings(&film.config, &environment);
     let began = film.began;
     let player = Player::start(film)?;
-    let mut guard = terminal::Guard::take()?;
     let mut model = Model::new(settings, began);
+    // As the operator likes it; what is chosen here is not kept.
+    let stock = themes::load(themes::folder(&environment).as_deref());
+    model.update(Message::Report(Report::Themes(stock.themes, None)));
+    model.prefer(&store::read(environment.state_folder.as_deref(), "console.toml").0);
+    let mut guard = terminal::Guard::take()?;
+    if model.mouse {
+        terminal::mouse(true)?;
+    }
     let (report, reports) = mpsc::channel(REPORTS);
     let clock = Arc::clone(&player.clock);
     let inputs = Inputs {
@@ -118,10 +127,16 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
             let session = (inquiry.session.instance, inquiry.session.key);
             let _ = report.try_send(Report::Plan(session, Err(PAST.to_owned())));
         }
+        Effect::Save(document) => save::aside(document, environment.clone(), report.clone()),
+        Effect::Mouse(on) => {
+            if let Err(error) = terminal::mouse(on) {
+                let _ = report.try_send(Report::Failed(format!("the terminal does not listen: {error}")));
+            }
+        }
         Effect::Record | Effect::Refresh(_) => {
             let _ = report.try_send(Report::Failed("this is a recording already".to_owned()));
         }
-        Effect::Quit => {}
+        Effect::Keep(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;

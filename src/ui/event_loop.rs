@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::Event;
+use crossterm::event::{Event, MouseEventKind};
 use futures::{Stream, StreamExt, poll};
 use jiff::Timestamp;
 use ratatui::Terminal;
@@ -87,19 +87,23 @@ where
             event = events.next() => {
                 let mut next = Some(event);
                 let mut burst = 0;
+                let mut seen = false;
                 while let Some(event) = next {
                     match event {
                         None => return Ok(Exit::InputClosed),
                         Some(Err(error)) => return Err(LoopError::Input(error)),
-                        Some(Ok(event)) => {
-                            if take(model, event, &mut act) {
-                                return Ok(Exit::Quit);
-                            }
-                        }
+                        Some(Ok(event)) => match take(model, event, &mut act) {
+                            Taken::Leave => return Ok(Exit::Quit),
+                            Taken::Seen => seen = true,
+                            Taken::Nothing => {}
+                        },
                     }
                     burst += 1;
                     // Polled as this task, not in passing: the stream remembers whom to wake for the next key.
                     next = if burst < BURST { ready(poll!(events.next())) } else { None };
+                }
+                if !seen {
+                    continue;
                 }
                 draw(terminal, model, depth)?;
                 drawn = Instant::now();
@@ -147,20 +151,37 @@ fn ready<T>(polled: Poll<T>) -> Option<T> {
     }
 }
 
-/// Takes in one event; says whether to leave.
-fn take(model: &mut Model, event: Event, act: &mut impl FnMut(Effect)) -> bool {
+/// What an event came to.
+enum Taken {
+    /// The console is left.
+    Leave,
+    /// The screen may have changed.
+    Seen,
+    /// Nothing.
+    Nothing,
+}
+
+/// Takes in one event.
+fn take(model: &mut Model, event: Event, act: &mut impl FnMut(Effect)) -> Taken {
     let message = match event {
         Event::Key(key) => Message::Key(key),
         Event::Paste(text) => Message::Paste(text),
-        Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => return false,
+        Event::Mouse(event) => match event.kind {
+            MouseEventKind::Down(_) | MouseEventKind::ScrollDown | MouseEventKind::ScrollUp => Message::Mouse(event),
+            _ => return Taken::Nothing,
+        },
+        Event::Resize(..) => return Taken::Seen,
+        Event::FocusGained | Event::FocusLost => return Taken::Nothing,
     };
+    let mut taken = Taken::Seen;
     for effect in model.update(message) {
         if effect == Effect::Quit {
-            return true;
+            taken = Taken::Leave;
+        } else {
+            act(effect);
         }
-        act(effect);
     }
-    false
+    taken
 }
 
 fn draw<B: Backend>(terminal: &mut Terminal<B>, model: &mut Model, depth: Depth) -> Result<(), LoopError> {

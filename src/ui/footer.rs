@@ -5,7 +5,8 @@ use ratatui::text::{Line, Span};
 
 use super::pen::{Edge, Pen};
 use super::widgets::text;
-use crate::app::{Command, Mode, Prompt, bindings};
+use crate::app::keys;
+use crate::app::{Command, Mode, Prompt, Target, bindings};
 use crate::domain::foreign::sanitise;
 
 /// Draws it; says where the terminal's cursor belongs while something is typed.
@@ -23,10 +24,14 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
         _ => {
             // The way to the help and the way out are always there.
             let last = hints(pen, usize::MAX, |command| matches!(command, Command::Help | Command::Quit));
-            let room = usize::from(area.width.saturating_sub(8)).saturating_sub(last.width());
+            let room = usize::from(area.width.saturating_sub(8)).saturating_sub(last.line.width());
             let hints = hints(pen, room, |command| !matches!(command, Command::Help | Command::Quit));
-            let last = if last.width() > 1 { vec![last] } else { Vec::new() };
-            pen.rule(row, Edge::Bottom, look.rule, &hints, &last);
+            let right = if last.line.width() > 1 { std::slice::from_ref(&last.line) } else { &[] };
+            let places = pen.rule(row, Edge::Bottom, look.rule, &hints.line, right);
+            hints.spots(pen, row.x + 2, row.y);
+            for (_, place) in places {
+                last.spots(pen, place.x, place.y);
+            }
         }
     }
     None
@@ -53,17 +58,39 @@ fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
     Position::new((row.x + 5 + at).min(row.right() - 1), row.y)
 }
 
+/// Hints beside each other, and which cells of them belong to which key.
+struct Hints {
+    line: Line<'static>,
+    cells: Vec<(usize, usize, Command)>,
+}
+
+impl Hints {
+    /// Notes where they were drawn: a click on one is its key.
+    fn spots(&self, pen: &mut Pen<'_>, x: u16, y: u16) {
+        for &(from, wide, command) in &self.cells {
+            let (from, width) = (u16::try_from(from).unwrap_or(0), u16::try_from(wide).unwrap_or(0));
+            pen.spot(Rect { x: x + from, y, width, height: 1 }, Target::Command(command));
+        }
+    }
+}
+
 /// Key hints, in the table's order, as many as fit.
-fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Line<'static> {
+fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Hints {
     let mut line = Line::raw(" ");
+    let mut cells = Vec::new();
     for context in pen.model.playing().iter().chain(pen.model.contexts()) {
         for binding in bindings().iter().filter(|binding| {
             binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
         }) {
+            // A nearer context may mean something else by the same key.
+            if !keys::leads_to(pen.model.contexts(), binding) {
+                continue;
+            }
             let Some(hint) = binding.hint else { continue };
             let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
             let wide = text::width(binding.label) + text::width(hint) + 3;
             if line.width() + wide <= room {
+                cells.push((line.width(), wide - 2, binding.command));
                 line.spans.push(Span::styled(binding.label, pen.look.key));
                 line.spans.push(Span::styled(format!(" {hint}  "), pen.look.dim));
             }
@@ -72,5 +99,5 @@ fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Line<'
     if let Some(last) = line.spans.last_mut() {
         *last = Span::styled(format!("{} ", last.content.trim_end()), last.style);
     }
-    line
+    Hints { line, cells }
 }

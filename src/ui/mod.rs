@@ -12,6 +12,7 @@ use crate::app::{Mode, Model, View, Viewport};
 pub mod event_loop;
 mod footer;
 mod header;
+mod overlay;
 mod pen;
 mod screens;
 mod strip;
@@ -29,9 +30,9 @@ pub const SMALLEST: (u16, u16) = (60, 15);
 
 /// Draws the whole console and says how much room the lists had.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
-    let look = Look::new(model.theme, depth);
+    let look = Look::new(&model.theme, depth);
     let area = frame.area();
-    let mut pen = Pen::new(frame.buffer_mut(), model, &look);
+    let mut pen = Pen::new(frame.buffer_mut(), model, &look, depth);
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         too_small(&mut pen, area);
         return Viewport::default();
@@ -53,12 +54,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         (_, View::Session(_)) => screens::session::draw(&mut pen, body),
     };
     let cursor = footer::draw(&mut pen, area);
-    let cursor = if let Mode::Palette(palette) = &model.mode {
-        viewport.text = None;
-        Some(screens::palette::draw(&mut pen, body, palette))
-    } else {
-        cursor
+    let cursor = match &model.mode {
+        Mode::Palette(palette) => Some(screens::palette::draw(&mut pen, body, palette)),
+        Mode::Columns(chooser) => screens::choosers::columns(&mut pen, body, chooser),
+        Mode::Themes(chooser) => screens::choosers::themes(&mut pen, body, chooser),
+        Mode::Form(form) => screens::form::draw(&mut pen, body, form),
+        Mode::Normal | Mode::Help | Mode::Filter(_) => cursor,
     };
+    viewport.spots = pen.spots;
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
     }

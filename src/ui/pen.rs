@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::theme::Look;
-use crate::app::{Mode, Model};
+use super::theme::{Depth, Look};
+use crate::app::{Mode, Model, Pane, Spot, Target};
 use crate::domain::snapshot::Reach;
 
 /// Draws on one frame.
@@ -14,6 +14,12 @@ pub(super) struct Pen<'a> {
     pub(super) buffer: &'a mut Buffer,
     pub(super) model: &'a Model,
     pub(super) look: &'a Look,
+    /// How many colours there are.
+    pub(super) depth: Depth,
+    /// What was drawn where, for the mouse.
+    pub(super) spots: Vec<Spot>,
+    /// The list that is being drawn.
+    pub(super) pane: Option<Pane>,
 }
 
 /// The two ends of a horizontal line of the frame.
@@ -25,8 +31,15 @@ pub(super) enum Edge {
 }
 
 impl<'a> Pen<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, model: &'a Model, look: &'a Look) -> Self {
-        Self { buffer, model, look }
+    pub(super) fn new(buffer: &'a mut Buffer, model: &'a Model, look: &'a Look, depth: Depth) -> Self {
+        let area = buffer.area;
+        buffer.set_style(area, look.base);
+        Self { buffer, model, look, depth, spots: Vec::new(), pane: model.pane() }
+    }
+
+    /// Notes what can be pointed at.
+    pub(super) fn spot(&mut self, area: Rect, target: Target) {
+        self.spots.push(Spot { area, target });
     }
 
     /// Puts a line of text; what does not fit is cut off, what lies outside the frame is not drawn.
@@ -61,6 +74,7 @@ impl<'a> Pen<'a> {
                 self.buffer[(x, y)].reset();
             }
         }
+        self.buffer.set_style(area, self.look.base);
     }
 
     /// The lines at both sides.
@@ -73,8 +87,15 @@ impl<'a> Pen<'a> {
     }
 
     /// A horizontal line of the frame with words on it: a title at the left, and at the right as many of the others, in
-    /// order of importance, as there is room for; they stand in their own order all the same.
-    pub(super) fn rule(&mut self, area: Rect, edge: Edge, style: Style, left: &Line<'_>, right: &[Line<'_>]) {
+    /// order of importance, as there is room for; they stand in their own order all the same. Says where each of those is.
+    pub(super) fn rule(
+        &mut self,
+        area: Rect,
+        edge: Edge,
+        style: Style,
+        left: &Line<'_>,
+        right: &[Line<'_>],
+    ) -> Vec<(usize, Rect)> {
         let (start, end) = match edge {
             Edge::Top => ("╭", "╮"),
             Edge::Middle => ("├", "┤"),
@@ -86,22 +107,31 @@ impl<'a> Pen<'a> {
         let room = usize::from(width.saturating_sub(4));
         let mut kept = Vec::new();
         let mut used = left.width() + 2;
-        for line in right {
+        for (at, line) in right.iter().enumerate() {
             if used + line.width() < room {
                 used += line.width() + 1;
-                kept.push(line);
+                kept.push((at, line));
             }
         }
         if left.width() > 0 {
             self.put(x + 2, y, width.saturating_sub(4), left);
         }
         let mut at = area.right().saturating_sub(2);
-        for line in kept.iter().rev() {
+        let mut places = Vec::new();
+        for (which, line) in kept.into_iter().rev() {
             let wide = u16::try_from(line.width()).unwrap_or(0);
             at = at.saturating_sub(wide);
             self.put(at, y, wide, line);
+            places.push((which, Rect { x: at, y, width: wide, height: 1 }));
             at = at.saturating_sub(1);
         }
+        places
+    }
+
+    /// Beside a list's title: how many of its rows are marked.
+    pub(super) fn marked(&self, pane: Option<Pane>) -> Option<Span<'static>> {
+        let count = self.model.marked(pane?);
+        (count > 0).then(|| Span::styled(format!("· {count} marked "), self.look.accent))
     }
 
     /// Beside a table's title: that what is being typed is not understood, so that the rows are those from before.

@@ -63,10 +63,19 @@ impl Drop for Guard {
 pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // Nothing can be done, or told to anybody, when the terminal itself is gone.
+        let _ = mouse(false);
         let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
         let _ = stdout().flush();
     }
+}
+
+/// Asks the terminal for clicks and the wheel, or leaves them to it. Not for every move of the pointer, as crossterm's own
+/// command does: nobody needs those.
+pub fn mouse(on: bool) -> io::Result<()> {
+    let mut out = stdout();
+    out.write_all(if on { b"\x1b[?1000h\x1b[?1006h" } else { b"\x1b[?1006l\x1b[?1000l" })?;
+    out.flush()
 }
 
 fn hook_panics() {

@@ -9,9 +9,9 @@ use ratatui::text::{Line, Span};
 use super::pen::{Edge, Pen, inner};
 use super::theme::glyph;
 use super::widgets::{table, text};
-use crate::app::{FleetFocus, Span as Window};
+use crate::app::{FleetFocus, Pane, Span as Window, Target};
 use crate::domain::snapshot::Reach;
-use crate::domain::{Finding, Severity, Signal, Snapshot, TenantId, quantity};
+use crate::domain::{Attention, Finding, Severity, Signal, Snapshot, TenantId, quantity};
 
 /// Cells before the words of a finding.
 const INDENT: usize = 8;
@@ -23,6 +23,8 @@ struct Shown {
     lines: Vec<Line<'static>>,
     cursor: Option<(usize, usize)>,
     window: Window,
+    /// Rows of the list, and the lines that tell of them.
+    places: Vec<(usize, usize, usize)>,
 }
 
 /// Draws the panel with at most so many rows below its title; says how many rows it took and which findings it shows.
@@ -30,24 +32,42 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) 
     let (model, look) = (pen.model, pen.look);
     let snapshot = &model.shown;
     let focused = model.fleet.focus == FleetFocus::Findings;
-    let count = |severity| snapshot.findings.iter().filter(|finding| finding.severity == severity).count();
-    let counts: Vec<Line<'_>> = [Severity::Critical, Severity::Warning, Severity::Info]
+    // What somebody knows of is counted apart: the first numbers are what is still to be looked at.
+    let open = |finding: &&Finding| finding.acknowledged.is_none();
+    let count = |severity| snapshot.findings.iter().filter(open).filter(|finding| finding.severity == severity).count();
+    let mut counts: Vec<Line<'_>> = [Severity::Critical, Severity::Warning, Severity::Info]
         .into_iter()
         .filter(|severity| count(*severity) > 0)
         .map(|severity| {
             Line::from(Span::styled(format!(" {} {} ", glyph(severity), count(severity)), look.severity(severity)))
         })
         .collect();
-    let title = if focused {
+    let muted = model.muted();
+    let known = snapshot.findings.iter().filter(|finding| finding.acknowledged.is_some()).count() - muted;
+    let said = |count: usize, word: &str| Line::from(Span::styled(format!(" {count} {word} "), look.dim));
+    counts.extend((known > 0).then(|| said(known, "acknowledged")));
+    counts.extend((muted > 0).then(|| said(muted, if model.unmuted { "muted, shown" } else { "muted" })));
+    let mut title = if focused {
         Line::from(Span::styled(" WHAT IS WRONG ", look.accent.add_modifier(Modifier::BOLD)))
     } else {
         pen.title("WHAT IS WRONG")
     };
+    title.spans.extend(pen.marked(Some(Pane::Findings)));
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &counts);
     let inside = inner(Rect { y: area.y + 1, height: budget, ..area });
     let width = usize::from(inside.width);
     let shown = lines(pen, width, usize::from(budget), focused);
     let used = pen.block(inside, &shown.lines);
+    for &(index, from, to) in &shown.places {
+        let (from, to) = (from.min(usize::from(used)), to.min(usize::from(used)));
+        let y = inside.y + u16::try_from(from).unwrap_or(0);
+        let place = Rect { y, height: u16::try_from(to - from).unwrap_or(0), ..inside };
+        pen.spot(place, Target::Row(Pane::Findings, index));
+        let finding = model.fleet.findings.rows.get(index).and_then(|&at| snapshot.findings.get(at));
+        if finding.is_some_and(|finding| model.fleet.findings.is_marked(finding)) {
+            pen.put(inside.x - 1, y, 1, &Line::from(Span::styled("✓", look.accent)));
+        }
+    }
     if let Some((from, to)) = shown.cursor {
         let (from, to) = (from.min(usize::from(used)), to.min(usize::from(used)));
         let y = inside.y + u16::try_from(from).unwrap_or(0);
@@ -58,48 +78,60 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) 
         }
     }
     let rows = Rect { height: used, ..inside };
-    if shown.window.page > 0 && shown.window.page < snapshot.findings.len() {
-        table::thumb(
-            pen,
-            Rect { height: rows.height, ..rows },
-            shown.window.top,
-            snapshot.findings.len().max(usize::from(used) + 1),
-        );
+    let all = model.fleet.findings.rows.len();
+    if shown.window.page > 0 && shown.window.page < all {
+        table::thumb(pen, Rect { height: rows.height, ..rows }, shown.window.top, all.max(usize::from(used) + 1));
     }
     (used + 1, shown.window)
 }
 
 fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
-    let findings = &pen.model.shown.findings;
+    let list = &pen.model.fleet.findings;
+    let findings: Vec<&Finding> = list.rows.iter().filter_map(|&at| pen.model.shown.findings.get(at)).collect();
     let mut tail: Vec<Line<'static>> = warnings(pen, width);
     tail.truncate(budget.saturating_sub(2).max(1));
+    let muted = pen.model.muted();
+    if findings.is_empty() && muted > 0 {
+        let words = format!("every finding is muted ({muted}): M shows them");
+        let line = Line::from(vec![Span::styled("–       ", pen.look.dim), Span::styled(words, pen.look.text)]);
+        tail.insert(0, line);
+    }
     if findings.is_empty() {
-        return Shown { lines: tail, cursor: None, window: Window::default() };
+        return Shown { lines: tail, cursor: None, window: Window::default(), places: Vec::new() };
     }
     let calm = calm(pen);
     let room = budget.saturating_sub(tail.len() + usize::from(calm.is_some())).max(1);
     let at = pen.model.fleet.findings.at;
     // The first window that shows the finding under the cursor, moving as little as possible.
     let start = if focused {
-        (0..=at).find(|&start| start + 60 > at && fill(pen, width, room, start).1.len() + start > at).unwrap_or(at)
+        (0..=at)
+            .find(|&start| start + 60 > at && fill(pen, &findings, width, room, start).1.len() + start > at)
+            .unwrap_or(at)
     } else {
         0
     };
-    let (mut lines, places) = fill(pen, width, room, start);
+    let (mut lines, mut places) = fill(pen, &findings, width, room, start);
     let mut cursor = if focused { places.get(at.saturating_sub(start)).copied() } else { None };
     let page = places.len();
     if let Some(calm) = calm {
         lines.insert(0, calm);
         cursor = cursor.map(|(from, to)| (from + 1, to + 1));
+        places = places.into_iter().map(|(from, to)| (from + 1, to + 1)).collect();
     }
     lines.append(&mut tail);
-    Shown { lines, cursor, window: Window { top: start, page } }
+    let places = places.into_iter().enumerate().map(|(at, (from, to))| (start + at, from, to)).collect();
+    Shown { lines, cursor, window: Window { top: start, page }, places }
 }
 
 /// Findings from one on, in so many lines: in full while that leaves a line for each of the next few, else in one line.
-fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'static>>, Vec<(usize, usize)>) {
-    let all = &pen.model.shown.findings;
-    let incident = all.iter().any(|finding| !is_upkeep(finding));
+fn fill(
+    pen: &Pen<'_>,
+    all: &[&Finding],
+    width: usize,
+    room: usize,
+    start: usize,
+) -> (Vec<Line<'static>>, Vec<(usize, usize)>) {
+    let incident = all.iter().any(|finding| !is_quiet(finding));
     let findings = all.get(start..).unwrap_or_default();
     let mut lines: Vec<Line<'static>> = Vec::new();
     let mut places = Vec::new();
@@ -108,11 +140,11 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
     for (at, finding) in findings.iter().enumerate() {
         // Lines are kept for what else is wrong; upkeep gets what is left over.
         let after = findings.get(at + 1..).unwrap_or_default();
-        let rest = after.iter().filter(|finding| !(incident && is_upkeep(finding))).count();
+        let rest = after.iter().filter(|finding| !(incident && is_quiet(finding))).count();
         let left = room - lines.len();
         let more = usize::from(!after.is_empty() || start > 0);
         // Upkeep is one line each while anything worse is there to be told.
-        let upkeep = incident && is_upkeep(finding);
+        let upkeep = finding.acknowledged.is_some() || incident && is_upkeep(finding);
         // The most words that leave a line for each of the next few; the first is told in any case. The statement is
         // shown whole or not at all, and before the advice: it is what the hand needs.
         let wishes =
@@ -123,8 +155,16 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
             let fits = told.len() + kept <= left || (at == 0 && summary < 3 && told.len() + more <= left);
             fits.then_some(told)
         });
-        let next = match told {
-            Some(told) if !squeezed => told,
+        // Who knows of it and until when, where there is a line for that.
+        let known = Some(finding).filter(|_| rest == 0 && left > 1 + more).and_then(|finding| known(finding));
+        let next = match (told, known) {
+            (Some(told), _) if !squeezed => told,
+            (_, Some(known)) => {
+                let mut told = block(pen, finding, width, 1, 0, false);
+                let words = text::cut(&known, width.saturating_sub(INDENT));
+                told.push(Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(words, pen.look.faint)]));
+                told
+            }
             _ if more < left => block(pen, finding, width, 1, 0, false),
             _ => break,
         };
@@ -143,6 +183,16 @@ fn fill(pen: &Pen<'_>, width: usize, room: usize, start: usize) -> (Vec<Line<'st
 /// What wants doing some day and hurts nobody now.
 fn is_upkeep(finding: &Finding) -> bool {
     finding.severity == Severity::Info || finding.signal.is_upkeep()
+}
+
+/// What takes no more room than a line or two while anything else is there to be told.
+fn is_quiet(finding: &Finding) -> bool {
+    finding.acknowledged.is_some() || is_upkeep(finding)
+}
+
+/// That somebody knows of a finding: who, and until when.
+pub(super) fn known(finding: &Finding) -> Option<String> {
+    finding.acknowledged.as_deref().map(crate::app::told)
 }
 
 /// Whether a finding no longer speaks of now: it is over, or its input went missing. Nothing is offered to act on then.
@@ -170,7 +220,11 @@ fn block(
     let look = pen.look;
     let room = width.saturating_sub(INDENT + AGE + 1);
     let gone = is_past(finding);
-    let (style, text_style) = if gone { (look.faint, look.dim) } else { (look.severity(finding.severity), look.text) };
+    let (style, text_style) = if gone || finding.acknowledged.is_some() {
+        (look.faint, look.dim)
+    } else {
+        (look.severity(finding.severity), look.text)
+    };
     let name = match finding.severity {
         Severity::Critical => "CRIT",
         Severity::Warning => "WARN",
@@ -178,10 +232,13 @@ fn block(
     };
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
     // In one line the state comes first: the end of the line may be cut.
-    let said = match past(finding) {
-        Some(state) if summary == 1 => format!("({state}) {}", finding.summary),
-        Some(state) => format!("{} ({state})", finding.summary),
-        None => finding.summary.clone(),
+    let attention = finding.acknowledged.as_ref().map(|known| known.attention);
+    let said = match (past(finding), attention) {
+        (Some(state), _) if summary == 1 => format!("({state}) {}", finding.summary),
+        (Some(state), _) => format!("{} ({state})", finding.summary),
+        (None, Some(Attention::Muted)) => format!("(muted) {}", finding.summary),
+        (None, Some(Attention::Acknowledged)) => format!("(acknowledged) {}", finding.summary),
+        (None, None) => finding.summary.clone(),
     };
     let mut lines = Vec::new();
     for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
@@ -227,7 +284,7 @@ fn hanging(
 
 /// Names of culprits and victims stand out in the sentence.
 fn emphasised(pen: &Pen<'_>, words: &str, finding: &Finding, style: ratatui::style::Style) -> Vec<Span<'static>> {
-    if is_past(finding) {
+    if is_past(finding) || finding.acknowledged.is_some() {
         return vec![Span::styled(words.to_owned(), style)];
     }
     words

@@ -96,6 +96,9 @@ impl Start {
         command.env("TERM", "xterm-256color");
         command.env("COLORTERM", "truecolor");
         command.env_remove("NO_COLOR");
+        command.env_remove("TIERDECK_COLOR");
+        // What somebody chose on this machine is no part of a test.
+        command.env("TIERDECK_STATE", "/nonexistent/tierdeck-state");
         command.cwd("/");
         for (name, value) in &self.environment {
             command.env(name, value);
@@ -266,6 +269,8 @@ impl Console {
         self.look(|terminal| {
             assert!(!terminal.alternate_screen(), "the alternate screen was not left:\n{screen}");
             assert!(!terminal.hide_cursor(), "the cursor is still hidden:\n{screen}");
+            let mouse = terminal.mouse_protocol_mode();
+            assert_eq!(mouse, vt100::MouseProtocolMode::None, "the mouse is still ours:\n{screen}");
             assert!(!terminal.bracketed_paste(), "bracketed paste is still on:\n{screen}");
         });
         let now = settings(&**self.master.as_ref().expect("the pty is open"));

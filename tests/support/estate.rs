@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tierdeck::app::{Settings, Theme};
+use tierdeck::app::Settings;
 use tierdeck::domain::facts::{Debt, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
@@ -38,7 +38,7 @@ pub fn settings() -> Settings {
             ("noisy-neighbour", "a tenant takes far more than its share of something that is short, and others suffer"),
             ("lock-chain", "sessions wait for a lock that one session holds"),
         ],
-        theme: Theme::Dark,
+        operator: "ann@laptop".into(),
     }
 }
 

@@ -120,7 +120,10 @@ impl Watcher {
 
     /// The console, about to be opened.
     pub fn console(&self) -> super::console::Start {
-        super::console::tierdeck(&["--config", &self.path().to_string_lossy()]).environment("HOME", self.home())
+        super::console::tierdeck(&["--config", &self.path().to_string_lossy()])
+            .environment("HOME", self.home())
+            .environment("TIERDECK_STATE", self.home().join("state"))
+            .environment("XDG_CONFIG_HOME", self.home().join("config"))
     }
 
     /// What a command without a terminal says.

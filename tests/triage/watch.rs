@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use tierdeck::app::{Message, Model, Settings, Theme};
+use tierdeck::app::{Message, Model, Settings};
 use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::Target;
 use tierdeck::config;
@@ -68,7 +68,7 @@ impl Watch {
             refresh: Duration::from_secs(1),
             instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
             signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
-            theme: Theme::default(),
+            operator: "somebody".into(),
         };
         let guilty = lab.cast().iter().map(|(_, id)| id.clone()).collect();
         Self {

@@ -68,6 +68,9 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
         Some(state) => say("what", &format!("{} ({state})", finding.summary), look.strong),
         None => say("what", &finding.summary, look.strong),
     }
+    if let Some(known) = &finding.acknowledged {
+        say("known", &crate::app::told(known), look.warning);
+    }
     if !finding.culprits.is_empty() {
         say("caused by", &all(&finding.culprits), look.text);
     }

@@ -8,7 +8,7 @@ use super::fresh::Fresh;
 use super::limits;
 use crate::app::columns::{STUCK, TenantColumn, dead_share, problem};
 use crate::app::table::Column;
-use crate::app::{FleetFocus, Viewport};
+use crate::app::{FleetFocus, Pane, Viewport};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
@@ -67,6 +67,8 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
         title.push(Span::styled(format!("· {} match /{words} ", thousands(shown)), look.warning));
     }
     title.extend(pen.unfiltered());
+    pen.pane = Some(Pane::Tenants);
+    title.extend(pen.marked(pen.pane));
     let order = if table.descending { "↓" } else { "↑" };
     let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
     let lost = model.shown.unattributed;
@@ -85,8 +87,9 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
         .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
         .map(|look| if look.column == Of::Tenant && area.width >= 154 { Look { width: 28, ..look } } else { look })
         .collect();
+    let looks = table::arranged(&looks, &table.columns);
     // On a wide terminal the words about the problem take what is left, else the name does.
-    let roomy = inside.width >= 150;
+    let roomy = inside.width >= 150 && looks.iter().any(|look| look.column == Of::Problem);
     let columns = if roomy {
         table::place(&looks, inside.width, Of::Problem, u16::MAX, Some(table.sort))
     } else {

@@ -11,7 +11,7 @@ use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 12] = [
+const ORDER: [Context; 17] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,
@@ -21,9 +21,14 @@ const ORDER: [Context; 12] = [
     Context::Finding,
     Context::Session,
     Context::Table,
+    Context::Rows,
     Context::Move,
     Context::Everywhere,
     Context::Palette,
+    Context::Columns,
+    Context::Chooser,
+    Context::Form,
+    Context::Choice,
 ];
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
@@ -67,11 +72,24 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     for (sign, means) in [
         ("✖ ▲ ●", "critical, warning, worth knowing: the tenant (or session) causes it"),
         ("◆", "suffers from somebody else"),
+        ("✓", "marked"),
         ("— ~", "not known; an estimate"),
         ("acme?", "a tenant that the session only claims to be: never blamed"),
         ("shared", "the limit is the shared account's: none binds this tenant alone"),
     ] {
         lines.extend(pair(pen, sign, means, width));
+    }
+    lines.push(Line::default());
+    lines.push(Line::from(Span::styled("mouse", look.strong)));
+    for (what, means) in [
+        (
+            "click",
+            "select a row; a second click opens it; a column's title sorts, again the other way round; hints and pages",
+        ),
+        ("wheel", "scrolls what is under the pointer"),
+        ("Shift and drag", "selects text in most terminals; m leaves the mouse to the terminal altogether"),
+    ] {
+        lines.extend(pair(pen, what, means, width));
     }
     if !pen.model.settings.signals.is_empty() {
         lines.push(Line::default());

@@ -99,7 +99,7 @@ fn lines(pen: &mut Pen<'_>, area: Rect, trees: &LockTrees, name: &str) -> Window
     });
     let wide = if inside.width >= 100 { Of::Statement } else { Of::On };
     let columns = table::place(&looks, inside.width, wide, u16::MAX, None);
-    table::titles(pen, inside, &columns, None);
+    table::labels(pen, inside, &columns, None);
     rows(pen, below(inside, 1), &columns, trees)
 }
 

@@ -1,7 +1,9 @@
-//! One file a screen, and the two that lie over them.
+//! One file a screen, and those that lie over them.
 
+pub(super) mod choosers;
 pub(super) mod finding;
 pub(super) mod fleet;
+pub(super) mod form;
 mod fresh;
 pub(super) mod help;
 mod inspection;

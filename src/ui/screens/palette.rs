@@ -3,25 +3,21 @@
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
+use crate::app::Target;
 use crate::app::palette::Palette;
 use crate::domain::foreign::sanitise;
-use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::overlay;
+use crate::ui::pen::Pen;
 use crate::ui::widgets::{table, text};
 
 /// Draws it; says where the terminal's cursor belongs.
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect, palette: &Palette) -> Position {
     let look = pen.look;
     let width = area.width.saturating_sub(8).min(72);
-    let height = area.height.saturating_sub(1).min(16);
-    let area = Rect { x: area.x + (area.width - width) / 2, y: area.y + 1, width, height };
-    pen.clear(area);
-    pen.sides(area);
     let typed = text::tail(&sanitise(palette.input.value()), usize::from(width.saturating_sub(24)));
     let title = Line::from(vec![Span::styled(" : ", look.accent), Span::styled(format!("{typed} "), look.strong)]);
     let count = Line::from(Span::styled(format!(" {} ", palette.matches.len()), look.dim));
-    pen.rule(Rect { height: 1, ..area }, Edge::Top, look.accent, &title, &[count]);
-    pen.rule(Rect { y: area.bottom() - 1, height: 1, ..area }, Edge::Bottom, look.accent, &Line::default(), &[]);
-    let inside = inner(below(Rect { height: area.height - 1, ..area }, 1));
+    let (area, inside) = overlay::open(pen, area, (width, 16), &title, &[count]);
     let page = usize::from(inside.height);
     let top = palette.at.saturating_sub(page.saturating_sub(1));
     let shown = palette.matches.iter().enumerate().skip(top).zip(inside.top()..inside.bottom());
@@ -35,6 +31,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect, palette: &Palette) -> P
             Span::styled(detail, look.faint),
         ]);
         pen.put(inside.x, y, inside.width, &line);
+        pen.spot(Rect { y, height: 1, ..inside }, Target::Line(at));
         if at == palette.at {
             pen.wash(Rect { x: inside.x - 1, y, width: inside.width + 2, height: 1 }, look.selected);
         }

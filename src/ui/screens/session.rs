@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::inspection;
 use super::sessions::{is_fresh, state_style};
 use crate::app::columns::is_claimed;
-use crate::app::{Span as Window, Viewport};
+use crate::app::{Span as Window, Target, Viewport};
 use crate::domain::{Attribution, Session, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::{table, text};
@@ -38,7 +38,8 @@ pub(super) fn scrolled(pen: &mut Pen<'_>, area: Rect, lines: &[Line<'_>]) -> Vie
     let top = pen.model.scroll.top.min(lines.len().saturating_sub(page));
     pen.block(area, lines.get(top..).unwrap_or_default());
     table::thumb(pen, area, top, lines.len());
-    Viewport { list: None, text: Some(Window { top, page }), lines: lines.len() }
+    pen.spot(area, Target::Text);
+    Viewport { text: Some(Window { top, page }), lines: lines.len(), ..Viewport::default() }
 }
 
 /// Everything about a session; with `most`, in so many lines, the query cut.

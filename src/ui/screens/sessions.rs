@@ -73,6 +73,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
         title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
     }
     title.extend(pen.unfiltered());
+    title.extend(pen.marked(pen.pane));
     let order = if table.descending { "↓" } else { "↑" };
     let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
     if !dark.is_empty() && !unknown {
@@ -94,6 +95,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
             _ => look,
         })
         .collect();
+    let looks = table::arranged(&looks, &table.columns);
     let columns = table::place(&looks, inside.width, Of::Query, u16::MAX, Some(table.sort));
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);

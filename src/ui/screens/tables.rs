@@ -183,7 +183,8 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, worst: &Worst, name: &st
             _ => look,
         })
         .collect();
-    let columns = table::place(&looks, inside.width, Of::Table, 60, Some(table.sort));
+    let looks = table::arranged(&looks, &worst.table.columns);
+    let columns = table::place(&looks, inside.width, Of::Table, 60, Some(worst.table.sort));
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if table.list.rows.is_empty() {

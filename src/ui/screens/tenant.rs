@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
 use super::{finding, limits, locks, sessions, tables};
-use crate::app::{Span as Window, TenantTab, Viewport};
+use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Curve, Measure, Stretch, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
@@ -15,7 +15,7 @@ use crate::ui::theme::glyph;
 use crate::ui::widgets::chart::{self, Area, Time};
 use crate::ui::widgets::table::{self, Look};
 use crate::ui::widgets::text;
-use crate::ui::wrong::{is_past, past};
+use crate::ui::wrong::{is_past, known, past};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let model = pen.model;
@@ -68,7 +68,11 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
         };
         pages.push(Line::from(vec![Span::raw(" "), Span::styled(words, style), Span::raw(" ")]));
     }
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &pages);
+    for (at, place) in pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &pages) {
+        if let Some(&tab) = TenantTab::ALL.get(at) {
+            pen.spot(place, Target::Tab(tab));
+        }
+    }
     let inside = inner(below(area, 1));
     let width = usize::from(inside.width);
     let mut line = Line::default();
@@ -318,7 +322,9 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
 
 fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title("FINDINGS THAT NAME IT"), &[]);
+    let mut title = pen.title("FINDINGS THAT NAME IT");
+    title.spans.extend(pen.marked(pen.pane));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &[]);
     let list = &model.page.findings;
     let inside = inner(below(area, 1));
     if list.rows.is_empty() {
@@ -338,9 +344,10 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
         table::rows(pen, upper, &columns, list, &model.shown.findings, true, |pen, column, found, width| {
             let (sign, style) = match past(found) {
                 Some(_) => (pen.look.faint, pen.look.faint),
+                None if found.acknowledged.is_some() => (pen.look.faint, pen.look.dim),
                 None => (pen.look.severity(found.severity), pen.look.text),
             };
-            let state = past(found).map(|state| format!("({state}) ")).unwrap_or_default();
+            let state = past(found).or_else(|| known(found)).map(|state| format!("({state}) ")).unwrap_or_default();
             Line::from(match column {
                 0 => Span::styled(glyph(found.severity), sign),
                 1 => Span::styled(found.signal.name(), sign),

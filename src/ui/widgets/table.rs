@@ -4,8 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::text;
-use crate::app::Span as Window;
 use crate::app::list::{Keyed, List};
+use crate::app::table::Column;
+use crate::app::{Columns, Span as Window, Target};
 use crate::ui::pen::Pen;
 
 /// How one column looks.
@@ -34,6 +35,11 @@ impl<C> Placed<C> {
     }
 }
 
+/// The columns that the operator wants, in their order.
+pub(crate) fn arranged<C: Column>(looks: &[Look<C>], columns: &Columns<C>) -> Vec<Look<C>> {
+    columns.shown().filter_map(|column| looks.iter().find(|look| look.column == column).copied()).collect()
+}
+
 /// Which columns fit and where they stand; `wide` takes what is left, up to `most`.
 pub(crate) fn place<C: Copy + Eq>(looks: &[Look<C>], room: u16, wide: C, most: u16, sort: Option<C>) -> Vec<Placed<C>> {
     let rank = |look: &Look<C>| if sort == Some(look.column) { 0 } else { look.rank };
@@ -58,8 +64,19 @@ pub(crate) fn place<C: Copy + Eq>(looks: &[Look<C>], room: u16, wide: C, most: u
         .collect()
 }
 
-/// Draws the column titles.
-pub(crate) fn titles<C: Copy + Eq>(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<C>], sort: Option<(C, bool)>) {
+/// Draws the column titles; a click on one sorts by it.
+pub(crate) fn titles<C: Column>(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<C>], sort: Option<(C, bool)>) {
+    labels(pen, area, columns, sort);
+    let Some(pane) = pen.pane else { return };
+    for column in columns {
+        let wide = u16::try_from(column.width).unwrap_or(0).min(area.width.saturating_sub(column.x));
+        let place = Rect { x: area.x + column.x, y: area.y, width: wide, height: 1 };
+        pen.spot(place, Target::Title(pane, column.look.column.key()));
+    }
+}
+
+/// Draws column titles that nothing can be sorted by.
+pub(crate) fn labels<C: Copy + Eq>(pen: &mut Pen<'_>, area: Rect, columns: &[Placed<C>], sort: Option<(C, bool)>) {
     for column in columns {
         let sorted = sort.filter(|(by, _)| *by == column.look.column);
         let arrow = sorted.map_or("", |(_, descending)| if descending { "▼" } else { "▲" });
@@ -90,6 +107,9 @@ pub(crate) fn rows<T: Keyed, C: Copy + Eq>(
 ) -> Window {
     let height = usize::from(area.height);
     let top = list.top_for(height);
+    if let Some(pane) = pen.pane {
+        pen.spot(area, Target::List(pane));
+    }
     for (at, y) in (top..list.rows.len()).zip(area.top()..area.bottom()) {
         let Some(item) = list.rows.get(at).and_then(|&row| items.get(row)) else { continue };
         for column in columns {
@@ -99,6 +119,12 @@ pub(crate) fn rows<T: Keyed, C: Copy + Eq>(
             let gap = if column.look.right { column.width.saturating_sub(line.width()) } else { 0 };
             let gap = u16::try_from(gap).unwrap_or(0);
             pen.put(area.x + column.x + gap, y, wide.saturating_sub(gap), &line);
+        }
+        if let Some(pane) = pen.pane {
+            pen.spot(Rect { x: area.x.saturating_sub(1), y, width: area.width + 2, height: 1 }, Target::Row(pane, at));
+        }
+        if list.is_marked(item) {
+            pen.put(area.x.saturating_sub(1), y, 1, &Line::from(Span::styled("✓", pen.look.accent)));
         }
         if at == list.at {
             let row = Rect { x: area.x.saturating_sub(1), y, width: area.width + 2, height: 1 };

@@ -53,7 +53,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Ack(ack)) => ack::run(ack),
+        Some(Command::Ack(ack)) => Ok(ack::run(ack)),
         Some(Command::Doctor { json }) => doctor::run(config, json).await,
         Some(Command::Config { action }) => config::run(config, action),
         Some(Command::Completions { shell }) => {

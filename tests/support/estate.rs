@@ -90,6 +90,7 @@ pub fn instance(at: Timestamp) -> Instance {
         tier: Tier::Shared,
         layout: Layout::Schema,
         reach: Reach::Up,
+        restarted: false,
         server: Some(Arc::new(Server {
             max_worker_processes: 8,
             version: "15.18".into(),
@@ -231,6 +232,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         suffers: Vec::new(),
         severity: None,
         record: None,
+        recommended_tier: None,
         notes: (name == "acme").then(|| {
             Arc::new(TenantNotes {
                 limits: Limits::default(),

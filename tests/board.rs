@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tierdeck::domain::facts::{Activity, Churn, Database, Fragment, Role, Roles, SchemaChurn, Server, Sizes, Source};
+use tierdeck::domain::facts::{
+    Activity, Catalog, Churn, Database, Fragment, Role, Roles, Schema, SchemaChurn, Server, Sizes, Source,
+};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::session::Wait;
 use tierdeck::domain::snapshot::{LimitScope, Reach};
 use tierdeck::domain::{
-    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session, SessionKey, SessionState, Snapshot,
-    Tenant, Thresholds, Tier,
+    Acknowledgement, Attention, Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session,
+    SessionKey, SessionState, Snapshot, Tenant, Thresholds, Tier,
 };
 use tierdeck::poll::{Board, InstancePlan, News, Rules};
 use tierdeck::signals::Evaluator;
@@ -507,4 +509,65 @@ fn what_was_before_is_known_and_a_finding_is_as_old_as_it_is() {
     story.board.recall(&tierdeck::domain::Past { standing: vec![left], ..tierdeck::domain::Past::default() });
     story.deliver(Fragment::Databases(vec![old("portarium")]));
     assert_eq!(story.snapshot().findings[0].since, since);
+}
+
+#[test]
+fn a_schema_that_bears_our_own_mark_is_no_tenants() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 5), ("tenant_globex", 5)]);
+    assert_eq!(story.snapshot().tenants.len(), 2);
+    let schema = |name: &str, comment: Option<&str>| Schema {
+        database: Foreign::from("portarium"),
+        name: Foreign::from(name),
+        owner: Foreign::from("postgres"),
+        tables: 1,
+        comment: comment.map(Foreign::from),
+    };
+    let schemas = vec![schema("tenant_acme", Some("ours")), schema("tenant_globex", Some("tierdeck op-7: restoring"))];
+    story.deliver(Fragment::Catalog(Catalog { schemas, ..Catalog::default() }));
+    let ids: Vec<String> = story.snapshot().tenants.iter().map(|tenant| tenant.id.to_string()).collect();
+    assert_eq!(ids, ["acme"]);
+}
+
+#[test]
+fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_row() {
+    let mut story = Story::begin();
+    let role = Role {
+        name: Foreign::from("role_acme"),
+        can_login: true,
+        connection_limit: None,
+        superuser: false,
+        settings: std::collections::BTreeMap::new(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    story.churn(0, &[("tenant_acme", 5)]);
+    let roles = Roles { roles: vec![role], ..Roles::default() };
+    story.deliver(Fragment::Roles(roles.clone()));
+    let missing = |snapshot: &Snapshot| {
+        let found = snapshot.findings.iter().find(|it| it.signal.name() == "limit-missing" && it.subject.id == "acme");
+        found.cloned()
+    };
+    let finding = missing(&story.snapshot()).unwrap();
+    let word = |attention| {
+        Arc::new(vec![Acknowledgement {
+            signal: finding.signal,
+            kind: finding.subject.kind,
+            id: finding.subject.id.clone(),
+            instance: finding.subject.instance.to_string(),
+            attention,
+            by: "ann@desk".to_owned(),
+            why: "planned".to_owned(),
+            at: finding.since,
+            until: finding.since + SignedDuration::from_secs(60),
+        }])
+    };
+    story.board.acknowledge(word(Attention::Acknowledged));
+    assert_eq!(missing(&story.snapshot()).unwrap().acknowledged.unwrap().why, "planned");
+    assert!(story.tenant("acme").findings.contains(&finding.signal));
+    story.board.acknowledge(word(Attention::Muted));
+    assert!(missing(&story.snapshot()).unwrap().is_muted());
+    assert!(!story.tenant("acme").findings.contains(&finding.signal));
+    story.pass(61);
+    story.deliver(Fragment::Roles(roles));
+    assert!(missing(&story.snapshot()).unwrap().acknowledged.is_none(), "its time is over");
 }

@@ -57,7 +57,7 @@ impl AckList {
     }
 }
 
-pub(super) fn run(ack: Ack) -> Result<Exit> {
+pub(super) fn run(ack: Ack) -> Exit {
     let environment = Environment::of_process();
     let store = match Store::of(&environment) {
         Ok(store) => store,
@@ -69,12 +69,12 @@ pub(super) fn run(ack: Ack) -> Result<Exit> {
         Some(AckAction::Clear { subject, all }) => clear(&store, now, subject, all),
         None => add(&store, now, ack.new, &operator(&environment)),
     };
-    done.or_else(|error| refuse(&error.to_string()))
+    done.unwrap_or_else(|error| refuse(&error.to_string()))
 }
 
-fn refuse(message: &str) -> Result<Exit> {
+fn refuse(message: &str) -> Exit {
     output::say(message);
-    Ok(Exit::Usage)
+    Exit::Usage
 }
 
 /// Who works here: the operating system's login name and this machine's.
@@ -115,7 +115,7 @@ fn clear(store: &Store, now: Timestamp, subject: AckSubject, all: bool) -> Resul
     }
     let target = match Target::of(subject) {
         Ok(target) => target,
-        Err(message) => return refuse(&message),
+        Err(message) => return Ok(refuse(&message)),
     };
     let mut count = 0;
     store.change(now, |words| {
@@ -134,17 +134,17 @@ fn clear(store: &Store, now: Timestamp, subject: AckSubject, all: bool) -> Resul
 fn add(store: &Store, now: Timestamp, new: AckNew, by: &str) -> Result<Exit> {
     let AckNew { subject, duration, why, mute } = new;
     let (Some(duration), Some(why)) = (duration, why) else {
-        return refuse("say for how long and why: --for 2h --why TEXT");
+        return Ok(refuse("say for how long and why: --for 2h --why TEXT"));
     };
     let target = match Target::of(subject) {
         Ok(target) => target,
-        Err(message) => return refuse(&message),
+        Err(message) => return Ok(refuse(&message)),
     };
     if duration.is_zero() || duration > LONGEST {
-        return refuse("--for: more than nothing, and a year at the most");
+        return Ok(refuse("--for: more than nothing, and a year at the most"));
     }
     if why.trim().is_empty() {
-        return refuse("--why: a word to whoever wonders");
+        return Ok(refuse("--why: a word to whoever wonders"));
     }
     let word = Acknowledgement {
         signal: target.signal,

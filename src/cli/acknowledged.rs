@@ -94,18 +94,14 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Read::default()),
             Err(source) => return Err(StoreError::Io { doing: "read", path, source }),
         };
-        match serde_json::from_slice::<Content>(&text) {
-            Ok(Content { schema: SCHEMA, acknowledged: mut words }) => {
-                words.retain(|word| word.until > now);
-                Ok(Read { words, set_aside: None })
-            }
-            // Not ours, broken, or of a later version: kept for whoever can make sense of it.
-            Ok(_) | Err(_) => {
-                let aside = self.folder.join(format!("{NAME}.{}.unreadable", now.as_second()));
-                fs::rename(&path, &aside).map_err(|source| StoreError::Io { doing: "set aside", path, source })?;
-                Ok(Read { words: Vec::new(), set_aside: Some(aside) })
-            }
+        if let Ok(Content { schema: SCHEMA, acknowledged: mut words }) = serde_json::from_slice(&text) {
+            words.retain(|word| word.until > now);
+            return Ok(Read { words, set_aside: None });
         }
+        // Not ours, broken, or of a later version: kept for whoever can make sense of it.
+        let aside = self.folder.join(format!("{NAME}.{}.unreadable", now.as_second()));
+        fs::rename(&path, &aside).map_err(|source| StoreError::Io { doing: "set aside", path, source })?;
+        Ok(Read { words: Vec::new(), set_aside: Some(aside) })
     }
 
     /// Changes what is kept, alone, and returns what is kept then.

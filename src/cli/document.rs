@@ -311,7 +311,7 @@ impl Findings {
             schema: SCHEMA,
             taken_at: moment(snapshot.taken_at),
             environment: snapshot.environment.to_string(),
-            findings: snapshot.findings.iter().chain(&snapshot.muted).map(Finding::of).collect(),
+            findings: snapshot.findings.iter().map(Finding::of).collect(),
             unknown: snapshot.unknown.iter().map(Unknown::of).collect(),
         }
     }

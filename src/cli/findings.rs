@@ -13,7 +13,7 @@ use super::document::{Findings, moment};
 use super::{Exit, observe, output};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::{Attention, Finding, Severity, Signal, Snapshot, Subject};
+use crate::domain::{Finding, Severity, Signal, Snapshot, Subject};
 
 /// How long is looked at the least: who suffers from whom shows in more than a moment.
 const LEAST: Duration = Duration::from_secs(3);
@@ -30,10 +30,8 @@ pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Resu
         snapshot = Snapshot::clone(&poller.snapshots.borrow_and_update());
         collect(&mut found, &snapshot);
     }
-    (snapshot.muted, snapshot.findings) = found.into_values().partition(is_muted);
-    for findings in [&mut snapshot.findings, &mut snapshot.muted] {
-        findings.sort_by_key(|it| (Reverse(it.severity), it.acknowledged.is_some(), it.since));
-    }
+    snapshot.findings = found.into_values().collect();
+    snapshot.findings.sort_by_key(|it| (it.is_muted(), Reverse(it.severity), it.acknowledged.is_some(), it.since));
     let written =
         if options.json { output::document(&Findings::of(&snapshot)) } else { output::text(&words(&snapshot)) };
     if written? != Exit::Fine {
@@ -47,13 +45,9 @@ pub(super) async fn run(config: Option<&Path>, options: FindingsOptions) -> Resu
     })
 }
 
-fn is_muted(finding: &Finding) -> bool {
-    finding.acknowledged.as_ref().is_some_and(|word| word.attention == Attention::Muted)
-}
-
 /// What came and went while sampling is kept, as it was at its worst.
 pub(super) fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot: &Snapshot) {
-    for finding in snapshot.findings.iter().chain(&snapshot.muted) {
+    for finding in &snapshot.findings {
         let key = (finding.signal, finding.subject.clone());
         match found.get(&key) {
             Some(before) if before.severity > finding.severity => {}
@@ -67,7 +61,8 @@ pub(super) fn collect(found: &mut BTreeMap<(Signal, Subject), Finding>, snapshot
 /// The findings as people read them.
 pub(super) fn words(snapshot: &Snapshot) -> String {
     let mut text = String::new();
-    for finding in &snapshot.findings {
+    let (muted, shown): (Vec<&Finding>, Vec<&Finding>) = snapshot.findings.iter().partition(|it| it.is_muted());
+    for finding in &shown {
         let (glyph, severity) = match finding.severity {
             Severity::Critical => ("✖", "CRIT"),
             Severity::Warning => ("▲", "WARN"),
@@ -89,11 +84,11 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
             let _ = writeln!(text, "          {statement}");
         }
     }
-    if snapshot.findings.is_empty() {
+    if shown.is_empty() {
         text.push_str("nothing found\n");
     }
-    if !snapshot.muted.is_empty() {
-        let _ = writeln!(text, "-       {} muted (tierdeck ack list)", plural(snapshot.muted.len(), "finding"));
+    if !muted.is_empty() {
+        let _ = writeln!(text, "-       {} muted (tierdeck ack list)", plural(muted.len(), "finding"));
     }
     // One missing input leaves several signals out: it is told once.
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();

@@ -64,7 +64,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Ack(ack)) => ack::run(ack),
+        Some(Command::Ack(ack)) => Ok(ack::run(ack)),
         Some(Command::Record(options)) => record::run(config, options).await,
         Some(Command::Replay { file, json }) => replay::run(&file, json).await,
         Some(Command::Serve(options)) => serve::run(config, options).await,

@@ -249,6 +249,13 @@ pub struct Finding {
     pub acknowledged: Option<std::sync::Arc<super::Acknowledgement>>,
 }
 
+impl Finding {
+    /// Whether somebody wants not to see it: it is counted, and not shown.
+    pub fn is_muted(&self) -> bool {
+        self.acknowledged.as_ref().is_some_and(|word| word.attention == super::Attention::Muted)
+    }
+}
+
 /// A signal that could not be judged, and why. Never the same as "fine".
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unknown {

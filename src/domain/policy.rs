@@ -137,7 +137,7 @@ pub struct Thresholds {
     pub bloat_min_bytes: f64,
     /// temp-spill: bytes a second that go to temporary files.
     pub temp_bytes_per_second: Ladder,
-    /// inactive-slot: WAL kept for a slot as a share of max_slot_wal_keep_size.
+    /// inactive-slot: WAL kept for a slot as a share of `max_slot_wal_keep_size`.
     pub slot_share: Ladder,
     /// inactive-slot: bytes of WAL kept for a slot where nothing bounds them.
     pub slot_bytes: Ladder,

@@ -408,10 +408,9 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions without a tenant.
     pub unattributed: Unattributed,
-    /// What is wrong, the worst first; of equals, what somebody knows of comes last.
+    /// What is wrong, the worst first; of equals, what somebody knows of comes last, and after all of that what is muted
+    /// ([`Finding::is_muted`]): whoever shows these counts those.
     pub findings: Vec<Finding>,
-    /// What is wrong and somebody wants not to see.
-    pub muted: Vec<Finding>,
     /// What cannot be judged.
     pub unknown: Vec<Unknown>,
     /// What watching costs.
@@ -429,7 +428,6 @@ impl Snapshot {
             sessions: Vec::new(),
             unattributed: Unattributed::default(),
             findings: Vec::new(),
-            muted: Vec::new(),
             unknown: Vec::new(),
             cost: Cost::default(),
         }

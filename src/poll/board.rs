@@ -13,9 +13,7 @@ use super::tenants;
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
-use crate::domain::{
-    Acknowledgement, Attention, Finding, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
-};
+use crate::domain::{Acknowledgement, Finding, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds};
 use crate::signals::{Evaluator, Scene, recommended_tier};
 
 /// What the board judges by.
@@ -165,7 +163,8 @@ impl Board {
     }
 }
 
-/// Marks what somebody knows of, and puts it after the others of its severity; takes out what nobody wants to see.
+/// Marks what somebody knows of, and puts it after the others of its severity; what nobody wants to see comes
+/// after all.
 fn acknowledge(snapshot: &mut Snapshot, words: &[Acknowledgement]) {
     if words.is_empty() {
         return;
@@ -174,10 +173,7 @@ fn acknowledge(snapshot: &mut Snapshot, words: &[Acknowledgement]) {
         let word = words.iter().find(|word| word.covers(finding, snapshot.taken_at));
         finding.acknowledged = word.map(|word| Arc::new(word.clone()));
     }
-    let is_muted =
-        |finding: &mut Finding| finding.acknowledged.as_ref().is_some_and(|word| word.attention == Attention::Muted);
-    snapshot.muted = snapshot.findings.extract_if(.., is_muted).collect();
-    snapshot.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.acknowledged.is_some()));
+    snapshot.findings.sort_by_key(|it| (it.is_muted(), Reverse(it.severity), it.acknowledged.is_some()));
 }
 
 /// Writes findings onto the rows of the tenants that they name.
@@ -194,7 +190,7 @@ fn mark(tenants: &mut [Tenant], findings: &[Finding]) {
             signals.push(signal);
         }
     };
-    for finding in findings {
+    for finding in findings.iter().filter(|finding| !finding.is_muted()) {
         let named =
             |ids: &[TenantId]| -> Vec<usize> { ids.iter().filter_map(|id| rows.get(id)).flatten().copied().collect() };
         for row in named(&finding.culprits) {
@@ -216,7 +212,7 @@ fn mark(tenants: &mut [Tenant], findings: &[Finding]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Evidence, InstanceName, Severity, Subject, SubjectKind, Unit};
+    use crate::domain::{Attention, Evidence, InstanceName, Severity, Subject, SubjectKind, Unit};
 
     fn finding(id: &str, severity: Severity) -> Finding {
         Finding {
@@ -251,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_comes_after_its_equals_and_what_is_muted_is_counted() {
+    fn what_is_known_comes_after_its_equals_and_what_is_muted_after_all() {
         let mut snapshot = Snapshot::empty(Timestamp::from_second(100).unwrap(), "test");
         let (critical, warning) = (Severity::Critical, Severity::Warning);
         let all =
@@ -265,9 +261,10 @@ mod tests {
         ];
         acknowledge(&mut snapshot, &words);
         let ids = |findings: &[Finding]| findings.iter().map(|it| it.subject.id.clone()).collect::<Vec<_>>();
-        assert_eq!(ids(&snapshot.findings), ["globex", "hooli", "acme", "zeta"], "globex's ended this very second");
-        assert_eq!(ids(&snapshot.muted), ["stark"]);
+        let in_order = ["globex", "hooli", "acme", "zeta", "stark"];
+        assert_eq!(ids(&snapshot.findings), in_order, "globex's ended this very second");
+        assert!(snapshot.findings.iter().map(Finding::is_muted).eq([false, false, false, false, true]));
         let known = snapshot.findings.iter().filter_map(|it| it.acknowledged.as_ref()).map(|word| word.by.as_str());
-        assert_eq!(known.collect::<Vec<_>>(), ["ann@desk"]);
+        assert_eq!(known.collect::<Vec<_>>(), ["ann@desk"; 2]);
     }
 }

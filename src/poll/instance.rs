@@ -173,7 +173,11 @@ impl InstanceState {
                 self.spoken.take(&self.directory, Arc::clone(&statements));
                 self.statements = Some(statements);
             }
-            Fragment::Catalog(catalog) => self.catalog = Some(Arc::new(catalog)),
+            Fragment::Catalog(catalog) => {
+                let moved = self.catalog.as_ref().is_none_or(|known| known.schemas != catalog.schemas);
+                self.catalog = Some(Arc::new(catalog));
+                self.relist(moved);
+            }
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
         }
@@ -285,7 +289,14 @@ impl InstanceState {
         if self.plan.tenant.is_none() {
             let churn = self.written.newest().into_iter().flat_map(|churn| churn.homes.iter().map(|home| &*home.home));
             let sizes = self.sizes.iter().flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
-            for home in churn.chain(sizes) {
+            let ours: HashSet<&str> = self
+                .catalog
+                .iter()
+                .flat_map(|catalog| &catalog.schemas)
+                .filter(|schema| schema.is_ours())
+                .map(|schema| schema.name.raw())
+                .collect();
+            for home in churn.chain(sizes).filter(|home| !ours.contains(home)) {
                 ids.extend(self.directory.by_schema(home).or_else(|| self.directory.by_database(home)));
             }
             for database in self.databases.iter().flat_map(|databases| databases.iter()) {

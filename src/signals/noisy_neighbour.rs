@@ -174,11 +174,15 @@ impl<'a> Scarcity<'a> {
             .filter_map(|(share, &limit)| Some((share.of, (share.value)(&tenant.noise)?, limit)))
             .filter(|(_, value, limit)| value >= limit)
             .collect();
+        // Whoever takes no more than its part hurts nobody, and everybody's sufferers are many.
+        if shares.is_empty() {
+            return None;
+        }
         let victims: Vec<TenantId> =
             self.sufferers.iter().filter(|&&it| *it != tenant.id).map(|&it| it.clone()).collect();
         let least_victims = scene.thresholds.noisy_victims;
         let enough = !victims.is_empty() && victims.len() as f64 >= least_victims;
-        (enough && !shares.is_empty()).then_some(Taken { scarcity: self, shares, victims, least_victims })
+        enough.then_some(Taken { scarcity: self, shares, victims, least_victims })
     }
 }
 

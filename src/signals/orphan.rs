@@ -3,13 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::domain::facts::{Catalog, Registered, Roles, Schema, Source};
+use crate::domain::facts::{Catalog, Registered, Roles, Source};
 use crate::domain::{Evidence, Layout, Severity, Signal, SubjectKind, TenantId, Tier, Unit};
 
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
-
-/// What our own schemas are named like, and what comments of ours begin with.
-const MARKS: (&str, &str) = ("tierdeck_old_", "tierdeck");
 
 /// The check.
 #[derive(Debug)]
@@ -60,13 +57,6 @@ impl Check for Orphan {
     }
 }
 
-/// Whether a schema is one that we put aside or are making.
-fn is_ours(schema: &Schema) -> bool {
-    let (name, comment) = MARKS;
-    schema.name.raw().starts_with(name)
-        || schema.comment.as_ref().is_some_and(|text| text.raw().trim_start().to_lowercase().starts_with(comment))
-}
-
 /// What there is of each tenant.
 struct Halves {
     /// Tenants with a schema (a database), and how many tables are in it where that is known.
@@ -88,7 +78,7 @@ impl Halves {
             Layout::Schema => {
                 for schema in &catalog.schemas {
                     let Some(tenant) = naming.tenant_schema.id(schema.name.raw()) else { continue };
-                    if is_ours(schema) {
+                    if schema.is_ours() {
                         halves.put_aside.insert(tenant);
                     } else {
                         halves.homes.insert(tenant, Some(schema.tables));

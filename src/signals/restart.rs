@@ -41,16 +41,13 @@ impl Check for Restart {
             if verdicts.seen(self.signal(), place, Source::Activity, activity, scene.now).is_none() {
                 continue;
             }
-            match &place.instance.server {
-                Some(server) => {
-                    let age = scene.now.duration_since(server.started_at).as_secs_f64().max(0.0);
-                    verdicts.raised.extend(raise(scene, place, server.started_at, age));
-                }
-                None => {
-                    let reason = "the server has not said yet when it was started";
-                    verdicts.doubt(self.signal(), place, Source::Activity, reason);
-                }
-            }
+            let Some(server) = &place.instance.server else {
+                let reason = "the server has not said yet when it was started";
+                verdicts.doubt(self.signal(), place, Source::Activity, reason);
+                continue;
+            };
+            let age = scene.now.duration_since(server.started_at).as_secs_f64().max(0.0);
+            verdicts.raised.extend(raise(scene, place, server.started_at, age));
         }
     }
 }

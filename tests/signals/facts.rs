@@ -124,7 +124,7 @@ impl ReplicationSpec {
                 temporary: words.has("temporary"),
                 wal_status: words.get("status").map(Arc::from),
                 retained_bytes: kept.map(|kept| size(kept)),
-                safe_bytes: words.get("safe").map(|safe| size(safe) as i64),
+                safe_bytes: words.get("safe").map(|safe| size(safe).cast_signed()),
                 xmin_age: None,
                 catalog_xmin_age: None,
                 inactive_since: words.get("since").map(|since| now - span(since)),

@@ -90,6 +90,7 @@ pub fn instance(at: Timestamp) -> Instance {
         tier: Tier::Shared,
         layout: Layout::Schema,
         reach: Reach::Up,
+        restarted: false,
         server: Some(Arc::new(Server {
             max_worker_processes: 8,
             version: "15.18".into(),

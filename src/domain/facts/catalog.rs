@@ -108,6 +108,14 @@ pub struct Schema {
     pub comment: Option<Foreign>,
 }
 
+impl Schema {
+    /// Whether it bears our own mark: it is one that we put aside or are making, and no tenant's.
+    pub fn is_ours(&self) -> bool {
+        self.name.raw().starts_with("tierdeck_old_")
+            || self.comment.as_ref().is_some_and(|text| text.raw().trim_start().to_lowercase().starts_with("tierdeck"))
+    }
+}
+
 /// What is written down of who did what (`pgaudit`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Audit {

@@ -79,12 +79,11 @@ fn share(source: Source) -> f64 {
         Source::Activity => 9.0,
         Source::Churn => 4.0,
         Source::Statements => 2.5,
-        Source::Debt | Source::Catalog => 2.0,
+        // The pooler is asked itself, not the server.
+        Source::Debt | Source::Catalog | Source::Pooler => 2.0,
         Source::Databases | Source::Roles | Source::Vacuums | Source::Horizon => 1.0,
         Source::Replication | Source::Sizes => 0.5,
         Source::Freeze | Source::Bloat => 0.25,
-        // Asks the pooler, not the server.
-        Source::Pooler => 2.0,
     }
 }
 

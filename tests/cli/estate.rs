@@ -115,7 +115,23 @@ fn the_status_is_the_contracts(place: &Place, lab: &Lab) {
     assert!(instance["connections"].as_u64().unwrap() > 10 && instance["max_connections"] == 120, "{instance}");
     let sources: Vec<&str> =
         instance["sources"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(sources, ["activity", "databases", "roles", "churn", "debt", "sizes", "freeze"]);
+    assert_eq!(
+        sources,
+        [
+            "activity",
+            "databases",
+            "roles",
+            "churn",
+            "debt",
+            "sizes",
+            "freeze",
+            "vacuums",
+            "replication",
+            "horizon",
+            "catalog",
+            "bloat"
+        ]
+    );
     // It sampled twice: rates are there.
     assert!(instance["transactions_per_second"].is_number(), "{instance}");
 

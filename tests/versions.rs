@@ -59,6 +59,7 @@ fn installed() -> BTreeMap<u32, (String, PathBuf)> {
 }
 
 /// Said past the harness, which keeps what a passing test prints to itself.
+#[expect(clippy::explicit_write, reason = "what is printed is captured")]
 fn aloud(words: &str) {
     writeln!(std::io::stderr(), "{words}").unwrap();
 }

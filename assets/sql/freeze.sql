@@ -1,17 +1,16 @@
--- The tables with the oldest unfrozen transaction ids, and those with the oldest multixacts.
--- Cost: 7 ms with 6,000 tables. Privilege: none.
-WITH aged AS MATERIALIZED (
-    SELECT oid, relname, relnamespace, age(relfrozenxid) AS xid_age, mxid_age(relminmxid) AS multixact_age
-    FROM pg_class
-    WHERE relkind IN ('r', 'm', 't') AND relfrozenxid <> '0'
-)
+-- The tables with the oldest unfrozen transaction ids, and those with the oldest multixacts. A TOAST table goes under its
+-- owner's name.
+-- Cost: 12 ms with 6,000 tables. Privilege: none.
 SELECT current_database()::text AS database, n.nspname::text AS schema, coalesce(p.relname, c.relname)::text AS "table",
-       c.xid_age, c.multixact_age
+       age(c.relfrozenxid) AS xid_age, mxid_age(c.relminmxid) AS multixact_age
 FROM (
-    (SELECT * FROM aged ORDER BY xid_age DESC LIMIT 50)
+    (SELECT oid FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relfrozenxid <> '0'
+     ORDER BY age(relfrozenxid) DESC LIMIT 50)
     UNION
-    (SELECT * FROM aged ORDER BY multixact_age DESC LIMIT 50)
-) c
-LEFT JOIN pg_class p ON p.reltoastrelid = c.oid
+    (SELECT oid FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relminmxid <> '0'
+     ORDER BY mxid_age(relminmxid) DESC LIMIT 50)
+) oldest
+JOIN pg_class c ON c.oid = oldest.oid
+LEFT JOIN pg_class p ON c.relkind = 't' AND p.oid = substring(c.relname from '^pg_toast_(\d{1,10})$')::oid
 JOIN pg_namespace n ON n.oid = coalesce(p.relnamespace, c.relnamespace)
-ORDER BY c.xid_age DESC, c.multixact_age DESC
+ORDER BY xid_age DESC, multixact_age DESC

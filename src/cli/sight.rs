@@ -39,7 +39,7 @@ impl Sight {
     }
 
     pub fn checks(&self, privileges: &Privileges) -> Vec<Check> {
-        vec![self.sequences(privileges), self.statistics(privileges), self.audit(privileges)]
+        vec![self.sequences(privileges), self.statistics(privileges), audit(privileges)]
     }
 
     fn sequences(&self, privileges: &Privileges) -> Check {
@@ -95,21 +95,21 @@ impl Sight {
             },
         )
     }
+}
 
-    fn audit(&self, privileges: &Privileges) -> Check {
-        let login = quoted(&privileges.login);
-        Check::of(
-            "libraries",
-            privileges.reads_all_settings,
-            "which libraries are loaded is shown to us",
-            Finding {
-                verdict: Verdict::Warning,
-                detail: format!("{login} may not read every setting: whether pgaudit is loaded stays hidden"),
-                leaves_out: &[Signal::AuditMissing],
-                fix: Some(format!("GRANT pg_monitor TO {login};")),
-            },
-        )
-    }
+fn audit(privileges: &Privileges) -> Check {
+    let login = quoted(&privileges.login);
+    Check::of(
+        "libraries",
+        privileges.reads_all_settings,
+        "which libraries are loaded is shown to us",
+        Finding {
+            verdict: Verdict::Warning,
+            detail: format!("{login} may not read every setting: whether pgaudit is loaded stays hidden"),
+            leaves_out: &[Signal::AuditMissing],
+            fix: Some(format!("GRANT pg_monitor TO {login};")),
+        },
+    )
 }
 
 /// A setting on our own login hides what everybody else gets: which statement uncovers it.

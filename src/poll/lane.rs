@@ -28,6 +28,10 @@ pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), D
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
 
+/// `lock_not_available`: somebody changes what we wanted to look at, which takes no five minutes. Then we come back.
+const LOCKED: &str = "55P03";
+const LATER: Duration = Duration::from_secs(10);
+
 /// The lanes of an instance: a connection each. Sessions have one of their own; what reads every table has one too, and so
 /// has what may take seconds on a large catalogue. Where tenants have databases, the tours take a connection beside their
 /// lane's: both kinds share a lane, so that there are never more than four.
@@ -77,14 +81,9 @@ impl Clocks {
     }
 
     /// How often a source is asked whose answers take so much of the server's time: so rarely that it stays within its share.
-    fn slowed(configured: Duration, source: Source, price: Price) -> Duration {
+    fn slowed(configured: Duration, source: Source, price: Duration) -> Duration {
         let most = if source == Source::Activity { BLIND } else { RARELY };
-        let factor = match price {
-            // One answer may be an accident: caches are cold when a connection is new.
-            Price::Guess(_) => 20.0,
-            Price::Known(_) => 1e3 / share(source),
-        };
-        configured.max(price.duration().mul_f64(factor).min(most))
+        configured.max(price.mul_f64(1e3 / share(source)).min(most))
     }
 }
 
@@ -98,29 +97,11 @@ fn share(source: Source) -> f64 {
         Source::Activity => 9.0,
         Source::Churn => 4.0,
         Source::Statements => 2.5,
-        Source::Debt | Source::Catalog => 2.0,
+        // The pooler is asked itself, not the server.
+        Source::Debt | Source::Catalog | Source::Pooler => 2.0,
         Source::Databases | Source::Roles | Source::Vacuums | Source::Horizon => 1.0,
         Source::Replication | Source::Sizes => 0.5,
         Source::Freeze | Source::Bloat => 0.25,
-        // Asks the pooler, not the server.
-        Source::Pooler => 2.0,
-    }
-}
-
-/// What an answer of a source takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Price {
-    /// What the only answer took so far.
-    Guess(Duration),
-    /// The quickest of the newest few: how long it takes while nobody is in the way. A server in trouble answers late, and
-    /// is looked at all the more.
-    Known(Duration),
-}
-
-impl Price {
-    fn duration(self) -> Duration {
-        let (Self::Guess(took) | Self::Known(took)) = self;
-        took
     }
 }
 
@@ -174,17 +155,21 @@ impl Due {
         Self { source, at: Instant::now(), took: VecDeque::new() }
     }
 
-    /// Remembers what an answer took. Sessions are asked so often that five answers are no time; of the rest two.
-    fn learn(&mut self, took: Duration) -> Price {
+    /// Remembers what an answer took; says what one costs: the quickest of the newest few, while nobody was in the way,
+    /// because a server in trouble answers late, and is looked at all the more. Sessions are asked so often that five answers
+    /// are no time; of the rest two.
+    fn learn(&mut self, took: Duration) -> Duration {
         self.took.push_back(took);
         let kept = if self.source == Source::Activity { 5 } else { 2 };
         if self.took.len() > kept {
             self.took.pop_front();
         }
-        match self.took.iter().min() {
-            Some(quickest) if self.took.len() > 1 => Price::Known(*quickest),
-            _ => Price::Guess(took),
-        }
+        self.took.iter().min().copied().unwrap_or(took)
+    }
+
+    /// Whether there is one answer only: it may be an accident, caches are cold when a connection is new.
+    fn is_guess(&self) -> bool {
+        self.took.len() < 2
     }
 }
 
@@ -274,20 +259,26 @@ impl Lane {
             match answer {
                 Ok(fragment) => {
                     answered = true;
-                    self.tell(News::Delivered { fragment, took: price.duration(), every }).await;
+                    self.tell(News::Delivered { fragment, took: price, every }).await;
                 }
                 Err(trouble) if desk.is_closed() => return (trouble, answered),
-                Err(trouble) => self.tell(News::Failed { source, trouble, every }).await,
+                Err(trouble) => {
+                    if trouble.code.as_deref() == Some(LOCKED) {
+                        self.dues[next].at = self.dues[next].at.min(Instant::now() + LATER);
+                    }
+                    self.tell(News::Failed { source, trouble, every }).await;
+                }
             }
         }
     }
 
     /// Decides when a source that was just asked is asked again; says what it costs and how often that is.
-    fn schedule(&mut self, at: usize, began: Instant, took: Duration) -> (Price, Duration) {
+    fn schedule(&mut self, at: usize, began: Instant, took: Duration) -> (Duration, Duration) {
         let source = self.dues[at].source;
         let price = self.dues[at].learn(took);
         let every = Clocks::slowed(self.configured(source), source, price);
-        let soon = self.wants_more(source, matches!(price, Price::Guess(_)));
+        let first = self.dues[at].is_guess();
+        let soon = self.wants_more(source, first) || first && every > self.configured(source);
         let pause = if soon { every.min(SOON.max(took * 20)) } else { every };
         self.dues[at].at = (began + pause).max(Instant::now());
         (price, every)
@@ -388,29 +379,26 @@ mod tests {
         let asked: f64 = Source::ALL.into_iter().filter(|it| *it != Source::Pooler).map(share).sum();
         assert!(asked <= 25.0, "{asked} ms/s");
         // However dear each is on its own: as dear as a statement may be at all.
-        for (source, took) in Source::ALL.into_iter().zip([ms(90), ms(5_000), ms(700), ms(40)].into_iter().cycle()) {
-            let price = if source == Source::Activity { took.min(ms(90)) } else { took };
-            let every = Clocks::slowed(ms(1_000), source, Price::Known(price));
-            let cost = price.as_secs_f64() * 1e3 / every.as_secs_f64();
+        for source in Source::ALL {
+            let price = if source == Source::Activity { ms(90) } else { ms(5_000) };
+            let cost = price.as_secs_f64() * 1e3 / Clocks::slowed(ms(1_000), source, price).as_secs_f64();
             assert!(cost <= share(source) + 1e-6, "{source:?}: {cost} ms/s");
         }
     }
 
     #[test]
     fn sessions_are_looked_at_every_ten_seconds_however_dear_and_cheap_sources_keep_their_clock() {
-        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Known(ms(5_000))), BLIND);
-        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Known(ms(4))), ms(1_000));
-        assert_eq!(Clocks::slowed(ms(300_000), Source::Catalog, Price::Known(ms(200))), ms(300_000));
-        // A first answer reads what is not in any cache yet.
-        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, Price::Guess(ms(45))), ms(1_000));
+        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, ms(5_000)), BLIND);
+        assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, ms(4)), ms(1_000));
+        assert_eq!(Clocks::slowed(ms(300_000), Source::Catalog, ms(200)), ms(300_000));
     }
 
     #[test]
     fn one_slow_answer_is_no_price() {
         let mut due = Due::first(Source::Churn);
-        assert_eq!(due.learn(ms(900)), Price::Guess(ms(900)));
-        assert_eq!(due.learn(ms(20)), Price::Known(ms(20)));
-        assert_eq!(due.learn(ms(3_000)), Price::Known(ms(20)));
-        assert_eq!(due.learn(ms(2_000)), Price::Known(ms(2_000)));
+        assert_eq!((due.learn(ms(900)), due.is_guess()), (ms(900), true));
+        assert_eq!((due.learn(ms(20)), due.is_guess()), (ms(20), false));
+        assert_eq!(due.learn(ms(3_000)), ms(20));
+        assert_eq!(due.learn(ms(2_000)), ms(2_000));
     }
 }

@@ -137,8 +137,8 @@ impl Server {
         let port = free_port();
         let file = folder.path().join("data/postgresql.conf");
         let mut configuration = fs::read_to_string(&file).unwrap();
-        configuration +=
-            &format!("port = {port}\nunix_socket_directories = '{}'\n{settings}\n", folder.path().display());
+        let own = format!("port = {port}\nunix_socket_directories = '{}'\n{settings}\n", folder.path().display());
+        configuration.push_str(&own);
         fs::write(file, configuration).unwrap();
         let child = postmaster(&self.programs, folder.path());
         let mut server = Self { port, folder, child, programs: self.programs.clone() };

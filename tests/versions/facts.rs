@@ -10,7 +10,7 @@ use tierdeck::clients::postgres::{Target, Timeouts, connect};
 use tierdeck::domain::facts::{
     Catalog, Fragment, Grant, HolderKind, Horizon, ObjectKind, Replication, Sequence, Source, Vacuums,
 };
-use tierdeck::domain::{InstanceName, Layout};
+use tierdeck::domain::{Foreign, InstanceName, Layout};
 use tierdeck::sources::postgres::{Desk, ask};
 use tokio::time::Instant;
 use tokio_postgres::Client;
@@ -256,7 +256,7 @@ async fn holders(version: &str, seen: &Horizon, globex: &Client) {
     assert_eq!(prepared.role.as_ref().unwrap().raw(), "role_acme", "{version}");
     let [left] = &seen.prepared[..] else { panic!("{version}: {seen:?}") };
     assert_eq!((left.gid.raw(), left.owner.raw(), Some(left.prepared)), ("left behind", "role_acme", prepared.since));
-    let schemas: Vec<&str> = left.schemas.iter().map(|schema| schema.raw()).collect();
+    let schemas: Vec<&str> = left.schemas.iter().map(Foreign::raw).collect();
     assert_eq!(schemas, ["tenant_acme"], "{version}");
     let ages: Vec<u32> = seen.holders.iter().map(|holder| holder.xid_age).collect();
     assert!(ages.is_sorted_by(|a, b| a >= b), "{version}: the oldest first: {ages:?}");
@@ -265,7 +265,7 @@ async fn holders(version: &str, seen: &Horizon, globex: &Client) {
 fn rights(version: &str, catalog: &Catalog) {
     let has = |on, schema: &str, owner: &str, grantee: Option<&str>, privileges: &[&str]| {
         let alike = |grant: &&Grant| {
-            let whose = (grant.schema.raw(), grant.owner.raw(), grant.grantee.as_ref().map(|it| it.raw()));
+            let whose = (grant.schema.raw(), grant.owner.raw(), grant.grantee.as_ref().map(Foreign::raw));
             grant.on == on
                 && whose == (schema, owner, grantee)
                 && grant.privileges.iter().map(|it| &**it).eq(privileges.iter().copied())

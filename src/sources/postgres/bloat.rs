@@ -10,7 +10,7 @@ use crate::domain::facts::{Bloat, BloatEstimate};
 pub const MIN_PAGES: i32 = 1_024;
 
 /// The most that are kept.
-pub(super) const WORST: usize = 100;
+pub(super) const WORST: u32 = 100;
 
 /// The most tables and indexes that are judged, the largest first.
 const JUDGED: i64 = 5_000;
@@ -19,7 +19,7 @@ const JUDGED: i64 = 5_000;
 pub async fn ask(desk: &Desk, min_pages: i32) -> Result<Bloat, QueryError> {
     let sql = include_str!("../../../assets/sql/bloat.sql");
     let mut bloat = Bloat::default();
-    for row in desk.rows(sql, &[&min_pages, &(WORST as i64), &JUDGED]).await? {
+    for row in desk.rows(sql, &[&min_pages, &i64::from(WORST), &JUDGED]).await? {
         let count = |name| row.try_get::<_, i32>(name).map(|count| u32::try_from(count).unwrap_or_default());
         (bloat.judged, bloat.hidden) = (count("judged")?, count("hidden")?);
         // The one row of a database in which nothing is wasted.

@@ -12,7 +12,7 @@ use crate::domain::Foreign;
 use crate::domain::facts::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, Schema, Sequence};
 
 /// The most rights that are kept of one instance, and of one of many databases.
-const GRANTS: (usize, usize) = (2_000, 200);
+const GRANTS: (u32, u32) = (2_000, 200);
 
 /// The most sequences and the most indexes.
 const WORST: usize = 200;
@@ -49,7 +49,7 @@ pub(super) async fn around(desk: &Desk) -> Result<Catalog, QueryError> {
 }
 
 /// What is in the database that we are connected to.
-async fn within(desk: &Desk, most_grants: usize) -> Result<Catalog, QueryError> {
+async fn within(desk: &Desk, most_grants: u32) -> Result<Catalog, QueryError> {
     let mut catalog = sequences(desk).await?;
     catalog.schemas = schemas(desk).await?;
     catalog.invalid_indexes = invalid_indexes(desk).await?;
@@ -69,7 +69,7 @@ impl Catalog {
         self.invalid_indexes.sort_by_key(|index| std::cmp::Reverse(index.bytes));
         self.invalid_indexes.truncate(WORST);
         self.grants.extend(other.grants);
-        self.grants.truncate(GRANTS.0);
+        self.grants.truncate(GRANTS.0 as usize);
     }
 }
 
@@ -124,9 +124,9 @@ async fn invalid_indexes(desk: &Desk) -> Result<Vec<InvalidIndex>, QueryError> {
     Ok(indexes)
 }
 
-async fn grants(desk: &Desk, sql: &'static str, most: usize) -> Result<Vec<Grant>, QueryError> {
+async fn grants(desk: &Desk, sql: &'static str, most: u32) -> Result<Vec<Grant>, QueryError> {
     let mut grants = Vec::new();
-    for row in desk.rows(sql, &[&(most as i64)]).await? {
+    for row in desk.rows(sql, &[&i64::from(most)]).await? {
         let text = |name| row.try_get::<_, Text>(name);
         let on = match &*text("kind")?.0 {
             "database" => ObjectKind::Database,

@@ -191,7 +191,7 @@ impl Tour<Bloat> {
     pub fn bloat(&self) -> Bloat {
         let mut worst: Vec<_> = self.visits().flat_map(|visit| visit.worst.iter().cloned()).collect();
         worst.sort_by_key(|estimate| std::cmp::Reverse(estimate.wasted));
-        worst.truncate(bloat::WORST);
+        worst.truncate(bloat::WORST as usize);
         let (hidden, judged) = (self.visits().map(|visit| visit.hidden), self.visits().map(|visit| visit.judged));
         let (hidden, judged) = (hidden.sum(), judged.sum());
         Bloat { worst, hidden, judged, seen: self.seen.len() as u32, of: self.of, closed: self.closed() }

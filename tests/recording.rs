@@ -1,7 +1,12 @@
 //! Recordings, on a real incident: what was found live is found again; a file that is cut plays up to the cut; no secret and,
 //! where that was asked, no literal is in it.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail and to show what it saw")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail and to show what it saw"
+)]
 
 mod support;
 
@@ -197,7 +202,10 @@ fn nothing_is_told_that_was_to_be_left_out(open: &Path, hidden: &Path) {
         found
     };
     let (told, left) = (values(open, "query"), values(hidden, "query"));
-    assert!(told.iter().any(|query| query.contains('\'') || query.chars().any(|char| char.is_ascii_digit())), "{told:?}");
+    assert!(
+        told.iter().any(|query| query.contains('\'') || query.chars().any(|char| char.is_ascii_digit())),
+        "{told:?}"
+    );
     assert!(!left.is_empty() && left.iter().all(|query| !query.contains('\'')), "{left:?}");
     assert!(values(open, "client").len() > 1 && values(hidden, "client").is_empty());
     assert!(values(hidden, "application").iter().all(|name| name.is_empty() || name.starts_with("app-")));
@@ -222,7 +230,9 @@ fn in_the_console(path: &Path, home: &Path) {
     console.shows("REPLAY");
     console.shows("×1");
     console.keys(".");
-    console.until("the first finding", PATIENCE, |screen| screen.contains("‖ ×1") && screen.contains("▲ WARN") || screen.contains("✖ CRIT"));
+    console.until("the first finding", PATIENCE, |screen| {
+        screen.contains("‖ ×1") && screen.contains("▲ WARN") || screen.contains("✖ CRIT")
+    });
     console.keys("]]]]");
     console.shows("×60");
     console.keys(" ");
@@ -242,7 +252,8 @@ async fn a_full_one_ends(config: &tierdeck::config::Config, folder: &Path) {
     let (tell, told) = std::sync::mpsc::channel();
     let most = 80_000;
     let recorder =
-        Recorder::start(options(&path, most, false), config, &live, move |end| tell.send(end.clone()).unwrap()).unwrap();
+        Recorder::start(options(&path, most, false), config, &live, move |end| tell.send(end.clone()).unwrap())
+            .unwrap();
     let end = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(60))).await.unwrap().unwrap();
     assert_eq!(end, Ended::Full);
     assert!(!recorder.is_running() && fs::metadata(&path).unwrap().len() <= most);

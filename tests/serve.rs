@@ -1,6 +1,11 @@
 //! `tierdeck serve` as Prometheus meets it: the real binary on a real PostgreSQL, both formats read by Prometheus' own parser.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail and to show what it saw")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail and to show what it saw"
+)]
 
 mod support;
 
@@ -34,7 +39,10 @@ fn serve(watcher: &Watcher, arguments: &[&str]) -> Serving {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
-    let address = line.strip_prefix("serving http://").and_then(|rest| rest.strip_suffix("/metrics")).unwrap_or_else(|| panic!("{line}"));
+    let address = line
+        .strip_prefix("serving http://")
+        .and_then(|rest| rest.strip_suffix("/metrics"))
+        .unwrap_or_else(|| panic!("{line}"));
     let address = address.to_owned();
     std::thread::spawn(move || lines.for_each(drop));
     Serving { child, address }
@@ -57,7 +65,8 @@ impl Serving {
     fn page_until(&self, what: &str, seen: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         loop {
-            let (status, _, page) = self.get("/metrics", "application/openmetrics-text; version=1.0.0, text/plain;q=0.5");
+            let (status, _, page) =
+                self.get("/metrics", "application/openmetrics-text; version=1.0.0, text/plain;q=0.5");
             assert_eq!(status, 200);
             if seen(&page) {
                 return page;
@@ -78,7 +87,8 @@ fn parser() -> Option<PathBuf> {
     };
     if !ready(&python) {
         let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).output();
-        let _ = made.and_then(|_| Command::new(&python).args(["-m", "pip", "install", "-q", "prometheus_client"]).output());
+        let _ =
+            made.and_then(|_| Command::new(&python).args(["-m", "pip", "install", "-q", "prometheus_client"]).output());
     }
     if ready(&python) {
         return Some(python);
@@ -138,7 +148,10 @@ async fn the_page_says_what_the_console_says() {
         assert!(kind.starts_with("text/plain; version=0.0.4") && !plain.contains("# EOF"), "{kind}");
         if let Some(python) = parser() {
             let read = parse(&python, "openmetrics.parser", &page);
-            assert!(read.contains("tierdeck_database_transactions counter tierdeck_database_transactions_total"), "{read}");
+            assert!(
+                read.contains("tierdeck_database_transactions counter tierdeck_database_transactions_total"),
+                "{read}"
+            );
             assert!(read.contains("tierdeck_build info tierdeck_build_info"), "{read}");
             let read = parse(&python, "parser", &plain);
             assert!(read.contains("tierdeck_instance_up gauge"), "{read}");
@@ -177,6 +190,7 @@ fn strangers_are_let_in_only_when_told_to() {
     assert!(said.code == Some(2) && said.err.contains("cannot listen on"), "{}", said.err);
     let serving = serve(&watcher, &[]);
     // Nothing answers: before that was found out it is not ready, and says why; then it is on the page.
-    let page = serving.page_until("word of the instance", |page| page.contains("tierdeck_instance_up{instance_name=\"shared\"} 0"));
+    let page = serving
+        .page_until("word of the instance", |page| page.contains("tierdeck_instance_up{instance_name=\"shared\"} 0"));
     assert!(page.contains("tierdeck_findings{signal=\"unreachable\""), "{page}");
 }

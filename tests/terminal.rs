@@ -98,7 +98,8 @@ async fn what_is_remembered_is_charted_after_a_restart_and_what_is_polled_is_rec
     let names: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
     let history = names.iter().find(|path| path.extension().is_some_and(|kind| kind == "redb")).unwrap();
     assert_eq!(std::fs::metadata(history).unwrap().permissions().mode() & 0o777, 0o600);
-    let tapes: Vec<_> = std::fs::read_dir(state.join("recordings")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let tapes: Vec<_> =
+        std::fs::read_dir(state.join("recordings")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(tierdeck::recording::Film::open(&tapes[0]).is_ok());
 
     let mut console = open();

@@ -87,7 +87,7 @@ impl<T> Observed<T> {
 
     /// The value unless it is too old to say anything about now: three periods and a grace of two seconds.
     pub fn fresh(&self, now: Timestamp) -> Option<&T> {
-        let limit = self.every * 3 + GRACE.unsigned_abs();
+        let limit = self.every.saturating_mul(3).saturating_add(GRACE.unsigned_abs());
         self.value.as_ref().filter(|_| self.age(now).is_some_and(|age| age <= limit))
     }
 

@@ -146,9 +146,9 @@ impl Recorder {
         }
     }
 
-    /// Whether it still writes.
+    /// Whether it still writes, and nobody asked it to end.
     pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        !self.asked.load(Ordering::SeqCst)
     }
 
     /// Ends, and waits until everything is written. Blocks.

@@ -10,12 +10,13 @@ use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 9] = [
+const ORDER: [Context; 10] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,
     Context::Finding,
     Context::Session,
+    Context::Replay,
     Context::Table,
     Context::Move,
     Context::Everywhere,

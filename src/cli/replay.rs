@@ -22,8 +22,8 @@ use crate::ui::{Depth, terminal};
 /// Reports that wait to be shown.
 const REPORTS: usize = 64;
 
-pub(super) async fn run(file: &Path, json: bool) -> Result<Exit> {
-    let film = match Film::open(file) {
+pub(super) async fn run(path: &Path, json: bool) -> Result<Exit> {
+    let film = match Film::open(path) {
         Ok(film) => film,
         Err(error) => {
             output::say(&error.to_string());

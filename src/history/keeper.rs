@@ -48,7 +48,7 @@ impl Keeper {
                 ask = asks.recv() => match ask {
                     Some(Ask::Curve { whose, stretch, now, answer }) => {
                         // Who asked may have gone on to somebody else.
-                        let _ = answer.send(self.curve(whose, stretch, now));
+                        let _ = answer.send(self.curve(&whose, stretch, now));
                     }
                     Some(Ask::Close(done)) => {
                         self.end();
@@ -148,14 +148,14 @@ impl Keeper {
         if self.store.as_ref().is_none_or(|store| !store.writes()) {
             // Whoever wrote may have left; a full disk may have room again.
             self.open(now);
-            if self.store.as_ref().is_some_and(|store| !store.writes()) && minute.at % RECORDS_EVERY == 0 {
+            if self.store.as_ref().is_some_and(|store| !store.writes()) && minute.at.is_multiple_of(RECORDS_EVERY) {
                 self.publish();
             }
             return;
         }
         if self.write(Some(minute)) {
             self.tidy(minute_of(now));
-            if minute.at % RECORDS_EVERY == 0 {
+            if minute.at.is_multiple_of(RECORDS_EVERY) {
                 self.publish();
             }
         }
@@ -219,16 +219,16 @@ impl Keeper {
         }
     }
 
-    pub(super) fn curve(&self, whose: Whose, stretch: Stretch, now: Timestamp) -> Curve {
+    pub(super) fn curve(&self, whose: &Whose, stretch: Stretch, now: Timestamp) -> Curve {
         let curve = |readings, trouble| Curve { whose: whose.clone(), stretch, readings, trouble };
         let Some(store) = &self.store else {
             return curve(Vec::new(), Some("there is no history to read".to_owned()));
         };
         // Somebody else's rows are read anew: new tenants get new ones.
         let row = if store.writes() {
-            self.filling.subjects.row(&whose)
+            self.filling.subjects.row(whose)
         } else {
-            store.subjects().ok().and_then(|subjects| Subjects::load(subjects).row(&whose))
+            store.subjects().ok().and_then(|subjects| Subjects::load(subjects).row(whose))
         };
         match row.map_or(Ok(Vec::new()), |row| store.readings(row, stretch, now)) {
             Ok(readings) => curve(readings, None),

@@ -1,12 +1,7 @@
 //! Recordings, on a real incident: what was found live is found again; a file that is cut plays up to the cut; no secret and,
 //! where that was asked, no literal is in it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test's way to fail and to show what it saw"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
 mod support;
 

@@ -17,6 +17,9 @@ use crate::domain::{Past, Snapshot};
 /// Ended findings that wait for a disk that does not take them.
 const ENDED_MOST: usize = 10_000;
 
+/// A file larger than this keeps a third of what it would: it grows by doubling, and must stay below half a gigabyte.
+const CROWDED: u64 = 200 << 20;
+
 /// How often records are made anew, in minutes.
 const RECORDS_EVERY: u32 = 10;
 
@@ -186,9 +189,10 @@ impl Keeper {
     /// Hours that are over are turned round, what is old goes.
     fn tidy(&mut self, now: u32) {
         let Some(store) = &self.store else { return };
+        let crowded = std::fs::metadata(&self.options.path).is_ok_and(|file| file.len() > CROWDED);
         let rolled = store.unrolled(now).and_then(|hours| hours.into_iter().try_for_each(|hour| store.roll(hour)));
         let gone = match rolled {
-            Ok(()) if now / 60 != self.expired => store.expire(now, self.options.keep),
+            Ok(()) if now / 60 != self.expired => store.expire(now, self.options.keep, crowded),
             Ok(()) => return,
             Err(error) => Err(error),
         };

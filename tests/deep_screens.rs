@@ -42,7 +42,7 @@ fn no_size_panics_and_no_escape_reaches_the_screen() {
 
 #[test]
 fn what_is_old_has_no_colour_and_says_how_old_it_is() {
-    let look = tierdeck::ui::Look::new(tierdeck::app::Theme::Dark, tierdeck::ui::Depth::True);
+    let look = tierdeck::ui::Look::new(&tierdeck::app::Theme::default(), tierdeck::ui::Depth::True);
     let alarming = [look.critical, look.second, look.good].map(|style| style.fg.unwrap());
     for snapshot in [estate::stale(), estate::down()] {
         let mut console = model(snapshot);

@@ -1,12 +1,7 @@
 //! Recordings, on a real incident: what was found live is found again; a file that is cut plays up to the cut; no secret and,
 //! where that was asked, no literal is in it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test's way to fail and to show what it saw"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
 mod support;
 
@@ -75,7 +70,7 @@ async fn what_was_found_live_is_found_again() {
     let path = folder.path().join("incident.jsonl.gz");
     let config = tierdeck::config::load(lab.config_path()).unwrap();
     let mut live = poller(&config);
-    let recorder = Recorder::start(options(&path, 64 << 20, false), &config, &live, |_| {}).unwrap();
+    let recorder = Recorder::start(&options(&path, 64 << 20, false), &config, &live, |_| {}).unwrap();
     let (mut ever, mut newest) = (Found::new(), live.snapshots.borrow().clone());
     let began = Instant::now();
     let chain = |found: &Found| found.keys().any(|(signal, _)| *signal == Signal::LockChain);
@@ -94,7 +89,7 @@ async fn what_was_found_live_is_found_again() {
     let middle = folder.path().join("middle.jsonl.gz");
     let ended = tokio::task::spawn_blocking(move || recorder.stop()).await.unwrap();
     assert_eq!(ended, Ended::Asked);
-    let second = Recorder::start(options(&middle, 64 << 20, true), &config, &live, |_| {}).unwrap();
+    let second = Recorder::start(&options(&middle, 64 << 20, true), &config, &live, |_| {}).unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     tokio::task::spawn_blocking(move || second.stop()).await.unwrap();
 
@@ -252,13 +247,13 @@ async fn a_full_one_ends(config: &tierdeck::config::Config, folder: &Path) {
     let (tell, told) = std::sync::mpsc::channel();
     let most = 80_000;
     let recorder =
-        Recorder::start(options(&path, most, false), config, &live, move |end| tell.send(end.clone()).unwrap())
+        Recorder::start(&options(&path, most, false), config, &live, move |end| tell.send(end.clone()).unwrap())
             .unwrap();
     let end = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(60))).await.unwrap().unwrap();
     assert_eq!(end, Ended::Full);
     assert!(!recorder.is_running() && fs::metadata(&path).unwrap().len() <= most);
     assert_eq!(replayed(&path).2, Some(false), "a full one is whole");
     // Nobody's file is written over.
-    let error = Recorder::start(options(&path, most, false), config, &live, |_| {}).unwrap_err().to_string();
+    let error = Recorder::start(&options(&path, most, false), config, &live, |_| {}).unwrap_err().to_string();
     assert!(error.contains("name a file that does not exist"), "{error}");
 }

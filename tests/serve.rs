@@ -77,7 +77,7 @@ impl Serving {
     }
 }
 
-/// Prometheus' own parser, in a virtual environment that is kept; `None`, loudly, where there is no Python or no way to PyPI.
+/// Prometheus' own parser, in a virtual environment that is kept; `None`, loudly, where there is no Python or nowhere to get it from.
 fn parser() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus-parser");
     let python = folder.join("bin/python3");

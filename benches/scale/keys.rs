@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
-use tierdeck::app::{Exit, Model, Settings, Theme};
+use tierdeck::app::{Exit, Model, Settings};
 use tierdeck::ui::Depth;
 use tierdeck::ui::event_loop::{self, Inputs};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -136,6 +136,6 @@ fn settings() -> Settings {
         refresh: Duration::from_secs(1),
         instances: vec!["shared".to_owned()],
         signals: Vec::new(),
-        theme: Theme::Dark,
+        operator: "ann@desk".to_owned(),
     }
 }

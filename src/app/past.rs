@@ -29,7 +29,7 @@ impl Model {
     /// Whose charts are on the screen.
     pub fn charted(&self) -> Option<Whose> {
         let on_page = matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Overview;
-        let Some(Kept { value: tenant, .. }) = self.tenant.as_ref().filter(|_| on_page) else { return None };
+        let Kept { value: tenant, .. } = self.tenant.as_ref().filter(|_| on_page)?;
         Some(Whose { instance: tenant.instance.clone(), tenant: Some(tenant.id.clone()) })
     }
 

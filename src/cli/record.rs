@@ -34,7 +34,7 @@ pub(super) async fn run(config: Option<&Path>, options: Record) -> Result<Exit> 
         // Whoever waited may have left already.
         let _ = tell.send(end.clone());
     };
-    let recorder = match Recorder::start(how, &config, &poller, told) {
+    let recorder = match Recorder::start(&how, &config, &poller, told) {
         Ok(recorder) => recorder,
         Err(error) => {
             output::say(&error.to_string());
@@ -121,7 +121,7 @@ fn begin(
         let _ = report.blocking_send(Report::Failed(end.words(&named)));
     };
     let options = Options { path, most: MOST, redact: false };
-    Recorder::start(options, config, poller, told).map_err(|error| error.to_string())
+    Recorder::start(&options, config, poller, told).map_err(|error| error.to_string())
 }
 
 /// Tells how large it is while it runs.

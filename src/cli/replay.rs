@@ -26,8 +26,8 @@ const PAST: &str = "this is a recording: the server is not asked";
 /// Reports that wait to be shown.
 const REPORTS: usize = 64;
 
-pub(super) async fn run(file: &Path, json: bool) -> Result<Exit> {
-    let film = match Film::open(file) {
+pub(super) async fn run(path: &Path, json: bool) -> Result<Exit> {
+    let film = match Film::open(path) {
         Ok(film) => film,
         Err(error) => {
             output::say(&error.to_string());

@@ -107,6 +107,7 @@ impl<T: Clone> Series<T> {
     }
 
     /// The same story told in finer points, so that it can go on in them.
+    #[must_use]
     pub fn refined(&self, width: Duration) -> Self {
         let mut fine = Self::of(width);
         let times = (self.width.as_millis() / width.as_millis().max(1)).max(1) as i32;

@@ -17,6 +17,9 @@ use crate::domain::{Past, Snapshot};
 /// Ended findings that wait for a disk that does not take them.
 const ENDED_MOST: usize = 10_000;
 
+/// A file larger than this keeps a third of what it would: it grows by doubling, and must stay below half a gigabyte.
+const CROWDED: u64 = 200 << 20;
+
 /// How often records are made anew, in minutes.
 const RECORDS_EVERY: u32 = 10;
 
@@ -48,7 +51,7 @@ impl Keeper {
                 ask = asks.recv() => match ask {
                     Some(Ask::Curve { whose, stretch, now, answer }) => {
                         // Who asked may have gone on to somebody else.
-                        let _ = answer.send(self.curve(whose, stretch, now));
+                        let _ = answer.send(self.curve(&whose, stretch, now));
                     }
                     Some(Ask::Close(done)) => {
                         self.end();
@@ -148,14 +151,14 @@ impl Keeper {
         if self.store.as_ref().is_none_or(|store| !store.writes()) {
             // Whoever wrote may have left; a full disk may have room again.
             self.open(now);
-            if self.store.as_ref().is_some_and(|store| !store.writes()) && minute.at % RECORDS_EVERY == 0 {
+            if self.store.as_ref().is_some_and(|store| !store.writes()) && minute.at.is_multiple_of(RECORDS_EVERY) {
                 self.publish();
             }
             return;
         }
         if self.write(Some(minute)) {
             self.tidy(minute_of(now));
-            if minute.at % RECORDS_EVERY == 0 {
+            if minute.at.is_multiple_of(RECORDS_EVERY) {
                 self.publish();
             }
         }
@@ -186,9 +189,10 @@ impl Keeper {
     /// Hours that are over are turned round, what is old goes.
     fn tidy(&mut self, now: u32) {
         let Some(store) = &self.store else { return };
+        let crowded = std::fs::metadata(&self.options.path).is_ok_and(|file| file.len() > CROWDED);
         let rolled = store.unrolled(now).and_then(|hours| hours.into_iter().try_for_each(|hour| store.roll(hour)));
         let gone = match rolled {
-            Ok(()) if now / 60 != self.expired => store.expire(now, self.options.keep),
+            Ok(()) if now / 60 != self.expired => store.expire(now, self.options.keep, crowded),
             Ok(()) => return,
             Err(error) => Err(error),
         };
@@ -219,16 +223,16 @@ impl Keeper {
         }
     }
 
-    pub(super) fn curve(&self, whose: Whose, stretch: Stretch, now: Timestamp) -> Curve {
+    pub(super) fn curve(&self, whose: &Whose, stretch: Stretch, now: Timestamp) -> Curve {
         let curve = |readings, trouble| Curve { whose: whose.clone(), stretch, readings, trouble };
         let Some(store) = &self.store else {
             return curve(Vec::new(), Some("there is no history to read".to_owned()));
         };
         // Somebody else's rows are read anew: new tenants get new ones.
         let row = if store.writes() {
-            self.filling.subjects.row(&whose)
+            self.filling.subjects.row(whose)
         } else {
-            store.subjects().ok().and_then(|subjects| Subjects::load(subjects).row(&whose))
+            store.subjects().ok().and_then(|subjects| Subjects::load(subjects).row(whose))
         };
         match row.map_or(Ok(Vec::new()), |row| store.readings(row, stretch, now)) {
             Ok(readings) => curve(readings, None),

@@ -16,7 +16,7 @@ pub fn file_name<'a>(environment: &str, instances: impl IntoIterator<Item = &'a 
     for byte in [environment].iter().chain(&names).flat_map(|name| name.bytes().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    let plain: String = environment.chars().filter(|char| char.is_ascii_alphanumeric()).take(20).collect();
+    let plain: String = environment.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
     format!("history-{plain}-{hash:016x}.redb")
 }
 

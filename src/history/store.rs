@@ -307,13 +307,14 @@ impl Store {
         })
     }
 
-    /// Throws away what is too old; says which rows nothing is left of.
-    pub fn expire(&self, now: u32, keep: Duration) -> Result<Vec<u32>> {
+    /// Throws away what is too old, and much earlier where there is too much of it; says which rows nothing is left of.
+    pub fn expire(&self, now: u32, keep: Duration, crowded: bool) -> Result<Vec<u32>> {
         let hour = now / 60;
-        let kept = u32::try_from(keep.as_secs() / 3_600).unwrap_or(u32::MAX).max(1);
+        let part = if crowded { 3 } else { 1 };
+        let kept = (u32::try_from(keep.as_secs() / 3_600).unwrap_or(u32::MAX) / part).max(1);
         let mut gone = Vec::new();
         self.change(|change| {
-            let fine = (hour.saturating_sub(FINE_HOURS.min(kept)), 0);
+            let fine = (hour.saturating_sub((FINE_HOURS / part).min(kept)), 0);
             change
                 .open_table(HOURS)
                 .map_err(StoreError::of)?

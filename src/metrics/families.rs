@@ -201,10 +201,11 @@ impl Families {
     /// too many to tell apart there are none.
     fn databases(&mut self, instance: &Instance, most: usize) {
         let Some(databases) = &instance.databases.value else { return };
-        if databases.len() > most {
+        let in_use = || databases.iter().filter(|database| database.in_use);
+        if in_use().count() > most {
             return;
         }
-        for database in databases.iter().filter(|database| database.in_use) {
+        for database in in_use() {
             let labels: Labels =
                 vec![("instance_name", label(instance.name.as_str())), ("database", label(database.name.raw()))];
             self.counter("database_transactions", "Transactions", &labels, database.transactions);

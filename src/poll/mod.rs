@@ -116,6 +116,7 @@ pub fn board(config: &Config, evaluator: Evaluator) -> Board {
 
 /// Something that the board was told, or asked: told and asked the same at the same moments, another board says the same.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most of what is heard is the large one")]
 pub enum Heard {
     /// News of the instance at this place in the configuration.
     News {

@@ -172,7 +172,7 @@ impl Reel {
                     place += 1;
                     place % 2 == 1
                 });
-                self.every = self.every * 2;
+                self.every *= 2;
             }
         }
         Arc::clone(&self.newest)

@@ -97,7 +97,7 @@ pub struct Recorder {
 impl Recorder {
     /// Begins. `ended` hears of an end that nobody asked for.
     pub fn start(
-        options: Options,
+        options: &Options,
         config: &Config,
         poller: &Poller,
         ended: impl FnOnce(&Ended) + Send + 'static,
@@ -112,10 +112,10 @@ impl Recorder {
             .and_then(|()| tape.close_member())
             .map_err(failed)?;
         let (to, inbox) = mpsc::channel(QUEUE);
-        let path = options.path.clone();
+        let (path, hide) = (options.path.clone(), options.redact);
         let wanted = Arc::clone(&asked);
         let run = move || {
-            let end = write(tape, inbox, options.redact, &wanted);
+            let end = write(tape, inbox, hide, &wanted);
             let unasked = end != Ended::Asked && !wanted.swap(true, Ordering::SeqCst);
             if unasked {
                 ended(&end);
@@ -146,9 +146,9 @@ impl Recorder {
         }
     }
 
-    /// Whether it still writes.
+    /// Whether it still writes, and nobody asked it to end.
     pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        !self.asked.load(Ordering::SeqCst)
     }
 
     /// Ends, and waits until everything is written. Blocks.

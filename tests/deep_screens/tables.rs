@@ -57,6 +57,7 @@ pub fn busy() -> Snapshot {
         ],
         hidden: 12,
         judged: 40,
+        ..Bloat::default()
     }));
     let old = |schema: &str, table: &str, xid_age| OldestTable {
         database: Foreign::from("portarium"),

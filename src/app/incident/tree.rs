@@ -124,6 +124,9 @@ mod tests {
             query: None,
             blocking: (!by.is_empty()).then(|| Blocking { by: by.to_vec(), since: Some(since), ..Blocking::default() }),
             workers: 0,
+            query_id: None,
+            relations: Vec::new(),
+            usage: None,
             touched: Vec::new(),
             server_now: now,
         }

@@ -11,7 +11,7 @@ use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 17] = [
+const ORDER: [Context; 18] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,
@@ -20,6 +20,7 @@ const ORDER: [Context; 17] = [
     Context::OneTable,
     Context::Finding,
     Context::Session,
+    Context::Replay,
     Context::Table,
     Context::Rows,
     Context::Move,

@@ -152,7 +152,7 @@ impl Estate {
                 relation: Some(Foreign::from(format!("{}.orders", schema(tenant)).as_str())),
             }),
             workers: 0,
-            query_id: Some(nth as i64 % 500),
+            query_id: Some(i64::from(pid(nth)) % 500),
             relations: Vec::new(),
             usage: None,
             touched: if active || blocked { vec![Arc::from(schema(tenant).as_str())] } else { Vec::new() },

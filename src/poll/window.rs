@@ -269,16 +269,15 @@ impl Delta {
     }
 }
 
-/// Each of these homes with the same one of those; both are sorted by name.
+/// Each home now with the same one then; both are sorted by name.
 fn beside<T>(
-    these: &[SchemaChurn],
-    those: &[SchemaChurn],
+    now: &[SchemaChurn],
+    then: &[SchemaChurn],
     mut each: impl FnMut(&SchemaChurn, Option<&SchemaChurn>) -> T,
 ) -> Vec<T> {
-    let mut rest = those.iter().peekable();
+    let mut rest = then.iter().peekable();
     let same = |home: &SchemaChurn, other: &&SchemaChurn| other.home == home.home;
-    these
-        .iter()
+    now.iter()
         .map(|home| {
             while rest.next_if(|other| other.home < home.home).is_some() {}
             each(home, rest.peek().copied().filter(|other| same(home, other)))

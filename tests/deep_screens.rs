@@ -10,6 +10,8 @@ mod lab;
 mod locks;
 #[path = "deep_screens/session.rs"]
 mod session;
+#[path = "deep_screens/statements.rs"]
+mod statements;
 #[path = "deep_screens/tables.rs"]
 mod tables;
 
@@ -20,12 +22,19 @@ use support::stage::{model, screen, type_keys};
 use tierdeck::app::Message;
 
 /// Every screen of this program, and how to get there.
-const PLACES: [&str; 9] = ["4", "4j", "4⏎P", "4jj⏎", "5", "5⏎", "jj⏎⇥⇥⇥", "jj⏎⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⏎"];
+const PLACES: [&str; 10] = ["4", "4j", "4⏎P", "4jj⏎", "5", "5⏎", statements::PAGE, "jj⏎⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥⏎"];
 
 #[test]
 fn no_size_panics_and_no_escape_reaches_the_screen() {
-    for snapshot in [tables::busy(), locks::storm(60), locks::odd(), estate::stale(), estate::down(), estate::loading()]
-    {
+    for snapshot in [
+        tables::busy(),
+        locks::storm(60),
+        locks::odd(),
+        estate::stale(),
+        estate::down(),
+        estate::loading(),
+        statements::spoken(Some("reset")),
+    ] {
         for (nth, keys) in PLACES.into_iter().enumerate() {
             let mut console = model(snapshot.clone());
             type_keys(&mut console, keys, (80, 24));
@@ -114,7 +123,7 @@ fn pictures() {
         ("locks-storm", locks::storm(500), "4j"),
         ("tables", tables::busy(), "5"),
         ("table", tables::busy(), "5⏎"),
-        ("tenant-locks", locks::odd(), ":hooli⏎⇥⇥⇥"),
+        ("tenant-locks", locks::odd(), ":hooli⏎⇥⇥⇥⇥"),
     ] {
         for size in [(80, 24), (120, 40), (160, 48)] {
             let mut console = model(snapshot.clone());

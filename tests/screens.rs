@@ -130,7 +130,7 @@ fn pages_below_the_screens() {
         ("session", "3⏎"),
         ("tenant-findings", "j⏎⇥"),
         ("tenant-sessions", "⏎⇥⇥"),
-        ("tenant-tables", "jj⏎⇥⇥⇥⇥"),
+        ("tenant-tables", "jj⏎⇥⇥⇥⇥⇥"),
         ("help", "?"),
         ("palette", ":glo"),
         ("filter", "/noise>1 !wonka"),
@@ -308,7 +308,7 @@ fn a_small_terminal_is_told_so() {
 
 #[test]
 fn no_size_panics_and_no_escape_reaches_the_screen() {
-    let views = ["", "⇥⏎", "⏎", "⏎⇥", "⏎⇥⇥", "⏎⇥⇥⇥", "⏎⇥⇥⇥⇥", "3", "3⏎", "?", ":x", "/x"];
+    let views = ["", "⇥⏎", "⏎", "⏎⇥", "⏎⇥⇥", "⏎⇥⇥⇥", "⏎⇥⇥⇥⇥", "⏎⇥⇥⇥⇥⇥", "3", "3⏎", "?", ":x", "/x"];
     for (at, keys) in views.into_iter().enumerate() {
         let mut model = model(estate::firing());
         type_keys(&mut model, keys, (80, 24));
@@ -508,7 +508,7 @@ fn what_is_copied_is_safe_to_paste() {
     for text in copied {
         assert!(!text.chars().any(|char| char.is_control() && !matches!(char, '\n' | '\t')), "{text:?}");
     }
-    let effects = type_keys(&mut model(estate::firing()), "jj2⇥⇥⇥⇥jY", (120, 40));
+    let effects = type_keys(&mut model(estate::firing()), "jj2⇥⇥⇥⇥⇥jY", (120, 40));
     assert_eq!(
         effects,
         [Effect::Copy("VACUUM (VERBOSE, ANALYZE) \"tenant_globex\".\"evil␛[31m\"\"table�\";".to_owned())]

@@ -1,5 +1,6 @@
 //! Which columns of a table are shown, and in which order: the operator's choice, by the columns' names.
 
+use super::filter::Filter;
 use super::table::{Column, Table};
 
 /// The arrangement of a table's columns. What is hidden stays in its place, so that it comes back there; filters may use
@@ -58,6 +59,12 @@ pub trait Arranged {
     fn reset(&mut self);
     /// Sorts by the column of that name, or the other way round; false when there is none to sort by.
     fn sort_by_key(&mut self, key: &str) -> bool;
+    /// Sorts by the next column, or the other way round.
+    fn turn(&mut self, reverse: bool);
+    /// The text of its filter.
+    fn filter_text(&self) -> &str;
+    /// Puts a filter in force, or says why it cannot be.
+    fn set_filter(&mut self, text: &str) -> Result<(), String>;
     /// What it is sorted by and whether the greatest come first; `None`: as usual.
     fn sorting(&self) -> Option<(&'static str, bool)>;
     /// The names of all columns in order and of those hidden; `None`: as usual.
@@ -105,6 +112,24 @@ impl<C: Column> Arranged for Table<C> {
     fn sort_by_key(&mut self, key: &str) -> bool {
         let column = C::ALL.iter().copied().find(|column| column.key() == key);
         column.inspect(|column| self.sort_by(*column)).is_some()
+    }
+
+    fn turn(&mut self, reverse: bool) {
+        if reverse {
+            self.descending = !self.descending;
+        } else {
+            self.sort_next();
+        }
+        self.list.first();
+    }
+
+    fn filter_text(&self) -> &str {
+        self.filter.text()
+    }
+
+    fn set_filter(&mut self, text: &str) -> Result<(), String> {
+        self.filter = Filter::parse(text).map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     fn sorting(&self) -> Option<(&'static str, bool)> {

@@ -5,10 +5,11 @@ use super::list::List;
 use super::locks::LockTrees;
 use super::model::{FleetFocus, Model, TenantTab, View, Worst};
 use super::pane::Pane;
+use super::statements::StatementColumn;
 use super::table::{Column, Value};
 use super::tables::{TableColumn, TableRow};
 use crate::domain::foreign::sanitise;
-use crate::domain::{Finding, Session};
+use crate::domain::{Finding, Session, TopStatement};
 
 impl Model {
     /// What the cursor is on, as text, and what to call it.
@@ -23,6 +24,9 @@ impl Model {
             }
             (View::Tenant(_), _, TenantTab::Overview) => {
                 Some((row::<TenantColumn>(&TenantColumn::ALL[1..], &self.tenant.as_ref()?.value, &()), "the row"))
+            }
+            (View::Tenant(_), _, TenantTab::Statements) => {
+                Some((row::<StatementColumn>(StatementColumn::ALL, self.statement_under_cursor()?, &()), "the row"))
             }
             (View::Tables, ..) => Some((
                 row::<TableColumn>(&TableColumn::ALL[1..], self.table_under_cursor()?, &self.moment()),
@@ -81,6 +85,15 @@ impl Model {
                 let each = each.into_iter().filter_map(|at| shown.tenants.get(at));
                 (each.map(|tenant| row::<TenantColumn>(&TenantColumn::ALL[1..], tenant, &())).collect(), "\n")
             }
+            Pane::TenantStatements => {
+                let held = &self.page.statements;
+                let each = held.table.list.chosen(&held.rows).into_iter().filter_map(|at| held.rows.get(at));
+                let each = each.map(|statement| match &statement.text {
+                    Some(text) if whole => lines(text.raw()),
+                    _ => row::<StatementColumn>(StatementColumn::ALL, statement, &()),
+                });
+                (each.collect(), if whole { "\n\n" } else { "\n" })
+            }
             Pane::Locks => waiters(&self.locks),
             Pane::TenantLocks => waiters(&self.page.locks),
             Pane::Tables => tables(&self.tables),
@@ -115,8 +128,17 @@ impl Model {
             let what = if statements.len() == 1 { "the statement" } else { "the statements" };
             return Some((statements.join("\n"), what));
         }
-        let query = self.session_under_cursor()?.query.as_ref()?;
+        let query = match self.statement_under_cursor() {
+            Some(statement) => statement.text.as_ref()?,
+            None => self.session_under_cursor()?.query.as_ref()?,
+        };
         Some((lines(query.raw()), "the query"))
+    }
+
+    fn statement_under_cursor(&self) -> Option<&TopStatement> {
+        let held = &self.page.statements;
+        let here = matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Statements;
+        held.rows.get(held.table.list.selected().filter(|_| here)?)
     }
 
     fn session_under_cursor(&self) -> Option<&Session> {

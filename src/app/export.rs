@@ -11,6 +11,7 @@ use super::list::List;
 use super::locks::{LockLine, LockRow, LockTrees};
 use super::model::{Model, Worst};
 use super::pane::Pane;
+use super::statements::StatementColumn;
 use super::table::{Column, Table, Value};
 use super::tables::TableColumn;
 use crate::domain::foreign::sanitise;
@@ -252,6 +253,10 @@ impl Model {
             }
             Pane::Locks => locks(&self.locks, &shown.sessions),
             Pane::TenantLocks => locks(&self.page.locks, &shown.sessions),
+            Pane::TenantStatements => {
+                let held = &self.page.statements;
+                sheet::<StatementColumn>("statements", &held.table, &held.rows, &())
+            }
             Pane::Tables => self.worst(&self.tables),
             Pane::TenantTables => self.worst(&self.page.tables),
         })

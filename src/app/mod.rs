@@ -26,6 +26,7 @@ mod pane;
 mod past;
 mod pointer;
 pub mod preferences;
+pub mod statements;
 pub mod table;
 pub mod tables;
 pub mod theme;
@@ -37,7 +38,7 @@ pub use dialog::told;
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{
-    Fleet, FleetFocus, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View, Worst,
+    Fleet, FleetFocus, Held, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View, Worst,
 };
 pub use pane::Pane;
 pub use past::Looking;

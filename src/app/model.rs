@@ -20,7 +20,8 @@ use super::pane::Pane;
 use super::past::Looking;
 use super::pointer::Spot;
 use super::preferences::Preferences;
-use super::table::Table;
+use super::statements::StatementColumn;
+use super::table::{Column, Table};
 use super::tables::{TableColumn, TableRow, gather};
 use super::theme::Theme;
 use super::timeline::Timeline;
@@ -108,13 +109,15 @@ pub enum TenantTab {
     Overview,
     Findings,
     Sessions,
+    Statements,
     Locks,
     Tables,
 }
 
 impl TenantTab {
     /// All pages, in order.
-    pub const ALL: [Self; 5] = [Self::Overview, Self::Findings, Self::Sessions, Self::Locks, Self::Tables];
+    pub const ALL: [Self; 6] =
+        [Self::Overview, Self::Findings, Self::Sessions, Self::Statements, Self::Locks, Self::Tables];
 
     /// Its title.
     pub fn title(self) -> &'static str {
@@ -122,6 +125,7 @@ impl TenantTab {
             Self::Overview => "overview",
             Self::Findings => "findings",
             Self::Sessions => "sessions",
+            Self::Statements => "statements",
             Self::Locks => "locks",
             Self::Tables => "tables",
         }
@@ -137,29 +141,34 @@ pub struct TenantPage {
     pub findings: List<Finding>,
     /// Its sessions.
     pub sessions: Table<SessionColumn>,
+    /// Its dearest statements.
+    pub statements: Held<StatementColumn>,
     /// Its part of the trees of locks.
     pub locks: LockTrees,
     /// Its worst tables.
     pub tables: Worst,
 }
 
-/// The worst tables, and how they are shown.
+/// Rows that are made for one screen, and how they are shown.
 #[derive(Debug)]
-pub struct Worst {
+pub struct Held<C: Column> {
     /// All that is known of each.
-    pub rows: Vec<TableRow>,
+    pub rows: Vec<C::Row>,
     /// Order, filter, cursor.
-    pub table: Table<TableColumn>,
+    pub table: Table<C>,
 }
 
-impl Worst {
-    fn new() -> Self {
-        Self { rows: Vec::new(), table: Table::by(TableColumn::Debt) }
+/// The worst tables: screen 5, and a page of the tenant.
+pub type Worst = Held<TableColumn>;
+
+impl<C: Column> Held<C> {
+    fn by(sort: C) -> Self {
+        Self { rows: Vec::new(), table: Table::by(sort) }
     }
 
     /// Filters and sorts anew.
-    pub(super) fn refill(&mut self, moment: Timestamp) {
-        self.table.refill(&self.rows, &moment, |_| true);
+    pub(super) fn refill(&mut self, context: &C::Context) {
+        self.table.refill(&self.rows, context, |_| true);
     }
 }
 
@@ -304,12 +313,13 @@ impl Model {
                 tab: TenantTab::Overview,
                 findings: List::default(),
                 sessions: Table::by(SessionColumn::Trouble),
+                statements: Held::by(StatementColumn::Time),
                 locks: LockTrees::default(),
-                tables: Worst::new(),
+                tables: Held::by(TableColumn::Debt),
             },
             sessions: Table::by(SessionColumn::Trouble),
             locks: LockTrees::default(),
-            tables: Worst::new(),
+            tables: Held::by(TableColumn::Debt),
             blockers: Blockers::default(),
             taping: None,
             playback: None,
@@ -357,7 +367,9 @@ impl Model {
             (Mode::Normal, View::Locks) => &[In::Locks, In::Rows, In::Move, In::Everywhere],
             (Mode::Normal, View::Tables) => &[In::Tables, In::Table, In::Rows, In::Move, In::Everywhere],
             (Mode::Normal, View::Table(_)) => &[In::OneTable, In::Move, In::Everywhere],
-            (Mode::Normal, View::Tenant(_)) if matches!(self.page.tab, TenantTab::Sessions | TenantTab::Tables) => {
+            (Mode::Normal, View::Tenant(_))
+                if matches!(self.page.tab, TenantTab::Sessions | TenantTab::Statements | TenantTab::Tables) =>
+            {
                 &[In::Tenant, In::Table, In::Rows, In::Move, In::Everywhere]
             }
             (Mode::Normal, View::Tenant(_)) if self.page.tab != TenantTab::Overview => {
@@ -414,13 +426,16 @@ impl Model {
         }
         if matches!(self.view, View::Tables | View::Table(_)) {
             self.tables.rows = gather(&shown, None);
-            self.tables.refill(moment);
+            self.tables.refill(&moment);
             keep(&mut self.table, &self.tables.rows);
         }
         let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
         if matches!(self.view, View::Tenant(_)) {
+            let stated = tenant.statements.as_ref().map(|statements| statements.top.clone());
+            self.page.statements.rows = stated.unwrap_or_default();
+            self.page.statements.refill(&());
             self.page.tables.rows = gather(&shown, Some(tenant));
-            self.page.tables.refill(moment);
+            self.page.tables.refill(&moment);
             if self.page.tab == TenantTab::Locks {
                 self.page.locks.refill(&shown, Some(tenant));
                 return;

@@ -5,45 +5,16 @@ use std::sync::Arc;
 use super::keys::Command;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
-use super::model::{FleetFocus, Kept, Mode, Model, TenantTab, View, Worst};
+use super::model::{FleetFocus, Held, Kept, Mode, Model, TenantTab, View, Worst};
+use super::table::Column;
 use super::tables::TableRow;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Session, SubjectKind, Tenant};
-
-/// A list whose rows are known only here: lets one function move the cursor of any of them.
-pub(super) trait Cursor {
-    fn seen(&mut self, top: usize, page: usize);
-}
-
-impl<T: Keyed> Cursor for List<T> {
-    fn seen(&mut self, top: usize, page: usize) {
-        self.top = top;
-        self.page = page;
-    }
-}
 
 /// The deepest way back that is remembered.
 const DEPTH: usize = 50;
 
 impl Model {
-    /// Does something to the list that has the cursor; `None` where text scrolls instead.
-    pub(super) fn on_list<R>(&mut self, act: impl FnOnce(&mut dyn Cursor) -> R) -> Option<R> {
-        Some(match (&self.view, self.fleet.focus, self.page.tab) {
-            (View::Fleet, FleetFocus::Findings, _) => act(&mut self.fleet.findings),
-            (View::Fleet, FleetFocus::Tenants, _) => act(&mut self.fleet.tenants.list),
-            (View::Sessions, ..) => act(&mut self.sessions.list),
-            (View::Tenant(_), _, TenantTab::Findings) => act(&mut self.page.findings),
-            (View::Tenant(_), _, TenantTab::Sessions) => act(&mut self.page.sessions.list),
-            (View::Tenant(_), _, TenantTab::Locks) => act(&mut self.page.locks.list),
-            (View::Tenant(_), _, TenantTab::Tables) => act(&mut self.page.tables.table.list),
-            (View::Locks, ..) => act(&mut self.locks.list),
-            (View::Tables, ..) => act(&mut self.tables.table.list),
-            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_) | View::Table(_), ..) => {
-                return None;
-            }
-        })
-    }
-
     fn scrolls_text(&self) -> bool {
         matches!(self.mode, Mode::Help)
             || match self.view {
@@ -72,36 +43,15 @@ impl Model {
             self.scroll.top = self.scroll.top.saturating_add_signed(by).min(most);
             return;
         }
-        let shown = Arc::clone(&self.shown);
-        match (&self.view, self.fleet.focus, self.page.tab) {
-            (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.step(by, &shown.findings),
-            (View::Fleet, FleetFocus::Tenants, _) => self.fleet.tenants.list.step(by, &shown.tenants),
-            (View::Sessions, ..) => self.sessions.list.step(by, &shown.sessions),
-            (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.step(by, &shown.findings),
-            (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.step(by, &shown.sessions),
-            (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.step(by, &self.page.locks.rows),
-            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.step(by, &self.page.tables.rows),
-            (View::Locks, ..) => self.locks.list.step(by, &self.locks.rows),
-            (View::Tables, ..) => self.tables.table.list.step(by, &self.tables.rows),
-            _ => {}
+        if let Some(pane) = self.pane() {
+            self.on_rows(pane, |rows| rows.step(by));
         }
     }
 
     pub(super) fn page_step(&self) -> isize {
-        let page = if self.scrolls_text() {
-            self.scroll.page
-        } else {
-            match (&self.view, self.fleet.focus, self.page.tab) {
-                (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.page,
-                (View::Fleet, ..) => self.fleet.tenants.list.page,
-                (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.page,
-                (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.page,
-                (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.page,
-                (View::Locks, ..) => self.locks.list.page,
-                (View::Tables, ..) => self.tables.table.list.page,
-                (View::Tenant(_), ..) => self.page.sessions.list.page,
-                _ => self.sessions.list.page,
-            }
+        let page = match self.pane().filter(|_| !self.scrolls_text()) {
+            Some(pane) => self.page_of(pane),
+            None => self.scroll.page,
         };
         isize::try_from(page.saturating_sub(1).max(1)).unwrap_or(1)
     }
@@ -115,17 +65,8 @@ impl Model {
             self.scroll.top = 0;
             return;
         }
-        match (&self.view, self.fleet.focus, self.page.tab) {
-            (View::Fleet, FleetFocus::Findings, _) => self.fleet.findings.first(),
-            (View::Fleet, FleetFocus::Tenants, _) => self.fleet.tenants.list.first(),
-            (View::Sessions, ..) => self.sessions.list.first(),
-            (View::Tenant(_), _, TenantTab::Findings) => self.page.findings.first(),
-            (View::Tenant(_), _, TenantTab::Sessions) => self.page.sessions.list.first(),
-            (View::Tenant(_), _, TenantTab::Locks) => self.page.locks.list.first(),
-            (View::Tenant(_), _, TenantTab::Tables) => self.page.tables.table.list.first(),
-            (View::Locks, ..) => self.locks.list.first(),
-            (View::Tables, ..) => self.tables.table.list.first(),
-            _ => {}
+        if let Some(pane) = self.pane() {
+            self.on_rows(pane, |rows| rows.first());
         }
     }
 
@@ -139,8 +80,11 @@ impl Model {
                 let all = !self.fleet.tenants.filter.is_empty();
                 self.fleet.tenants.list.seek(forward, &shown.tenants, |tenant| all || sick(tenant));
             }
-            View::Tables => seek_tables(&mut self.tables, forward),
-            View::Tenant(_) if self.page.tab == TenantTab::Tables => seek_tables(&mut self.page.tables, forward),
+            View::Tables => seek(&mut self.tables, forward, is_sick),
+            View::Tenant(_) if self.page.tab == TenantTab::Tables => seek(&mut self.page.tables, forward, is_sick),
+            View::Tenant(_) if self.page.tab == TenantTab::Statements => {
+                seek(&mut self.page.statements, forward, |_| true);
+            }
             View::Sessions | View::Tenant(_) => {
                 let table = if self.view == View::Sessions { &mut self.sessions } else { &mut self.page.sessions };
                 let all = !table.filter.is_empty();
@@ -179,6 +123,7 @@ impl Model {
                     self.page.tab = TenantTab::Overview;
                     self.page.sessions.list = List::default();
                     self.page.findings = List::default();
+                    self.page.statements.table.list = List::default();
                     self.page.tables.table.list = List::default();
                     self.page.locks.list = List::default();
                     self.tenant = find(&shown.tenants, key);
@@ -332,9 +277,11 @@ impl Model {
             (Command::Open, View::Sessions) => !self.sessions.list.rows.is_empty(),
             (Command::Open, View::Tenant(_)) => match self.page.tab {
                 TenantTab::Overview | TenantTab::Findings => !self.page.findings.rows.is_empty(),
-                TenantTab::Sessions => !self.page.sessions.list.rows.is_empty(),
-                TenantTab::Locks => !self.page.locks.rows.is_empty(),
-                TenantTab::Tables => !self.page.tables.table.list.rows.is_empty(),
+                // A statement is all there already.
+                TenantTab::Statements => false,
+                TenantTab::Sessions | TenantTab::Locks | TenantTab::Tables => {
+                    self.pane().is_some_and(|pane| !self.is_empty(pane))
+                }
             },
             (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
             (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
@@ -373,6 +320,7 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
             (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
             (View::Locks, ..) => locked(&self.locks),
+            (View::Tenant(_), _, TenantTab::Statements) => None,
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
             (View::Table(_), ..) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)).map(View::Tenant),
@@ -420,10 +368,15 @@ fn owner_of(row: &TableRow) -> Option<<Tenant as Keyed>::Key> {
     row.tenant.as_ref().map(|tenant| (tenant.clone(), row.instance.clone()))
 }
 
-fn seek_tables(worst: &mut Worst, forward: bool) {
-    let all = !worst.table.filter.is_empty();
-    let sick = |row: &TableRow| row.ratio().is_some_and(|ratio| ratio >= 1.0) || row.vacuum.is_some();
-    worst.table.list.seek(forward, &worst.rows, |row| all || sick(row));
+/// Whether a table is worth a look: autovacuum should have come, or has.
+fn is_sick(row: &TableRow) -> bool {
+    row.ratio().is_some_and(|ratio| ratio >= 1.0) || row.vacuum.is_some()
+}
+
+/// The next row that the filter found; without a filter, the next that is wanted.
+fn seek<C: Column>(held: &mut Held<C>, forward: bool, wanted: impl Fn(&C::Row) -> bool) {
+    let all = !held.table.filter.is_empty();
+    held.table.list.seek(forward, &held.rows, |row| all || wanted(row));
 }
 
 fn troubled(session: &Session, blockers: &super::columns::Blockers) -> bool {

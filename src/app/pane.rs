@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::arrange::Arranged;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
-use super::model::{FleetFocus, Model, TenantTab, View, Worst};
+use super::model::{FleetFocus, Held, Model, TenantTab, View};
+use super::table::Column;
 
 /// A list on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,26 @@ pub enum Pane {
     Locks,
     /// Screen 5.
     Tables,
+    /// The tenant's statements.
+    TenantStatements,
     /// The tenant's part of the trees of locks.
     TenantLocks,
     /// The tenant's worst tables.
     TenantTables,
+}
+
+/// What any list says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Glance {
+    pub marked: usize,
+    pub page: usize,
+    pub rows: usize,
+}
+
+impl<T: Keyed> List<T> {
+    fn glance(&self) -> Glance {
+        Glance { marked: self.marked(), page: self.page, rows: self.rows.len() }
+    }
 }
 
 /// A list together with what its rows are about.
@@ -39,6 +56,8 @@ pub(super) trait Rows {
     fn mark(&mut self);
     fn unmark(&mut self);
     fn step(&mut self, by: isize);
+    fn first(&mut self);
+    fn seen(&mut self, top: usize, page: usize);
     /// What tells the row under the cursor from all others.
     fn name(&self) -> Option<String>;
 }
@@ -61,6 +80,13 @@ impl<T: Keyed> Rows for With<'_, T> {
     fn step(&mut self, by: isize) {
         self.0.step(by, self.1);
     }
+    fn first(&mut self) {
+        self.0.first();
+    }
+    fn seen(&mut self, top: usize, page: usize) {
+        self.0.top = top;
+        self.0.page = page;
+    }
     fn name(&self) -> Option<String> {
         let item = self.0.selected().and_then(|row| self.1.get(row))?;
         Some(format!("{:?}", item.key()))
@@ -71,8 +97,8 @@ fn trees<R>(trees: &mut LockTrees, act: impl FnOnce(&mut dyn Rows) -> R) -> R {
     act(&mut With(&mut trees.list, &trees.rows))
 }
 
-fn worst<R>(worst: &mut Worst, act: impl FnOnce(&mut dyn Rows) -> R) -> R {
-    act(&mut With(&mut worst.table.list, &worst.rows))
+fn held<C: Column, R>(held: &mut Held<C>, act: impl FnOnce(&mut dyn Rows) -> R) -> R {
+    act(&mut With(&mut held.table.list, &held.rows))
 }
 
 impl Model {
@@ -86,6 +112,7 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Sessions) => Pane::TenantSessions,
             (View::Locks, ..) => Pane::Locks,
             (View::Tables, ..) => Pane::Tables,
+            (View::Tenant(_), _, TenantTab::Statements) => Pane::TenantStatements,
             (View::Tenant(_), _, TenantTab::Locks) => Pane::TenantLocks,
             (View::Tenant(_), _, TenantTab::Tables) => Pane::TenantTables,
             (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_) | View::Table(_), ..) => {
@@ -105,24 +132,41 @@ impl Model {
             Pane::TenantSessions => act(&mut With(&mut self.page.sessions.list, &shown.sessions)),
             Pane::Locks => trees(&mut self.locks, act),
             Pane::TenantLocks => trees(&mut self.page.locks, act),
-            Pane::Tables => worst(&mut self.tables, act),
-            Pane::TenantTables => worst(&mut self.page.tables, act),
+            Pane::Tables => held(&mut self.tables, act),
+            Pane::TenantTables => held(&mut self.page.tables, act),
+            Pane::TenantStatements => held(&mut self.page.statements, act),
+        }
+    }
+
+    /// What a list says of itself, whatever its rows are.
+    fn glance(&self, pane: Pane) -> Glance {
+        match pane {
+            Pane::Findings => self.fleet.findings.glance(),
+            Pane::Tenants => self.fleet.tenants.list.glance(),
+            Pane::Sessions => self.sessions.list.glance(),
+            Pane::TenantFindings => self.page.findings.glance(),
+            Pane::TenantSessions => self.page.sessions.list.glance(),
+            Pane::TenantStatements => self.page.statements.table.list.glance(),
+            Pane::Locks => self.locks.list.glance(),
+            Pane::TenantLocks => self.page.locks.list.glance(),
+            Pane::Tables => self.tables.table.list.glance(),
+            Pane::TenantTables => self.page.tables.table.list.glance(),
         }
     }
 
     /// How many rows of a list are marked.
     pub fn marked(&self, pane: Pane) -> usize {
-        match pane {
-            Pane::Findings => self.fleet.findings.marked(),
-            Pane::Tenants => self.fleet.tenants.list.marked(),
-            Pane::Sessions => self.sessions.list.marked(),
-            Pane::TenantFindings => self.page.findings.marked(),
-            Pane::TenantSessions => self.page.sessions.list.marked(),
-            Pane::Locks => self.locks.list.marked(),
-            Pane::TenantLocks => self.page.locks.list.marked(),
-            Pane::Tables => self.tables.table.list.marked(),
-            Pane::TenantTables => self.page.tables.table.list.marked(),
-        }
+        self.glance(pane).marked
+    }
+
+    /// How many rows of a list fit on the screen.
+    pub(super) fn page_of(&self, pane: Pane) -> usize {
+        self.glance(pane).page
+    }
+
+    /// Whether a list has no row.
+    pub(super) fn is_empty(&self, pane: Pane) -> bool {
+        self.glance(pane).rows == 0
     }
 
     /// The table behind a list, where its columns can be chosen.
@@ -131,6 +175,7 @@ impl Model {
             Pane::Tenants => Some(&self.fleet.tenants),
             Pane::Sessions => Some(&self.sessions),
             Pane::TenantSessions => Some(&self.page.sessions),
+            Pane::TenantStatements => Some(&self.page.statements.table),
             Pane::Tables => Some(&self.tables.table),
             Pane::TenantTables => Some(&self.page.tables.table),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
@@ -142,6 +187,7 @@ impl Model {
             Pane::Tenants => Some(&mut self.fleet.tenants),
             Pane::Sessions => Some(&mut self.sessions),
             Pane::TenantSessions => Some(&mut self.page.sessions),
+            Pane::TenantStatements => Some(&mut self.page.statements.table),
             Pane::Tables => Some(&mut self.tables.table),
             Pane::TenantTables => Some(&mut self.page.tables.table),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
@@ -149,11 +195,12 @@ impl Model {
     }
 
     /// Every table that keeps its order and columns, by the name that they are kept under.
-    pub(super) const KEPT: [(&'static str, Pane); 5] = [
+    pub(super) const KEPT: [(&'static str, Pane); 6] = [
         ("tenants", Pane::Tenants),
         ("sessions", Pane::Sessions),
         ("tables", Pane::Tables),
         ("tenant-sessions", Pane::TenantSessions),
+        ("tenant-statements", Pane::TenantStatements),
         ("tenant-tables", Pane::TenantTables),
     ];
 

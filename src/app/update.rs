@@ -7,13 +7,13 @@ use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler;
 use tui_input::{Input, InputRequest};
 
+use super::arrange::Arranged;
 use super::chooser::Change;
-use super::filter::Filter;
 use super::keys::{self, Command};
 use super::message::{Effect, Message, Report, Viewport};
 use super::model::{FleetFocus, Mode, Model, Notice, Prompt, TenantTab, View};
 use super::palette::{Action, Palette};
-use super::table::{Column, Table};
+use super::pane::Pane;
 use crate::domain::foreign::sanitise;
 use crate::domain::playback::Order;
 use crate::domain::quantity;
@@ -99,8 +99,8 @@ impl Model {
     }
 
     fn drawn(&mut self, viewport: Viewport) {
-        if let Some(span) = viewport.list {
-            self.on_list(|list| list.seen(span.top, span.page));
+        if let Some((span, pane)) = viewport.list.zip(self.pane()) {
+            self.on_rows(pane, |rows| rows.seen(span.top, span.page));
         }
         if let Some(span) = viewport.text {
             self.scroll.top = span.top;
@@ -251,26 +251,18 @@ impl Model {
     }
 
     fn resort(&mut self, reverse: bool) {
-        fn turn<C: Column>(table: &mut Table<C>, reverse: bool) {
-            if reverse {
-                table.descending = !table.descending;
-            } else {
-                table.sort_next();
-            }
-            table.list.first();
-        }
-        match self.view {
-            View::Fleet => {
-                self.fleet.focus = FleetFocus::Tenants;
-                turn(&mut self.fleet.tenants, reverse);
-            }
-            View::Sessions => turn(&mut self.sessions, reverse),
-            View::Tenant(_) if self.page.tab == TenantTab::Tables => turn(&mut self.page.tables.table, reverse),
-            View::Tenant(_) => turn(&mut self.page.sessions, reverse),
-            View::Tables => turn(&mut self.tables.table, reverse),
-            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
+        self.focus_table();
+        if let Some(table) = self.pane().and_then(|pane| self.table_mut(pane)) {
+            table.turn(reverse);
         }
         self.refill_lists();
+    }
+
+    /// On the first screen, sorting and filtering is of tenants.
+    fn focus_table(&mut self) {
+        if self.view == View::Fleet {
+            self.fleet.focus = FleetFocus::Tenants;
+        }
     }
 
     fn turn(&mut self, forward: bool) {
@@ -297,38 +289,27 @@ impl Model {
         }
     }
 
+    /// The table that a filter here is for.
+    fn filtered(&self) -> Option<Pane> {
+        if self.view == View::Fleet { Some(Pane::Tenants) } else { self.pane() }
+    }
+
     /// The text of the filter in force in this view.
     pub fn filter_text(&self) -> &str {
-        match self.view {
-            View::Sessions => self.sessions.filter.text(),
-            View::Tenant(_) if self.page.tab == TenantTab::Sessions => self.page.sessions.filter.text(),
-            View::Tenant(_) if self.page.tab == TenantTab::Tables => self.page.tables.table.filter.text(),
-            View::Fleet => self.fleet.tenants.filter.text(),
-            View::Tables => self.tables.table.filter.text(),
-            View::Tenant(_) | View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => "",
-        }
+        self.filtered().and_then(|pane| self.table(pane)).map_or("", Arranged::filter_text)
     }
 
     /// Puts a filter in force in this view, or says why it cannot be.
     pub(super) fn set_filter(&mut self, text: &str) -> Result<(), String> {
-        match self.view {
-            View::Fleet => self.fleet.tenants.filter = Filter::parse(text).map_err(|error| error.to_string())?,
-            View::Sessions => self.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
-            View::Tenant(_) if self.page.tab == TenantTab::Tables => {
-                self.page.tables.table.filter = Filter::parse(text).map_err(|error| error.to_string())?;
-            }
-            View::Tables => self.tables.table.filter = Filter::parse(text).map_err(|error| error.to_string())?,
-            View::Tenant(_) => self.page.sessions.filter = Filter::parse(text).map_err(|error| error.to_string())?,
-            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
+        if let Some(table) = self.filtered().and_then(|pane| self.table_mut(pane)) {
+            table.set_filter(text)?;
         }
         self.refill_lists();
         Ok(())
     }
 
     fn prompt(&mut self) {
-        if self.view == View::Fleet {
-            self.fleet.focus = FleetFocus::Tenants;
-        }
+        self.focus_table();
         let before = self.filter_text().to_owned();
         self.mode = Mode::Filter(Prompt { input: Input::new(before.clone()), before, error: None });
     }

@@ -265,6 +265,8 @@ idle_in_transaction_session_timeout = \"60s\"
 [thresholds]
 query_seconds = {{ warning = \"15s\", critical = \"60s\" }}
 idle_in_transaction_seconds = {{ warning = \"15s\", critical = \"60s\" }}
+# An estate is always new: only a restart that is seen is news.
+restart_info_seconds = \"0s\"
 {extra}",
             name = quoted(instance.name),
             url = quoted(&instance.url),

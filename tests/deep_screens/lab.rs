@@ -71,7 +71,7 @@ async fn the_tree_names_who_the_lab_knows_it_is() {
     // The culprit's own page has the same tree; the root ends, and nobody waits any more.
     console.keys("\r");
     console.shows(culprit.as_str());
-    console.keys("\t\t\t");
+    console.keys("\t\t\t\t");
     console.shows("ITS LOCKS");
     console.keys("4");
     let admin = login(&lab, "portarium_admin").await;

@@ -203,7 +203,7 @@ fn a_storm_is_told_by_tenant_and_opens_and_folds() {
 #[test]
 fn a_tenants_page_shows_its_part_of_the_trees() {
     let mut console = model(odd());
-    type_keys(&mut console, ":hooli⏎⇥⇥⇥", (160, 48));
+    type_keys(&mut console, ":hooli⏎⇥⇥⇥⇥", (160, 48));
     let shown = screen(&mut console, (160, 48));
     assert!(shown.contains("ITS LOCKS"), "{shown}");
     assert!(shown.contains("globex? pid 100") && shown.contains("├ acme") && shown.contains("hooli"), "{shown}");

@@ -93,6 +93,8 @@ impl Watcher {
             )
             .unwrap();
         }
+        // A test's server is always new: only a restart that is seen is news.
+        text.push_str("\n[thresholds]\nrestart_info_seconds = \"0s\"\n");
         let watcher = Self { home };
         fs::write(watcher.path(), text).unwrap();
         watcher

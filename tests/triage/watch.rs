@@ -45,7 +45,7 @@ pub struct Watch {
     scenario: String,
     lab: Lab,
     poller: Poller,
-    model: Model,
+    model: Box<Model>,
     began: Instant,
     presence: BTreeMap<(Signal, Subject), Presence>,
     ever: Vec<Finding>,
@@ -74,7 +74,7 @@ impl Watch {
         Self {
             scenario: scenario.to_owned(),
             poller: Poller::start(&config, vec![target], Evaluator::steady()),
-            model: Model::new(settings, Timestamp::now()),
+            model: Box::new(Model::new(settings, Timestamp::now())),
             lab,
             began: Instant::now(),
             presence: BTreeMap::new(),

@@ -24,6 +24,8 @@ pub(super) struct Fresh {
     pub(super) bloat: bool,
     /// Vacuums that run.
     pub(super) vacuums: bool,
+    /// Counters of statements.
+    pub(super) statements: bool,
 }
 
 impl Fresh {
@@ -45,6 +47,7 @@ impl Fresh {
             freeze: reached && instance.freeze.fresh(moment).is_some(),
             bloat: reached && instance.bloat.fresh(moment).is_some(),
             vacuums: reached && instance.vacuums.fresh(moment).is_some(),
+            statements: reached && instance.statements.fresh(moment).is_some(),
         }
     }
 }

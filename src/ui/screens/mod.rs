@@ -13,6 +13,7 @@ pub(super) mod locks;
 pub(super) mod palette;
 pub(super) mod session;
 pub(super) mod sessions;
+mod statements;
 pub(super) mod table;
 pub(super) mod tables;
 pub(super) mod tenant;

@@ -5,7 +5,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
-use super::{finding, limits, locks, sessions, tables};
+use super::{finding, limits, locks, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Curve, Measure, Stretch, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
@@ -28,6 +28,10 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
         TenantTab::Findings => findings(pen, area),
         TenantTab::Sessions => {
             let window = sessions::draw_table(pen, area, &model.page.sessions, "SESSIONS", false);
+            Viewport { list: Some(window), ..Viewport::default() }
+        }
+        TenantTab::Statements => {
+            let window = statements::draw(pen, area, tenant);
             Viewport { list: Some(window), ..Viewport::default() }
         }
         TenantTab::Locks => {
@@ -55,7 +59,7 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let mut pages = Vec::new();
     for tab in TenantTab::ALL {
         let count = match tab {
-            TenantTab::Overview | TenantTab::Locks => None,
+            TenantTab::Overview | TenantTab::Statements | TenantTab::Locks => None,
             TenantTab::Findings => Some(model.page.findings.rows.len()),
             TenantTab::Sessions => Some(model.page.sessions.total),
             TenantTab::Tables => Some(model.page.tables.table.total),

@@ -1,0 +1,125 @@
+//! A page of the tenant: what its statements cost, the dearest first.
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::fresh::Fresh;
+use crate::app::Span as Window;
+use crate::app::statements::StatementColumn;
+use crate::app::table::Column;
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::{bytes, count};
+use crate::domain::session::Rank;
+use crate::domain::{Tenant, TopStatement};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::text;
+
+use StatementColumn as Of;
+
+const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
+    Look { column, title, width, right, rank }
+}
+
+const LOOKS: [Look<Of>; 9] = [
+    look(Of::Time, "time", 9, true, 0),
+    look(Of::Calls, "calls", 8, true, 1),
+    look(Of::Mean, "mean", 9, true, 2),
+    look(Of::Rows, "rows", 8, true, 5),
+    look(Of::Blocks, "read", 8, true, 4),
+    look(Of::Wal, "WAL", 8, true, 1),
+    look(Of::Temp, "temp", 8, true, 3),
+    look(Of::How, "how", 7, false, 6),
+    look(Of::Query, "statement", 20, false, 0),
+];
+
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Window {
+    let (model, look) = (pen.model, pen.look);
+    let held = &model.page.statements;
+    let table = &held.table;
+    let mut title = vec![
+        Span::styled(format!(" STATEMENTS {} ", table.total), look.accent.add_modifier(Modifier::BOLD)),
+        Span::styled("dearest, rates over the last minute ", look.dim),
+    ];
+    if !table.filter.is_empty() {
+        let words = text::cut(&sanitise(table.filter.text()), 40);
+        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
+    }
+    title.extend(pen.marked(pen.pane));
+    let order = if table.descending { "↓" } else { "↑" };
+    let right = [Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
+    let mut inside = inner(below(area, 1));
+    let said = tenant.statements.as_ref();
+    let mut put = |pen: &mut Pen<'_>, words: &str, style| {
+        let line = Line::from(Span::styled(text::cut(words, usize::from(inside.width)), style));
+        pen.put(inside.x, inside.y, inside.width, &line);
+        inside = below(inside, 1);
+    };
+    if let Some(said) = said {
+        let sum = format!(
+            "in all {} calls/s · {} · {} of WAL a second · {} blocks read a second",
+            count(said.calls),
+            busy(said.milliseconds),
+            bytes(said.wal_bytes.max(0.0) as u64),
+            count(said.blocks_read)
+        );
+        put(pen, &sum, look.text);
+        if let Some(why) = &said.distrusted {
+            put(pen, &format!("do not trust these figures: {}", sanitise(why)), look.warning);
+        }
+    }
+    let looks = table::arranged(&LOOKS, &table.columns);
+    let columns = table::place(&looks, inside.width, Of::Query, 400, Some(table.sort));
+    table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
+    let rows = below(inside, 1);
+    if table.list.rows.is_empty() {
+        let words = text::cut(&none(pen, tenant), usize::from(rows.width));
+        pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
+    }
+    table::rows(pen, rows, &columns, &table.list, &held.rows, true, cell)
+}
+
+/// Why there is nothing to show.
+fn none(pen: &Pen<'_>, tenant: &Tenant) -> String {
+    let statements = pen.model.shown.instance(&tenant.instance).map(|instance| &instance.statements);
+    match statements.and_then(|statements| statements.missing(pen.model.moment())) {
+        Some(reason) => format!("not known: {}", sanitise(&reason)),
+        None if pen.model.page.statements.table.total > 0 => {
+            "no statement matches the filter: Esc clears it".to_owned()
+        }
+        None => "no statement of the last minute is known to be its own".to_owned(),
+    }
+}
+
+/// Milliseconds a second, as sessions kept busy where that is more than one.
+fn busy(milliseconds: f64) -> String {
+    if milliseconds >= 1_000.0 {
+        format!("{:.1} sessions busy", milliseconds / 1_000.0)
+    } else {
+        format!("{milliseconds:.1} ms/s")
+    }
+}
+
+fn cell(pen: &Pen<'_>, column: Of, statement: &TopStatement, width: usize) -> Line<'static> {
+    let look = pen.look;
+    let fresh = pen.model.tenant.as_ref().is_some_and(|kept| Fresh::of(pen, &kept.value).statements);
+    let style = match (fresh, statement.rank) {
+        (false, _) => look.faint,
+        (true, Rank::Strong) => look.text,
+        (true, Rank::Claimed) => look.dim,
+    };
+    let words = match column {
+        Of::Time => format!("{:.1} ms/s", statement.milliseconds),
+        Of::Calls => format!("{}/s", count(statement.calls)),
+        Of::Mean => format!("{:.2} ms", statement.mean_milliseconds),
+        Of::Rows => format!("{}/s", count(statement.rows)),
+        Of::Blocks => format!("{}/s", count(statement.blocks_read)),
+        Of::Wal => format!("{}/s", bytes(statement.wal_bytes.max(0.0) as u64)),
+        Of::Temp => format!("{}/s", bytes(statement.temp_bytes.max(0.0) as u64)),
+        Of::How => if statement.rank == Rank::Strong { "seen" } else { "claimed" }.to_owned(),
+        Of::Query => statement.text.as_ref().map_or_else(|| "— text not fetched yet".to_owned(), ToString::to_string),
+    };
+    Line::from(Span::styled(text::cut(&words, width), style))
+}

@@ -163,8 +163,7 @@ async fn calm() {
     watch.until_panel(LARGE, Duration::from_secs(20), careless, "the login without a limit").await;
     watch.go_on(Duration::from_secs(20)).await;
     for finding in watch.ever() {
-        let upkeep = matches!(finding.signal, Signal::LimitMissing | Signal::LimitDrift);
-        assert!(upkeep && finding.severity < Severity::Critical, "{finding:#?}");
+        assert!(finding.signal.is_upkeep() && finding.severity < Severity::Critical, "{finding:#?}");
     }
     watch.stop().await;
 }

@@ -12,8 +12,8 @@ use tierdeck::domain::facts::{
 };
 use tierdeck::domain::session::{Blocking, Wait};
 use tierdeck::domain::{
-    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session, SessionKey, SessionState, Thresholds,
-    Tier,
+    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session, SessionKey, SessionState, Snapshot,
+    Thresholds, Tier,
 };
 use tierdeck::poll::{Board, InstancePlan, News, Rules};
 use tierdeck::signals::Evaluator;
@@ -89,24 +89,29 @@ impl Estate {
         self.board.take(self.now, 0, News::Delivered { fragment, took, every });
     }
 
-    /// Lets a second pass: what the sources would bring in it.
-    pub fn pass_a_second(&mut self) {
+    /// Lets a second pass: what the sources bring in it.
+    pub fn pass_a_second(&mut self) -> Vec<Fragment> {
         self.now += SignedDuration::from_secs(1);
         self.second += 1;
-        let activity = self.activity();
-        self.deliver(activity);
+        let mut facts = vec![self.activity()];
         if self.second % 5 == 1 {
-            let databases = self.databases();
-            self.deliver(databases);
+            facts.push(self.databases());
         }
         if self.second % 10 == 1 {
-            let churn = self.churn();
-            self.deliver(churn);
+            facts.push(self.churn());
         }
         if self.second % 30 == 1 {
-            let debt = self.debt();
-            self.deliver(debt);
+            facts.extend([self.debt(), self.roles()]);
         }
+        facts
+    }
+
+    /// What the collector does with facts: takes them in, makes a snapshot.
+    pub fn merge(&mut self, facts: Vec<Fragment>) -> Snapshot {
+        for fragment in facts {
+            self.deliver(fragment);
+        }
+        self.board.snapshot(self.now)
     }
 
     /// One in ten waits for a lock, one in five works, the others idle; most log in as the shared account.

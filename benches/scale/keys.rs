@@ -81,8 +81,8 @@ pub fn press(mut estate: Estate, long: Duration) -> Vec<Duration> {
             let mut clock = tokio::time::interval(Duration::from_millis(250));
             loop {
                 clock.tick().await;
-                estate.pass_a_second();
-                if publish.send(Arc::new(estate.board.snapshot(estate.now))).is_err() {
+                let facts = estate.pass_a_second();
+                if publish.send(Arc::new(estate.merge(facts))).is_err() {
                     return;
                 }
             }

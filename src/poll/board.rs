@@ -124,7 +124,13 @@ impl Board {
         let mut snapshot = Snapshot::empty(now, &self.rules.environment);
         snapshot.instances = self.instances.iter().map(|state| state.view(now)).collect();
         for state in &self.instances {
-            snapshot.tenants.extend(tenants::of(state, &self.rules.policy, now));
+            let mut tenants = tenants::of(state, &self.rules.policy, now);
+            if snapshot.tenants.is_empty() {
+                // With ten thousand tenants even moving them takes its time.
+                snapshot.tenants = tenants;
+            } else {
+                snapshot.tenants.append(&mut tenants);
+            }
             snapshot.sessions.extend_from_slice(state.sessions());
             for session in state.fresh_sessions(now).iter().flat_map(|activity| &activity.sessions) {
                 if session.attribution.tenant().is_none() {

@@ -85,7 +85,7 @@ impl InstanceState {
         let tenants: Vec<TenantId> = plan.tenant.iter().cloned().collect();
         let written = ChurnWindow::default();
         Self {
-            residents: residents::settle(&tenants, &plan, &directory, None, None, &written),
+            residents: residents::settle(&tenants, &plan, &directory, None, None, &written, None),
             tenants,
             written,
             directory,
@@ -316,7 +316,9 @@ impl InstanceState {
             self.tenants = ids.into_iter().collect();
         }
         let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
-        self.residents = residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written);
+        let database = self.server.as_ref().map(|server| server.database.raw());
+        self.residents =
+            residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written, database);
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::Limits;
 use crate::domain::facts::{Role, Roles};
+use crate::domain::{Foreign, Limits};
 
 /// The timeouts that policies know.
 const TIMEOUTS: [&str; 3] = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
@@ -13,9 +13,25 @@ pub(super) fn role<'a>(roles: &'a Roles, name: &str) -> Option<&'a Role> {
     roles.roles.iter().find(|role| role.name.raw() == name)
 }
 
+/// The limits in effect for a login, and where they are from.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    /// The login.
+    pub login: Foreign,
+    pub limits: Limits,
+    /// Settings of which it is not known.
+    pub unknown: Vec<&'static str>,
+}
+
+/// What binds sessions of a login in a database.
+pub(super) fn bound(roles: &Roles, role: &Role, database: &str) -> Bound {
+    let (limits, unknown) = effective(roles, role, database);
+    Bound { login: role.name.clone(), limits, unknown }
+}
+
 /// What binds sessions of this login in this database, and the settings of which that is not known. The order is
 /// PostgreSQL's: role in database, role, database, server.
-pub(super) fn effective(roles: &Roles, role: &Role, database: &str) -> (Limits, Vec<&'static str>) {
+fn effective(roles: &Roles, role: &Role, database: &str) -> (Limits, Vec<&'static str>) {
     let levels =
         [role.in_databases.get(database), Some(&role.settings), roles.databases.get(database), Some(&roles.defaults)];
     let value = |name: &str| levels.iter().flatten().find_map(|level| level.get(name));
@@ -53,7 +69,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::Foreign;
 
     #[test]
     fn settings_are_read_as_postgresql_writes_them() {

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::instance::InstancePlan;
+use super::limits::{self, Bound};
 use super::window::ChurnWindow;
 use crate::attribution::Directory;
-use crate::domain::TenantId;
 use crate::domain::facts::{Roles, Sizes};
+use crate::domain::{Layout, TenantId};
 
 /// One tenant of an instance.
 #[derive(Debug, Clone)]
@@ -16,17 +17,17 @@ pub(super) struct Resident {
     pub id: TenantId,
     /// The schema or database that its counters are kept under.
     pub home: Arc<str>,
-    /// The place of its own role among the roles.
-    pub role: Option<usize>,
     /// That role's name, safe to print.
     pub role_name: Option<Arc<str>>,
+    /// What would bind its sessions there; `None` where it is no login.
+    pub bound: Option<Bound>,
     /// The place of its home among the counters.
     pub churned: Option<usize>,
     /// Bytes.
     pub size: Option<u64>,
 }
 
-/// The tenants of an instance, sorted by id as they came.
+/// The tenants of an instance, sorted by id as they came; `database`: the one that we are connected to.
 pub(super) fn settle(
     tenants: &[TenantId],
     plan: &InstancePlan,
@@ -34,7 +35,9 @@ pub(super) fn settle(
     roles: Option<&Roles>,
     sizes: Option<&Sizes>,
     written: &ChurnWindow,
+    database: Option<&str>,
 ) -> Vec<Resident> {
+    let facts = roles;
     let roles = roles.map_or(&[][..], |roles| &roles.roles);
     let logins: HashMap<TenantId, usize> = roles
         .iter()
@@ -45,10 +48,12 @@ pub(super) fn settle(
         .iter()
         .map(|id| {
             let home = plan.home(directory, id);
-            let role = logins.get(id).copied();
+            let role = logins.get(id).and_then(|place| roles.get(*place));
+            let login = facts.zip(role.filter(|role| role.can_login));
+            let database = if plan.layout == Layout::Schema { database } else { None };
             Resident {
-                role,
-                role_name: role.and_then(|place| roles.get(place)).map(|role| Arc::from(role.name.shown())),
+                role_name: role.map(|role| Arc::from(role.name.shown())),
+                bound: login.map(|(facts, role)| limits::bound(facts, role, database.unwrap_or(&home))),
                 churned: written.place(&home),
                 size: sizes.and_then(|sizes| sizes.homes.get(home.as_str()).copied()),
                 home: Arc::from(home),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::instance::InstanceState;
-use super::limits;
+use super::limits::{self, Bound};
 use super::residents::{self, Resident};
 use super::window::{SPAN, Usage};
-use crate::domain::facts::{Role, Source};
+use crate::domain::facts::Source;
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
 
@@ -34,7 +34,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
     let churn = state.written.newest();
     let pressure = state.pressure(now);
     let spoken = state.is_fresh(Source::Statements, now);
-    let account = state.roles.as_ref().and_then(|roles| limits::role(roles, &state.directory.naming().service_account));
+    let account = account(state);
     state
         .residents
         .iter()
@@ -43,7 +43,6 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
         .map(|((resident, tally), usage)| {
             let Resident { id, home, .. } = resident;
             let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
-            let login = state.roles.as_ref().zip(resident.role).and_then(|(roles, place)| roles.roles.get(place));
             let known = |count: u32| fresh.is_some().then_some(count);
             let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
             let exists = churned.is_some() || resident.size.is_some();
@@ -53,7 +52,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
             let record = state.records.get(id);
             let remembered =
                 record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
-            let (limit_scope, limits) = limits_of(state, policy, id, home, login, account);
+            let (limit_scope, limits) = limits_of(state, policy, resident, &account);
             Tenant {
                 id: id.clone(),
                 tier: state.plan.tier,
@@ -193,28 +192,35 @@ fn score(noise: Noise, pressure: Pressure) -> Option<f64> {
     .reduce(f64::max)
 }
 
+/// What binds sessions of the shared account: the same for all tenants of a database, and told apart where each has its own.
+fn account(state: &InstanceState) -> impl Fn(&str) -> Option<Bound> {
+    let roles = state.roles.as_ref();
+    let account =
+        roles.and_then(|roles| Some((roles, limits::role(roles, &state.directory.naming().service_account)?)));
+    let database = state.server.as_ref().filter(|_| state.plan.layout == Layout::Schema);
+    let shared = account.zip(database).map(|((roles, role), server)| limits::bound(roles, role, server.database.raw()));
+    move |home| match (&shared, account) {
+        (Some(shared), _) => Some(shared.clone()),
+        (None, Some((roles, role))) => Some(limits::bound(roles, role, home)),
+        (None, None) => None,
+    }
+}
+
 /// What binds a tenant's sessions: its own login's limits where it uses that, else the service account's.
 fn limits_of(
     state: &InstanceState,
     policy: &Policy,
-    id: &TenantId,
-    home: &str,
-    login: Option<&Role>,
-    account: Option<&Role>,
+    resident: &Resident,
+    account: &impl Fn(&str) -> Option<Bound>,
 ) -> (LimitScope, TenantLimits) {
-    let wanted = policy.wanted(id, state.plan.tier);
-    let own = login.filter(|role| role.can_login && !state.lives_on_account(id));
+    let wanted = policy.wanted(&resident.id, state.plan.tier);
+    let own = resident.bound.as_ref().filter(|_| !state.lives_on_account(&resident.id));
     let (scope, binding) = match own {
-        Some(role) => (LimitScope::Tenant, Some(role)),
-        None => (LimitScope::ServiceAccount, account),
+        Some(own) => (LimitScope::Tenant, Some(own.clone())),
+        None => (LimitScope::ServiceAccount, account(&resident.home)),
     };
-    let Some((roles, binding)) = state.roles.as_ref().zip(binding) else {
+    let Some(Bound { login, limits, unknown }) = binding else {
         return (scope, TenantLimits { wanted, ..TenantLimits::default() });
     };
-    let database = match (state.plan.layout, &state.server) {
-        (Layout::Schema, Some(server)) => server.database.raw(),
-        _ => home,
-    };
-    let (effective, unknown) = limits::effective(roles, binding, database);
-    (scope, TenantLimits { effective, login: Some(binding.name.clone()), wanted, unknown })
+    (scope, TenantLimits { effective: limits, login: Some(login), wanted, unknown })
 }

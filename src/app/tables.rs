@@ -15,6 +15,9 @@ const MOST: usize = 4_000;
 /// From this age on a table of the system's own catalogue is worth a row: autovacuum should have come by then.
 const OLD: u32 = 150_000_000;
 
+/// Below this age no vacuum would freeze anything (`vacuum_freeze_min_age`): alone it makes no table one of the worst.
+const YOUNG: u32 = 50_000_000;
+
 /// What identifies a table: instance, then database, schema and table.
 pub type TableId = (InstanceName, Arc<[Foreign; 3]>);
 
@@ -348,15 +351,6 @@ impl<'a> Found<'a> {
         for debt in debts.iter().take(most) {
             self.row([&debt.database, &debt.schema, &debt.table]).debt = Some(debt.clone());
         }
-        let oldest = instance.freeze.value.as_ref().map_or(&[][..], |freeze| &freeze.tables);
-        let matters = |schema: &str, age: u32| !matches!(schema, "pg_catalog" | "information_schema") || age >= OLD;
-        // Of a database of which only the age is known there is no table to speak of.
-        let named = oldest.iter().filter(|old| !old.table.is_empty() && matters(old.schema.raw(), old.xid_age));
-        for old in named.take(most) {
-            let row = self.row([&old.database, &old.schema, &old.table]);
-            row.xid_age = Some(row.xid_age.unwrap_or(0).max(old.xid_age));
-            row.multixact_age = Some(row.multixact_age.unwrap_or(0).max(old.multixact_age));
-        }
         let bloats = instance.bloat.value.as_ref().map_or(&[][..], |bloat| &bloat.worst);
         for bloat in bloats.iter().take(most) {
             let row = self.row([&bloat.database, &bloat.schema, &bloat.table]);
@@ -365,6 +359,19 @@ impl<'a> Found<'a> {
             } else {
                 row.bloat = Some(bloat.clone());
             }
+        }
+        let oldest = instance.freeze.value.as_ref().map_or(&[][..], |freeze| &freeze.tables);
+        let matters = |schema: &str, age: u32| !matches!(schema, "pg_catalog" | "information_schema") || age >= OLD;
+        // Of a database of which only the age is known there is no table to speak of.
+        let named = oldest.iter().filter(|old| !old.table.is_empty() && matters(old.schema.raw(), old.xid_age));
+        for old in named.take(most) {
+            let name = [&old.database, &old.schema, &old.table];
+            if old.xid_age.max(old.multixact_age) < YOUNG && !self.places.contains_key(&name) {
+                continue;
+            }
+            let row = self.row(name);
+            row.xid_age = Some(row.xid_age.unwrap_or(0).max(old.xid_age));
+            row.multixact_age = Some(row.multixact_age.unwrap_or(0).max(old.multixact_age));
         }
         for vacuum in instance.vacuums.value.as_ref().map_or(&[][..], |vacuums| &vacuums.running) {
             if let (Some(schema), Some(table)) = (&vacuum.schema, &vacuum.table) {

@@ -70,7 +70,7 @@ pub fn busy() -> Snapshot {
         tables: vec![
             old("tenant_globex", "orders", 612_000_000),
             old("pg_catalog", "pg_class", 900_000),
-            old("tenant_hooli", "evil\u{1b}]0;x\u{7}", 12_000),
+            old("tenant_hooli", "evil\u{1b}]0;x\u{7}", 61_000_000),
         ],
     }));
     let holder = |kind, name: &str, database: Option<&str>| Holder {
@@ -110,7 +110,7 @@ async fn tables_stand_beside_their_own_thresholds_with_all_that_is_known() {
     }
     // Known by its bloat alone, by its age alone; the system's own are young.
     assert!(row("tenant_globex.events").contains("— — — — — ~89%"), "{shown}");
-    assert!(row("tenant_hooli.evil␛]0;x␇").contains("12k"), "{shown}");
+    assert!(row("tenant_hooli.evil␛]0;x␇").contains("61M"), "{shown}");
     assert!(!shown.contains("pg_class"), "{shown}");
     // A share where a total is known, none where it is not.
     let heap = shown.lines().find(|line| line.contains("scanning heap")).unwrap();
@@ -189,7 +189,7 @@ fn tables_sort_and_filter_like_all_others() {
         rows.collect::<Vec<_>>()
     };
     assert_eq!(found("/auto:off⏎"), ["orders"]);
-    assert_eq!(found("/xid>1M⏎"), ["orders"]);
+    assert_eq!(found("/xid>100M⏎"), ["orders"]);
     assert_eq!(found("/bloat>50% !orders⏎"), ["events"]);
     assert_eq!(found("/tenant:hooli⏎").len(), 1);
     assert_eq!(found("/debt>=2⏎").len(), 2);

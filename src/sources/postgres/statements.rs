@@ -21,7 +21,7 @@ const DEAREST: usize = 400;
 
 /// Texts that are fetched at once, and how often that may be: it reads all of them from a file.
 const TEXTS: usize = 600;
-const TEXTS_EVERY: Duration = Duration::from_secs(60);
+const TEXTS_EVERY: Duration = Duration::from_secs(15);
 
 /// Texts that are remembered.
 const REMEMBERED: usize = 4 * TEXTS;

@@ -9,7 +9,7 @@ use crate::app::Span as Window;
 use crate::app::statements::StatementColumn;
 use crate::app::table::Column;
 use crate::domain::foreign::sanitise;
-use crate::domain::quantity::{bytes, count};
+use crate::domain::quantity::{bytes, count, duration};
 use crate::domain::session::Rank;
 use crate::domain::{Tenant, TopStatement};
 use crate::ui::pen::{Edge, Pen, below, inner};
@@ -24,12 +24,12 @@ const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8
 
 const LOOKS: [Look<Of>; 9] = [
     look(Of::Time, "time", 9, true, 0),
-    look(Of::Calls, "calls", 8, true, 1),
-    look(Of::Mean, "mean", 9, true, 2),
-    look(Of::Rows, "rows", 8, true, 5),
-    look(Of::Blocks, "read", 8, true, 4),
-    look(Of::Wal, "WAL", 8, true, 1),
-    look(Of::Temp, "temp", 8, true, 3),
+    look(Of::Calls, "calls", 7, true, 1),
+    look(Of::Mean, "mean", 8, true, 2),
+    look(Of::Rows, "rows", 7, true, 5),
+    look(Of::Blocks, "read", 7, true, 4),
+    look(Of::Wal, "WAL", 10, true, 1),
+    look(Of::Temp, "temp", 10, true, 3),
     look(Of::How, "how", 7, false, 6),
     look(Of::Query, "statement", 20, false, 0),
 ];
@@ -102,6 +102,15 @@ fn busy(milliseconds: f64) -> String {
     }
 }
 
+/// The time of a call.
+fn mean(milliseconds: f64) -> String {
+    match milliseconds {
+        short if short < 10.0 => format!("{short:.2} ms"),
+        middling if middling < 1_000.0 => format!("{middling:.0} ms"),
+        long => duration(long / 1_000.0),
+    }
+}
+
 fn cell(pen: &Pen<'_>, column: Of, statement: &TopStatement, width: usize) -> Line<'static> {
     let look = pen.look;
     let fresh = pen.model.tenant.as_ref().is_some_and(|kept| Fresh::of(pen, &kept.value).statements);
@@ -111,9 +120,9 @@ fn cell(pen: &Pen<'_>, column: Of, statement: &TopStatement, width: usize) -> Li
         (true, Rank::Claimed) => look.dim,
     };
     let words = match column {
-        Of::Time => format!("{:.1} ms/s", statement.milliseconds),
+        Of::Time => format!("{} ms/s", count(statement.milliseconds)),
         Of::Calls => format!("{}/s", count(statement.calls)),
-        Of::Mean => format!("{:.2} ms", statement.mean_milliseconds),
+        Of::Mean => mean(statement.mean_milliseconds),
         Of::Rows => format!("{}/s", count(statement.rows)),
         Of::Blocks => format!("{}/s", count(statement.blocks_read)),
         Of::Wal => format!("{}/s", bytes(statement.wal_bytes.max(0.0) as u64)),

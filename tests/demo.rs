@@ -174,7 +174,9 @@ fn a_signal_while_it_starts_leaves_nothing() {
                 let (code, out, err) = demo.ends();
                 // Ready is the one that was quicker than the signal.
                 let ready = out.contains("\"config\"");
-                assert_eq!(code, Some(if ready { 0 } else { 130 }), "after {pause} ms: {out}{err}");
+                // Before it listens to signals there is nothing that it would have to remove, and it has said nothing.
+                let unheard = code.is_none() && out.is_empty() && err.is_empty();
+                assert!(unheard || code == Some(if ready { 0 } else { 130 }), "after {pause} ms: {code:?} {out}{err}");
                 ground.is_clean();
             });
         }

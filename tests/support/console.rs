@@ -37,6 +37,8 @@ pub struct Console {
     output: Arc<Mutex<Output>>,
     before: String,
     pub begun: Instant,
+    /// What it remembers, unless the test says where; goes with it.
+    _state: tempfile::TempDir,
 }
 
 /// How to start a program in a pty.
@@ -98,7 +100,8 @@ impl Start {
         command.env_remove("NO_COLOR");
         command.env_remove("TIERDECK_COLOR");
         // What somebody chose on this machine is no part of a test.
-        command.env("TIERDECK_STATE", "/nonexistent/tierdeck-state");
+        let state = tempfile::Builder::new().prefix("tierdeck-state-").tempdir().unwrap();
+        command.env("TIERDECK_STATE", state.path());
         command.cwd("/");
         for (name, value) in &self.environment {
             command.env(name, value);
@@ -126,7 +129,8 @@ impl Start {
         let before = settings(&*pair.master);
         let begun = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
-        Console { master: Some(pair.master), slave: Some(pair.slave), child, keys: Some(keys), output, before, begun }
+        let (master, slave, keys) = (Some(pair.master), Some(pair.slave), Some(keys));
+        Console { master, slave, child, keys, output, before, begun, _state: state }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tierdeck::domain::{Severity, Signal};
 use tierdeck::lab::{Kind, Lab, Style};
-use watch::{LARGE, SMALL, Watch, turn};
+use watch::{LARGE, SMALL, Watch, kept, panel, turn};
 
 /// What the panel must say, and until when.
 struct Story<'a> {
@@ -176,6 +176,10 @@ async fn mixed() {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
     loop {
         let (came, went) = watch.incidents();
+        if came.len() == 1 && went.is_empty() {
+            watch.keep_now();
+        }
+        let (came, went) = watch.incidents();
         if came.len() >= 2 && !went.is_empty() {
             break;
         }
@@ -184,4 +188,41 @@ async fn mixed() {
     }
     println!("mixed: {}", watch.diary());
     watch.stop().await;
+}
+
+/// The first screen of each scenario as it was: whoever sees only that names culprit, victim and next step.
+#[test]
+fn the_kept_screens_say_who_hurts_whom_and_what_to_do() {
+    let stories: [(&str, &[&str]); 8] = [
+        ("calm", &["nobody is hurt now", "lacks CONNECTION LIMIT"]),
+        (
+            "noisy-neighbour",
+            &[
+                "acme is a noisy neighbour",
+                "wait on CPU (",
+                "\u{2192} Cancel what it runs",
+                "$ SELECT pg_cancel_backend",
+            ],
+        ),
+        ("connection-storm", &["hooli", "all 40 tenants", "\u{2192} "]),
+        (
+            "lock-pileup",
+            &["globex blocks 10 sessions of 10 tenants (", "\u{2192} End pid", "$ SELECT pg_terminate_backend"],
+        ),
+        ("runaway-query", &["has run one statement for", "\u{2192} ", "$ SELECT pg_cancel_backend"]),
+        (
+            "idle-in-transaction",
+            &["left a transaction open and idle", "\u{2192} End pid", "$ SELECT pg_terminate_backend"],
+        ),
+        ("bloat", &["the dead rows that autovacuum allows", "\u{2192} "]),
+        ("mixed", &["\u{2192} "]),
+    ];
+    for (scenario, words) in stories {
+        let screen = std::fs::read_to_string(kept(scenario)).unwrap();
+        assert!(screen.lines().count() == 40 && screen.lines().all(|line| line.chars().count() <= 120), "{scenario}");
+        let told = panel(&screen);
+        for word in words {
+            assert!(told.contains(word), "{scenario}: no {word:?} in\n{told}");
+        }
+    }
 }

@@ -81,7 +81,8 @@ impl Watcher {
     /// Watches these instances, as `(name, url)`.
     pub fn of_urls(instances: &[(&str, String)]) -> Self {
         let home = tempfile::Builder::new().prefix("tierdeck-watcher-").tempdir().unwrap();
-        let mut text = "environment = \"test\"\n".to_owned();
+        // A test's server is always new: only a restart that is seen is news.
+        let mut text = "environment = \"test\"\n\n[thresholds]\nrestart_info_seconds = \"0s\"\n".to_owned();
         for (name, url) in instances {
             let secret = home.path().join(format!("{name}.password"));
             fs::write(&secret, SECRET).unwrap();
@@ -93,8 +94,6 @@ impl Watcher {
             )
             .unwrap();
         }
-        // A test's server is always new: only a restart that is seen is news.
-        text.push_str("\n[thresholds]\nrestart_info_seconds = \"0s\"\n");
         let watcher = Self { home };
         fs::write(watcher.path(), text).unwrap();
         watcher

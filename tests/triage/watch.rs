@@ -54,7 +54,7 @@ pub struct Watch {
 
 /// Whether a signal says that something happens, not how something is set up.
 fn is_incident(signal: Signal) -> bool {
-    !matches!(signal, Signal::LimitMissing | Signal::LimitDrift | Signal::Wraparound)
+    !signal.is_upkeep() && signal != Signal::Wraparound
 }
 
 impl Watch {
@@ -144,6 +144,9 @@ impl Watch {
             let screen = self.screen(size);
             if told(&panel(&screen)) {
                 println!("{} after {:.1} s:\n{screen}", self.scenario, self.began.elapsed().as_secs_f64());
+                if size == LARGE {
+                    self.keep(&screen);
+                }
                 return;
             }
             assert!(
@@ -154,6 +157,20 @@ impl Watch {
                 self.diary()
             );
         }
+    }
+
+    /// Keeps a first screen for people to read: `UPDATE=1 cargo test --test triage`.
+    fn keep(&self, screen: &str) {
+        if std::env::var_os("UPDATE").is_some() {
+            let lines: Vec<&str> = screen.lines().map(|line| line.trim_matches('"')).collect();
+            std::fs::write(kept(&self.scenario), lines.join("\n") + "\n").unwrap();
+        }
+    }
+
+    /// The same of what is on the screen now.
+    pub fn keep_now(&mut self) {
+        let screen = self.screen(LARGE);
+        self.keep(&screen);
     }
 
     fn screen(&mut self, (width, height): (u16, u16)) -> String {
@@ -199,8 +216,13 @@ impl Watch {
     }
 }
 
+/// Where the first screen of a scenario is kept.
+pub fn kept(scenario: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/triage").join(format!("{scenario}.txt"))
+}
+
 /// The words of WHAT IS WRONG, on one line, without the frame.
-fn panel(screen: &str) -> String {
+pub fn panel(screen: &str) -> String {
     let body = screen.split_once("WHAT IS WRONG").map_or("", |(_, below)| below);
     let body = body.split_once(" TENANTS ").map_or(body, |(panel, _)| panel);
     let words = body.split(|char: char| char.is_whitespace() || "│─┌┐├┤└┘\"▌".contains(char));

@@ -64,6 +64,8 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
             TenantTab::Sessions => Some(model.page.sessions.total),
             TenantTab::Tables => Some(model.page.tables.table.total),
         };
+        // On a narrow screen every page's name is worth more than a number.
+        let count = count.filter(|_| area.width >= 100);
         let words = count.map_or(tab.title().to_owned(), |count| format!("{} {count}", tab.title()));
         let style = if tab == model.page.tab {
             look.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED)

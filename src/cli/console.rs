@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
 use crossterm::event::EventStream;
@@ -22,6 +23,9 @@ use crate::ui::{Depth, terminal};
 
 /// Reports of effects that wait to be shown; a further one is dropped rather than waited for.
 const REPORTS: usize = 16;
+
+/// How long what is remembered may take to be written when the console ends.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
     if !has_terminal() {
@@ -129,9 +133,13 @@ pub(super) async fn open(
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
     watch.abort();
-    tapes.end().await;
-    remember::close(history).await;
-    store.close().await;
+    // A disk that does not answer must not keep whoever wants to leave; what is kept survives being cut off.
+    let goodbye = async {
+        tapes.end().await;
+        remember::close(history).await;
+        store.close().await;
+    };
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     // Before the loop hears of it, a terminal that is gone may fail to be drawn on.
     let ended = if ended.is_err() && !has_terminal() { Ok(crate::app::Exit::InputClosed) } else { ended };
     Ok(match ended? {

@@ -3,7 +3,6 @@
 //! The estate lives in a process of its own, tied to the console by a pipe: when the console goes, however it goes, the
 //! pipe closes, and the estate stops and removes itself.
 
-use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -126,8 +125,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
 
 async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        // What happened in one estate says nothing of the next: its history goes with it.
-        Some(config) => console::open(&config, Path::new(&ready.config).parent(), console::Kept::Demo, stop).await,
+        Some(config) => console::open(&config, console::Kept::Demo, stop).await,
         None => Ok(Exit::Usage),
     }
 }

@@ -246,6 +246,8 @@ impl Lab {
         let text = format!(
             "# The estate of `tierdeck demo`; it goes when the demo ends.
 environment = \"demo\"
+# What happened in one estate says nothing of the next: what is remembered goes with it.
+state = \"state\"
 
 [[instance]]
 name = {name}

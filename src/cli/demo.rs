@@ -59,22 +59,15 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     spec.layout = demo.layout.into();
     spec.dir = demo.dir;
     spec.keep = demo.keep;
+    let signal = terminal::signalled()?;
     let stop = async {
-        let signal = terminal::signalled()?;
         tokio::select! {
             _ = signal => {}
             () = terminal::hung_up(), if demo.tied => {}
         }
-        std::io::Result::Ok(())
     };
     tokio::pin!(stop);
-    let lab = tokio::select! {
-        lab = Lab::start(spec, output::say) => lab?,
-        stopped = &mut stop => {
-            stopped?;
-            return Ok(Exit::Interrupted);
-        }
-    };
+    let Ok(lab) = Lab::start_unless(spec, output::say, stop.as_mut()).await? else { return Ok(Exit::Interrupted) };
     let instances = lab.instances().iter();
     output::line(&Ready {
         config: lab.config_path().display().to_string(),
@@ -83,7 +76,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
             .collect(),
         pid: std::process::id(),
     })?;
-    stop.await?;
+    stop.await;
     lab.stop().await;
     Ok(Exit::Fine)
 }

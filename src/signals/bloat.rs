@@ -7,7 +7,7 @@ use crate::domain::facts::{BloatEstimate, Source};
 use crate::domain::quantity::{bytes, percent, plural};
 use crate::domain::{Evidence, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{more_like_it, qualified};
+use super::words::{is_plain, more_like_it, qualified};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -95,13 +95,20 @@ fn raise(
             format!("Rebuild it in {database} while everybody works; that takes its size in free disk meanwhile."),
             Some(format!("REINDEX INDEX CONCURRENTLY {};", qualified(schema, index))),
         ),
-        None => (
-            format!(
-                "Rewrite it while everybody works: pg_repack -k -d {database} -t {schema}.{table} (its size in free disk \
-                 meanwhile); VACUUM FULL locks it for all that time, and a plain VACUUM gives nothing back."
-            ),
-            None,
-        ),
+        None => {
+            let names = [database, schema, table].map(crate::domain::Foreign::raw);
+            // A tenant chose these names, and a shell reads more into them than PostgreSQL does.
+            let how = if names.into_iter().all(is_plain) {
+                format!("pg_repack -k -d {database} -t {schema}.{table}")
+            } else {
+                format!("pg_repack that table of {database}")
+            };
+            let words = format!(
+                "Rewrite it while everybody works: {how} (its size in free disk meanwhile); VACUUM FULL locks it for all that \
+                 time, and a plain VACUUM gives nothing back."
+            );
+            (words, None)
+        }
     };
     Some(Raised {
         severity: Severity::Warning,

@@ -90,11 +90,16 @@ pub(super) fn cancel_all(login: &str) -> String {
 
 /// An identifier as it stands in SQL, safe to print.
 pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
-    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
-    if identifier.chars().all(plain) && !identifier.starts_with(|char: char| char.is_ascii_digit()) {
+    if is_plain(identifier) {
         return Cow::Borrowed(identifier);
     }
     Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
+}
+
+/// Whether a name stands for itself wherever it is put: in SQL without quotes (but for keywords), and in a shell.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|char: char| char.is_ascii_digit())
 }
 
 /// A time as PostgreSQL's settings take it: `30s`, `5min`, `250ms`.

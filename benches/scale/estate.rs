@@ -240,6 +240,7 @@ impl Estate {
             live_tuples: 1_000_000,
             threshold: 200_050.0,
             autovacuum: true,
+            off_by_itself: false,
             last_vacuum: Some(self.now - SignedDuration::from_secs(3_600)),
             bytes: 1 << 30,
         };

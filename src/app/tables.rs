@@ -110,7 +110,7 @@ impl TableRow {
     pub fn remedies(&self) -> Vec<Remedy> {
         let remedy = |words, statement, sure| Remedy { words, statement, sure };
         let mut remedies = Vec::new();
-        if self.debt.as_ref().is_some_and(|debt| !debt.autovacuum) {
+        if self.debt.as_ref().is_some_and(|debt| debt.off_by_itself) {
             let reset = format!("ALTER TABLE {} RESET (autovacuum_enabled, toast.autovacuum_enabled);", self.quoted());
             remedies.push(remedy("let autovacuum see to it again", reset, true));
         }

@@ -68,7 +68,12 @@ fn raise(
     let whose = owner
         .as_ref()
         .map_or_else(|| format!("{}.{}", worst.schema, worst.table), |tenant| format!("{tenant}: {}", worst.table));
-    let off = if worst.autovacuum { "" } else { ", autovacuum is switched off on it" };
+    let everywhere = !worst.autovacuum && !worst.off_by_itself;
+    let off = match worst.autovacuum {
+        true => "",
+        false if everywhere => ", autovacuum is switched off on the whole server",
+        false => ", autovacuum is switched off on it",
+    };
     let more =
         if tables.len() > 1 { format!("; {} like it", plural(tables.len() - 1, "more table")) } else { String::new() };
     let name = format!("{}.{}", quoted(worst.schema.raw()), quoted(worst.table.raw()));
@@ -76,9 +81,16 @@ fn raise(
     let (advice, statement) = if worst.autovacuum {
         let advice = format!("Look for an old transaction that holds vacuum back, then vacuum it in {database}.");
         (advice, format!("VACUUM (ANALYZE) {name};"))
+    } else if everywhere {
+        let advice = format!(
+            "Switch autovacuum on for the server again (autovacuum = on and a reload; on RDS in the parameter group), then \
+             vacuum it in {database}: others follow by themselves."
+        );
+        (advice, format!("VACUUM (ANALYZE) {name};"))
     } else {
         let advice = format!("Switch autovacuum on for it again and vacuum it, in {database}.");
-        (advice, format!("ALTER TABLE {name} RESET (autovacuum_enabled); VACUUM (ANALYZE) {name};"))
+        let reset = "RESET (autovacuum_enabled, toast.autovacuum_enabled)";
+        (advice, format!("ALTER TABLE {name} {reset}; VACUUM (ANALYZE) {name};"))
     };
     Some(Raised {
         severity,

@@ -388,7 +388,8 @@ impl InstanceSpec {
                 dead_tuples: words[1].parse().unwrap(),
                 live_tuples: 1_000_000,
                 threshold: words[2].parse().unwrap(),
-                autovacuum: words.get(3) != Some(&"off"),
+                autovacuum: !words.get(3).is_some_and(|word| word.starts_with("off")),
+                off_by_itself: words.get(3) == Some(&"off"),
                 last_vacuum: None,
                 bytes: 1 << 30,
             }

@@ -164,6 +164,7 @@ fn tables() -> Vec<TableDebt> {
         live_tuples: 400_000,
         threshold: 80_050.0,
         autovacuum: on,
+        off_by_itself: !on,
         last_vacuum: on.then(|| ago(7_200)),
         bytes: 3_328_599_654,
     };

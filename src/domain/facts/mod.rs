@@ -242,6 +242,9 @@ pub struct TableDebt {
     pub threshold: f64,
     /// Whether autovacuum acts on it at all.
     pub autovacuum: bool,
+    /// Whether its own settings keep autovacuum off it; where they do not and it does not act, the whole server's do.
+    #[serde(default)]
+    pub off_by_itself: bool,
     /// Last time anything vacuumed it.
     pub last_vacuum: Option<Timestamp>,
     /// Bytes of the table with its TOAST and indexes, from `relpages`.

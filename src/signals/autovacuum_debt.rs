@@ -43,7 +43,10 @@ impl Check for AutovacuumDebt {
                 }
                 let owner = place.owner(&table.database, &table.schema);
                 let subject = owner.as_ref().map_or_else(
-                    || place.about(SubjectKind::Table, &format!("{}.{}", table.schema, table.table)),
+                    || {
+                        let name = format!("{}.{}", table.schema.raw(), table.table.raw());
+                        place.within(SubjectKind::Table, &table.database, &name)
+                    },
                     |tenant| place.about(SubjectKind::Tenant, tenant.as_str()),
                 );
                 debtors.entry(subject).or_insert_with(|| (owner, Vec::new())).1.push(table);
@@ -65,9 +68,7 @@ fn raise(
     let worst = tables.iter().copied().max_by(|a, b| a.ratio().total_cmp(&b.ratio()).then(b.table.cmp(&a.table)))?;
     let (severity, _) = scene.thresholds.autovacuum_debt.rung(worst.ratio())?;
     let dead = worst.dead_tuples as f64;
-    let whose = owner
-        .as_ref()
-        .map_or_else(|| format!("{}.{}", worst.schema, worst.table), |tenant| format!("{tenant}: {}", worst.table));
+    let whose = owner.as_ref().map_or_else(|| subject.id.clone(), |tenant| format!("{tenant}: {}", worst.table));
     let everywhere = !worst.autovacuum && !worst.off_by_itself;
     let off = match worst.autovacuum {
         true => "",
@@ -113,7 +114,7 @@ fn raise(
             Evidence::fact("size of the table", worst.bytes as f64, Unit::Bytes),
         ],
         advice,
-        statement: Some(statement),
+        statement: place.instance.pasted(database, statement),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

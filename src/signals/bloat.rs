@@ -57,7 +57,8 @@ impl Check for Bloat {
                 let subject = owner.as_ref().map_or_else(
                     || {
                         let kind = if estimate.index.is_some() { SubjectKind::Index } else { SubjectKind::Table };
-                        place.about(kind, &format!("{}.{}", estimate.schema, name(estimate)))
+                        let name = format!("{}.{}", estimate.schema.raw(), name(estimate).raw());
+                        place.within(kind, &estimate.database, &name)
                     },
                     |tenant| place.about(SubjectKind::Tenant, tenant.as_str()),
                 );
@@ -89,7 +90,9 @@ fn raise(
     let worst = estimates.iter().copied().max_by_key(|it| (it.wasted, std::cmp::Reverse(name(it))))?;
     let BloatEstimate { database, schema, table, index, .. } = worst;
     let kind = if index.is_some() { "index " } else { "" };
-    let whose = owner.as_ref().map_or_else(|| format!("{schema}."), |tenant| format!("{tenant}: "));
+    let named = owner
+        .as_ref()
+        .map_or_else(|| format!("{kind}{}", subject.id), |tenant| format!("{tenant}: {kind}{}", name(worst)));
     let (advice, statement) = match index {
         Some(index) => (
             format!("Rebuild it in {database} while everybody works; that takes its size in free disk meanwhile."),
@@ -114,8 +117,7 @@ fn raise(
         severity: Severity::Warning,
         subject,
         summary: format!(
-            "{whose}{kind}{} on {} wastes ~{} of its {} (~{}){}",
-            name(worst),
+            "{named} on {} wastes ~{} of its {} (~{}){}",
             place.name(),
             percent(share(worst)),
             bytes(worst.bytes),
@@ -128,7 +130,7 @@ fn raise(
             Evidence::fact("size", worst.bytes as f64, Unit::Bytes),
         ],
         advice,
-        statement,
+        statement: statement.and_then(|statement| place.instance.pasted(database, statement)),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

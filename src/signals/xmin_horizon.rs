@@ -114,7 +114,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, horizon: &Horizon, holder: &Holde
     let (kind, id) = subject(holder, &known);
     let where_ = holder.database.as_ref().map_or_else(|| "everywhere".to_owned(), |database| format!("in {database}"));
     let time = held.map(|held| format!(" for {}", duration(held))).unwrap_or_default();
-    let (advice, statement) = advice(holder, &known);
+    let (advice, statement) = advice(place, holder, &known);
     Some(Raised {
         severity,
         subject: place.about(kind, &id),
@@ -167,7 +167,7 @@ fn who(holder: &Holder, known: &Known<'_>) -> String {
 }
 
 /// What to do in words, and as SQL.
-fn advice(holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
+fn advice(place: &Place<'_>, holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
     match holder.kind {
         HolderKind::Session => {
             let pid = holder.pid.map(|pid| pid.to_string()).unwrap_or_default();
@@ -181,7 +181,8 @@ fn advice(holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
             let database = holder.database.as_ref().map(ToString::to_string).unwrap_or_default();
             let owner = holder.role.as_ref().map(ToString::to_string).unwrap_or_default();
             let words = format!("Finish it in {database} as {owner}: commit it if its other half was committed, else roll it back.");
-            (words, rollback(holder.name.raw()))
+            let lost = Foreign::default();
+            (words, rollback(place, holder.database.as_ref().unwrap_or(&lost), holder.name.raw()))
         }
         HolderKind::Slot => (
             "Start its reader again, or drop the slot if there will be none.".to_owned(),

@@ -7,7 +7,7 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{quoted, remedy, signal, tenants, whose};
+use super::words::{quoted, remedy, tenants, terminate, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 use crate::domain::lock_graph::is_inferred;
 
@@ -109,7 +109,7 @@ fn raise(
             Evidence::fact("sessions that they block", blocked.len() as f64, Unit::Count),
         ],
         advice: format!("End pid {pid} (a cancel does nothing to an idle session); {then}."),
-        statement: Some(signal("pg_terminate_backend", worst)),
+        statement: terminate(worst),
         since: worst.state_changed,
         culprits: tenant.into_iter().collect(),
         victims,

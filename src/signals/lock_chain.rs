@@ -10,7 +10,7 @@ use crate::domain::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{signal, tenants, whose};
+use super::words::{cancel, tenants, terminate, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -193,14 +193,14 @@ fn advice(root: &Root<'_>) -> (String, Option<String>) {
         Root::Session(root) if root.state.is_active() => {
             let words =
                 format!("Look at pid {}, which holds the lock; if its work can be repeated, cancel it.", root.key.pid);
-            (words, Some(signal("pg_cancel_backend", root)))
+            (words, cancel(root))
         }
         Root::Session(root) => {
             let words = format!(
                 "End pid {}, which holds the lock without working (a cancel does nothing to it).",
                 root.key.pid
             );
-            (words, Some(signal("pg_terminate_backend", root)))
+            (words, terminate(root))
         }
         Root::Prepared => {
             let words = "Find it in pg_prepared_xacts, then ROLLBACK PREPARED or COMMIT PREPARED with its gid.";

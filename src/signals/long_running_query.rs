@@ -9,7 +9,7 @@ use crate::domain::quantity::{duration, percent, plural};
 use crate::domain::session::Wait;
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{remedy, signal, tenants, whose};
+use super::words::{cancel, remedy, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -143,7 +143,7 @@ fn raise(
             Evidence::fact("sessions that they block", suffering.blocked as f64, Unit::Count),
         ],
         advice: format!("Look at pid {pid}; if nobody waits for its result, cancel it{then}."),
-        statement: Some(signal("pg_cancel_backend", worst)),
+        statement: cancel(worst),
         since: worst.query_started,
         culprits: tenant.into_iter().collect(),
         victims: suffering.victims,

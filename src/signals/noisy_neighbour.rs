@@ -11,7 +11,7 @@ use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
-use super::words::{cancel_all, quoted, remedy, signal, tenants};
+use super::words::{cancel, cancel_all, quoted, remedy, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -264,8 +264,5 @@ fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
         return (words, Some(sql));
     }
     let why = remedy(place, &tenant.id, &blamed, |_| String::new());
-    (
-        format!("Look at its sessions and cancel what can wait; {why}."),
-        oldest.map(|session| signal("pg_cancel_backend", session)),
-    )
+    (format!("Look at its sessions and cancel what can wait; {why}."), oldest.and_then(cancel))
 }

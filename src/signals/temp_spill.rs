@@ -7,7 +7,7 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::bytes;
 use crate::domain::{Evidence, Session, Signal, SubjectKind, TenantId, Unit};
 
-use super::words::{names, remedy, signal};
+use super::words::{cancel, names, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -94,7 +94,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, rate: f64) -> Option<Raised> {
             "Look at what is sorted or hashed: an index or a smaller result does more than work_mem, which every step of \
              every statement may take{then}."
         ),
-        statement: seen.first().map(|oldest| signal("pg_cancel_backend", oldest)),
+        statement: seen.first().copied().and_then(cancel),
         since: None,
         culprits,
         victims: Vec::new(),

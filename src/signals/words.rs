@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
 use crate::domain::{Foreign, Session, SessionKey, TenantId, Tier};
@@ -64,15 +66,35 @@ pub(super) fn more_like_it(count: usize, what: &str) -> String {
     if count == 0 { String::new() } else { format!("; {} like it", plural(count, what)) }
 }
 
-/// SQL that signals one session, and never a later one that was given its pid.
-pub(super) fn signal(function: &str, session: &Session) -> String {
-    aimed(function, session.key)
+/// SQL that cancels the statement that a session runs, and no other: behind a pooler the next one on its connection is
+/// another tenant's.
+pub(super) fn cancel(session: &Session) -> Option<String> {
+    let started = session.query_started?;
+    Some(aimed("pg_cancel_backend", session.key, "query_start", started))
 }
 
-/// The same of a session of which only the key is known.
-pub(super) fn aimed(function: &str, SessionKey { pid, started }: SessionKey) -> String {
-    let started = started.strftime("%Y-%m-%d %H:%M:%S%.6f+00");
-    format!("SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}';")
+/// SQL that ends a session while it is in the transaction that it is in; one without a transaction while it does not stir.
+pub(super) fn terminate(session: &Session) -> Option<String> {
+    match (session.transaction_started, session.state_changed) {
+        (Some(began), _) => Some(terminate_in(session.key, began)),
+        (None, Some(changed)) => Some(aimed("pg_terminate_backend", session.key, "state_change", changed)),
+        (None, None) => None,
+    }
+}
+
+/// The same of a session of which only the key and the beginning of its transaction are known.
+pub(super) fn terminate_in(key: SessionKey, began: Timestamp) -> String {
+    aimed("pg_terminate_backend", key, "xact_start", began)
+}
+
+/// SQL that signals one session and never a later one that was given its pid, nor its connection, for something else. That
+/// no row comes back is the safe answer.
+fn aimed(function: &str, SessionKey { pid, started }: SessionKey, moment: &str, at: Timestamp) -> String {
+    let exact = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+    let (started, at) = (exact(started), exact(at));
+    format!(
+        "SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}' AND {moment} = '{at}';"
+    )
 }
 
 /// SQL that ends a login's sessions that have been idle for long.

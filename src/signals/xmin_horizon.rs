@@ -9,7 +9,7 @@ use crate::domain::quantity::{count, duration};
 use crate::domain::{Evidence, Foreign, Session, SessionKey, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::prepared_transactions::{self, rollback};
-use super::words::{aimed, exact, nobody};
+use super::words::{exact, nobody, terminate_in};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -175,7 +175,8 @@ fn advice(place: &Place<'_>, holder: &Holder, known: &Known<'_>) -> (String, Opt
             let what = if asleep { "it has its transaction open and does nothing" } else { "ask what it is for first" };
             let key = holder.pid.zip(holder.session_started).map(|(pid, started)| SessionKey { pid, started });
             let words = format!("End pid {pid} ({what}); vacuum catches up by itself at its next round.");
-            (words, key.map(|key| aimed("pg_terminate_backend", key)))
+            let began = holder.since.or_else(|| known.session.and_then(|session| session.transaction_started));
+            (words, key.zip(began).map(|(key, began)| terminate_in(key, began)))
         }
         HolderKind::Prepared => {
             let database = holder.database.as_ref().map(ToString::to_string).unwrap_or_default();

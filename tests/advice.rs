@@ -16,7 +16,7 @@ use tierdeck::domain::{Finding, Foreign, Signal, psql};
 use tierdeck::poll::Poller;
 use tierdeck::signals::Evaluator;
 use tokio::time::Instant;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 /// Somebody watches as `tierdeck`.
 fn watch(server: &Server, layout: &str) -> Poller {
@@ -107,6 +107,53 @@ async fn a_signal_hits_what_was_seen_and_nothing_that_came_after() {
     assert!(!sleeping.is_finished());
     assert_eq!(rows(&boss, &second).await, ["t"], "{second}");
     assert!(sleeping.await.unwrap().is_err(), "{second} cancelled nothing");
+}
+
+/// Where tenants have databases everybody gets in by `PUBLIC`, the tenant itself and we too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_everybody_may_is_taken_from_others_and_not_from_the_tenant() {
+    let server = Server::start("max_connections = 60\nshared_preload_libraries = 'pg_stat_statements'", HBA, |_| {});
+    world(server.port).await;
+    let boss = session(server.port, "postgres", "postgres").await;
+    for tenant in ["acme", "globex"] {
+        let login = format!("CREATE ROLE {tenant}_app LOGIN PASSWORD '{SECRET}'");
+        boss.batch_execute(&login).await.unwrap();
+        boss.batch_execute(&format!("CREATE DATABASE db_{tenant}")).await.unwrap();
+    }
+    for tenant in ["acme", "globex"] {
+        let inside = session(server.port, "postgres", &format!("db_{tenant}")).await;
+        let sql = "CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO PUBLIC;
+             CREATE TABLE app.orders (id int, \"Total\" int); INSERT INTO app.orders VALUES (1, 2);
+             GRANT SELECT (\"Total\"), UPDATE (\"Total\") ON app.orders TO PUBLIC;
+             CREATE FUNCTION app.total(lowest integer, VARIADIC more text[]) RETURNS bigint LANGUAGE sql SECURITY DEFINER
+             AS 'SELECT sum(\"Total\") FROM app.orders WHERE \"Total\" >= lowest';
+             CREATE FUNCTION app.twice(it integer) RETURNS integer LANGUAGE sql AS 'SELECT 2 * it'";
+        inside.batch_execute(sql).await.unwrap();
+    }
+    let mut poller = watch(&server, "database");
+    let whole = |it: &Finding| it.evidence.first().is_some_and(|crossing| crossing.value >= 5.0);
+    let found = finding(&mut poller, Signal::CrossTenantGrant, "acme", whole).await;
+    let statement = found.statement.unwrap_or_else(|| panic!("{}", found.advice));
+    assert!(statement.contains("app.total(lowest integer, VARIADIC more text[])"), "{statement}");
+    assert!(!statement.contains("ALL "), "{statement}");
+    // Pasted where somebody happens to be.
+    let said = server.psql("db_globex", &statement);
+    assert!(!said.contains("ERROR"), "{statement}\n{said}");
+
+    let acme = session(server.port, "acme_app", "db_acme").await;
+    let work =
+        "SELECT \"Total\" FROM app.orders; UPDATE app.orders SET \"Total\" = 7; SELECT app.total(1, 'x'), app.twice(2);
+                CREATE TEMP TABLE mine (id int)";
+    acme.batch_execute(work).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    drop(session(server.port, "tierdeck", "db_acme").await);
+    let mut stranger = Config::new();
+    stranger.host("127.0.0.1").port(server.port).user("globex_app").password(SECRET).dbname("db_acme");
+    let refused = stranger.connect(NoTls).await.err().unwrap();
+    assert_eq!(refused.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{statement}");
+    // The same names in the database where it was pasted are as they were.
+    let globex = session(server.port, "globex_app", "db_globex").await;
+    globex.batch_execute("SELECT \"Total\" FROM app.orders; SELECT app.total(1, 'x')").await.unwrap();
+    drop(session(server.port, "acme_app", "db_globex").await);
 }
 
 /// psql reads a connection string wherever it can.

@@ -34,6 +34,7 @@ fn server() -> Server {
         reserved_connections: 3,
         max_worker_processes: 8,
         database: Foreign::from("portarium"),
+        login: Foreign::from("tierdeck"),
         in_recovery: false,
         sees_all: true,
         counts: true,

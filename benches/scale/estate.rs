@@ -268,6 +268,7 @@ fn server(now: Timestamp) -> Server {
         reserved_connections: 3,
         max_worker_processes: 32,
         database: Foreign::from("portarium"),
+        login: Foreign::from("tierdeck"),
         in_recovery: false,
         sees_all: true,
         counts: true,

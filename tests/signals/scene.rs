@@ -303,6 +303,7 @@ impl InstanceSpec {
             max_connections: self.max_connections.unwrap_or(103),
             reserved_connections: 3,
             database: Foreign::from("portarium"),
+            login: Foreign::from("tierdeck"),
             in_recovery: false,
             sees_all: known("sees_all"),
             max_worker_processes: 8,
@@ -447,7 +448,7 @@ fn setting(path: &str) -> BTreeMap<String, String> {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `db=`: its database; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -520,6 +521,7 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
             }
             "wait" => session.wait = wait(value),
             "tx" => session.transaction_started = Some(now - span(value)),
+            "db" => session.database = Foreign::from(value),
             "at" => session.instance = InstanceName::new(value),
             other => panic!("no such word: {other}"),
         }

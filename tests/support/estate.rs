@@ -99,6 +99,7 @@ pub fn instance(at: Timestamp) -> Instance {
             max_connections: 500,
             reserved_connections: 3,
             database: Foreign::from("portarium"),
+            login: Foreign::from("tierdeck"),
             in_recovery: false,
             sees_all: true,
             counts: true,

@@ -308,7 +308,7 @@ fn rights(version: &str, catalog: &Catalog) {
     assert_eq!(has(ObjectKind::Column, "tenant_acme", "role_acme", None, &["UPDATE"]), "orders.total");
     has(ObjectKind::Sequence, "tenant_globex", "role_globex", Some("role_acme"), &["USAGE"]);
     assert_eq!(has(ObjectKind::DefaultPrivileges, "tenant_acme", "role_acme", globex, &["SELECT"]), "tables");
-    assert_eq!(has(ObjectKind::Function, "tenant_acme", "role_acme", None, &["EXECUTE"]), "total");
+    assert_eq!(has(ObjectKind::Function, "tenant_acme", "role_acme", None, &["EXECUTE"]), "total()");
     has(ObjectKind::Membership, "", "role_acme", Some("role_initech"), &["INHERIT", "SET"]);
     has(ObjectKind::Database, "", "postgres", Some("role_acme"), &["CREATE"]);
     let public: Vec<&Grant> = catalog.grants.iter().filter(|grant| grant.schema.raw() == "public").collect();

@@ -99,6 +99,9 @@ pub struct Server {
     pub max_worker_processes: u32,
     /// The database that we are connected to.
     pub database: Foreign,
+    /// What we are logged in as; empty where that was not asked (an old recording).
+    #[serde(default)]
+    pub login: Foreign,
     /// Whether it is a standby.
     pub in_recovery: bool,
     /// Whether our login sees everybody's queries (`pg_read_all_stats`).

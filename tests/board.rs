@@ -429,6 +429,35 @@ fn a_login_that_sees_nothing_is_told_so() {
     );
 }
 
+/// The server tells of a temporary file when the statement ends: ten minutes' work comes in one second.
+#[test]
+fn temporary_bytes_are_spread_over_minutes() {
+    let mut story = Story::begin();
+    let database = |temp_bytes| Database {
+        name: Foreign::from("portarium"),
+        backends: 1,
+        transactions: 0,
+        blocks_read: 0,
+        blocks_hit: 0,
+        rows_written: 0,
+        temp_bytes,
+        deadlocks: 0,
+        in_use: true,
+        stats_reset: None,
+        xid_age: 1,
+        multixact_age: 1,
+    };
+    let mut told = |seconds, temp_bytes| {
+        story.pass(seconds);
+        story.deliver(Fragment::Databases(vec![database(temp_bytes)]));
+        story.snapshot().instances[0].rates.temp.map(|temp| (temp.bytes, temp.seconds, temp.rate()))
+    };
+    assert_eq!(told(0, 1_000), None);
+    assert_eq!(told(5, 61_000), Some((60_000, 5.0, 1_000.0)), "over a minute at least");
+    assert_eq!(told(115, 61_000), Some((60_000, 120.0, 500.0)), "and still known two minutes later");
+    assert_eq!(told(300, 61_000).map(|(bytes, ..)| bytes), Some(0), "but not for ever");
+}
+
 #[test]
 fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
     let mut story = Story::begin();

@@ -93,10 +93,27 @@ pub struct Rates {
     pub rows_written: Option<f64>,
     /// Deadlocks a minute, over the last five minutes.
     pub deadlocks_per_minute: Option<f64>,
-    /// Temporary bytes a second.
-    pub temp_bytes: Option<f64>,
+    /// What went to temporary files in the last minutes.
+    pub temp: Option<Spilled>,
     /// Share of blocks found in shared buffers.
     pub cache_hit: Option<f64>,
+}
+
+/// Bytes that went to temporary files, and in how many seconds they were counted. A file counts when it is closed, and is told
+/// of when the statement ends: what looks like a burst may have been written for as long as we did not look.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Spilled {
+    /// Bytes.
+    pub bytes: u64,
+    /// Seconds, five minutes at most.
+    pub seconds: f64,
+}
+
+impl Spilled {
+    /// Bytes a second, over a minute at least.
+    pub fn rate(&self) -> f64 {
+        self.bytes as f64 / self.seconds.max(60.0)
+    }
 }
 
 /// One instance.

@@ -13,7 +13,7 @@ use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, 
 use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
-use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach};
+use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach, Spilled};
 use tierdeck::domain::{
     Attribution, Foreign, Instance, InstanceName, Layout, Limits, Observed, Policy, Session, SessionKey, SessionState,
     Tenant, TenantId, Thresholds, Tier,
@@ -171,8 +171,9 @@ pub struct InstanceSpec {
     reads: Option<f64>,
     writes: Option<f64>,
     deadlocks: Option<f64>,
-    /// Bytes a second to temporary files: `20MiB`.
+    /// What went to temporary files: `20MiB`, and in how long; left out: five minutes.
     temp: Option<String>,
+    temp_for: Option<String>,
     /// How long ago the server was started; left out: a day.
     started: Option<String>,
     /// That was while we watched.
@@ -318,7 +319,9 @@ impl InstanceSpec {
             connections: Some(0.1),
         };
         instance.restarted = self.restarted;
-        instance.rates.temp_bytes = known("temp").then(|| self.temp.as_deref().map_or(0.0, |temp| size(temp) as f64));
+        let spilled = self.temp.as_deref().map(size).unwrap_or_default();
+        let seconds = self.temp_for.as_deref().map_or(300.0, |time| span(time).as_secs_f64());
+        instance.rates.temp = known("temp").then_some(Spilled { bytes: spilled, seconds });
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
         self.observe(&mut instance.activity, Source::Activity, (), now);
         self.observe(&mut instance.churn, Source::Churn, (), now);

@@ -12,7 +12,7 @@ use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
 use tierdeck::domain::session::{Blocking, Reason, Wait};
 use tierdeck::domain::snapshot::{
-    Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, TenantLimits, Unattributed,
+    Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
 use tierdeck::domain::{
     Attribution, Evidence, Finding, Foreign, Instance, InstanceName, Layout, Limits, Observed, Session, SessionKey,
@@ -127,7 +127,7 @@ pub fn instance(at: Timestamp) -> Instance {
             transactions: Some(912.0),
             rows_written: Some(4_100.0),
             deadlocks_per_minute: Some(0.0),
-            temp_bytes: Some(0.0),
+            temp: Some(Spilled { bytes: 0, seconds: 300.0 }),
             cache_hit: Some(0.993),
         },
         pressure: Pressure { cpu: Some(0.4), reads: Some(0.1), writes: Some(0.2), connections: Some(0.22) },

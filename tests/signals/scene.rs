@@ -9,7 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
-use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
+use tierdeck::domain::facts::{
+    Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
+};
 use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
@@ -174,6 +176,10 @@ pub struct InstanceSpec {
     /// What went to temporary files: `20MiB`, and in how long; left out: five minutes.
     temp: Option<String>,
     temp_for: Option<String>,
+    /// PgBouncer's pools: `DATABASE ROLE MODE`, and how it is set up: `always`, `tracks`, `hidden`; left out: none is asked.
+    pools: Option<Vec<String>>,
+    #[serde(default)]
+    pooling: String,
     /// How long ago the server was started; left out: a day.
     started: Option<String>,
     /// That was while we watched.
@@ -323,6 +329,11 @@ impl InstanceSpec {
         let seconds = self.temp_for.as_deref().map_or(300.0, |time| span(time).as_secs_f64());
         instance.rates.temp = known("temp").then_some(Spilled { bytes: spilled, seconds });
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
+        instance.pooler = self.pools.as_ref().map(|pools| {
+            let mut pooler = Observed::nothing(Duration::from_secs(1));
+            self.observe(&mut pooler, Source::Pooler, Arc::new(pooled(pools, &self.pooling)), now);
+            pooler
+        });
         self.observe(&mut instance.activity, Source::Activity, (), now);
         self.observe(&mut instance.churn, Source::Churn, (), now);
         self.observe(&mut instance.roles, Source::Roles, Arc::new(self.roles()), now);
@@ -440,6 +451,31 @@ impl InstanceSpec {
             multixact_age,
         };
         ages.into_iter().map(database).collect()
+    }
+}
+
+fn pooled(pools: &[String], pooling: &str) -> Pooler {
+    let pool = |text: &String| {
+        let words: Vec<&str> = text.split(' ').collect();
+        Pool {
+            database: Foreign::from(words[0]),
+            role: Foreign::from(words[1]),
+            mode: Arc::from(words[2]),
+            clients_active: 7,
+            clients_waiting: 0,
+            servers_active: 2,
+            servers_idle: 1,
+            size: Some(20),
+            paused: false,
+            longest_wait_seconds: 0.0,
+        }
+    };
+    Pooler {
+        pools: pools.iter().map(pool).collect(),
+        reset_query: (pooling != "hidden").then(|| Foreign::from("DISCARD ALL")),
+        resets_always: Some(pooling == "always"),
+        tracked: if pooling == "tracks" { vec!["search_path".to_owned()] } else { Vec::new() },
+        ..Pooler::default()
     }
 }
 

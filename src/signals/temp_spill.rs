@@ -25,7 +25,7 @@ impl Check for TempSpill {
     }
 
     fn about(&self) -> &'static str {
-        "20 MiB/s went to temporary files in the last 5 minutes; critical at 200 MiB/s; info: one spills now"
+        "20 MiB/s went to temporary files in 5 minutes, critical at 200 MiB/s; or a statement spills for long"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {

@@ -63,6 +63,9 @@ pub struct Round {
     /// `subject: reason` of each; left out: none.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Nothing of it is remembered.
+    #[serde(default)]
+    pub forgets: bool,
 }
 
 #[derive(Deserialize, Clone)]

@@ -1,6 +1,8 @@
 //! Source `statements`: by how much the entries of `pg_stat_statements` grew. The book remembers what they were, so that
 //! only what changed is told, and knows when a difference would lie.
 
+pub mod setup;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -72,6 +74,11 @@ impl Book {
         let look = place.look(desk).await?;
         let mut statements = self.take(look);
         (statements.most, statements.query_ids) = (place.most, place.query_ids);
+        // Another module may give ids instead: then something grows.
+        if !place.query_ids && statements.before.is_some() && statements.entries.is_empty() {
+            let reason = "compute_query_id is off: pg_stat_statements counts nothing; set it to auto".to_owned();
+            return Err(QueryError::Absent { reason });
+        }
         self.fetch_texts(desk, &place, &statements).await?;
         for statement in &mut statements.entries {
             statement.text = self.texts.get(&statement.key).cloned();

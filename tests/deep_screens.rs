@@ -129,9 +129,9 @@ fn pictures() {
         ("tables", tables::busy(), "5"),
         ("table", tables::busy(), "5⏎"),
         ("tenant-locks", locks::odd(), ":hooli⏎⇥⇥⇥⇥"),
-        ("instances", instances::several(), "6"),
-        ("instance", instances::several(), "6⏎"),
-        ("instance-down", instances::several(), "6G"),
+        ("instances", instances::several(), "6j"),
+        ("instance", instances::several(), "6j⏎"),
+        ("instance-down", instances::several(), "6⏎"),
     ] {
         for size in [(80, 24), (120, 40), (160, 48)] {
             let mut console = model(snapshot.clone());
@@ -156,7 +156,7 @@ fn asked(effects: &[Effect]) -> Option<&Whose> {
 #[test]
 fn an_instance_has_charts_of_its_own_history() {
     let mut console = model(instances::several());
-    type_keys(&mut console, "6", (120, 40));
+    type_keys(&mut console, "6j", (120, 40));
     let further = console.update(Message::Key(press('>')));
     let whose = asked(&further).cloned().unwrap();
     assert_eq!((whose.instance.as_str(), &whose.tenant), ("shared", &None));
@@ -180,7 +180,7 @@ fn an_instance_has_charts_of_its_own_history() {
 #[test]
 fn what_an_instance_lacks_is_said_and_not_drawn_as_fine() {
     let mut console = model(instances::several());
-    type_keys(&mut console, "6⏎", (160, 60));
+    type_keys(&mut console, "6j⏎", (160, 60));
     let shown = screen(&mut console, (160, 60));
     for words in [
         "PostgreSQL 15.18 · primary",
@@ -194,7 +194,7 @@ fn what_an_instance_lacks_is_said_and_not_drawn_as_fine() {
     ] {
         assert!(shown.contains(words), "{words}\n{shown}");
     }
-    type_keys(&mut console, "⎋G⏎", (160, 60));
+    type_keys(&mut console, "⎋g⏎", (160, 60));
     let shown = screen(&mut console, (160, 60));
     assert!(shown.contains("not reached for") && !shown.contains("nobody holds"), "{shown}");
 }

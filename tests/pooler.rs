@@ -269,7 +269,7 @@ async fn the_doctor_knows_the_pooler() {
     let (code, found) = examined(&watcher);
     assert_eq!((code, &found["reachable"], &found["login"]), (Some(0), &true.into(), &"stats".into()), "{found:#}");
     assert!(found["version"].as_str().unwrap().starts_with("1."), "{found:#}");
-    assert_eq!(verdict(&found, "configuration").0, "fine");
+    assert_eq!(verdict(&found, "console").0, "fine");
     assert_eq!(verdict(&found, "privileges").0, "fine");
     let (fine, pools) = verdict(&found, "pools");
     assert!(fine == "fine" && pools.contains("pool_mode transaction; 1 pool in transaction mode"), "{pools}");

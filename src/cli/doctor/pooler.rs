@@ -64,7 +64,7 @@ async fn look(console: &Console, user: &str) -> Result<(Pooler, Option<bool>), Q
 
 fn configuration(facts: &Pooler) -> Check {
     Check::of(
-        "configuration",
+        "console",
         facts.mode.is_some() && facts.reset_query.is_some() && facts.resets_always.is_some(),
         "its pools and settings are shown to us",
         Finding {

@@ -3,7 +3,7 @@
 use super::{Check, Finding, Verdict, quoted};
 use crate::clients::postgres::QueryError;
 use crate::domain::Foreign;
-use crate::domain::quantity::{count, minute};
+use crate::domain::quantity::count;
 use crate::sources::postgres::Privileges;
 use crate::sources::postgres::statements::setup::Setup;
 
@@ -31,7 +31,7 @@ pub(super) fn checks(setup: &Result<Setup, QueryError>, privileges: &Privileges)
         checks.push(good("query ids", &format!("compute_query_id is {}", Foreign::from(setup.query_ids.as_str()))));
     }
     if let (Some((evictions, since)), Some(most)) = (setup.evictions, setup.most) {
-        let since = since.map(|since| format!(" since {}", minute(since))).unwrap_or_default();
+        let since = since.map(|since| since.strftime(" since %Y-%m-%d %H:%MZ").to_string()).unwrap_or_default();
         checks.push(if evictions == 0 {
             good("room", &format!("room for all statements: none of {most} entries was thrown out{since}"))
         } else {
@@ -57,16 +57,15 @@ fn extension(setup: &Setup, privileges: &Privileges) -> Check {
     let missing = |detail: String, fix: String| wrong("statements", format!("{detail}; {LEFT_OUT}"), Some(fix));
     if setup.most.is_none() {
         let create = if setup.version.is_none() { " CREATE EXTENSION pg_stat_statements;" } else { "" };
-        let fix = match (&setup.libraries, &setup.available) {
-            (_, None) => "install the server's contrib package: pg_stat_statements is part of it".to_owned(),
-            (Some(libraries), _) => {
+        let fix = match &setup.libraries {
+            Some(libraries) => {
                 let all = libraries.iter().map(Foreign::raw).chain(["pg_stat_statements"]);
                 let all: Vec<String> =
                     all.map(|name| format!("'{}'", Foreign::from(name.replace('\'', "''")))).collect();
                 let all = all.join(", ");
                 format!("ALTER SYSTEM SET shared_preload_libraries = {all}; -- then restart.{create}")
             }
-            (None, _) => format!("add pg_stat_statements to shared_preload_libraries, and restart.{create}"),
+            None => format!("add pg_stat_statements to shared_preload_libraries, and restart.{create}"),
         };
         return missing("pg_stat_statements is not in shared_preload_libraries".to_owned(), fix);
     }

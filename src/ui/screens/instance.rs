@@ -25,6 +25,8 @@ const NAMED: usize = 5;
 struct Page<'p> {
     pen: &'p Pen<'p>,
     width: usize,
+    /// What an instance said that is not reached speaks of the past, however fresh it is.
+    reached: bool,
     lines: Vec<Line<'static>>,
 }
 
@@ -40,7 +42,7 @@ impl Page<'_> {
     /// What an observed value says: faint with its age where it is old, and why there is none.
     fn tell<T>(&mut self, name: &str, observed: &Observed<T>, words: impl FnOnce(&T) -> String) {
         let moment = self.pen.model.moment();
-        match (observed.fresh(moment), &observed.value) {
+        match (observed.fresh(moment).filter(|_| self.reached), &observed.value) {
             (Some(value), _) => self.say(name, &words(value), self.pen.look.text),
             (None, Some(value)) => {
                 let age = observed.age(moment).map_or("—".to_owned(), |age| duration(age.as_secs_f64()));
@@ -59,7 +61,7 @@ impl Page<'_> {
 pub(super) fn facts(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
     let plain = if Fresh::on(pen, instance).activity { look.text } else { look.faint };
-    let mut page = Page { pen, width, lines: Vec::new() };
+    let mut page = Page { pen, width, reached: !matches!(instance.reach, Reach::Down { .. }), lines: Vec::new() };
     let (words, style) = reach(pen, instance);
     page.say("server", &words, style.unwrap_or(plain));
     page.say("sessions", &sessions(pen, instance), plain);
@@ -134,8 +136,8 @@ fn reach(pen: &Pen<'_>, instance: &Instance) -> (String, Option<Style>) {
 
 /// Sessions by state, and what they wait for.
 fn sessions(pen: &Pen<'_>, instance: &Instance) -> String {
-    if instance.connections.is_none() {
-        return "—".to_owned();
+    if !Fresh::on(pen, instance).activity {
+        return "— not known now".to_owned();
     }
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     let mut waits: BTreeMap<&str, usize> = BTreeMap::new();

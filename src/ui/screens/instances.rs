@@ -11,35 +11,30 @@ use super::session::scrolled;
 use crate::app::instances::{InstanceColumn, pressed, state};
 use crate::app::table::Column;
 use crate::app::{Span as Window, Viewport};
-use crate::domain::foreign::sanitise;
 use crate::domain::history::{InstancePoint, Measure, Whose};
 use crate::domain::quantity::{count, percent};
 use crate::domain::{Instance, Tier};
 use crate::ui::pen::{Edge, Pen, below, inner};
-use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::{gauge, text};
 
 use InstanceColumn as Of;
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 14] = [
-    look(Of::Trouble, "", 1, false, 0),
-    look(Of::Instance, "instance", 14, false, 0),
-    look(Of::Tier, "tier", 9, false, 5),
-    look(Of::Version, "version", 8, false, 4),
-    look(Of::Connections, "conn", 5, true, 0),
-    look(Of::Limit, "limit", 5, true, 1),
-    look(Of::Active, "active", 6, true, 0),
-    look(Of::Pressure, "pressure", 13, false, 1),
-    look(Of::Blocked, "blocked", 7, true, 2),
-    look(Of::Transactions, "tps", 6, true, 3),
-    look(Of::Deadlocks, "dead/min", 8, true, 7),
-    look(Of::Cache, "cache", 5, true, 6),
-    look(Of::Horizon, "horizon", 7, true, 4),
-    look(Of::Queue, "queue", 5, true, 6),
+    Look::new(Of::Trouble, "", 1, false, 0),
+    Look::new(Of::Instance, "instance", 14, false, 0),
+    Look::new(Of::Tier, "tier", 9, false, 5),
+    Look::new(Of::Version, "version", 8, false, 4),
+    Look::new(Of::Connections, "conn", 5, true, 0),
+    Look::new(Of::Limit, "limit", 5, true, 1),
+    Look::new(Of::Active, "active", 6, true, 0),
+    Look::new(Of::Pressure, "pressure", 13, false, 1),
+    Look::new(Of::Blocked, "blocked", 7, true, 2),
+    Look::new(Of::Transactions, "tps", 6, true, 3),
+    Look::new(Of::Deadlocks, "dead/min", 8, true, 7),
+    Look::new(Of::Cache, "cache", 5, true, 6),
+    Look::new(Of::Horizon, "horizon", 7, true, 4),
+    Look::new(Of::Queue, "queue", 5, true, 6),
 ];
 
 /// The list, and below it the one under the cursor.
@@ -80,17 +75,7 @@ pub(in crate::ui) fn page(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
     let (model, look) = (pen.model, pen.look);
     let table = &model.instances;
-    let mut title =
-        vec![Span::styled(format!(" INSTANCES {} ", table.total), look.accent.add_modifier(Modifier::BOLD))];
-    if !table.filter.is_empty() {
-        let words = text::cut(&sanitise(table.filter.text()), 40);
-        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
-    }
-    title.extend(pen.marked(pen.pane));
-    let order = if table.descending { "↓" } else { "↑" };
-    let right = [Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
-    let inside = inner(below(area, 1));
+    let inside = table::heading(pen, area, table, Heading { name: "INSTANCES", ..Heading::default() });
     let looks = table::arranged(&LOOKS, &table.columns);
     let columns = table::place(&looks, inside.width, Of::Instance, 40, Some(table.sort));
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));

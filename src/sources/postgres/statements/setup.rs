@@ -17,8 +17,6 @@ pub struct Setup {
     pub libraries: Option<Vec<Foreign>>,
     /// Whether it is loaded: then it has a `max`.
     pub most: Option<u32>,
-    /// The version that could be created; `None`: its files are not there.
-    pub available: Option<Foreign>,
     /// The version in this database; `None`: it was not created there.
     pub version: Option<Foreign>,
     /// The schema that it is in.
@@ -52,7 +50,6 @@ pub async fn setup(desk: &Desk) -> Result<Setup, QueryError> {
         database: Foreign::from(desk.database()),
         libraries: text("libraries")?.map(listed),
         most: text("most")?.and_then(|most| most.parse().ok()),
-        available: name("available")?,
         version: name("version")?,
         schema: name("schema")?,
         may_look: row.try_get::<_, Option<bool>>("may_look")?.unwrap_or_default(),

@@ -333,11 +333,10 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
             (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
             (View::Locks, ..) => locked(&self.locks),
-            (View::Tenant(_), _, TenantTab::Statements) => None,
+            (View::Tenant(_), _, TenantTab::Statements) | (View::Instance(_), ..) => None,
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
             (View::Instances, ..) => self.instance_under_cursor().map(|instance| View::Instance(instance.key())),
-            (View::Instance(_), ..) => None,
             (View::Table(_), ..) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)).map(View::Tenant),
             (View::Session(_), ..) => {
                 self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)).map(View::Tenant)

@@ -233,11 +233,14 @@ fn block(
         Severity::Info => "INFO",
     };
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    // In one line the state comes first: the end of the line may be cut.
+    // Where the end is cut the state comes first: without it, what is over would read as if it were now.
     let attention = finding.acknowledged.as_ref().map(|known| known.attention);
     let said = match (past(finding), attention) {
-        (Some(state), _) if summary == 1 => format!("({state}) {}", finding.summary),
-        (Some(state), _) => format!("{} ({state})", finding.summary),
+        (Some(state), _) => {
+            let whole = format!("{} ({state})", finding.summary);
+            let cut = text::wrap(&whole, room).len() > summary;
+            if cut { format!("({state}) {}", finding.summary) } else { whole }
+        }
         (None, Some(Attention::Muted)) => format!("(muted) {}", finding.summary),
         (None, Some(Attention::Acknowledged)) => format!("(acknowledged) {}", finding.summary),
         (None, None) => finding.summary.clone(),

@@ -89,12 +89,7 @@ fn extension(setup: &Setup, privileges: &Privileges) -> Check {
 }
 
 fn good(name: &'static str, detail: &str) -> Check {
-    Check::of(
-        name,
-        true,
-        &detail,
-        Finding { verdict: Verdict::Fine, detail: String::new(), leaves_out: &[], fix: None },
-    )
+    Check::of(name, true, detail, Finding { verdict: Verdict::Fine, detail: String::new(), leaves_out: &[], fix: None })
 }
 
 fn wrong(name: &'static str, detail: String, fix: Option<String>) -> Check {

@@ -25,7 +25,7 @@ pub(super) struct Chart<'p> {
 
 /// The points of a chart, how much time they are, and the greatest that stands behind them.
 pub(super) struct Points<'p> {
-    points: Box<dyn Iterator<Item = (jiff::Timestamp, Option<f64>)> + 'p>,
+    all: Box<dyn Iterator<Item = (jiff::Timestamp, Option<f64>)> + 'p>,
     time: Time,
     most: Option<f64>,
 }
@@ -72,12 +72,12 @@ pub(super) fn points<'p>(
 ) -> Points<'p> {
     let (now, stretch) = (pen.model.moment(), pen.model.looking.stretch);
     if stretch == Stretch::Quarter {
-        return Points { points: Box::new(recent), time: Time::recent(now, width), most: None };
+        return Points { all: Box::new(recent), time: Time::recent(now, width), most: None };
     }
     let readings = stored(pen, whose).map_or(&[][..], |curve| &curve.readings);
     let most = readings.iter().filter_map(|reading| reading.most(measure)).reduce(f64::max);
     let points = readings.iter().map(move |reading| (reading.at, reading.mean(measure)));
-    Points { points: Box::new(points), time: Time { now, stretch, width: stretch.step() }, most }
+    Points { all: Box::new(points), time: Time { now, stretch, width: stretch.step() }, most }
 }
 
 /// Draws as many of four as there is room for.
@@ -97,7 +97,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, charts: [Chart<'_>; 4]) {
             width: width - if at % columns + 1 < columns { 3 } else { 0 },
             height,
         };
-        let Chart { title, now, fresh, style, limit, points: Points { points, time, most } } = chart;
+        let Chart { title, now, fresh, style, limit, points: Points { all: points, time, most } } = chart;
         chart::area(pen, rect, Area { title, now, fresh, points, time, most, style, write: quantity::count, limit });
     }
 }

@@ -26,7 +26,6 @@ fn prescription(watcher: &Watcher, name: &str, says: &str) -> String {
     let check = check(watcher, name);
     let detail = check["detail"].as_str().unwrap_or_default();
     assert!(check["verdict"] == "warning" && detail.contains(says), "{check:#}");
-    println!("{detail}\n  {}", check["fix"]);
     check["fix"].as_str().unwrap().to_owned()
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::list::Keyed;
 use super::table::{Column, Value};
+use crate::domain::facts::HolderKind;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, InstanceName, Tier};
 
@@ -146,9 +147,10 @@ impl Column for InstanceColumn {
             Self::Transactions => Value::number(row.rates.transactions),
             Self::Deadlocks => Value::number(row.rates.deadlocks_per_minute),
             Self::Cache => Value::number(row.rates.cache_hit),
-            Self::Horizon => Value::number(
-                row.horizon.fresh(*moment).map(|horizon| horizon.holders.first().map_or(0, |oldest| oldest.xid_age)),
-            ),
+            Self::Horizon => Value::number(row.horizon.fresh(*moment).map(|horizon| {
+                let mut tables = horizon.holders.iter().filter(|holder| holder.kind != HolderKind::Catalog);
+                tables.next().map_or(0, |oldest| oldest.xid_age)
+            })),
             Self::Queue => {
                 let pooler = row.pooler.as_ref().and_then(|pooler| pooler.fresh(*moment));
                 Value::number(pooler.map(|pooler| pooler.waiting()))

@@ -228,11 +228,14 @@ fn horizon_words(pen: &Pen<'_>, horizon: &crate::domain::facts::Horizon) -> Stri
         0 => String::new(),
         some => format!(" · {}", plural(some, "prepared transaction")),
     };
-    let Some(oldest) = horizon.holders.first() else { return format!("nobody holds vacuum back{prepared}") };
+    // What keeps rows of tenants comes before what keeps those of catalogues.
+    let tables = horizon.holders.iter().find(|holder| holder.kind != HolderKind::Catalog);
+    let Some(oldest) = tables.or(horizon.holders.first()) else { return format!("nobody holds vacuum back{prepared}") };
     let kind = match oldest.kind {
         HolderKind::Session => "session",
         HolderKind::Prepared => "prepared transaction",
         HolderKind::Slot => "slot",
+        HolderKind::Catalog => "slot (of catalogues alone)",
         HolderKind::Standby => "standby",
     };
     let moment = pen.model.moment();

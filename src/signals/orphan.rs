@@ -39,7 +39,13 @@ impl Check for Orphan {
             else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, instance.catalog.every),
+                scene.now,
+            );
             // A dedicated instance's one tenant is named by the configuration, whatever its schema is called.
             if instance.tier == Tier::Dedicated {
                 continue;

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "faults/changes.rs"]
+mod changes;
 #[path = "faults/hostile.rs"]
 mod hostile;
 #[path = "faults/servers.rs"]

@@ -205,7 +205,7 @@ impl Console {
     }
 
     /// The screen once nothing more has come for a moment.
-    fn settled(&self) -> String {
+    pub fn settled(&self) -> String {
         let mut length = usize::MAX;
         while length != self.output.lock().unwrap().bytes.len() {
             length = self.output.lock().unwrap().bytes.len();

@@ -5,6 +5,7 @@
 pub mod console;
 pub mod estate;
 pub mod pooler;
+pub mod observer;
 pub mod proxy;
 pub mod server;
 pub mod stage;

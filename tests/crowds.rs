@@ -166,7 +166,11 @@ async fn a_lock_storm_of_500_names_its_roots_and_costs_the_server_little() {
         let (server, user) = (&server, format!("role_{}", tenant(2 + nth % (TENANTS - 2))));
         async move {
             let client = guest(server, &user).await;
-            let sql = if nth < 200 { "UPDATE platform.jobs SET done = done + 1 WHERE id = 1" } else { "TABLE platform.events" };
+            let sql = if nth < 200 {
+                "UPDATE platform.jobs SET done = done + 1 WHERE id = 1"
+            } else {
+                "TABLE platform.events"
+            };
             tokio::spawn(async move { client.batch_execute(sql).await })
         }
     });
@@ -203,7 +207,10 @@ async fn a_lock_storm_of_500_names_its_roots_and_costs_the_server_little() {
     console.until("both roots", PATIENCE, |screen| {
         screen.contains("t00 blocks 200 sessions") && screen.contains("t01 blocks 300 sessions")
     });
-    let spent = tokio::join!(cost(&boss, Duration::from_secs(12)), async { tokio::task::block_in_place(|| answers(&mut console)) }).0;
+    let spent = tokio::join!(cost(&boss, Duration::from_secs(12)), async {
+        tokio::task::block_in_place(|| answers(&mut console))
+    })
+    .0;
     println!("one console costs the server {spent:.1} ms/s in the storm");
     assert!(spent < BUDGET * DOUBT, "{spent:.1} ms/s");
     console.keys("4");
@@ -276,7 +283,10 @@ async fn thousands_of_sessions_are_counted_and_keys_answered() {
     let title = format!("─ SESSIONS {} ", count + 1);
     console.shows(&title);
     println!("all on the screen after {:?}", console.begun.elapsed());
-    let spent = tokio::join!(cost(&boss, Duration::from_secs(12)), async { tokio::task::block_in_place(|| answers(&mut console)) }).0;
+    let spent = tokio::join!(cost(&boss, Duration::from_secs(12)), async {
+        tokio::task::block_in_place(|| answers(&mut console))
+    })
+    .0;
     println!("one console costs the server {spent:.1} ms/s, and takes {} MiB itself", memory(console.pid()));
     assert!(spent < BUDGET * DOUBT, "{spent:.1} ms/s");
     assert!(memory(console.pid()) < 150, "{} MiB", memory(console.pid()));
@@ -313,7 +323,9 @@ async fn a_thousand_findings_at_once() {
     answers(&mut console);
     // From the first to the last, and its page.
     console.keys("\tG\r");
-    console.until("the last one's page", PATIENCE, |screen| screen.contains("pgaudit") && !screen.contains("TENANTS 1,000"));
+    console.until("the last one's page", PATIENCE, |screen| {
+        screen.contains("pgaudit") && !screen.contains("TENANTS 1,000")
+    });
     console.keys("\x1b");
     console.shows("TENANTS 1,000");
     // Half of them are mended: half are left.

@@ -6,10 +6,16 @@ mod support;
 
 #[path = "faults/changes.rs"]
 mod changes;
+#[path = "faults/held.rs"]
+mod held;
 #[path = "faults/hostile.rs"]
 mod hostile;
 #[path = "faults/servers.rs"]
 mod servers;
+#[path = "faults/slow.rs"]
+mod slow;
+#[path = "faults/tape.rs"]
+mod tape;
 
 use std::time::{Duration, Instant};
 

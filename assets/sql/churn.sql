@@ -1,12 +1,15 @@
--- Rows written, blocks read, dead and live rows of all tables, by schema.
+-- Rows written, blocks read, dead and live rows of all tables, by schema; of a schema without tables too: that it is there
+-- is how a tenant is known to exist.
 -- Cost: 12 to 20 ms with 6,000 tables (the functions below; the view pg_stat_user_tables costs twice that).
 -- Privilege: none.
-SELECT n.nspname::text AS home, s.tables, s.rows_written, s.blocks_read, s.dead, s.live,
+SELECT n.nspname::text AS home, coalesce(s.tables, 0) AS tables, coalesce(s.rows_written, 0) AS rows_written,
+       coalesce(s.blocks_read, 0) AS blocks_read, coalesce(s.dead, 0) AS dead, coalesce(s.live, 0) AS live,
        coalesce(
            pg_stat_get_db_stat_reset_time((SELECT oid FROM pg_database WHERE datname = current_database())),
            pg_stat_get_bgwriter_stat_reset_time()) AS since,
        clock_timestamp() AS now
-FROM (
+FROM pg_namespace n
+LEFT JOIN (
     SELECT c.relnamespace,
            count(*) FILTER (WHERE c.relkind <> 'i')::int4 AS tables,
            coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
@@ -17,6 +20,5 @@ FROM (
     FROM pg_class c
     WHERE c.relkind IN ('r', 'm', 'i') AND c.relpersistence <> 't' AND c.oid >= 16384
     GROUP BY c.relnamespace
-) s
-JOIN pg_namespace n ON n.oid = s.relnamespace
-WHERE n.nspname !~ '^pg_'
+) s ON s.relnamespace = n.oid
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

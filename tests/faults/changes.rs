@@ -15,8 +15,7 @@ use super::support::server::Server;
 use super::support::watcher::{HBA, SECRET, Watcher, session, world};
 
 /// Everything that names a tenant, every second.
-const EAGER: &str =
-    "[poll]\nroles = \"1s\"\nchurn = \"1s\"\nsizes = \"1s\"\ndebt = \"1s\"\ncatalog = \"1s\"\ndatabases = \"1s\"\nstatements = \"1s\"\n";
+const EAGER: &str = "[poll]\nroles = \"1s\"\nchurn = \"1s\"\nsizes = \"1s\"\ndebt = \"1s\"\ncatalog = \"1s\"\ndatabases = \"1s\"\nstatements = \"1s\"\n";
 
 async fn run(client: &Client, sql: &str) {
     client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -51,6 +50,7 @@ async fn a_tenant_that_is_dropped_between_two_polls_is_gone_and_nothing_else_is(
         console.shows("gone: as it was last seen");
     }
     console.keys("\x1b");
+    console.shows("0 match /initech");
     console.keys("\x1b");
     console.until("the others", PATIENCE, |screen| screen.contains("TENANTS 2") && screen.contains("globex"));
     observer.rounds(&[Source::Churn, Source::Roles, Source::Debt], 2).await;
@@ -202,7 +202,11 @@ async fn counters_that_begin_anew_are_gaps_and_no_spikes() {
         }
         let begun = Instant::now();
         while !known(&observer.newest) {
-            assert!(observer.step(begun + PATIENCE).await, "{what}: rates are never known again:\n{}", observer.picture());
+            assert!(
+                observer.step(begun + PATIENCE).await,
+                "{what}: rates are never known again:\n{}",
+                observer.picture()
+            );
             no_spike(what, &observer.newest);
         }
         println!("after {what}: acme writes {:?} rows/s", observer.tenant("acme").rows_written_per_second);
@@ -219,9 +223,10 @@ async fn names_of_63_bytes_are_told_apart_and_whole_where_they_are_used() {
     let boss = session(server.port, "postgres", "postgres").await;
     let stem = "a-tenant-with-a-very-long-name-".repeat(2)[..55].to_owned();
     let ids = [format!("{stem}1"), format!("{stem}2")];
-    let (table, odd) = ("t".repeat(63), "a \"quoted\" tablé ".repeat(4));
-    let odd: String = odd.chars().take(61).collect();
-    assert_eq!(odd.len(), 63 + odd.matches('é').count() - 2, "{odd}");
+    let (table, mut odd) = ("t".repeat(63), "a \"quoted\" tablé ".repeat(4));
+    while odd.len() > 63 {
+        odd.pop();
+    }
     let quoted = format!("\"{}\"", odd.replace('"', "\"\""));
     for id in &ids {
         let name = id.replace('-', "_");
@@ -238,7 +243,8 @@ async fn names_of_63_bytes_are_told_apart_and_whole_where_they_are_used() {
     }
     let (first, second) = (ids[0].replace('-', "_"), ids[1].replace('-', "_"));
     let holder = session(server.port, &format!("role_{first}"), "postgres").await;
-    run(&holder, &format!("SET application_name = '{}'; BEGIN; LOCK TABLE tenant_{first}.{table}", "n".repeat(63))).await;
+    run(&holder, &format!("SET application_name = '{}'; BEGIN; LOCK TABLE tenant_{first}.{table}", "n".repeat(63)))
+        .await;
     let waiter = session(server.port, &format!("role_{second}"), "postgres").await;
     let wanted = format!("SELECT count(*) FROM tenant_{first}.{table}");
     let waits = tokio::spawn(async move { waiter.batch_execute(&wanted).await });
@@ -262,7 +268,7 @@ async fn names_of_63_bytes_are_told_apart_and_whole_where_they_are_used() {
     for id in &ids {
         let (tenant, name) = (observer.tenant(id), id.replace('-', "_"));
         assert_eq!(tenant.schema.as_deref(), Some(format!("tenant_{name}").as_str()));
-        assert_eq!((tenant.role.as_deref(), tenant.connections), (Some(format!("role_{name}").as_str()), Some(1)));
+        assert_eq!((tenant.role.as_deref(), tenant.strong), (Some(format!("role_{name}").as_str()), 1));
     }
     drop(observer);
 
@@ -271,8 +277,6 @@ async fn names_of_63_bytes_are_told_apart_and_whole_where_they_are_used() {
         console.until("the tenants", PATIENCE, |screen| screen.contains("TENANTS 5") && screen.contains("● shared"));
         console.until("the chain", PATIENCE, |screen| screen.contains("✖ CRIT") && screen.contains("a-tenant-with"));
         tokio::task::block_in_place(|| every_screen(&mut console));
-        console.keys("1/name-a-tenant-with-a-ve1\r");
-        console.keys("\x1b");
         console.keys("q");
         console.ends_with(0);
     }

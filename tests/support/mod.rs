@@ -4,8 +4,8 @@
 
 pub mod console;
 pub mod estate;
-pub mod pooler;
 pub mod observer;
+pub mod pooler;
 pub mod proxy;
 pub mod server;
 pub mod stage;

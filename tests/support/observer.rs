@@ -95,7 +95,12 @@ impl Observer {
             text.push_str(&format!("{} {:?}\n", instance.name, instance.reach));
             for state in &instance.sources {
                 let age = state.at.map(|at| snapshot.taken_at.duration_since(at));
-                text.push_str(&format!("  {}: {age:?} every {:?} {:?}\n", state.source.name(), state.every, state.error));
+                text.push_str(&format!(
+                    "  {}: {age:?} every {:?} {:?}\n",
+                    state.source.name(),
+                    state.every,
+                    state.error
+                ));
             }
         }
         for finding in &snapshot.findings {

@@ -6,6 +6,8 @@ mod support;
 
 #[path = "faults/changes.rs"]
 mod changes;
+#[path = "faults/clocks.rs"]
+mod clocks;
 #[path = "faults/held.rs"]
 mod held;
 #[path = "faults/hostile.rs"]

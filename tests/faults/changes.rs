@@ -73,7 +73,11 @@ async fn a_tenant_that_is_dropped_between_two_polls_is_gone_and_nothing_else_is(
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_are_dropped_while_they_are_looked_into() {
     const COUNT: usize = 8;
-    let server = Server::start("max_connections = 60\nautovacuum = off", HBA, |_| {});
+    let server = Server::start(
+        "max_connections = 60\nshared_preload_libraries = 'pg_stat_statements'\nautovacuum = off",
+        HBA,
+        |_| {},
+    );
     world(server.port).await;
     let boss = session(server.port, "postgres", "postgres").await;
     for nth in 0..COUNT {

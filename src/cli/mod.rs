@@ -24,6 +24,7 @@ mod sight;
 mod status;
 mod store;
 mod themes;
+mod whole;
 
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
@@ -64,7 +65,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Ack(ack)) => Ok(ack::run(ack)),
+        Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),
         Some(Command::Record(options)) => record::run(config, options).await,
         Some(Command::Replay { file, json }) => replay::run(&file, json).await,
         Some(Command::Serve(options)) => serve::run(config, options).await,

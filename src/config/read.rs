@@ -168,6 +168,7 @@ impl<'t> Reader<'t> {
                 Template::parse(&text).ok_or("must contain {id} exactly once")?;
                 *into = text;
             }
+            Slot::Folder(into) => *into = Some(self.below(&filled(value)?)),
             Slot::Tier(into) => *into = choice(value, &[("shared", Tier::Shared), ("dedicated", Tier::Dedicated)])?,
             Slot::Layout(into) => {
                 *into = choice(value, &[("schema", Layout::Schema), ("database", Layout::Database)])?;
@@ -230,8 +231,7 @@ impl<'t> Reader<'t> {
         let (kind, place) = reference(value)?;
         Ok(match kind {
             "env" => Some(Secret::Env(place)),
-            // Below the file that names it, wherever the program was started.
-            "file" => Some(Secret::File(if place.starts_with('~') { place.into() } else { self.folder.join(place) })),
+            "file" => Some(Secret::File(self.below(&place))),
             kind => {
                 self.warn(
                     path,
@@ -242,6 +242,11 @@ impl<'t> Reader<'t> {
                 None
             }
         })
+    }
+
+    /// A path starts at the file that names it, wherever the program was started.
+    fn below(&self, path: &str) -> PathBuf {
+        if path.starts_with('~') { path.into() } else { self.folder.join(path) }
     }
 
     fn shape(&mut self, path: &str, value: &Value<'_>, shape: &Shape) {

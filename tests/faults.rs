@@ -1,6 +1,6 @@
 //! The real binary, when things go wrong between it and its servers: it says so in words, what it knew ages where one can
 //! see it, keys work meanwhile, and it goes on by itself when things are well again.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's way to fail, and its figures")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail, and its figures")]
 
 mod support;
 

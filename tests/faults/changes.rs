@@ -264,7 +264,11 @@ async fn names_of_63_bytes_are_told_apart_and_whole_where_they_are_used() {
     };
     observer.until("what is wrong with both", all).await;
     let chain = observer.findings(Signal::LockChain)[0];
-    assert_eq!(chain.victims.iter().map(|it| it.as_str()).collect::<Vec<_>>(), [&ids[1]], "{chain:#?}");
+    assert_eq!(
+        chain.victims.iter().map(tierdeck::domain::TenantId::as_str).collect::<Vec<_>>(),
+        [&ids[1]],
+        "{chain:#?}"
+    );
     for debt in observer.findings(Signal::AutovacuumDebt) {
         let statement = debt.statement.as_deref().unwrap();
         assert!(statement.contains(&quoted), "a name is whole where it is run: {statement}");

@@ -89,12 +89,12 @@ async fn a_source_that_takes_half_a_minute_greys_itself_and_keeps_nobody_waiting
     console.shows("statement_timeout");
 
     boss.batch_execute("UPDATE public.slow SET seconds = 0").await.unwrap();
-    let begun = Instant::now();
+    let mended = Instant::now();
     let well = |snapshot: &Snapshot| snapshot.instances[0].sources.iter().all(|it| it.error.is_none());
     while !well(&observer.newest) {
-        assert!(observer.step(begun + 5 * PATIENCE).await, "it is never asked again:\n{}", observer.picture());
+        assert!(observer.step(mended + 5 * PATIENCE).await, "it is never asked again:\n{}", observer.picture());
     }
-    println!("it answers again after {:?}", begun.elapsed());
+    println!("it answers again after {:?}", mended.elapsed());
     console.keys("q");
     console.ends_with(0);
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, reason = "every test program uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,22 +93,17 @@ impl Observer {
         let snapshot = &self.newest;
         let mut text = String::new();
         for instance in &snapshot.instances {
-            text.push_str(&format!("{} {:?}\n", instance.name, instance.reach));
+            writeln!(text, "{} {:?}", instance.name, instance.reach).unwrap();
             for state in &instance.sources {
                 let age = state.at.map(|at| snapshot.taken_at.duration_since(at));
-                text.push_str(&format!(
-                    "  {}: {age:?} every {:?} {:?}\n",
-                    state.source.name(),
-                    state.every,
-                    state.error
-                ));
+                writeln!(text, "  {}: {age:?} every {:?} {:?}", state.source.name(), state.every, state.error).unwrap();
             }
         }
         for finding in &snapshot.findings {
-            text.push_str(&format!("  {:?} {} {}\n", finding.severity, finding.signal, finding.summary));
+            writeln!(text, "  {:?} {} {}", finding.severity, finding.signal, finding.summary).unwrap();
         }
         let tenants: Vec<_> = snapshot.tenants.iter().take(20).map(|tenant| tenant.id.as_str()).collect();
-        text.push_str(&format!("  {} tenants: {tenants:?}\n", snapshot.tenants.len()));
+        writeln!(text, "  {} tenants: {tenants:?}", snapshot.tenants.len()).unwrap();
         text
     }
 }

@@ -123,7 +123,9 @@ impl Halves {
             if self.put_aside.contains(tenant) {
                 continue;
             }
-            if !self.homes.contains_key(tenant) {
+            // One that was made after the catalogue was read is among the counters already.
+            let just_made = place.tenant(tenant).is_some_and(|row| row.schema.is_some());
+            if !self.homes.contains_key(tenant) && !just_made {
                 say(tenant, Severity::Info, format!("role {} has no {home_word} {home}", role_template.name(tenant)));
             }
         }

@@ -325,13 +325,13 @@ impl Lane {
         }
         if self.layout == Layout::Database && source == Source::Debt {
             let way = self.way()?;
-            *elsewhere += self.tours.tables.next(&way, &self.databases).await?;
+            self.tours.tables.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Debt(self.tours.tables.debt()));
         }
         if self.layout == Layout::Database && source == Source::Bloat {
             self.databases = databases(desk).await.map_err(|error| error.trouble())?;
             let way = self.way()?;
-            *elsewhere += self.tours.bloat.next(&way, &self.databases).await?;
+            self.tours.bloat.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Bloat(self.tours.bloat.bloat()));
         }
         if source == Source::Statements {
@@ -349,7 +349,7 @@ impl Lane {
             Fragment::Catalog(catalog) if self.layout == Layout::Database => {
                 self.databases = databases(desk).await.map_err(|error| error.trouble())?;
                 let way = self.way()?;
-                *elsewhere += self.tours.catalog.next(&way, &self.databases).await?;
+                self.tours.catalog.next(&way, &self.databases, elsewhere).await?;
                 *catalog = self.tours.catalog.catalog(std::mem::take(catalog));
             }
             _ => {}

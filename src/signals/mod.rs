@@ -170,7 +170,7 @@ impl Verdicts {
         if !closed.is_empty() {
             let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
-            self.hidden(signal, place, &format!("not let into: {names}{more}"));
+            self.hidden(signal, place, &format!("could not look into: {names}{more}"));
         }
     }
 

@@ -140,6 +140,7 @@ pub fn instance(at: Timestamp) -> Instance {
             })
             .to_vec(),
         series: Arc::new(series),
+        settled: 0,
     }
 }
 

@@ -314,7 +314,7 @@ fn limits_are_shown_where_they_bind() {
         can_login,
         connection_limit: limit,
         superuser: false,
-        settings: [("statement_timeout".to_owned(), "30s".to_owned())].into(),
+        settings: Arc::new([("statement_timeout".to_owned(), "30s".to_owned())].into()),
         in_databases: std::collections::BTreeMap::new(),
     };
     let roles = vec![
@@ -347,7 +347,7 @@ fn a_login_that_a_tenant_has_and_does_not_use_binds_nobody() {
         can_login: true,
         connection_limit: limit,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     let roles = vec![role("role_acme", Some(3)), role("portarium_shared", Some(80))];
@@ -537,7 +537,7 @@ fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_r
         can_login: true,
         connection_limit: None,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     story.churn(0, &[("tenant_acme", 5)]);

@@ -236,14 +236,14 @@ impl Estate {
     }
 
     fn roles(&self) -> Fragment {
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        let settings = Arc::new(settings.map(|name| (name.to_owned(), "30s".to_owned())).into());
         let role = |name: String, can_login: bool| Role {
             name: Foreign::from(name.as_str()),
             can_login,
-            connection_limit: Some(40),
+            connection_limit: (name != "portarium_shared").then_some(40),
             superuser: false,
-            settings: ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
-                .map(|name| (name.to_owned(), "30s".to_owned()))
-                .into(),
+            settings: Arc::clone(&settings),
             in_databases: BTreeMap::new(),
         };
         let mut roles: Vec<Role> = (0..self.scale.tenants)

@@ -71,6 +71,8 @@ pub(super) struct InstanceState {
     pub tenants: Vec<TenantId>,
     /// The same, and where their figures stand.
     pub residents: Vec<Resident>,
+    /// Their places.
+    places: HashMap<TenantId, usize>,
     /// How often that was worked out anew.
     settled: u64,
     pub charts: Charts,
@@ -90,6 +92,7 @@ impl InstanceState {
         charts.settle(&[], &tenants);
         Self {
             residents: residents::settle(&tenants, &plan, &directory, None, None, &written, None),
+            places: tenants.iter().cloned().zip(0..).collect(),
             tenants,
             settled: 0,
             written,
@@ -282,8 +285,8 @@ impl InstanceState {
             };
             if !on.contains(tenant) {
                 on.insert(tenant.clone());
-                let place = residents::place(&self.residents, tenant);
-                if let Some(resident) = place.and_then(|place| self.residents.get_mut(place)) {
+                let place = self.places.get(tenant);
+                if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
                     *(if account { &mut resident.on_account } else { &mut resident.own_login }) = true;
                     self.settled += 1;
                 }
@@ -295,6 +298,11 @@ impl InstanceState {
     pub fn keeps_to_itself(&self, resident: &Resident) -> bool {
         let own_login = || resident.own_login && !resident.on_account;
         self.plan.tenant.is_some() || self.plan.layout == Layout::Database || own_login()
+    }
+
+    /// The place of a tenant among those of the instance.
+    pub fn place(&self, tenant: &TenantId) -> Option<usize> {
+        self.places.get(tenant).copied()
     }
 
     /// Takes what the stored history says of each tenant.
@@ -340,6 +348,7 @@ impl InstanceState {
             let ids = ids.into_iter().collect();
             let before = std::mem::replace(&mut self.tenants, ids);
             self.charts.settle(&before, &self.tenants);
+            self.places = self.tenants.iter().cloned().zip(0..).collect();
         }
         let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
         let database = self.server.as_ref().map(|server| server.database.raw());
@@ -354,7 +363,8 @@ impl InstanceState {
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {
-        let place = |id: &TenantId| residents::place(&self.residents, id);
+        let places = &self.places;
+        let place = |id: &TenantId| places.get(id).copied();
         let rates = |place: usize| self.written.rates(self.residents.get(place)?.churned);
         let transactions = self.counters.rates().transactions;
         self.charts.sample(now, every, activity, place, rates, transactions);

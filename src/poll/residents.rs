@@ -77,8 +77,3 @@ pub(super) fn settle(
         })
         .collect()
 }
-
-/// The place of a tenant.
-pub(super) fn place(residents: &[Resident], id: &TenantId) -> Option<usize> {
-    residents.binary_search_by(|resident| resident.id.cmp(id)).ok()
-}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::instance::InstanceState;
 use super::limits::Bound;
-use super::residents::{self, Resident};
+use super::residents::Resident;
 use super::window::{Load, SPAN, Usage};
 use crate::domain::facts::Source;
 use crate::domain::policy::TenantNotes;
@@ -132,7 +132,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
 fn doings(common: &Common<'_>, sessions: &[Session]) -> Vec<Doings> {
     let state = common.state;
     let mut doings = vec![Doings::default(); state.residents.len()];
-    let place = |tenant: &TenantId| residents::place(&state.residents, tenant);
+    let place = |tenant: &TenantId| state.place(tenant);
     for session in sessions {
         let place = session.attribution.tenant().and_then(place);
         if let Some(of_it) = place.and_then(|place| doings.get_mut(place)) {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tierdeck::domain::Past;
+use tierdeck::domain::{Past, Snapshot};
 use tierdeck::history::{History, Options};
 use tokio::sync::watch;
 
@@ -44,7 +44,36 @@ fn main() {
     let (past, _told) = watch::channel(Arc::new(Past::default()));
     let history = History::start(options, snapshots, past, |notice| println!("history: {}", notice.text)).unwrap();
 
-    let (mut quiet, mut busy, mut all) = (Times::default(), Times::default(), Times::default());
+    // Where the collector runs: what threads allocate they keep, and the program has no other that makes snapshots.
+    let merged = runtime.spawn(async move {
+        let merges = merge(&mut estate, &publish, seconds).await;
+        (estate, publish, merges)
+    });
+    let (estate, publish, merges) = runtime.block_on(merged).unwrap();
+    merges.say();
+    keys::press(&runtime, estate, publish, pressing).say("key press to the screen");
+    say_memory(before);
+    runtime.block_on(history.close());
+}
+
+/// What merging took: all of it, where only sessions were new, and where other sources brought something as well.
+#[derive(Default)]
+struct Merges {
+    all: Times,
+    quiet: Times,
+    busy: Times,
+}
+
+impl Merges {
+    fn say(self) {
+        self.all.say("facts taken in, merged, judged");
+        self.quiet.say("  of sessions alone");
+        self.busy.say("  of other sources as well");
+    }
+}
+
+async fn merge(estate: &mut Estate, publish: &watch::Sender<Arc<Snapshot>>, seconds: u64) -> Merges {
+    let mut merges = Merges::default();
     for _ in 0..seconds {
         // What sources spend on reading facts is not the board's time: only what it does with them is measured.
         let facts = estate.pass_a_second();
@@ -53,16 +82,12 @@ fn main() {
         estate.deliver(facts);
         let snapshot = Arc::new(estate.snapshot());
         let took = began.passed();
-        all.add(took);
-        if many { &mut busy } else { &mut quiet }.add(took);
+        merges.all.add(took);
+        if many { &mut merges.busy } else { &mut merges.quiet }.add(took);
         publish.send_replace(snapshot);
+        tokio::task::yield_now().await;
     }
-    all.say("facts taken in, merged, judged");
-    quiet.say("  of sessions alone");
-    busy.say("  of other sources as well");
-    keys::press(&runtime, estate, publish, pressing).say("key press to the screen");
-    say_memory(before);
-    runtime.block_on(history.close());
+    merges
 }
 
 fn say_memory(before: Option<f64>) {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::instance::InstanceState;
 use super::limits::Bound;
 use super::residents::Resident;
-use super::window::{Load, SPAN, Usage};
+use super::window::{ChurnWindow, Load, SPAN, Usage};
 use crate::domain::facts::Source;
 use crate::domain::policy::TenantNotes;
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
@@ -42,10 +42,11 @@ struct Doings {
 struct Common<'a> {
     state: &'a InstanceState,
     load: Load,
-    /// What counts sessions is fresh; so is what counts rows; so is what counts statements.
+    /// Sessions were seen a moment ago; so were statements.
     sampled: bool,
-    counted: bool,
     spoken: bool,
+    /// Rows, if they were counted a moment ago.
+    counted: Option<&'a ChurnWindow>,
     /// Our login sees what other people's sessions do.
     sees_all: bool,
 }
@@ -57,7 +58,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
         state,
         load: state.window.load(),
         sampled: fresh.is_some(),
-        counted: state.is_fresh(Source::Churn, now),
+        counted: Some(&state.written).filter(|_| state.is_fresh(Source::Churn, now)),
         spoken: state.is_fresh(Source::Statements, now),
         sees_all: state.sees_all(),
     };
@@ -65,14 +66,14 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
     let churn = state.written.newest();
     let pressure = state.pressure(now);
     let size_estimated = state.sizes.as_ref().is_some_and(|sizes| sizes.estimated);
-    let mut noted = policy.tenants.iter().peekable();
+    let mut overrides = policy.tenants.iter().peekable();
     let mut rows = Vec::with_capacity(state.residents.len());
     for (place, (resident, doings)) in state.residents.iter().zip(doings).enumerate() {
         let Resident { id, home, .. } = resident;
         let Doings { tally, usage, statements, wal } = doings;
         // Both are sorted by id.
-        while noted.next_if(|(other, _)| *other < id).is_some() {}
-        let notes = noted.next_if(|(other, _)| *other == id).map(|(_, notes)| notes);
+        while overrides.next_if(|(other, _)| *other < id).is_some() {}
+        let notes = overrides.next_if(|(other, _)| *other == id).map(|(_, notes)| notes);
         let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
         let known = |count: u32| common.sampled.then_some(count);
         let seen = |count: u32| (common.sampled && common.sees_all).then_some(count);
@@ -84,7 +85,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
         let remembered =
             record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
         let (limit_scope, limits) = limits_of(state, policy, notes, resident);
-        let rates = state.written.rates(resident.churned).filter(|_| common.counted);
+        let rates = common.counted.and_then(|written| written.rates(resident.churned));
         rows.push(Tenant {
             id: id.clone(),
             tier: state.plan.tier,
@@ -193,7 +194,7 @@ fn noise(
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
     let sampled = load.elapsed > 0 && common.sampled;
     let seen = sampled && common.sees_all;
-    let written = state.written.shares(resident.churned).filter(|_| common.counted);
+    let written = common.counted.and_then(|written| written.shares(resident.churned));
     let told = spoken.then(|| state.spoken.wal_share(statements, state.keeps_to_itself(resident))).flatten();
     Noise {
         active_time: seen.then(|| share(usage.busy, load.busy)),

@@ -299,7 +299,7 @@ impl Estate {
                 let own = nth.is_multiple_of(3);
                 let name = if own { format!("role_customer_{tenant:05}") } else { "portarium_shared".to_owned() };
                 Statement {
-                    key: StatementKey { role: 10 + u32::from(own), database: 5, query: tenant as i64 },
+                    key: StatementKey { role: 10 + u32::from(own), database: 5, query: i64::from(nth) },
                     role: Foreign::from(name.as_str()),
                     database: Foreign::from("portarium"),
                     text: Some(Foreign::from(format!("INSERT INTO {}.orders VALUES ($1, $2)", schema(tenant)))),

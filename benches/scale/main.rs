@@ -45,11 +45,11 @@ fn main() {
     let history = History::start(options, snapshots, past, |notice| println!("history: {}", notice.text)).unwrap();
 
     // Where the collector runs: what threads allocate they keep, and the program has no other that makes snapshots.
-    let merged = runtime.spawn(async move {
+    let merging = runtime.spawn(async move {
         let merges = merge(&mut estate, &publish, seconds).await;
         (estate, publish, merges)
     });
-    let (estate, publish, merges) = runtime.block_on(merged).unwrap();
+    let (estate, publish, merges) = runtime.block_on(merging).unwrap();
     merges.say();
     keys::press(&runtime, estate, publish, pressing).say("key press to the screen");
     say_memory(before);

@@ -128,7 +128,7 @@ async fn approle_logs_in_again_when_its_token_has_ended() {
     let Some(bao) = bao("AppRole") else { return };
     bao.policy("deck", DECK);
     bao.does(&["auth", "enable", "approle"]);
-    bao.does(&["write", "auth/approle/role/deck", "token_policies=deck", "token_ttl=2s", "token_max_ttl=3s"]);
+    bao.does(&["write", "auth/approle/role/deck", "token_policies=deck", "token_ttl=4s", "token_max_ttl=6s"]);
     let role_id = bao.does(&["read", "-field=role_id", "auth/approle/role/deck/role-id"]);
     let secret_id = bao.does(&["write", "-force", "-field=secret_id", "auth/approle/role/deck/secret-id"]);
     let auth = |secret_id: &str| Auth::AppRole {
@@ -141,7 +141,7 @@ async fn approle_logs_in_again_when_its_token_has_ended() {
     // Longer than any of its tokens can live.
     let begun = std::time::Instant::now();
     let mut reads = 0;
-    while begun.elapsed() < Duration::from_secs(7) {
+    while begun.elapsed() < Duration::from_secs(13) {
         assert_eq!(vault.read(PATH).await.unwrap().unwrap().version, 1);
         reads += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -164,12 +164,12 @@ async fn a_token_is_renewed_and_its_end_is_told() {
     let Some(bao) = bao("tokens") else { return };
     bao.policy("deck", DECK);
     let token = |more: &[&str]| bao.does(&[&["token", "create", "-policy=deck", "-field=token"], more].concat());
-    let lasting = vault(&bao.url(), &token(&["-period=2s"]));
-    let ending = vault(&bao.url(), &token(&["-ttl=1s", "-explicit-max-ttl=1s"]));
+    let lasting = vault(&bao.url(), &token(&["-period=6s"]));
+    let ending = vault(&bao.url(), &token(&["-ttl=5s", "-explicit-max-ttl=5s"]));
     assert!(lasting.read(PATH).await.unwrap().is_none());
     assert!(ending.read(PATH).await.unwrap().is_none());
     let begun = std::time::Instant::now();
-    while begun.elapsed() < Duration::from_secs(5) {
+    while begun.elapsed() < Duration::from_secs(13) {
         assert!(lasting.read(PATH).await.unwrap().is_none(), "after {:?}", begun.elapsed());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

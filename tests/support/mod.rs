@@ -5,6 +5,7 @@
 pub mod bao;
 pub mod console;
 pub mod estate;
+pub mod observer;
 pub mod pooler;
 pub mod proxy;
 pub mod server;

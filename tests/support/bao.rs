@@ -25,8 +25,10 @@ pub fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_default();
-    let cached = [cache.join("tierdeck/bao"), "/var/cache/tierdeck/bao".into()];
-    std::env::split_paths(&path).chain(cached).map(|folder| folder.join("bao")).find(|program| program.is_file())
+    std::env::split_paths(&path)
+        .chain([cache.join("tierdeck/bao")])
+        .map(|folder| folder.join("bao"))
+        .find(|program| program.is_file())
 }
 
 impl Bao {

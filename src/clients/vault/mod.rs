@@ -1,4 +1,4 @@
-//! Vault's API (HashiCorp Vault, OpenBao): logging in, staying logged in, and secrets of a KV version 2 mount.
+//! Vault's API (of `HashiCorp`, of `OpenBao`): logging in, staying logged in, and secrets of a KV version 2 mount.
 //!
 //! Values of secrets never print; what is told of them is a path, a version and the names of their fields.
 

@@ -88,17 +88,26 @@ impl Mount {
             ("POST" | "PUT", "data") => self.write(path, body, now),
             ("DELETE", "data") => {
                 let newest = self.entries.get(path).map(|entry| entry.current);
-                self.mark(path, newest.into_iter().collect(), |stored| stored.deleted = Some(now))
+                self.mark(path, newest.into_iter().collect(), |stored| stored.deleted = Some(now));
+                Ok(None)
             }
             ("GET", "metadata") => self.metadata(path),
-            ("POST" | "PUT", "metadata") => self.describe(path, body, now),
+            ("POST" | "PUT", "metadata") => {
+                self.describe(path, body, now);
+                Ok(None)
+            }
             ("DELETE", "metadata") => {
                 self.entries.remove(path);
                 Ok(None)
             }
-            ("POST" | "PUT", "delete") => self.mark(path, versions(body), |stored| stored.deleted = Some(now)),
-            ("POST" | "PUT", "undelete") => self.mark(path, versions(body), |stored| stored.deleted = None),
-            ("POST" | "PUT", "destroy") => self.mark(path, versions(body), |stored| stored.data = None),
+            ("POST" | "PUT", "delete" | "undelete" | "destroy") => {
+                self.mark(path, versions(body), |stored| match kind {
+                    "delete" => stored.deleted = Some(now),
+                    "undelete" => stored.deleted = None,
+                    _ => stored.data = None,
+                });
+                Ok(None)
+            }
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, json!({"errors": ["unsupported operation"]}))),
         }
     }
@@ -112,7 +121,7 @@ impl Mount {
         match (&stored.data, stored.deleted) {
             (Some(data), None) => Ok(Some(json!({"data": data, "metadata": metadata}))),
             // What is known of it is told even so.
-            _ => Err((StatusCode::NOT_FOUND, super::enveloped(json!({"data": null, "metadata": metadata})))),
+            _ => Err((StatusCode::NOT_FOUND, super::enveloped(&json!({"data": null, "metadata": metadata})))),
         }
     }
 
@@ -153,7 +162,7 @@ impl Mount {
         })))
     }
 
-    fn describe(&mut self, path: &str, body: &Value, now: Timestamp) -> Answer {
+    fn describe(&mut self, path: &str, body: &Value, now: Timestamp) {
         let entry = self.entries.entry(path.to_owned()).or_insert_with(|| Entry::new(now));
         if let Some(custom) = body.get("custom_metadata").and_then(Value::as_object) {
             entry.custom = Some(custom.clone());
@@ -164,16 +173,14 @@ impl Mount {
         if let Some(required) = body.get("cas_required").and_then(Value::as_bool) {
             entry.cas_required = required;
         }
-        Ok(None)
     }
 
-    fn mark(&mut self, path: &str, versions: Vec<u64>, mark: impl Fn(&mut Stored)) -> Answer {
+    fn mark(&mut self, path: &str, versions: Vec<u64>, mark: impl Fn(&mut Stored)) {
         if let Some(entry) = self.entries.get_mut(path) {
             for version in versions {
                 entry.versions.get_mut(&version).map(&mark);
             }
         }
-        Ok(None)
     }
 
     fn list(&self, path: &str) -> Answer {

@@ -81,7 +81,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let query = head.uri.query().unwrap_or_default();
     match own(&path).unwrap_or_else(|| stored(&shared, &head.method, &path, query, &body)) {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(data)) => Json(enveloped(data)).into_response(),
+        Ok(Some(data)) => Json(enveloped(&data)).into_response(),
         Err((status, body)) => (status, Json(body)).into_response(),
     }
 }
@@ -120,7 +120,7 @@ fn stored(shared: &Shared, method: &Method, path: &str, query: &str, body: &Valu
 }
 
 /// As Vault wraps everything.
-fn enveloped(data: Value) -> Value {
+fn enveloped(data: &Value) -> Value {
     json!({
         "request_id": "", "lease_id": "", "renewable": false, "lease_duration": 0, "data": data, "wrap_info": null,
         "warnings": null, "auth": null

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::Secret;
 use super::later::Shape;
+use super::{Login, Secret};
 use crate::domain::ids::Template;
 use crate::domain::policy::Ladder;
 use crate::domain::{Layout, Tier};
@@ -63,6 +63,8 @@ pub(super) enum Slot<'a> {
     Tier(&'a mut Tier),
     Layout(&'a mut Layout),
     Secret(&'a mut Option<Secret>),
+    /// `{ user = …, password = … }`
+    Login(&'a mut Option<Login>),
     /// `[name]`
     Table(&'a mut dyn Table),
     /// `[[name]]`

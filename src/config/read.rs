@@ -308,15 +308,12 @@ impl<'t> Reader<'t> {
                 let known: Vec<&str> = shape.keys().iter().map(|later| later.name).collect();
                 for (key, value) in table {
                     let path = join(path, key.get_ref());
-                    match shape.keys().iter().find(|later| later.name == key.get_ref()) {
-                        Some(later) => {
-                            self.places.insert(path.clone(), value.span());
-                            self.shape(&path, value, &later.shape);
-                        }
-                        None => {
-                            self.places.insert(path.clone(), key.span());
-                            self.unknown(&path, key.get_ref(), &known);
-                        }
+                    if let Some(later) = shape.keys().iter().find(|later| later.name == key.get_ref()) {
+                        self.places.insert(path.clone(), value.span());
+                        self.shape(&path, value, &later.shape);
+                    } else {
+                        self.places.insert(path.clone(), key.span());
+                        self.unknown(&path, key.get_ref(), &known);
                     }
                 }
                 Ok(())

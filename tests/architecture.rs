@@ -126,6 +126,24 @@ fn arrows_are_those_of_the_list() {
     assert!(wrong.is_empty(), "arrows that are not in the list:\n{}", wrong.join("\n"));
 }
 
+/// Who may write to a server is decided in one place: every other session is read-only by the server's own setting.
+#[test]
+fn sessions_that_may_write_are_opened_in_one_place() {
+    let opened: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && !path.starts_with("src/lab") && text.contains("read_only:"))
+        .filter(|(_, text)| text.contains("Timeouts {"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert_eq!(opened, ["src/clients/postgres/mod.rs", "src/ops/estate.rs"]);
+    let admin: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && text.contains(".connect(") && text.contains("Use::"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(admin.iter().all(|path| path.starts_with("src/ops/")), "{admin:?}");
+}
+
 #[test]
 fn the_reader_of_arrows_reads_every_spelling() {
     let text = "use crate::poll::Board;\nuse crate::{domain::{Tenant, x::Y}, signals::Check};\n// crate::lab is only talked about\nlet x = crate::ui::draw();";

@@ -12,8 +12,8 @@ use super::operations::{approval, finish, interruptible, new_id, operations, ref
 use super::{Exit, output};
 use crate::config::Config;
 use crate::domain::{InstanceName, SessionKey, TenantId, Tier};
-use crate::ops::act::{Aim, Intent, Signal, Signalling, Throttling, Vacuuming};
-use crate::ops::plan::Plan;
+use crate::ops::act::{Aim, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
+use crate::ops::plan::{Plan, Subject};
 use crate::ops::report::Report;
 use crate::ops::{OperationId, Operations, TakeOver, Way};
 
@@ -30,7 +30,7 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
     let options = act.options;
     let intent = match intent(&config, &options, act.action) {
         Ok(Asked::Do(intent)) => intent,
-        Ok(Asked::Undo(tenant)) => return unthrottle(&operations, &tenant, options.json).await,
+        Ok(Asked::Undo(kind, tenant)) => return undo(&operations, kind, &tenant, options.json).await,
         Err(message) => {
             output::say(&message);
             return Ok(Exit::Usage);
@@ -60,7 +60,8 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
 /// What a command line asks for.
 enum Asked {
     Do(Intent),
-    Undo(TenantId),
+    /// The newest of this kind that is in force for a tenant.
+    Undo(&'static str, TenantId),
 }
 
 fn intent(config: &Config, options: &ActOptions, action: ActAction) -> Result<Asked, String> {
@@ -97,7 +98,13 @@ fn intent(config: &Config, options: &ActOptions, action: ActAction) -> Result<As
                 statement_timeout_ms: statement_timeout.map(milliseconds).transpose()?,
             }))
         }
-        ActAction::Unthrottle { tenant: id } => Asked::Undo(tenant(&id)?),
+        ActAction::Unthrottle { tenant: id } => Asked::Undo("throttle", tenant(&id)?),
+        ActAction::Quarantine { tenant: id } => {
+            let tenant = tenant(&id)?;
+            let instance = place(config, options, Some(&tenant))?;
+            Asked::Do(Intent::Quarantine(Quarantining { tenant, instance }))
+        }
+        ActAction::Release { tenant: id } => Asked::Undo("quarantine", tenant(&id)?),
         ActAction::Vacuum { table, database } => {
             let (schema, table) = table.split_once('.').ok_or("the table: SCHEMA.TABLE, as the console names it")?;
             Asked::Do(Intent::Vacuum(Vacuuming {
@@ -134,8 +141,8 @@ fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Re
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())
 }
 
-/// Undoes the newest throttle of a tenant that is in force.
-async fn unthrottle(operations: &Operations, tenant: &TenantId, json: bool) -> Result<Exit> {
+/// Undoes the newest operation of a kind that is in force for a tenant.
+async fn undo(operations: &Operations, kind: &str, tenant: &TenantId, json: bool) -> Result<Exit> {
     if let Err(shut) = operations.gate.is_open() {
         return Ok(refused(&shut.into()));
     }
@@ -152,12 +159,13 @@ async fn unthrottle(operations: &Operations, tenant: &TenantId, json: bool) -> R
     ids.dedup();
     for id in ids {
         let Ok(story) = operations.story(&id).await else { continue };
-        let is_it = matches!(&story.header.plan.intent, Intent::Throttle(intent) if intent.tenant == *tenant);
+        let plan = &story.header.plan;
+        let is_it = plan.kind == kind && plan.subjects.contains(&Subject::Tenant { id: tenant.clone() });
         if is_it && Report::of(&story).can_roll_back {
             let ended = interruptible(operations, operations.go_on(&id, Way::Back, TakeOver::No)).await;
             return finish(operations, &id, ended, json).await;
         }
     }
-    output::say(&format!("{tenant} is not throttled by tierdeck: tierdeck ops list"));
+    output::say(&format!("no {kind} of {tenant} by tierdeck is in force: tierdeck ops list"));
     Ok(Exit::Refused)
 }

@@ -302,6 +302,16 @@ pub enum ActAction {
         /// The tenant
         tenant: String,
     },
+    /// Shut a tenant's own login out: nobody gets in any more, and whoever is in goes
+    Quarantine {
+        /// The tenant
+        tenant: String,
+    },
+    /// Let a quarantined tenant in again
+    Release {
+        /// The tenant
+        tenant: String,
+    },
     /// VACUUM (ANALYZE) a table
     Vacuum {
         /// SCHEMA.TABLE

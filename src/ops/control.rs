@@ -43,17 +43,10 @@ pub enum ControlError {
     )]
     Foreign,
     #[error(
-        "{subject} is held by operation {holder}: {summary} ({operator} on {host}, {state}, last heard of {silent:.0} s ago); see tierdeck ops show {holder}"
+        "{subject} is held by operation {}: {} ({} on {}, {}, last heard of {:.0} s ago); see tierdeck ops show {}",
+        .by.id, .by.summary, .by.operator, .by.host, .by.state, .by.silent, .by.id
     )]
-    Held {
-        subject: String,
-        holder: String,
-        summary: String,
-        operator: String,
-        host: String,
-        state: String,
-        silent: f64,
-    },
+    Held { subject: String, by: Box<Known> },
     #[error("somebody else went on with this operation; this one has stopped and changes nothing more")]
     Lost,
     #[error("the control database: {0}")]
@@ -171,10 +164,7 @@ impl Control {
                    WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
         match self.connection.query(sql, &[&keys, &id.as_str()]).await?.first() {
             None => Ok(()),
-            Some(row) => {
-                let Known { id: holder, summary, state, operator, host, silent, .. } = read(row);
-                Err(ControlError::Held { subject: row.get("subject"), holder, summary, operator, host, state, silent })
-            }
+            Some(row) => Err(ControlError::Held { subject: row.get("subject"), by: Box::new(read(row)) }),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Run<'a> {
     lease: Lease,
     eyes: Eyes,
     links: Vec<Option<Connection>>,
+    /// How many entries the control database has.
+    copied: usize,
 }
 
 impl<'a> Run<'a> {
@@ -36,11 +38,12 @@ impl<'a> Run<'a> {
         eyes: Eyes,
     ) -> Self {
         let links = plan.targets.iter().map(|_| None).collect();
-        Self { ops, plan, permit, journal, lease, eyes, links }
+        let copied = journal.story().entries.len();
+        Self { ops, plan, permit, journal, lease, eyes, links, copied }
     }
 
     /// Goes on until it is over, or until it cannot.
-    pub async fn to_the_end(&mut self, way: Way) -> Result<Ended, OpsError> {
+    pub async fn work_through(&mut self, way: Way) -> Result<Ended, OpsError> {
         let done = self.work(way).await;
         match done {
             // What somebody else goes on with is not written to any more.
@@ -51,21 +54,25 @@ impl<'a> Run<'a> {
         done
     }
 
-    /// Leaves in order, as far as that can be done.
+    /// Leaves in order, as far as that can be done: what fails here is found when somebody goes on.
     async fn pause(&mut self, reason: &str) {
-        if !matches!(self.journal.story().status.phase, Phase::Closed(_)) {
-            let _ = self.note(Event::Paused { reason: reason.to_owned() }).await;
-            let _ = self.lease.leave("paused", false).await;
+        if let Phase::Closed(outcome) = self.journal.story().status.phase {
+            let _ = self.lease.leave(outcome.name(), true).await;
+            return;
         }
+        let _ = self.note(Event::Paused { reason: reason.to_owned() }).await;
+        let _ = self.lease.leave("paused", false).await;
     }
 
-    /// Writes what happened: here, durably, then to the control database.
+    /// Writes what happened: here, durably, then to the control database, with what could not be copied before.
     async fn note(&mut self, event: Event) -> Result<(), OpsError> {
         let entry = self.journal.append(event, self.lease.fence(), Timestamp::now())?;
-        let seq = entry.seq;
-        (self.ops.listen)(&Progress::Journal(entry.clone()));
-        self.lease.mirror(&entry).await?;
-        (self.ops.listen)(&Progress::Mirrored { seq });
+        (self.ops.listen)(&Progress::Journal(entry));
+        while let Some(entry) = self.journal.story().entries.get(self.copied) {
+            self.lease.mirror(entry).await?;
+            self.copied += 1;
+            (self.ops.listen)(&Progress::Mirrored { seq: entry.seq });
+        }
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use super::id::OperationId;
 use super::journal::{self, Entry, Header, Journal, JournalError, Story};
 use super::lease::Lease;
 use super::plan::{Plan, Refusals, SCHEMA};
-use super::status::Phase;
+use super::status::{Outcome, Phase};
 use super::step::StepError;
 
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
@@ -200,7 +200,7 @@ impl OpsError {
 
 /// Where a journal was found.
 enum Kept {
-    Here(Journal),
+    Here(Box<Journal>),
     Elsewhere(Box<Story>),
 }
 
@@ -245,7 +245,7 @@ impl Operations {
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
-            self.carry_on(Kept::Here(journal), permit, Way::Forward, TakeOver::No).await
+            self.carry_on(Kept::Here(Box::new(journal)), permit, Way::Forward, TakeOver::No).await
         })
     }
 
@@ -259,7 +259,7 @@ impl Operations {
         Box::pin(async move {
             self.gate.is_open()?;
             let kept = match Journal::open(&self.folder, id)? {
-                Some(journal) => Kept::Here(journal),
+                Some(journal) => Kept::Here(Box::new(journal)),
                 None => Kept::Elsewhere(Box::new(self.elsewhere(id).await?)),
             };
             let permit = self.gate.go_on(&kept.story().header.plan)?;
@@ -274,12 +274,12 @@ impl Operations {
         }
         let connection = self.estate.connect(&self.estate.control, None, Use::Control).await?;
         let control = Control::prepare(connection, &permit).await?;
-        let (journal, fence) = self.claim(kept, &control, &plan, take_over).await?;
+        let (journal, fence) = self.claim(kept, &control, &plan, way, take_over).await?;
         let every = self.estate.stale_after / 6;
         let lease = Lease::keep(control, plan.id.clone(), fence, every.max(Duration::from_millis(50)));
         let eyes = Eyes::of(Arc::clone(&self.estate), &plan.targets);
         let mut run = Run::new(self, plan, permit, journal, lease, eyes);
-        run.to_the_end(way).await
+        run.work_through(way).await
     }
 
     /// Makes the operation ours, under a counter that nobody else has, with one journal here and there.
@@ -288,6 +288,7 @@ impl Operations {
         kept: Kept,
         control: &Control,
         plan: &Plan,
+        way: Way,
         take_over: TakeOver,
     ) -> Result<(Journal, i64), OpsError> {
         let operator = self.gate.operator();
@@ -295,7 +296,7 @@ impl Operations {
             let Kept::Here(journal) = kept else { return Err(OpsError::Unknown(plan.id.clone())) };
             let header = journal.story().lines().swap_remove(0);
             return match control.begin(plan, operator, &header).await {
-                Ok(fence) => Ok((journal, fence)),
+                Ok(fence) => Ok((*journal, fence)),
                 Err(error) => {
                     // Refused before anything was done: as if it had never been asked for.
                     if matches!(error, ControlError::Held { .. }) && journal.story().entries.is_empty() {
@@ -305,6 +306,10 @@ impl Operations {
                 }
             };
         };
+        let over = !matches!(known.state.as_str(), "running" | "paused");
+        if over && (known.state != Outcome::Succeeded.name() || way != Way::Back) {
+            return Err(OpsError::Over(plan.id.clone(), known.state));
+        }
         // The one that wrote last wrote here, and it is dead: nobody else has the file's lock.
         let own = match &kept {
             Kept::Here(journal) => journal.story().entries.last().map_or(1, |last| last.fence) == known.fence,
@@ -325,7 +330,7 @@ impl Operations {
         let fence = control.take(plan, known.fence, operator).await?;
         self.evict(plan).await?;
         let journal = match kept {
-            Kept::Here(journal) => self.reconcile(journal, control, plan, fence).await?,
+            Kept::Here(journal) => self.reconcile(*journal, control, plan, fence).await?,
             // Copied only now: a copy that lies here means that somebody went on with it here.
             Kept::Elsewhere(_) => Journal::write_whole(&self.folder, self.told(control, &plan.id).await?)?,
         };
@@ -398,7 +403,10 @@ impl Operations {
     pub async fn story(&self, id: &OperationId) -> Result<Story, OpsError> {
         let here = journal::look(&self.folder, id)?;
         match (here, self.elsewhere(id).await) {
-            (Some(here), Ok(there)) => Ok(if there.entries.len() > here.entries.len() { there } else { here }),
+            (Some(here), Ok(there)) => {
+                let rank = |story: &Story| (story.entries.last().map(|last| last.fence), story.entries.len());
+                Ok(if rank(&there) > rank(&here) { there } else { here })
+            }
             (Some(here), Err(_)) => Ok(here),
             (None, there) => there,
         }
@@ -413,7 +421,7 @@ impl Operations {
     pub fn may_roll_back(story: &Story) -> Result<(), OpsError> {
         match (story.status.no_way_back(), story.status.phase) {
             (Some(step), _) => Err(OpsError::NoWayBack { step }),
-            (None, Phase::Closed(outcome)) if outcome != super::status::Outcome::Succeeded => {
+            (None, Phase::Closed(outcome)) if outcome != Outcome::Succeeded => {
                 Err(OpsError::Over(story.header.plan.id.clone(), format!("{outcome:?}")))
             }
             _ => Ok(()),

@@ -150,7 +150,7 @@ impl Status {
         match event {
             Event::Taken { .. } => match self.phase {
                 Phase::Closed(Outcome::Succeeded) | Phase::Forward | Phase::Back => {
-                    next.paused.clone_from(&self.paused)
+                    next.paused.clone_from(&self.paused);
                 }
                 Phase::Closed(_) => return Err(self.illegal(event)),
             },
@@ -168,7 +168,7 @@ impl Status {
             }
             Event::Closed { outcome, .. } => {
                 let legal = match outcome {
-                    Outcome::Succeeded => self.phase == Phase::Forward && self.all(|state| state.is_over()),
+                    Outcome::Succeeded => self.phase == Phase::Forward && self.all(StepState::is_over),
                     Outcome::RolledBack => self.phase == Phase::Back && self.to_undo().is_none(),
                     Outcome::Refused => self.phase == Phase::Forward && self.untouched(),
                     Outcome::Abandoned => !matches!(self.phase, Phase::Closed(_)),

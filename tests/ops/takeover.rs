@@ -83,7 +83,7 @@ async fn who_sleeps_is_taken_over_deliberately_and_stops_when_it_wakes() {
         let second = other.plan(&throttle("acme"), new_id()).await;
         if let Ok(second) = second {
             match other.start(&second, "acme").await {
-                Err(OpsError::Control(ControlError::Held { holder, .. })) => assert_eq!(holder, id.as_str()),
+                Err(OpsError::Control(ControlError::Held { by, .. })) => assert_eq!(by.id, id.as_str()),
                 other => panic!("at {at}: {other:?}"),
             }
         }

@@ -157,7 +157,8 @@ impl World {
     /// As if no operation had ever been.
     pub async fn forget(&self) {
         self.boss.batch_execute("DROP SCHEMA IF EXISTS tierdeck CASCADE").await.unwrap();
-        let reset = "ALTER ROLE role_acme CONNECTION LIMIT 40; ALTER ROLE role_acme SET statement_timeout = '30s'";
+        let reset =
+            "ALTER ROLE role_acme LOGIN CONNECTION LIMIT 40; ALTER ROLE role_acme SET statement_timeout = '30s'";
         self.boss.batch_execute(reset).await.unwrap();
     }
 

@@ -1,6 +1,7 @@
-//! Incident actions: what an on-call engineer does to sessions, logins and tables. Each is an operation of one step, with the
+//! Incident actions: what an on-call engineer does to sessions, logins and tables. Each is an operation of a step or two, with the
 //! same plan, gate and journal as everything else.
 
+mod quarantine;
 mod sessions;
 mod throttle;
 mod vacuum;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::{Deserialize, Serialize};
 
+pub use quarantine::{Bar, Drain, Quarantining};
 pub use sessions::{Aim, Signal, SignalSessions, Signalling};
 pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};
@@ -32,6 +34,8 @@ pub enum Intent {
     Signal(Signalling),
     /// Limit a tenant's own login.
     Throttle(Throttling),
+    /// Shut a tenant's own login out.
+    Quarantine(Quarantining),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuuming),
 }
@@ -44,6 +48,10 @@ pub enum Action {
     Signal(SignalSessions),
     /// Limit a login.
     Throttle(Throttle),
+    /// Let a login in no more.
+    Bar(Bar),
+    /// End the sessions of a login.
+    Drain(Drain),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuum),
 }
@@ -54,6 +62,8 @@ impl Action {
         match self {
             Self::Signal(step) => step,
             Self::Throttle(step) => step,
+            Self::Bar(step) => step,
+            Self::Drain(step) => step,
             Self::Vacuum(step) => step,
         }
     }
@@ -65,6 +75,7 @@ impl Intent {
         match self {
             Self::Signal(intent) => &intent.instance,
             Self::Throttle(intent) => &intent.instance,
+            Self::Quarantine(intent) => &intent.instance,
             Self::Vacuum(intent) => &intent.instance,
         }
     }
@@ -87,6 +98,11 @@ impl Intent {
                 let names = naming(estate, place, &intent.tenant);
                 let facts = throttle::look(&names.role, &mut eyes).await?;
                 throttle::plan(intent, &names, facts.as_ref(), target, id)
+            }
+            Self::Quarantine(intent) => {
+                let names = naming(estate, place, &intent.tenant);
+                let facts = quarantine::look(&names.role, 0, &mut eyes).await?;
+                quarantine::plan(intent, &names, facts.as_ref(), target, id)
             }
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;

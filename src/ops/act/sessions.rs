@@ -1,5 +1,6 @@
 //! Cancel statements, terminate sessions: never a pid alone, never by what a session claims to be, never our own.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -14,7 +15,7 @@ use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::session::Reason;
-use crate::domain::{InstanceName, Session, SessionKey, TenantId};
+use crate::domain::{Attribution, InstanceName, Session, SessionKey, TenantId};
 use crate::ops::estate::Place;
 use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
@@ -126,9 +127,9 @@ pub(super) async fn look(intent: &Signalling, eyes: &mut Eyes, place: &Place) ->
         let ours = session.as_ref().is_some_and(|it| estate.is_ours(it.role.raw(), it.application.raw()))
             || session.is_none() && backend.kind == "client backend" && estate.is_ours(&backend.role, "tierdeck");
         let attribution = session.as_ref().map(|session| &session.attribution);
-        let tenant = attribution.and_then(|it| it.strong()).cloned();
-        let claims = attribution.and_then(|it| it.tenant()).filter(|_| tenant.is_none()).cloned();
-        let reason = attribution.and_then(|it| it.reason()).filter(|_| tenant.is_some());
+        let tenant = attribution.and_then(Attribution::strong).cloned();
+        let claims = attribution.and_then(Attribution::tenant).filter(|_| tenant.is_none()).cloned();
+        let reason = attribution.and_then(Attribution::reason).filter(|_| tenant.is_some());
         seen.push(Seen {
             key: backend.key,
             superuser: row.try_get("superuser").map_err(QueryError::from)?,
@@ -375,10 +376,10 @@ impl Step for SignalSessions {
                 at(aim.key.started)
             );
             if let Some(transaction) = aim.transaction {
-                sql += &format!(" AND xact_start = {}", at(transaction));
+                let _ = write!(sql, " AND xact_start = {}", at(transaction));
             }
             if let Some(statement) = aim.statement {
-                sql += &format!(" AND state = 'active' AND query_start = {}", at(statement));
+                let _ = write!(sql, " AND state = 'active' AND query_start = {}", at(statement));
             }
             sql
         });

@@ -39,7 +39,7 @@ pub struct LoginLimits {
 #[derive(Debug, Clone)]
 pub(super) struct Login {
     limits: LoginLimits,
-    can_login: bool,
+    may_enter: bool,
     superuser: bool,
     may_alter: bool,
     in_databases: Option<String>,
@@ -61,7 +61,7 @@ async fn login(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Logi
                 connections: row.try_get("connection_limit")?,
                 statement_timeout: row.try_get("statement_timeout")?,
             },
-            can_login: row.try_get("can_login")?,
+            may_enter: row.try_get("can_login")?,
             superuser: row.try_get("superuser")?,
             may_alter: row.try_get("may_alter")?,
             in_databases: row.try_get("in_databases")?,
@@ -84,7 +84,7 @@ pub(super) fn plan(
     let Some(login) = login else {
         return Err(Refusals::one(format!("{instance} has no login {role}: is {tenant} there?")));
     };
-    if !login.can_login {
+    if !login.may_enter {
         return Err(Refusals::one(format!(
             "{tenant} has no login of its own: it works as {}, and a limit of {role} would bind nobody. What can be done instead: cancel \
              or terminate its sessions (tierdeck act cancel, terminate, terminate-idle), give it a login of its own, or promote it",

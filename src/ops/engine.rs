@@ -57,17 +57,25 @@ impl<'a> Run<'a> {
     /// Leaves in order, as far as that can be done: what fails here is found when somebody goes on.
     async fn pause(&mut self, reason: &str) {
         if let Phase::Closed(outcome) = self.journal.story().status.phase {
-            let _ = self.lease.leave(outcome.name(), true).await;
+            // Its last words are copied before it is let go of.
+            if self.copy().await.is_ok() {
+                let _ = self.lease.leave(outcome.name(), true).await;
+            }
             return;
         }
         let _ = self.note(Event::Paused { reason: reason.to_owned() }).await;
         let _ = self.lease.leave("paused", false).await;
     }
 
-    /// Writes what happened: here, durably, then to the control database, with what could not be copied before.
+    /// Writes what happened: here, durably, then to the control database.
     async fn note(&mut self, event: Event) -> Result<(), OpsError> {
         let entry = self.journal.append(event, self.lease.fence(), Timestamp::now())?;
         (self.ops.listen)(&Progress::Journal(entry));
+        self.copy().await
+    }
+
+    /// Copies what the control database does not have yet.
+    async fn copy(&mut self) -> Result<(), OpsError> {
         while let Some(entry) = self.journal.story().entries.get(self.copied) {
             self.lease.mirror(entry).await?;
             self.copied += 1;
@@ -111,6 +119,7 @@ impl<'a> Run<'a> {
         if !matches!(self.journal.story().status.phase, Phase::Closed(_)) {
             self.note(Event::Closed { outcome, reason: reason.to_owned() }).await?;
         }
+        self.copy().await?;
         self.lease.leave(outcome.name(), true).await?;
         Ok(match outcome {
             Outcome::RolledBack => Ended::RolledBack,

@@ -107,6 +107,34 @@ async fn who_sleeps_is_taken_over_deliberately_and_stops_when_it_wakes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_paused_on_one_laptop_is_gone_on_with_on_another() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ann, bob) = (world.machine(&folder, "ann"), world.machine(&folder, "bob"));
+    let operations = ann.quiet();
+    let plan = operations.plan(&throttle("acme"), new_id()).await.unwrap();
+    operations.pause.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(matches!(operations.start(&plan, "acme").await.unwrap(), Ended::Paused(_)));
+    // It holds its tenant although nobody works on it.
+    let other = bob.quiet().plan(&throttle("acme"), new_id()).await.unwrap();
+    assert!(bob.quiet().start(&other, "acme").await.unwrap_err().is_refusal());
+    assert_eq!(bob.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await.unwrap(), Ended::Succeeded);
+    assert!(world.settled().await.contains("role_acme | t | 5 |"));
+    let report = tierdeck::ops::report::Report::of(&ann.quiet().story(&plan.id).await.unwrap());
+    assert_eq!(report.operators, ["ann@ann (tierdeck test)", "ann@bob (tierdeck test)"]);
+    // And undone from the first again, which learns of what the other did.
+    assert_eq!(ann.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+    assert!(world.settled().await.contains("role_acme | t | 40 |"));
+    // On another server than the plan's, nothing is done with it.
+    let elsewhere = World::start().await;
+    let plan = ann.quiet().plan(&throttle("acme"), new_id()).await.unwrap();
+    let lost = Machine { port: elsewhere.server.port, ..ann.clone() };
+    let refused = lost.quiet().start(&plan, "acme").await.unwrap_err();
+    assert!(refused.is_refusal() && refused.to_string().contains("is not the server of the plan"), "{refused}");
+    assert!(elsewhere.settled().await.contains("role_acme | t | 40 |"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_at_once_on_one_tenant_one_is_refused() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();

@@ -308,9 +308,9 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
     assert!(findings.len() <= 32, "{}", findings.len());
 }
 
-/// The largest estate that is promised: judging it each second must not be felt.
+/// How long it takes is measured in `benches/scale`.
 #[test]
-fn two_thousand_tenants_are_judged_between_two_polls() {
+fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
     let own = |at: usize| {
         let id = format!("tenant-{at}");
         let text = format!(
@@ -339,11 +339,7 @@ fn two_thousand_tenants_are_judged_between_two_polls() {
         });
     }
     for round in &case.round {
-        let began = Instant::now();
         let (findings, _) = play(&case, round, &mut evaluator, None);
-        // A debug build, and the time to build the scene is in it too.
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-        println!("{} findings in {:?}", findings.len(), began.elapsed());
         assert!(findings.len() >= 4_000, "{}", findings.len());
     }
 }

@@ -7,7 +7,8 @@ SELECT current_database()::text AS database, n.nspname::text AS schema, t.relnam
             ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes,
        x.indisunique AS "unique",
        EXISTS (SELECT FROM pg_stat_progress_create_index p
-               WHERE p.datname = current_database() AND (p.index_relid = c.oid OR p.index_relid = 0 AND p.relid = t.oid)) AS building
+               -- REINDEX TABLE CONCURRENTLY has several on the way and names one of them.
+               WHERE p.datname = current_database() AND p.relid = t.oid) AS building
 FROM pg_index x
 JOIN pg_class c ON c.oid = x.indexrelid AND c.relkind = 'i'
 JOIN pg_class t ON t.oid = x.indrelid

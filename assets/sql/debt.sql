@@ -27,7 +27,8 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT m.oid, m.dead, greatest(m.reltuples, 0)::int8 AS live, m.reloptions
         UNION ALL
-        SELECT t.oid, m.toast_dead, greatest(t.reltuples, 0)::int8, t.reloptions
+        -- Without settings of its own it has its owner's.
+        SELECT t.oid, m.toast_dead, greatest(t.reltuples, 0)::int8, coalesce(t.reloptions, m.reloptions)
         FROM pg_class t
         WHERE t.oid = m.reltoastrelid AND m.toast_dead >= $1
     ) c

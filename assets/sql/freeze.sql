@@ -11,6 +11,7 @@ FROM (
      ORDER BY mxid_age(relminmxid) DESC LIMIT 50)
 ) oldest
 JOIN pg_class c ON c.oid = oldest.oid
-LEFT JOIN pg_class p ON c.relkind = 't' AND p.oid = substring(c.relname from '^pg_toast_(\d{1,10})$')::oid
+-- Only of what is a TOAST table: anybody may call a table pg_toast_9999999999, which is no oid.
+LEFT JOIN pg_class p ON p.oid = CASE WHEN c.relkind = 't' THEN substring(c.relname from '^pg_toast_(\d{1,10})$')::oid END
 JOIN pg_namespace n ON n.oid = coalesce(p.relnamespace, c.relnamespace)
 ORDER BY xid_age DESC, multixact_age DESC

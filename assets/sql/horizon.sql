@@ -16,9 +16,10 @@ WITH sessions AS (
     FROM (
         SELECT * FROM sessions
         UNION ALL
-        SELECT 'slot', slot_name::text, active_pid, NULL, NULL, NULL, greatest(age(xmin), age(catalog_xmin)), NULL
-        FROM pg_replication_slots
-        WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+        -- What a logical slot decodes with are catalogues: of other tables it keeps nothing.
+        SELECT k.kind, slot_name::text, active_pid, NULL, NULL, NULL, age(k.xid), NULL
+        FROM pg_replication_slots CROSS JOIN LATERAL (VALUES ('slot', xmin), ('catalog', catalog_xmin)) k (kind, xid)
+        WHERE k.xid IS NOT NULL
         UNION ALL
         SELECT 'prepared', x.gid, NULL, NULL, x.ownerid, x.dbid, age(x.transaction), x.prepared
         FROM pg_prepared_xact() x

@@ -12,5 +12,6 @@ FROM (SELECT current_setting('autovacuum_max_workers')::int4 AS workers) s
 LEFT JOIN pg_stat_progress_vacuum p ON true
 LEFT JOIN LATERAL pg_stat_get_activity(p.pid) a ON p.pid IS NOT NULL
 LEFT JOIN pg_class c ON c.oid = p.relid AND p.datname = current_database()
-LEFT JOIN pg_class o ON c.relkind = 't' AND o.oid = substring(c.relname from '^pg_toast_(\d{1,10})$')::oid
+-- Only of what is a TOAST table: anybody may call a table pg_toast_9999999999, which is no oid.
+LEFT JOIN pg_class o ON o.oid = CASE WHEN c.relkind = 't' THEN substring(c.relname from '^pg_toast_(\d{1,10})$')::oid END
 LEFT JOIN pg_namespace n ON n.oid = coalesce(o.relnamespace, c.relnamespace)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::list::Keyed;
 use super::table::{Column, Value};
-use crate::domain::facts::{BloatEstimate, Holder, TableDebt, Vacuum};
+use crate::domain::facts::{BloatEstimate, Holder, HolderKind, TableDebt, Vacuum};
 use crate::domain::{Foreign, Instance, InstanceName, Layout, Snapshot, Tenant, TenantId};
 
 /// Rows of all instances together, more or less: with hundreds of instances only the worst of each are shown.
@@ -393,5 +393,6 @@ impl<'a> Found<'a> {
 /// Who keeps vacuum from removing the dead rows of a database, the oldest first.
 pub fn holders<'a>(instance: &'a Instance, database: &Foreign) -> Vec<&'a Holder> {
     let holders = instance.horizon.value.as_ref().map_or(&[][..], |horizon| &horizon.holders);
-    holders.iter().filter(|holder| holder.database.as_ref().is_none_or(|held| held == database)).collect()
+    let holders = holders.iter().filter(|holder| holder.kind != HolderKind::Catalog);
+    holders.filter(|holder| holder.database.as_ref().is_none_or(|held| held == database)).collect()
 }

@@ -1,6 +1,7 @@
 //! `tierdeck ack`: says that somebody knows of a finding, for how long and why; lists and clears what was said.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use color_eyre::eyre::Result;
@@ -11,8 +12,9 @@ use serde::Serialize;
 use super::acknowledged::Store;
 use super::arguments::{Ack, AckAction, AckNew, AckSubject};
 use super::document::{Acknowledged, SCHEMA, Subject};
-use super::{Exit, output};
+use super::{Exit, observe, output};
 use crate::clients::Environment;
+use crate::config::Config;
 use crate::domain::foreign::sanitise;
 use crate::domain::spelling::did_you_mean;
 use crate::domain::{Acknowledgement, Attention, InstanceName, Signal, SubjectKind, TenantId, quantity};
@@ -57,9 +59,10 @@ impl AckList {
     }
 }
 
-pub(super) fn run(ack: Ack) -> Exit {
+pub(super) fn run(config: Option<&Path>, ack: Ack) -> Exit {
     let environment = Environment::of_process();
-    let store = match Store::of(&environment) {
+    let Some(config) = observe::configuration(config) else { return Exit::Usage };
+    let store = match Store::of(&config, &environment) {
         Ok(store) => store,
         Err(error) => return refuse(&error.to_string()),
     };
@@ -67,7 +70,7 @@ pub(super) fn run(ack: Ack) -> Exit {
     let done = match ack.action {
         Some(AckAction::List { json }) => list(&store, now, json),
         Some(AckAction::Clear { subject, all }) => clear(&store, now, subject, all),
-        None => add(&store, now, ack.new, &operator(&environment)),
+        None => add(&store, now, &config, ack.new, environment.operator()),
     };
     done.unwrap_or_else(|error| refuse(&error.to_string()))
 }
@@ -75,13 +78,6 @@ pub(super) fn run(ack: Ack) -> Exit {
 fn refuse(message: &str) -> Exit {
     output::say(message);
     Exit::Usage
-}
-
-/// Who works here: the operating system's login name and this machine's.
-pub(super) fn operator(environment: &Environment) -> String {
-    let user = environment.user.as_deref().unwrap_or("unknown");
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{user}@{}", host.as_deref().unwrap_or("unknown"))
 }
 
 fn list(store: &Store, now: Timestamp, json: bool) -> Result<Exit> {
@@ -131,7 +127,7 @@ fn clear(store: &Store, now: Timestamp, subject: AckSubject, all: bool) -> Resul
     Ok(Exit::Fine)
 }
 
-fn add(store: &Store, now: Timestamp, new: AckNew, by: &str) -> Result<Exit> {
+fn add(store: &Store, now: Timestamp, config: &Config, new: AckNew, by: String) -> Result<Exit> {
     let AckNew { subject, duration, why, mute } = new;
     let (Some(duration), Some(why)) = (duration, why) else {
         return Ok(refuse("say for how long and why: --for 2h --why TEXT"));
@@ -140,6 +136,13 @@ fn add(store: &Store, now: Timestamp, new: AckNew, by: &str) -> Result<Exit> {
         Ok(target) => target,
         Err(message) => return Ok(refuse(&message)),
     };
+    let names = || config.instances.iter().map(|instance| instance.name.as_str());
+    if !names().any(|name| name == target.instance) {
+        let meant = did_you_mean(&target.instance, names()).map(|name| format!("; did you mean {name}?"));
+        let known = names().collect::<Vec<_>>().join(", ");
+        let meant = meant.unwrap_or_else(|| format!("; there is: {known}"));
+        return Ok(refuse(&format!("no instance is called {:?}{meant}", target.instance)));
+    }
     if duration.is_zero() || duration > LONGEST {
         return Ok(refuse("--for: more than nothing, and a year at the most"));
     }
@@ -152,7 +155,7 @@ fn add(store: &Store, now: Timestamp, new: AckNew, by: &str) -> Result<Exit> {
         id: target.id,
         instance: target.instance,
         attention: if mute { Attention::Muted } else { Attention::Acknowledged },
-        by: by.to_owned(),
+        by,
         why: sanitise(why.trim()).into_owned(),
         at: now,
         until: now.saturating_add(SignedDuration::try_from(duration)?)?,

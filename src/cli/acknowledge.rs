@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::ack::operator;
 use super::acknowledged::{Store, follow, renew};
 use crate::app::Report;
 use crate::clients::Environment;
+use crate::config::Config;
 use crate::domain::Acknowledgement;
 use crate::poll::Poller;
 
@@ -30,10 +30,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts to follow the store, if there is a place for one.
-    pub fn start(poller: &Poller, report: mpsc::Sender<Report>) -> Self {
-        let environment = Environment::of_process();
+    pub fn start(config: &Config, environment: &Environment, poller: &Poller, report: mpsc::Sender<Report>) -> Self {
         let mut tasks = JoinSet::new();
-        let words = Store::of(&environment).ok().map(|store| {
+        let words = Store::of(config, environment).ok().map(|store| {
             let (tell, mut told) = mpsc::channel::<String>(QUEUE);
             let (said, mut words) = mpsc::channel(QUEUE);
             let known = poller.acknowledgements.clone();
@@ -63,7 +62,7 @@ impl Keeper {
             });
             said
         });
-        Self { words, report, operator: operator(&environment), _tasks: tasks }
+        Self { words, report, operator: environment.operator(), _tasks: tasks }
     }
 
     /// Keeps a word.
@@ -82,7 +81,7 @@ impl Keeper {
     fn send(&self, word: Word) {
         let sent = self.words.as_ref().is_some_and(|words| words.try_send(word).is_ok());
         if !sent {
-            let message = "not kept: there is no state folder, or its disk does not answer; set TIERDECK_STATE";
+            let message = "not kept: there is no folder for it, or its disk does not answer; set TIERDECK_STATE";
             let _ = self.report.try_send(Report::Failed(message.to_owned()));
         }
     }

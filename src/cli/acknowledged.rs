@@ -1,11 +1,12 @@
-//! What is acknowledged and muted, kept: one JSON file in the state folder, shared by every console and command of a user.
+//! What is acknowledged and muted, kept: a JSON file in the state folder for each configuration's instances, shared by every
+//! console and command of a user.
 //!
 //! Whoever changes it holds a lock, reads it anew, and puts a whole new file in its place; whoever reads it gets one or the
 //! other, never half of one. A file that cannot be read is set aside, and nothing is lost but these words.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,11 +16,10 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+use super::whole;
 use crate::clients::Environment;
+use crate::config::Config;
 use crate::domain::{Acknowledgement, Attention, Snapshot};
-
-/// The file, in the state folder.
-const NAME: &str = "acknowledged.json";
 
 /// The version of its shape.
 const SCHEMA: u32 = 1;
@@ -41,7 +41,7 @@ struct Content {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no place for it.
-    #[error("there is no state folder to keep acknowledgements in; set TIERDECK_STATE to a folder")]
+    #[error("there is no folder to keep acknowledgements in; set TIERDECK_STATE to one, or state in the configuration")]
     Nowhere,
     /// The operating system refused.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -58,7 +58,7 @@ pub enum StoreError {
 /// Where they are kept.
 #[derive(Debug, Clone)]
 pub struct Store {
-    folder: PathBuf,
+    path: PathBuf,
 }
 
 /// What was read, and what had to be said about it.
@@ -71,24 +71,20 @@ pub struct Read {
 }
 
 impl Store {
-    /// In this folder.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+    /// In this file.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
     }
 
-    /// In this user's state folder.
-    pub fn of(environment: &Environment) -> Result<Self, StoreError> {
-        environment.state_folder.as_ref().map(Self::at).ok_or(StoreError::Nowhere)
-    }
-
-    /// The file.
-    pub fn path(&self) -> PathBuf {
-        self.folder.join(NAME)
+    /// Of these instances: what is known of staging's silences nothing in production.
+    pub fn of(config: &Config, environment: &Environment) -> Result<Self, StoreError> {
+        let folder = config.state_folder(environment).ok_or(StoreError::Nowhere)?;
+        Ok(Self::at(folder.join(format!("acknowledged-{}.json", config.identity()))))
     }
 
     /// What holds still at this moment.
     pub fn read(&self, now: Timestamp) -> Result<Read, StoreError> {
-        let path = self.path();
+        let path = self.path.clone();
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Read::default()),
@@ -99,8 +95,8 @@ impl Store {
             return Ok(Read { words, set_aside: None });
         }
         // Not ours, broken, or of a later version: kept for whoever can make sense of it.
-        let aside = self.folder.join(format!("{NAME}.{}.unreadable", now.as_second()));
-        fs::rename(&path, &aside).map_err(|source| StoreError::Io { doing: "set aside", path, source })?;
+        let aside = whole::set_aside(&path, now);
+        let aside = aside.map_err(|source| StoreError::Io { doing: "set aside", path, source })?;
         Ok(Read { words: Vec::new(), set_aside: Some(aside) })
     }
 
@@ -110,8 +106,10 @@ impl Store {
             let path = path.to_owned();
             move |source| StoreError::Io { doing, path, source }
         };
-        fs::create_dir_all(&self.folder).map_err(io("make", &self.folder))?;
-        let guard = self.folder.join(format!("{NAME}.lock"));
+        if let Some(folder) = self.path.parent() {
+            whole::folder(folder).map_err(io("make", folder))?;
+        }
+        let guard = self.path.with_extension("lock");
         let file = File::options().create(true).append(true).open(&guard).map_err(io("open", &guard))?;
         let _alone = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| StoreError::Io {
             doing: "lock",
@@ -124,16 +122,8 @@ impl Store {
         let surplus = read.words.len().saturating_sub(MOST);
         read.words.drain(..surplus);
         let content = Content { schema: SCHEMA, acknowledged: read.words.clone() };
-        let path = self.path();
-        let write = || -> std::io::Result<()> {
-            let mut fresh = tempfile::NamedTempFile::new_in(&self.folder)?;
-            serde_json::to_writer_pretty(&mut fresh, &content)?;
-            fresh.write_all(b"\n")?;
-            fresh.as_file().sync_all()?;
-            fresh.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(io("write", &path))?;
+        let text = serde_json::to_vec_pretty(&content).map_err(std::io::Error::other);
+        text.and_then(|text| whole::replace(&self.path, &text)).map_err(io("write", &self.path))?;
         Ok(read)
     }
 
@@ -153,7 +143,7 @@ impl Store {
     /// What would be different if somebody had changed it.
     fn stamp(&self) -> Option<(SystemTime, u64, u64)> {
         use std::os::unix::fs::MetadataExt as _;
-        let file = fs::metadata(self.path()).ok()?;
+        let file = fs::metadata(&self.path).ok()?;
         Some((file.modified().ok()?, file.len(), file.ino()))
     }
 }
@@ -311,7 +301,7 @@ mod tests {
     #[test]
     fn words_are_kept_replaced_taken_back_and_end_by_themselves() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path().join("deep/down"));
+        let store = Store::at(folder.path().join("deep/down/words.json"));
         assert_eq!(store.read(at(0)).unwrap(), Read::default());
         store.add(at(0), word("acme", Attention::Acknowledged)).unwrap();
         store.add(at(1), word("globex", Attention::Muted)).unwrap();
@@ -328,8 +318,8 @@ mod tests {
     fn a_file_that_makes_no_sense_is_set_aside_and_kept() {
         for text in ["", "{\"schema\": 1, \"acknow", "[]", "{\"schema\": 2, \"acknowledged\": []}", "\u{0}"] {
             let folder = tempfile::tempdir().unwrap();
-            let store = Store::at(folder.path());
-            fs::write(store.path(), text).unwrap();
+            let store = Store::at(folder.path().join("words.json"));
+            fs::write(&store.path, text).unwrap();
             let read = store.read(at(0)).unwrap();
             let aside = read.set_aside.unwrap();
             assert_eq!((read.words, fs::read_to_string(aside).unwrap()), (Vec::new(), text.to_owned()));
@@ -342,14 +332,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = Store::at(file.join("below")).add(at(0), word("acme", Attention::Muted)).unwrap_err().to_string();
+        let error = Store::at(file.join("below/words.json"))
+            .add(at(0), word("acme", Attention::Muted))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("cannot make") && error.contains("file/below"), "{error}");
     }
 
     #[test]
     fn many_at_once_lose_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path());
+        let store = Store::at(folder.path().join("words.json"));
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let store = &store;
@@ -380,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn a_poller_hears_what_another_process_wrote_and_forgets_what_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path());
+        let store = Store::at(folder.path().join("words.json"));
         let (words, mut heard) = watch::channel(Arc::default());
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty(Timestamp::now(), "test")));
         let (tell, _said) = mpsc::channel(4);

@@ -22,15 +22,13 @@ Files:
   ./tierdeck.toml                          the configuration, where the program is started
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
   $XDG_CONFIG_HOME/tierdeck/themes/        themes of one's own
-  $XDG_STATE_HOME/tierdeck/                what the console remembers
   ~/.pgpass                                passwords, as libpq reads them
-  $XDG_STATE_HOME/tierdeck/                what is remembered: acknowledgements, history, journals of operations, audit log
+  $XDG_STATE_HOME/tierdeck/                what is remembered: choices, acknowledgements, history, recordings; journals of operations, audit log
 
 Environment:
   TIERDECK_CONFIG                          the configuration file
   TIERDECK_STATE                           the folder of what is remembered
   PGPASSWORD, PGPASSFILE, PGSSLROOTCERT …  as libpq means them
-  TIERDECK_STATE                           another folder for what the console remembers
   NO_COLOR                                 no colours
   TIERDECK_COLOR                           none, 16, 256 or true: how many colours, whatever else says
 

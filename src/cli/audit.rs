@@ -6,18 +6,14 @@ use color_eyre::eyre::Result;
 
 use super::operations::operations;
 use super::{Exit, output};
-use crate::clients::Environment;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::ops::audit::{Audit, Head, matches};
+use crate::ops::audit::{Head, matches};
 use crate::ops::{Operations, OpsError};
 
 pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit> {
-    let Some(state) = Environment::of_process().state_folder else {
-        output::say("there is no state folder, and so no audit log; name one in TIERDECK_STATE");
-        return Ok(Exit::Usage);
-    };
-    let audit = Audit::at(&state);
+    let Some((_, operations)) = operations(config, false)? else { return Ok(Exit::Usage) };
+    let audit = operations.gate.audit();
     let (lines, head) = match audit.verify() {
         Ok(verified) => verified,
         Err(error) => {
@@ -30,7 +26,6 @@ pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit>
     if offline {
         return output::text(&format!("{whole}; not compared with the control database\n"));
     }
-    let Some((_, operations)) = operations(config, false)? else { return Ok(Exit::Usage) };
     // Without a line there is no name of a chain to ask for; what is known of this operator's machine cannot be told.
     let known = match &head {
         Some(head) => known(&operations, head).await,

@@ -35,7 +35,7 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
     let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, Environment::of_process().state_folder.as_deref(), Kept::Console, stop).await
+    open(&config, Kept::Console, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -52,14 +52,8 @@ pub(super) enum Kept {
     Demo,
 }
 
-/// Runs the console until the operator leaves it, or `stop` does. The history lies in the folder `state`; without one
-/// there is none.
-pub(super) async fn open(
-    config: &Config,
-    state: Option<&Path>,
-    kept: Kept,
-    stop: impl Future<Output = crate::app::Exit>,
-) -> Result<Exit> {
+/// Runs the console until the operator leaves it, or `stop` does.
+pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let environment = Environment::of_process();
     let (report, reports) = mpsc::channel(REPORTS);
@@ -86,7 +80,7 @@ pub(super) async fn open(
     poller.pace.send_replace(model.settings.refresh);
     let history = {
         let report = report.clone();
-        remember::start(config, state, &poller, move |notice| {
+        remember::start(config, &environment, &poller, move |notice| {
             let said = if notice.bad { Report::Failed(notice.text) } else { Report::Done(notice.text) };
             let _ = report.try_send(said);
         })
@@ -98,7 +92,7 @@ pub(super) async fn open(
         stop,
         clock: Timestamp::now,
     };
-    let keep = acknowledge::Keeper::start(&poller, report.clone());
+    let keep = acknowledge::Keeper::start(config, &environment, &poller, report.clone());
     let mut tapes = record::Tapes::default();
     let act = |effect| match effect {
         Effect::Acknowledge(word) => keep.add(word),
@@ -126,7 +120,7 @@ pub(super) async fn open(
         }
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),
-        Effect::Record => tapes.toggle(config, state, &poller, &report),
+        Effect::Record => tapes.toggle(config, &environment, &poller, &report),
         Effect::Play(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
@@ -157,13 +151,6 @@ pub(super) fn settings(config: &Config, environment: &Environment) -> Settings {
         refresh: config.poll.get(&Source::Activity).copied().unwrap_or_default(),
         instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
         signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
-        operator: operator(environment),
+        operator: environment.operator(),
     }
-}
-
-/// Who works here, as far as the system knows: login name and host.
-pub(super) fn operator(environment: &Environment) -> String {
-    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
-    let user = environment.user.clone().unwrap_or_else(|| "somebody".to_owned());
-    host.map_or(user.clone(), |host| format!("{user}@{host}"))
 }

@@ -3,7 +3,6 @@
 //! The estate lives in a process of its own, tied to the console by a pipe: when the console goes, however it goes, the
 //! pipe closes, and the estate stops and removes itself.
 
-use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -60,22 +59,15 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     spec.layout = demo.layout.into();
     spec.dir = demo.dir;
     spec.keep = demo.keep;
+    let signal = terminal::signalled()?;
     let stop = async {
-        let signal = terminal::signalled()?;
         tokio::select! {
             _ = signal => {}
             () = terminal::hung_up(), if demo.tied => {}
         }
-        std::io::Result::Ok(())
     };
     tokio::pin!(stop);
-    let lab = tokio::select! {
-        lab = Lab::start(spec, output::say) => lab?,
-        stopped = &mut stop => {
-            stopped?;
-            return Ok(Exit::Interrupted);
-        }
-    };
+    let Ok(lab) = Lab::start_unless(spec, output::say, stop.as_mut()).await? else { return Ok(Exit::Interrupted) };
     let instances = lab.instances().iter();
     output::line(&Ready {
         config: lab.config_path().display().to_string(),
@@ -84,7 +76,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
             .collect(),
         pid: std::process::id(),
     })?;
-    stop.await?;
+    stop.await;
     lab.stop().await;
     Ok(Exit::Fine)
 }
@@ -126,8 +118,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
 
 async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        // What happened in one estate says nothing of the next: its history goes with it.
-        Some(config) => console::open(&config, Path::new(&ready.config).parent(), console::Kept::Demo, stop).await,
+        Some(config) => console::open(&config, console::Kept::Demo, stop).await,
         None => Ok(Exit::Usage),
     }
 }

@@ -28,6 +28,7 @@ mod sight;
 mod status;
 mod store;
 mod themes;
+mod whole;
 
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
@@ -76,7 +77,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Ack(ack)) => Ok(ack::run(ack)),
+        Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),
         Some(Command::Act(act)) => act::run(config, allow, act).await,
         Some(Command::Ops { action }) => ops::run(config, allow, action).await,
         Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,

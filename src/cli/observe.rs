@@ -54,14 +54,14 @@ pub(super) fn look(config: &Config, watch: bool) -> Result<Poller> {
         config.poll.entry(Source::Activity).and_modify(|every| *every = (*every).min(GLANCE));
     }
     let poller = Poller::start(&config, targets(&config)?, Evaluator::immediate());
-    heed(&poller);
+    heed(&config, &poller);
     Ok(poller)
 }
 
 /// Tells a poller what was acknowledged and muted. A look leaves the store alone: it sees too little of time to say
 /// that a finding is gone.
-pub(super) fn heed(poller: &Poller) {
-    let Ok(store) = Store::of(&Environment::of_process()) else { return };
+pub(super) fn heed(config: &Config, poller: &Poller) {
+    let Ok(store) = Store::of(config, &Environment::of_process()) else { return };
     match store.read(Timestamp::now()) {
         Ok(read) => {
             if let Some(aside) = read.set_aside {

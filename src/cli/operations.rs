@@ -26,8 +26,10 @@ use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 pub(super) fn operations(config: Option<&Path>, allow: bool) -> Result<Option<(Config, Operations)>> {
     let Some(config) = observe::configuration(config) else { return Ok(None) };
     let environment = Environment::of_process();
-    let Some(state) = environment.state_folder.clone() else {
-        output::say("there is no folder for the journal of operations; name one in TIERDECK_STATE");
+    let Some(state) = config.state_folder(&environment) else {
+        output::say(
+            "there is no folder for the journal of operations; name one in TIERDECK_STATE or with state = \"…\"",
+        );
         return Ok(None);
     };
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::arguments::Record;
-use super::{Exit, observe, output};
+use super::{Exit, observe, output, whole};
 use crate::app::Report;
+use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::playback::Taping;
 use crate::domain::quantity;
@@ -68,7 +69,13 @@ pub(super) struct Tapes {
 
 impl Tapes {
     /// Begins one, or ends the one that runs.
-    pub fn toggle(&mut self, config: &Config, state: Option<&Path>, poller: &Poller, report: &mpsc::Sender<Report>) {
+    pub fn toggle(
+        &mut self,
+        config: &Config,
+        environment: &Environment,
+        poller: &Poller,
+        report: &mpsc::Sender<Report>,
+    ) {
         if let Some(recorder) = self.recorder.take().filter(Recorder::is_running) {
             let report = report.clone();
             tokio::task::spawn_blocking(move || {
@@ -79,7 +86,7 @@ impl Tapes {
             });
             return;
         }
-        match begin(config, state, poller, report) {
+        match begin(config, environment, poller, report) {
             Ok(recorder) => {
                 let _ = report.try_send(Report::Done(format!("recording to {}", recorder.path().display())));
                 let taping = Taping { began: recorder.began, bytes: recorder.written() };
@@ -103,15 +110,14 @@ impl Tapes {
 
 fn begin(
     config: &Config,
-    state: Option<&Path>,
+    environment: &Environment,
     poller: &Poller,
     report: &mpsc::Sender<Report>,
 ) -> Result<Recorder, String> {
-    let folder = state.map_or_else(PathBuf::new, |state| state.join("recordings"));
+    // The operator asked for it: it stays when a demo's estate goes.
+    let folder = environment.state_folder.as_ref().map_or_else(PathBuf::new, |state| state.join("recordings"));
     if !folder.as_os_str().is_empty() {
-        let mut make = std::fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
-        make.recursive(true).create(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        whole::folder(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let path = folder.join(format!("tierdeck-{}.jsonl.gz", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
     let report = report.clone();

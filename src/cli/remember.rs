@@ -1,13 +1,13 @@
 //! The history beside a poller: where its file is, and what is said where there is none.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::history::{Curve, Stretch, Whose};
-use crate::history::{History, Notice, Options, file_name};
+use crate::history::{History, Notice, Options};
 use crate::poll::Poller;
 
 /// How long leaving may wait for the last minute to be written.
@@ -16,7 +16,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Begins to remember what a poller sees; `None` where the configuration does not want it, or there is no place for it.
 pub(super) fn start(
     config: &Config,
-    state: Option<&Path>,
+    environment: &Environment,
     poller: &Poller,
     tell: impl Fn(Notice) + Send + 'static,
 ) -> Option<History> {
@@ -24,12 +24,12 @@ pub(super) fn start(
         return None;
     }
     let bad = |text: String| Notice { text, bad: true };
-    let Some(folder) = state else {
-        tell(bad("history is not kept: there is no state folder; set TIERDECK_STATE".to_owned()));
+    let Some(folder) = config.state_folder(environment) else {
+        tell(bad("history is not kept: there is no folder for it; set TIERDECK_STATE, or state in the configuration"
+            .to_owned()));
         return None;
     };
-    let names = config.instances.iter().map(|instance| instance.name.as_str());
-    let path = folder.join(file_name(&config.environment, names));
+    let path = folder.join(format!("history-{}.redb", config.identity()));
     let options = Options { path, keep: config.history.keep };
     // Told from another thread from here on, and once here where that thread cannot be.
     History::start(options, poller.snapshots.clone(), poller.past.clone(), tell).ok()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use color_eyre::eyre::Result;
 
 use super::arguments::ReportOptions;
-use super::{Exit, console, observe, output, save};
+use super::{Exit, observe, output, save};
 use crate::app::Timeline;
 use crate::app::incident::Incident;
 use crate::clients::Environment;
@@ -31,7 +31,7 @@ pub(super) async fn run(config: Option<&Path>, options: ReportOptions) -> Result
         snapshot = Arc::clone(&poller.snapshots.borrow_and_update());
         timeline.take(&snapshot);
     }
-    let operator = console::operator(&environment);
+    let operator = environment.operator();
     let incident =
         Incident { snapshot: &snapshot, timeline: &timeline, moment: snapshot.taken_at, operator: &operator };
     let text = incident.markdown();

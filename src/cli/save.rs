@@ -3,10 +3,11 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::sync::mpsc;
 
+use super::whole;
 use crate::app::{Document, Report};
 use crate::clients::Environment;
 use crate::domain::foreign::sanitise;
@@ -40,13 +41,7 @@ pub(super) fn write(path: &Path, text: &str, replace: bool) -> io::Result<()> {
         if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::other("it is not a file"));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let mut file = tempfile::Builder::new().prefix(".tierdeck-").tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        return Ok(());
+        return whole::replace(path, text.as_bytes());
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
@@ -60,6 +55,8 @@ pub(super) fn write(path: &Path, text: &str, replace: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use std::path::PathBuf;
 
     use super::*;
 

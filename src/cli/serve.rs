@@ -55,8 +55,7 @@ pub(super) async fn run(config: Option<&Path>, options: Serve) -> Result<Exit> {
         }
     };
     let poller = Poller::start(&config, observe::targets(&config)?, Evaluator::steady());
-    let state = Environment::of_process().state_folder;
-    let history = remember::start(&config, state.as_deref(), &poller, |notice| output::say(&notice.text));
+    let history = remember::start(&config, &Environment::of_process(), &poller, |notice| output::say(&notice.text));
     let shared = Arc::new(Shared {
         snapshots: poller.snapshots.clone(),
         chosen: Mutex::new(Chosen::new(options.tenants_max)),

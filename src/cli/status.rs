@@ -39,7 +39,7 @@ async fn keep_looking(config: &Config, json: bool) -> Result<Exit> {
             return Ok(Exit::Fine);
         }
         tokio::time::sleep(pause).await;
-        observe::heed(&poller);
+        observe::heed(config, &poller);
         if poller.snapshots.changed().await.is_err() {
             return Ok(Exit::Fine);
         }

@@ -2,14 +2,15 @@
 //! never by the loop itself. The last of several consoles wins; a file is never half of one and half of another.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::whole;
 use crate::app::{Preferences, Report};
 use crate::domain::foreign::sanitise;
 
@@ -36,9 +37,8 @@ pub(super) fn read(folder: Option<&Path>, name: &str) -> (Preferences, Option<St
             return (Preferences::default(), Some(sanitise(&said).into_owned()));
         }
     };
-    let aside = path.with_extension("toml.aside");
-    let kept = match fs::rename(&path, &aside) {
-        Ok(()) => format!("set aside as {}", aside.display()),
+    let kept = match whole::set_aside(&path, Timestamp::now()) {
+        Ok(aside) => format!("set aside as {}", aside.display()),
         Err(error) => format!("and cannot be set aside: {error}"),
     };
     let said = format!("your last choices are not understood ({why}): {}, {kept}", path.display());
@@ -55,13 +55,8 @@ fn told(error: &toml::de::Error, text: &str) -> String {
 fn write(folder: &Path, name: &str, kept: &Preferences) -> std::io::Result<()> {
     let head = "# What was chosen in the console; it writes this file anew after each change.\n";
     let text = toml::to_string(kept).map_err(std::io::Error::other)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".tierdeck-").tempfile_in(folder)?;
-    file.write_all(head.as_bytes())?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(folder.join(name)).map_err(|error| error.error)?;
-    Ok(())
+    whole::folder(folder)?;
+    whole::replace(&folder.join(name), format!("{head}{text}").as_bytes())
 }
 
 /// Writes beside the loop.
@@ -175,9 +170,10 @@ mod tests {
             let (kept, said) = read(Some(folder.path()), "console.toml");
             let said = said.unwrap();
             assert_eq!(kept, Preferences::default());
-            assert!(said.contains(words) && said.contains("console.toml.aside"), "{text:?}: {said}");
+            assert!(said.contains(words) && said.contains("console.toml.set-aside-"), "{text:?}: {said}");
             assert!(!said.chars().any(char::is_control), "{said:?}");
-            assert!(!path.exists() && fs::read_to_string(folder.path().join("console.toml.aside")).unwrap() == text);
+            let aside = said.rsplit_once("set aside as ").unwrap().1;
+            assert!(!path.exists() && fs::read_to_string(aside).unwrap() == text);
         }
         fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
         assert!(read(Some(folder.path()), "console.toml").1.unwrap().contains("set aside"));

@@ -52,6 +52,12 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Who works here, as far as the system knows: login name and host.
+    pub fn operator(&self) -> String {
+        let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+        format!("{}@{}", self.user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("unknown"))
+    }
+
     /// A path in which a leading `~/` means the home folder.
     pub fn expand(&self, path: &Path) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {

@@ -63,6 +63,7 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         environment: file.environment,
         namespace: file.namespace,
         allow_actions: file.allow_actions,
+        state: file.state,
         naming: file.naming,
         instances,
         poll: file.poll.0,

@@ -3,6 +3,7 @@
 //! One list of fields a table ([`Table::fields`]) drives reading, `config show`, the example file and its tests, so they
 //! cannot disagree.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::later::Shape;
@@ -60,6 +61,7 @@ pub(super) enum Slot<'a> {
     OptionalDuration(&'a mut Option<Duration>),
     Template(&'a mut Template),
     Path(&'a mut String),
+    Folder(&'a mut Option<PathBuf>),
     Tier(&'a mut Tier),
     Layout(&'a mut Layout),
     Secret(&'a mut Option<Secret>),

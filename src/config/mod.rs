@@ -8,6 +8,7 @@ mod check;
 mod duration;
 mod field;
 mod find;
+mod keeping;
 mod later;
 mod problem;
 mod read;
@@ -17,7 +18,7 @@ mod thresholds;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::{Checked, check, check_file};
@@ -39,6 +40,8 @@ pub struct Config {
     pub namespace: String,
     /// `allow_actions`.
     pub allow_actions: bool,
+    /// `state`: the folder of what is remembered; see [`Config::state_folder`].
+    pub state: Option<PathBuf>,
     /// `[naming]`.
     pub naming: Naming,
     /// `[[instance]]`, in the file's order.

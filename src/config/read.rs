@@ -168,6 +168,7 @@ impl<'t> Reader<'t> {
                 Template::parse(&text).ok_or("must contain {id} exactly once")?;
                 *into = text;
             }
+            Slot::Folder(into) => *into = Some(self.below(&filled(value)?)),
             Slot::Tier(into) => *into = choice(value, &[("shared", Tier::Shared), ("dedicated", Tier::Dedicated)])?,
             Slot::Layout(into) => {
                 *into = choice(value, &[("schema", Layout::Schema), ("database", Layout::Database)])?;
@@ -231,7 +232,7 @@ impl<'t> Reader<'t> {
         let (kind, place) = reference(value)?;
         Ok(match kind {
             "env" => Some(Secret::Env(place)),
-            "file" => Some(Secret::File(self.below(place))),
+            "file" => Some(Secret::File(self.below(&place))),
             kind => {
                 self.warn(
                     path,
@@ -280,15 +281,15 @@ impl<'t> Reader<'t> {
     fn held(&self, kind: &str, place: String) -> Secret {
         match kind {
             "env" => Secret::Env(place),
-            "file" => Secret::File(self.below(place)),
+            "file" => Secret::File(self.below(&place)),
             "vault" => Secret::Later { kind: "vault", place },
             _ => Secret::Later { kind: "iam", place },
         }
     }
 
-    /// Below the file that names it, wherever the program was started.
-    fn below(&self, place: String) -> PathBuf {
-        if place.starts_with('~') { place.into() } else { self.folder.join(place) }
+    /// A path starts at the file that names it, wherever the program was started.
+    fn below(&self, path: &str) -> PathBuf {
+        if path.starts_with('~') { path.into() } else { self.folder.join(path) }
     }
 
     fn shape(&mut self, path: &str, value: &Value<'_>, shape: &Shape) {

@@ -1,6 +1,7 @@
 //! Every key that the file may have, in one place.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::{Field, Named, Slot, Table, Tables};
@@ -27,6 +28,7 @@ pub(super) struct File {
     pub environment: String,
     pub namespace: String,
     pub allow_actions: bool,
+    pub state: Option<PathBuf>,
     pub naming: Naming,
     pub instances: Vec<InstanceDraft>,
     pub tenants: BTreeMap<TenantId, TenantNotes>,
@@ -74,6 +76,7 @@ impl Default for File {
             environment: "prod".to_owned(),
             namespace: "portarium".to_owned(),
             allow_actions: false,
+            state: None,
             naming: Naming::default(),
             instances: Vec::new(),
             tenants: BTreeMap::new(),
@@ -127,6 +130,7 @@ impl From<&Config> for File {
             environment: config.environment.clone(),
             namespace: config.namespace.clone(),
             allow_actions: config.allow_actions,
+            state: config.state.clone(),
             naming: config.naming.clone(),
             instances: config.instances.iter().map(InstanceDraft::from).collect(),
             tenants: config.policy.tenants.clone(),
@@ -149,6 +153,12 @@ impl Table for File {
                 "allow_actions",
                 "whether anything may be changed at all; false: this console only looks",
                 Slot::Flag(&mut self.allow_actions),
+            ),
+            Field::optional(
+                "state",
+                "folder of what is remembered; left out: $TIERDECK_STATE, else the user's own",
+                "\"/var/lib/tierdeck\"",
+                Slot::Folder(&mut self.state),
             ),
             Field::new("naming", "How tenants are named in PostgreSQL.", Slot::Table(&mut self.naming)),
             Field::new("instance", "The PostgreSQL instances; at least one.", Slot::Tables(&mut self.instances)),

@@ -179,6 +179,7 @@ impl Slot<'_> {
         match self {
             Self::Text(text) | Self::Path(text) => Some(quoted(text)),
             Self::OptionalText(text) | Self::Url(text) => text.as_deref().map(quoted),
+            Self::Folder(folder) => folder.as_ref().map(|folder| quoted(&folder.to_string_lossy())),
             Self::Flag(flag) => Some(flag.to_string()),
             Self::Limit(limit) => limit.map(|limit| limit.to_string()),
             Self::Vcpus(amount) => amount.map(|amount| amount.to_string()),

@@ -22,8 +22,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use place::file_name;
-
 use crate::domain::history::{Curve, Stretch, Whose};
 use crate::domain::{Past, Snapshot};
 use keeper::Keeper;

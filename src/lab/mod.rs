@@ -16,7 +16,10 @@ mod workload;
 mod world;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -161,6 +164,19 @@ impl Lab {
     /// Sweeps, then makes and starts an estate; `progress` hears what is being done. Wants a Tokio runtime with time and
     /// network.
     pub async fn start(spec: Spec, progress: impl Fn(&str)) -> Result<Self, LabError> {
+        match Self::start_unless(spec, progress, pin!(pending::<Infallible>())).await? {
+            Ok(lab) => Ok(lab),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same, unless `stop` comes first: then what it brings, and what was begun is gone. Dropping this future instead
+    /// does not wait for a server that is just being made.
+    pub async fn start_unless<S>(
+        spec: Spec,
+        progress: impl Fn(&str),
+        mut stop: Pin<&mut impl Future<Output = S>>,
+    ) -> Result<Result<Self, S>, LabError> {
         let most = if spec.layout == Layout::Database { world::MOST_DATABASES } else { 20_000 };
         if !(1..=most).contains(&spec.tenants) {
             return Err(LabError::TooMany { asked: spec.tenants, most });
@@ -174,15 +190,32 @@ impl Lab {
         let settings = settings(&spec);
         let boss = keys.get(SUPERUSER).cloned().unwrap_or_default();
         let (dir, keep) = (spec.dir.clone(), spec.keep);
-        let remains =
-            spawn_blocking(move || Remains::raise(&binaries, dir.as_deref(), keep, &boss, &settings)).await??;
+        let mut raising = spawn_blocking(move || Remains::raise(&binaries, dir.as_deref(), keep, &boss, &settings));
+        let (remains, stopped) = tokio::select! {
+            remains = &mut raising => (remains??, None),
+            stopped = &mut stop => (raising.await??, Some(stopped)),
+        };
+        if let Some(stopped) = stopped {
+            spawn_blocking(move || drop(remains)).await?;
+            return Ok(Err(stopped));
+        }
         // From here on, whatever goes wrong or is dropped takes the server and the folder with it.
         let mut lab = Self::around(&spec, roster, keys, remains);
         lab.write_config(&spec)?;
-        world::build(&lab.stage.door, major, lab.stage.layout, &lab.stage.roster, &progress).await?;
+        let stopped = tokio::select! {
+            built = world::build(&lab.stage.door, major, lab.stage.layout, &lab.stage.roster, &progress) => {
+                built?;
+                None
+            }
+            stopped = stop => Some(stopped),
+        };
+        if let Some(stopped) = stopped {
+            lab.stop().await;
+            return Ok(Err(stopped));
+        }
         lab.crew = workload::start(&lab.stage, &spec.scenario);
         progress("ready");
-        Ok(lab)
+        Ok(Ok(lab))
     }
 
     fn around(spec: &Spec, roster: Roster, keys: HashMap<String, SecretString>, remains: Remains) -> Self {
@@ -246,6 +279,8 @@ impl Lab {
         let text = format!(
             "# The estate of `tierdeck demo`; it goes when the demo ends.
 environment = \"demo\"
+# What happened in one estate says nothing of the next: what is remembered goes with it.
+state = \"state\"
 
 [[instance]]
 name = {name}

@@ -52,6 +52,11 @@ impl Gate {
         &self.operator
     }
 
+    /// What was changed, and by whom.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// Whether it opens at all.
     pub fn is_open(&self) -> Result<(), Shut> {
         if self.allowed { Ok(()) } else { Err(Shut::ReadOnly) }

@@ -56,10 +56,13 @@ impl Check for XminHorizon {
     }
 }
 
-/// The oldest holder of all, and of each database one that is older than whatever holds back all of them.
+/// The oldest holder of all, and of each database one that is older than whatever holds back all of them; and the oldest of
+/// those that hold back catalogues alone, which hide nobody.
 fn furthest_back(horizon: &Horizon) -> Vec<&Holder> {
+    let (catalogs, holders): (Vec<&Holder>, Vec<&Holder>) =
+        horizon.holders.iter().partition(|holder| holder.kind == HolderKind::Catalog);
     let mut oldest: BTreeMap<Option<&Foreign>, &Holder> = BTreeMap::new();
-    for holder in &horizon.holders {
+    for holder in holders {
         let best = oldest.entry(holder.database.as_ref()).or_insert(holder);
         if holder.xid_age > best.xid_age {
             *best = holder;
@@ -69,6 +72,7 @@ fn furthest_back(horizon: &Horizon) -> Vec<&Holder> {
     let mut holders: Vec<&Holder> =
         oldest.into_values().filter(|holder| holder.database.is_none() || holder.xid_age > everywhere).collect();
     holders.sort_by(|one, other| other.xid_age.cmp(&one.xid_age).then(one.name.cmp(&other.name)));
+    holders.extend(catalogs.into_iter().max_by_key(|holder| holder.xid_age));
     holders
 }
 
@@ -94,7 +98,7 @@ impl<'a> Known<'a> {
                 .find(|prepared| prepared.gid == holder.name)
                 .and_then(|prepared| prepared_transactions::owner(place, prepared))
                 .or_else(by_database),
-            HolderKind::Slot => by_database(),
+            HolderKind::Slot | HolderKind::Catalog => by_database(),
             HolderKind::Standby => None,
         };
         Self { tenant, session }
@@ -112,7 +116,11 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, horizon: &Horizon, holder: &Holde
     let mut evidence = vec![Evidence::on("transaction ids since", age, thresholds.xmin_age, Unit::Transactions)];
     evidence.extend(held.map(|held| Evidence::on("held for", held, thresholds.xmin_seconds, Unit::Seconds)));
     let (kind, id) = subject(holder, &known);
-    let where_ = holder.database.as_ref().map_or_else(|| "everywhere".to_owned(), |database| format!("in {database}"));
+    let where_ = match &holder.database {
+        _ if holder.kind == HolderKind::Catalog => "from catalogues alone".to_owned(),
+        None => "everywhere".to_owned(),
+        Some(database) => format!("in {database}"),
+    };
     let time = held.map(|held| format!(" for {}", duration(held))).unwrap_or_default();
     let (advice, statement) = advice(holder, &known);
     Some(Raised {
@@ -142,7 +150,7 @@ fn subject(holder: &Holder, known: &Known<'_>) -> (SubjectKind, String) {
             |tenant| (SubjectKind::Tenant, tenant.to_string()),
         ),
         HolderKind::Prepared => (SubjectKind::PreparedTransaction, name()),
-        HolderKind::Slot => (SubjectKind::Slot, name()),
+        HolderKind::Slot | HolderKind::Catalog => (SubjectKind::Slot, name()),
         HolderKind::Standby => (SubjectKind::Standby, name()),
     }
 }
@@ -161,7 +169,7 @@ fn who(holder: &Holder, known: &Known<'_>) -> String {
             role.as_ref().map_or_else(|| pid.clone(), |role| format!("{role} ({pid})"))
         }
         (HolderKind::Prepared, ..) => format!("prepared transaction {brief}{of}"),
-        (HolderKind::Slot, ..) => format!("replication slot {brief}{of}"),
+        (HolderKind::Slot | HolderKind::Catalog, ..) => format!("replication slot {brief}{of}"),
         (HolderKind::Standby, ..) => format!("standby {brief} (hot_standby_feedback)"),
     }
 }
@@ -183,7 +191,7 @@ fn advice(holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
             let words = format!("Finish it in {database} as {owner}: commit it if its other half was committed, else roll it back.");
             (words, rollback(holder.name.raw()))
         }
-        HolderKind::Slot => (
+        HolderKind::Slot | HolderKind::Catalog => (
             "Start its reader again, or drop the slot if there will be none.".to_owned(),
             exact(holder.name.raw()).map(|name| {
                 format!(

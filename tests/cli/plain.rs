@@ -11,27 +11,31 @@ const FINE: &str = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierde
 #[test]
 fn wrong_usage_is_two_and_says_so_on_stderr() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        &["frobnicate"][..],
-        &["status", "--jsn"],
-        &["findings", "--fail-on", "dire"],
-        &["findings", "--for", "soon"],
-        &["demo", "--tenants", "1"],
-        &["demo", "--scenario", "storm"],
-        &["completions", "tcl"],
-        &["ack"],
-        &["ack", "lock-chain", "acme", "--instance", "shared"],
-        &["ack", "lock-chain", "acme", "--for", "2h", "--why", "x"],
-        &["ack", "lock-chian", "acme", "--instance", "shared", "--for", "2h", "--why", "x"],
-        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "0s", "--why", "x"],
-        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "2h", "--why", " "],
-        &["ack", "lock-chain", "acme", "--instance", "shared", "--for", "2h", "--why", "x", "--kind", "slot"],
-        &["ack", "clear"],
-        &["config"],
+    fs::write(folder.path().join("tierdeck.toml"), FINE).unwrap();
+    let acme = ["ack", "lock-chain", "acme", "--instance", "shared"];
+    let said = ["--for", "2h", "--why", "x"];
+    let ack = |words: &[&'static str]| [&acme[..], words].concat();
+    for (arguments, words) in [
+        (vec!["frobnicate"], "'frobnicate'"),
+        (vec!["status", "--jsn"], "--jsn"),
+        (vec!["findings", "--fail-on", "dire"], "dire"),
+        (vec!["findings", "--for", "soon"], "soon"),
+        (vec!["demo", "--tenants", "0"], "not in 1..=5000"),
+        (vec!["demo", "--scenario", "storm"], "storm"),
+        (vec!["completions", "tcl"], "tcl"),
+        (vec!["ack"], "Usage"),
+        (ack(&[]), "say for how long and why"),
+        ([&acme[..3], &said[..]].concat(), "say which finding"),
+        ([&["ack", "lock-chian"], &acme[2..], &said[..]].concat(), "did you mean lock-chain?"),
+        (ack(&["--for", "0s", "--why", "x"]), "--for: more than nothing"),
+        (ack(&["--for", "2h", "--why", " "]), "--why: a word"),
+        (ack(&[&said[..], &["--kind", "slot"]].concat()), "never about a \"slot\""),
+        (vec!["ack", "clear"], "say which finding"),
+        (vec!["config"], "Usage"),
     ] {
-        let output = run(arguments, &[], folder.path());
+        let output = run(&arguments, &[], folder.path());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty() && stderr(&output).contains(words), "{arguments:?}: {output:?}");
     }
     let said = stderr(&run(&["statsu"], &[], folder.path()));
     assert!(said.contains("'status'"), "{said}");
@@ -120,7 +124,15 @@ fn acknowledgements_are_kept_listed_and_cleared() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let variables = [("TIERDECK_STATE", state.to_str().unwrap())];
-    let ack = |arguments: &[&str]| run(&[&["ack"], arguments].concat(), &variables, folder.path());
+    for environment in ["prod", "staging"] {
+        let instance =
+            "[[instance]]\nname = \"shared\"\ntier = \"shared\"\nurl = \"postgresql://tierdeck@db/portarium\"\n";
+        fs::write(folder.path().join(environment), format!("environment = \"{environment}\"\n{instance}")).unwrap();
+    }
+    let ack_in = |environment: &str, arguments: &[&str]| {
+        run(&[&["--config", environment, "ack"], arguments].concat(), &variables, folder.path())
+    };
+    let ack = |arguments: &[&str]| ack_in("prod", arguments);
     let list = || {
         let output = ack(&["list", "--json"]);
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{output:?}");
@@ -141,12 +153,19 @@ fn acknowledgements_are_kept_listed_and_cleared() {
     assert_eq!((&first["subject"]["kind"], &first["acknowledged"]["why"]), (&"tenant".into(), &"on ␛[31mit".into()));
     assert!(first["acknowledged"]["by"].as_str().unwrap().contains('@'), "{first}");
     assert!(stdout(&ack(&["list"])).contains("lock-chain acme on shared, 2h 00m more"), "{:?}", ack(&["list"]));
+    // What is known of one environment is nobody's business in another, whose instances bear the same names.
+    assert!(stdout(&ack_in("staging", &["list"])).contains("nothing"));
+    let output = ack(&["lock-chain", "acme", "--instance", "sharde", "--for", "2h", "--why", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no instance is called \"sharde\"; did you mean shared?"), "{output:?}");
     // What is not there cannot be cleared; what is, by what it was said about.
     assert_eq!(ack(&["clear", "lock-chain", "globex", "--instance", "shared"]).status.code(), Some(1));
     assert!(ack(&["clear", "lock-chain", "acme", "--instance", "shared"]).status.success());
     assert_eq!(list().len(), 1);
     // A broken file is set aside, and said so; nothing else fails.
-    fs::write(state.join("acknowledged.json"), "{").unwrap();
+    let kept: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let file = kept.iter().find(|path| path.extension().is_some_and(|kind| kind == "json")).unwrap();
+    fs::write(file, "{").unwrap();
     let output = ack(&["list"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(stderr(&output).contains("set aside"), "{output:?}");

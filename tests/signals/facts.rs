@@ -181,6 +181,7 @@ impl HorizonSpec {
                 "session" => HolderKind::Session,
                 "prepared" => HolderKind::Prepared,
                 "slot" => HolderKind::Slot,
+                "catalog" => HolderKind::Catalog,
                 "standby" => HolderKind::Standby,
                 other => panic!("nobody of that kind holds anything: {other}"),
             };

@@ -58,9 +58,15 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The settings that the start of a session takes, in force before its first statement.
+    /// The settings that the start of a session takes, in force before its first statement. They beat what a database or a
+    /// role sets: a tenant that owns a schema on our path could otherwise put functions before the server's own ones, and
+    /// our questions would run them with our rights.
     fn options(&self) -> String {
-        format!("-c default_transaction_read_only={} -c jit=off", if self.read_only { "on" } else { "off" })
+        format!(
+            "-c default_transaction_read_only={} -c jit=off -c search_path=pg_catalog,pg_temp \
+             -c standard_conforming_strings=on",
+            if self.read_only { "on" } else { "off" }
+        )
     }
 
     /// Sets the timeouts, and says what they were: set at the start of the session they would hide what the server gives to

@@ -93,6 +93,8 @@ pub enum HolderKind {
     Prepared,
     /// A replication slot.
     Slot,
+    /// A logical slot, for rows of catalogues alone: of tenants' tables it keeps nothing.
+    Catalog,
     /// A standby with `hot_standby_feedback`.
     Standby,
 }

@@ -23,6 +23,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Horizon, QueryError> {
             Some("session") => HolderKind::Session,
             Some("standby") => HolderKind::Standby,
             Some("slot") => HolderKind::Slot,
+            Some("catalog") => HolderKind::Catalog,
             Some("prepared") => HolderKind::Prepared,
             // The one row of a server on which nobody does.
             _ => continue,

@@ -7,38 +7,33 @@ use ratatui::text::{Line, Span};
 use super::fresh::Fresh;
 use super::limits;
 use crate::app::columns::{STUCK, TenantColumn, dead_share, problem};
-use crate::app::table::Column;
 use crate::app::{FleetFocus, Pane, Viewport};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
-use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::pen::{Pen, below};
 use crate::ui::theme::glyph;
-use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::{chart, gauge, text};
 use crate::ui::wrong;
 
 use TenantColumn as Of;
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 15] = [
-    look(Of::Severity, "", 1, false, 0),
-    look(Of::Tenant, "tenant", 16, false, 0),
-    look(Of::Tier, "tier", 4, false, 10),
-    look(Of::Instance, "instance", 10, false, 4),
-    look(Of::Connections, "conn/limit", 13, false, 1),
-    look(Of::Active, "act", 4, true, 1),
-    look(Of::Waiting, "wait", 11, false, 1),
-    look(Of::IdleInTransaction, "idle-tx", 7, true, 2),
-    look(Of::Oldest, "oldest", 7, true, 2),
-    look(Of::Noise, "noise", 9, true, 3),
-    look(Of::RowsPerDay, "rows/day", 8, true, 5),
-    look(Of::Dead, "dead", 5, true, 7),
-    look(Of::Size, "size", 8, true, 6),
-    look(Of::Trend, "active 15m", 12, false, 8),
-    look(Of::Problem, "problem", 30, false, 9),
+    Look::new(Of::Severity, "", 1, false, 0),
+    Look::new(Of::Tenant, "tenant", 16, false, 0),
+    Look::new(Of::Tier, "tier", 4, false, 10),
+    Look::new(Of::Instance, "instance", 10, false, 4),
+    Look::new(Of::Connections, "conn/limit", 13, false, 1),
+    Look::new(Of::Active, "act", 4, true, 1),
+    Look::new(Of::Waiting, "wait", 11, false, 1),
+    Look::new(Of::IdleInTransaction, "idle-tx", 7, true, 2),
+    Look::new(Of::Oldest, "oldest", 7, true, 2),
+    Look::new(Of::Noise, "noise", 9, true, 3),
+    Look::new(Of::RowsPerDay, "rows/day", 8, true, 5),
+    Look::new(Of::Dead, "dead", 5, true, 7),
+    Look::new(Of::Size, "size", 8, true, 6),
+    Look::new(Of::Trend, "active 15m", 12, false, 8),
+    Look::new(Of::Problem, "problem", 30, false, 9),
 ];
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
@@ -60,28 +55,16 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     let focused = fleet.focus == FleetFocus::Tenants;
     let table = &fleet.tenants;
     let shown = table.list.rows.len();
-    let style = if focused { look.accent.add_modifier(Modifier::BOLD) } else { look.strong };
-    let mut title = vec![Span::styled(format!(" TENANTS {} ", thousands(table.total)), style)];
-    if !table.filter.is_empty() {
-        let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
-        title.push(Span::styled(format!("· {} match /{words} ", thousands(shown)), look.warning));
-    }
-    title.extend(pen.unfiltered());
     pen.pane = Some(Pane::Tenants);
-    title.extend(pen.marked(pen.pane));
-    let order = if table.descending { "↓" } else { "↑" };
-    let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
     let lost = model.shown.unattributed;
+    let mut remarks = Vec::new();
     if lost.connections > 0 && pen.dark().is_empty() {
-        let words = format!(
-            " {} without a tenant, {} active ",
-            quantity::plural(lost.connections as usize, "session"),
-            lost.active
-        );
-        right.insert(0, Line::from(Span::styled(words, look.dim)));
+        let sessions = quantity::plural(lost.connections as usize, "session");
+        let words = format!(" {sessions} without a tenant, {} active ", lost.active);
+        remarks.push(Line::from(Span::styled(words, look.dim)));
     }
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
-    let inside = inner(below(area, 1));
+    let heading = Heading { name: "TENANTS", asleep: !focused, remarks, ..Heading::default() };
+    let inside = table::heading(pen, area, table, heading);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
@@ -112,13 +95,6 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
         pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
     }
     table::rows(pen, rows, &columns, &table.list, &model.shown.tenants, focused, cell)
-}
-
-fn thousands(count: usize) -> String {
-    let digits = count.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'static> {

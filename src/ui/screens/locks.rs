@@ -30,17 +30,13 @@ enum Of {
     Statement,
 }
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 6] = [
-    look(Of::Who, "who waits", 20, false, 0),
-    look(Of::Pid, "pid", 7, true, 0),
-    look(Of::For, "for", 7, true, 0),
-    look(Of::Mode, "wants", 14, false, 2),
-    look(Of::On, "on", 20, false, 1),
-    look(Of::Statement, "statement", 18, false, 3),
+    Look::new(Of::Who, "who waits", 20, false, 0),
+    Look::new(Of::Pid, "pid", 7, true, 0),
+    Look::new(Of::For, "for", 7, true, 0),
+    Look::new(Of::Mode, "wants", 14, false, 2),
+    Look::new(Of::On, "on", 20, false, 1),
+    Look::new(Of::Statement, "statement", 18, false, 3),
 ];
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {

@@ -7,36 +7,32 @@ use ratatui::text::{Line, Span};
 use super::fresh::Fresh;
 use super::session;
 use crate::app::columns::{SessionColumn, how, is_claimed, is_stuck};
-use crate::app::table::{Column, Table};
+use crate::app::table::Table;
 use crate::app::{Span as Window, Viewport};
 use crate::domain::{Attribution, Session, SessionState, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
-use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::text;
 
 use SessionColumn as Of;
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 16] = [
-    look(Of::Trouble, "", 1, false, 0),
-    look(Of::Pid, "pid", 7, true, 0),
-    look(Of::Instance, "instance", 10, false, 12),
-    look(Of::Tenant, "tenant", 13, false, 0),
-    look(Of::How, "how", 11, false, 7),
-    look(Of::Role, "role", 16, false, 8),
-    look(Of::Database, "db", 12, false, 14),
-    look(Of::Application, "application", 14, false, 10),
-    look(Of::Client, "client", 18, false, 15),
-    look(Of::State, "state", 8, false, 1),
-    look(Of::For, "for", 7, true, 5),
-    look(Of::Wait, "wait", 16, false, 4),
-    look(Of::Transaction, "tx", 7, true, 1),
-    look(Of::Statement, "query", 7, true, 3),
-    look(Of::BlockedBy, "locks", 10, false, 1),
-    look(Of::Query, "statement", 16, false, 1),
+    Look::new(Of::Trouble, "", 1, false, 0),
+    Look::new(Of::Pid, "pid", 7, true, 0),
+    Look::new(Of::Instance, "instance", 10, false, 12),
+    Look::new(Of::Tenant, "tenant", 13, false, 0),
+    Look::new(Of::How, "how", 11, false, 7),
+    Look::new(Of::Role, "role", 16, false, 8),
+    Look::new(Of::Database, "db", 12, false, 14),
+    Look::new(Of::Application, "application", 14, false, 10),
+    Look::new(Of::Client, "client", 18, false, 15),
+    Look::new(Of::State, "state", 8, false, 1),
+    Look::new(Of::For, "for", 7, true, 5),
+    Look::new(Of::Wait, "wait", 16, false, 4),
+    Look::new(Of::Transaction, "tx", 7, true, 1),
+    Look::new(Of::Statement, "query", 7, true, 3),
+    Look::new(Of::BlockedBy, "locks", 10, false, 1),
+    Look::new(Of::Query, "statement", 16, false, 1),
 ];
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
@@ -62,26 +58,16 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 /// The table with its rule; `everywhere`: of all tenants.
 pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title: &str, everywhere: bool) -> Window {
     let (model, look) = (pen.model, pen.look);
-    let style = look.accent.add_modifier(Modifier::BOLD);
     let dark = pen.dark();
     // None at all, and a server that is not reached: how many there are is not known.
     let unknown = table.total == 0 && !dark.is_empty();
-    let count = if unknown { "—".to_owned() } else { table.total.to_string() };
-    let mut title = vec![Span::styled(format!(" {title} {count} "), style)];
-    if !table.filter.is_empty() {
-        let words = text::cut(&crate::domain::foreign::sanitise(table.filter.text()), 40);
-        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
-    }
-    title.extend(pen.unfiltered());
-    title.extend(pen.marked(pen.pane));
-    let order = if table.descending { "↓" } else { "↑" };
-    let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
+    let mut remarks = Vec::new();
     if !dark.is_empty() && !unknown {
         let words = format!(" as last known: {dark} is not reached ");
-        right.push(Line::from(Span::styled(words, look.warning)));
+        remarks.push(Line::from(Span::styled(words, look.warning)));
     }
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
-    let inside = inner(below(area, 1));
+    let inside =
+        table::heading(pen, area, table, Heading { name: title, uncounted: unknown, remarks, ..Heading::default() });
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| match look.column {

@@ -1,56 +1,39 @@
 //! A page of the tenant: what its statements cost, the dearest first.
 
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
 use crate::app::Span as Window;
 use crate::app::statements::StatementColumn;
-use crate::app::table::Column;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{bytes, count, duration};
 use crate::domain::session::Rank;
 use crate::domain::{Tenant, TopStatement};
-use crate::ui::pen::{Edge, Pen, below, inner};
-use crate::ui::widgets::table::{self, Look};
+use crate::ui::pen::{Pen, below};
+use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::text;
 
 use StatementColumn as Of;
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 9] = [
-    look(Of::Time, "time", 9, true, 0),
-    look(Of::Calls, "calls", 7, true, 1),
-    look(Of::Mean, "mean", 8, true, 2),
-    look(Of::Rows, "rows", 7, true, 5),
-    look(Of::Blocks, "read", 7, true, 4),
-    look(Of::Wal, "WAL", 10, true, 1),
-    look(Of::Temp, "temp", 10, true, 3),
-    look(Of::How, "how", 7, false, 6),
-    look(Of::Query, "statement", 20, false, 0),
+    Look::new(Of::Time, "time", 9, true, 0),
+    Look::new(Of::Calls, "calls", 7, true, 1),
+    Look::new(Of::Mean, "mean", 8, true, 2),
+    Look::new(Of::Rows, "rows", 7, true, 5),
+    Look::new(Of::Blocks, "read", 7, true, 4),
+    Look::new(Of::Wal, "WAL", 10, true, 1),
+    Look::new(Of::Temp, "temp", 10, true, 3),
+    Look::new(Of::How, "how", 7, false, 6),
+    Look::new(Of::Query, "statement", 20, false, 0),
 ];
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Window {
     let (model, look) = (pen.model, pen.look);
     let held = &model.page.statements;
     let table = &held.table;
-    let mut title = vec![
-        Span::styled(format!(" STATEMENTS {} ", table.total), look.accent.add_modifier(Modifier::BOLD)),
-        Span::styled("dearest, rates over the last minute ", look.dim),
-    ];
-    if !table.filter.is_empty() {
-        let words = text::cut(&sanitise(table.filter.text()), 40);
-        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
-    }
-    title.extend(pen.marked(pen.pane));
-    let order = if table.descending { "↓" } else { "↑" };
-    let right = [Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
-    let mut inside = inner(below(area, 1));
+    let about = "dearest, rates over the last minute";
+    let mut inside = table::heading(pen, area, table, Heading { name: "STATEMENTS", about, ..Heading::default() });
     let said = tenant.statements.as_ref();
     let mut put = |pen: &mut Pen<'_>, words: &str, style| {
         let line = Line::from(Span::styled(text::cut(words, usize::from(inside.width)), style));

@@ -193,6 +193,7 @@ impl Page<'_, '_> {
                 HolderKind::Session => "session",
                 HolderKind::Prepared => "prepared transaction",
                 HolderKind::Slot => "replication slot",
+                HolderKind::Catalog => "logical slot",
                 HolderKind::Standby => "standby",
             };
             let role = holder.role.as_ref().map(|role| format!(" of {role}")).unwrap_or_default();

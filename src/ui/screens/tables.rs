@@ -1,11 +1,9 @@
 //! Screen 5: the vacuums that run, and the worst tables of all tenants; the same table is a page of each tenant.
 
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
-use crate::app::table::Column;
 use crate::app::tables::{TableColumn, TableRow, share, vacuumed};
 use crate::app::{Span as Window, Viewport, Worst};
 use crate::domain::facts::Vacuum;
@@ -13,30 +11,26 @@ use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{bytes, count, duration, percent, plural};
 use crate::domain::{Instance, TenantId};
 use crate::ui::pen::{Edge, Pen, below, inner};
-use crate::ui::widgets::table::{self, Look};
+use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::{gauge, text};
 
 use TableColumn as Of;
 
-const fn look(column: Of, title: &'static str, width: u16, right: bool, rank: u8) -> Look<Of> {
-    Look { column, title, width, right, rank }
-}
-
 const LOOKS: [Look<Of>; 14] = [
-    look(Of::Tenant, "tenant", 13, false, 0),
-    look(Of::Instance, "instance", 10, false, 11),
-    look(Of::Table, "table", 22, false, 0),
-    look(Of::Debt, "debt", 11, true, 0),
-    look(Of::Dead, "dead", 6, true, 1),
-    look(Of::Threshold, "threshold", 9, true, 5),
-    look(Of::Live, "live", 6, true, 12),
-    look(Of::Vacuumed, "vacuumed", 9, true, 2),
-    look(Of::Autovacuum, "auto", 4, false, 2),
-    look(Of::Bloat, "bloat", 5, true, 3),
-    look(Of::Wasted, "wasted", 8, true, 6),
-    look(Of::Size, "size", 8, true, 4),
-    look(Of::Xid, "xid age", 7, true, 7),
-    look(Of::Multixact, "mxid age", 8, true, 8),
+    Look::new(Of::Tenant, "tenant", 13, false, 0),
+    Look::new(Of::Instance, "instance", 10, false, 11),
+    Look::new(Of::Table, "table", 22, false, 0),
+    Look::new(Of::Debt, "debt", 11, true, 0),
+    Look::new(Of::Dead, "dead", 6, true, 1),
+    Look::new(Of::Threshold, "threshold", 9, true, 5),
+    Look::new(Of::Live, "live", 6, true, 12),
+    Look::new(Of::Vacuumed, "vacuumed", 9, true, 2),
+    Look::new(Of::Autovacuum, "auto", 4, false, 2),
+    Look::new(Of::Bloat, "bloat", 5, true, 3),
+    Look::new(Of::Wasted, "wasted", 8, true, 6),
+    Look::new(Of::Size, "size", 8, true, 4),
+    Look::new(Of::Xid, "xid age", 7, true, 7),
+    Look::new(Of::Multixact, "mxid age", 8, true, 8),
 ];
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
@@ -155,22 +149,10 @@ pub(super) fn vacuum_line(pen: &Pen<'_>, vacuum: &Vacuum, tenant: Option<&Tenant
 pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, worst: &Worst, name: &str, everywhere: bool) -> Window {
     let (model, look) = (pen.model, pen.look);
     let table = &worst.table;
-    let mut title = vec![
-        Span::styled(format!(" {name} {} ", table.total), look.accent.add_modifier(Modifier::BOLD)),
-        Span::styled("worst ", look.dim),
-    ];
-    if !table.filter.is_empty() {
-        let words = text::cut(&sanitise(table.filter.text()), 40);
-        title.push(Span::styled(format!("· {} match /{words} ", table.list.rows.len()), look.warning));
-    }
-    title.extend(pen.unfiltered());
-    let order = if table.descending { "↓" } else { "↑" };
-    let mut right = vec![Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim))];
-    if let Some(words) = bloat_unknown(pen, usize::from(area.width / 3)) {
-        right.insert(0, Line::from(Span::styled(format!(" {words} "), look.dim)));
-    }
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
-    let inside = inner(below(area, 1));
+    let unknown = bloat_unknown(pen, usize::from(area.width / 3));
+    let remarks = unknown.map(|words| Line::from(Span::styled(format!(" {words} "), look.dim)));
+    let heading = Heading { name, about: "worst", remarks: remarks.into_iter().collect(), ..Heading::default() };
+    let inside = table::heading(pen, area, table, heading);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| match look.column {

@@ -1,13 +1,15 @@
 //! Tables with fixed columns: what does not fit is left out by importance, nothing moves from poll to poll.
 
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::text;
 use crate::app::list::{Keyed, List};
-use crate::app::table::Column;
+use crate::app::table::{Column, Table};
 use crate::app::{Columns, Span as Window, Target};
-use crate::ui::pen::Pen;
+use crate::domain::foreign::sanitise;
+use crate::ui::pen::{Edge, Pen, below, inner};
 
 /// How one column looks.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,56 @@ pub(crate) struct Look<C> {
     pub(crate) right: bool,
     /// 0 is always there; the greatest go first.
     pub(crate) rank: u8,
+}
+
+impl<C> Look<C> {
+    /// A column.
+    pub(crate) const fn new(column: C, title: &'static str, width: u16, right: bool, rank: u8) -> Self {
+        Self { column, title, width, right, rank }
+    }
+}
+
+/// What stands on the rule above a table beside what every table tells there.
+#[derive(Debug, Default)]
+pub(crate) struct Heading<'a> {
+    /// What it lists.
+    pub(crate) name: &'a str,
+    /// That how many there are is not known.
+    pub(crate) uncounted: bool,
+    /// What it lists, in more words.
+    pub(crate) about: &'static str,
+    /// The keys go elsewhere.
+    pub(crate) asleep: bool,
+    /// Remarks on the right, before the order.
+    pub(crate) remarks: Vec<Line<'static>>,
+}
+
+/// Draws the rule above a table: what it lists, how many, what of them is shown and marked, in which order. Returns the
+/// place below it.
+pub(crate) fn heading<C: Column>(pen: &mut Pen<'_>, area: Rect, table: &Table<C>, heading: Heading<'_>) -> Rect {
+    let look = pen.look;
+    let style = if heading.asleep { look.strong } else { look.accent.add_modifier(Modifier::BOLD) };
+    let count = if heading.uncounted { "—".to_owned() } else { thousands(table.total) };
+    let mut title = vec![Span::styled(format!(" {} {count} ", heading.name), style)];
+    title.extend((!heading.about.is_empty()).then(|| Span::styled(format!("{} ", heading.about), look.dim)));
+    if !table.filter.is_empty() {
+        let words = text::cut(&sanitise(table.filter.text()), 40);
+        title.push(Span::styled(format!("· {} match /{words} ", thousands(table.list.rows.len())), look.warning));
+    }
+    title.extend(pen.unfiltered());
+    title.extend(pen.marked(pen.pane));
+    let order = if table.descending { "↓" } else { "↑" };
+    let mut right = heading.remarks;
+    right.push(Line::from(Span::styled(format!(" sort: {} {order} ", table.sort.key()), look.dim)));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &right);
+    inner(below(area, 1))
+}
+
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 /// A column with its place.

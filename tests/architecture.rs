@@ -129,12 +129,13 @@ fn arrows_are_those_of_the_list() {
 /// Who may write to a server is decided in one place: every other session is read-only by the server's own setting.
 #[test]
 fn sessions_that_may_write_are_opened_in_one_place() {
-    let opened: Vec<String> = sources()
+    let opened: BTreeSet<String> = sources()
         .into_iter()
         .filter(|(path, text)| path.starts_with("src") && !path.starts_with("src/lab") && text.contains("read_only:"))
         .filter(|(_, text)| text.contains("Timeouts {"))
         .map(|(path, _)| path.display().to_string())
         .collect();
+    let opened: Vec<String> = opened.into_iter().collect();
     assert_eq!(opened, ["src/clients/postgres/mod.rs", "src/ops/estate.rs"]);
     let admin: Vec<String> = sources()
         .into_iter()

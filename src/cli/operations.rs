@@ -20,6 +20,7 @@ use crate::ops::gate::Gate;
 use crate::ops::journal::{Event, Operator, folder};
 use crate::ops::plan::Plan;
 use crate::ops::report::Report;
+use crate::ops::step::Working;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 
 /// Everything that an operation needs, from the configuration; `None` when that is wrong, and said.
@@ -83,6 +84,11 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
 
 /// What happens, for who watches.
 fn tell(progress: &Progress) {
+    if let Progress::Working { step, working } = progress {
+        let Working { phase, done, total } = working;
+        let of = if *total > 0 { format!(", block {done} of {total}") } else { String::new() };
+        return output::say(&sanitise(&format!("step {}: {phase}{of}", step + 1)));
+    }
     let Progress::Journal(entry) = progress else { return };
     let said = match &entry.event {
         Event::Taken { .. } => "begins".to_owned(),

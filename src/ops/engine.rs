@@ -2,6 +2,7 @@
 //! and an operator picks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,8 +13,11 @@ use super::lease::Lease;
 use super::operations::{Ended, Operations, OpsError, Progress, Way};
 use super::plan::{Plan, Target};
 use super::status::{Outcome, Phase};
-use super::step::{Check, Script, StepError, Undo};
+use super::step::{Check, Script, Step, StepError, Undo};
 use crate::clients::postgres::Connection;
+
+/// How often a step that takes its time is asked how far it is.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One run of one operation.
 pub(super) struct Run<'a> {
@@ -206,10 +210,37 @@ impl<'a> Run<'a> {
             Check::Blocked(why) => return Err(StepError::NotVerified(why).into()),
         };
         self.note(Event::Started { step: number, before: before.clone() }).await?;
-        let mut hands = self.hands(number, step.forward());
-        step.apply(&mut hands).await?;
+        self.apply(number, step).await?;
         let output = step.verify(&before, &mut self.eyes).await?;
         self.note(Event::Succeeded { step: number, output }).await
+    }
+
+    /// Does a step, and tells how far it is.
+    async fn apply(&mut self, number: usize, step: &dyn Step) -> Result<(), OpsError> {
+        let mut hands = Hands {
+            estate: &self.ops.estate,
+            plan: &self.plan,
+            permit: &self.permit,
+            lease: &self.lease,
+            listen: &self.ops.listen,
+            links: &mut self.links,
+            step: number,
+            script: step.forward(),
+        };
+        let mut applied = step.apply(&mut hands);
+        let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        loop {
+            tokio::select! {
+                done = &mut applied => return Ok(done?),
+                _ = clock.tick() => {
+                    // Whatever becomes of this look, the step is what counts.
+                    let look = tokio::time::timeout(LOOK, step.progress(&mut self.eyes)).await;
+                    if let Ok(Ok(Some(working))) = look {
+                        (self.ops.listen)(&Progress::Working { step: number, working });
+                    }
+                }
+            }
+        }
     }
 
     fn hands(&mut self, step: usize, script: Script) -> Hands<'_> {

@@ -21,7 +21,7 @@ use super::journal::{self, Entry, Header, Journal, JournalError, Story};
 use super::lease::Lease;
 use super::plan::{Plan, Refusals, SCHEMA};
 use super::status::{Outcome, Phase};
-use super::step::StepError;
+use super::step::{StepError, Working};
 
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,13 @@ pub enum Progress {
     Audited {
         /// Which.
         seq: u64,
+    },
+    /// A step that takes its time is so far.
+    Working {
+        /// Which step.
+        step: usize,
+        /// How far.
+        working: Working,
     },
     /// An effect has come.
     Effect {

@@ -60,6 +60,17 @@ pub enum Undo {
     Blocked(String),
 }
 
+/// How far a step is that takes its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Working {
+    /// What it does now.
+    pub phase: String,
+    /// How much of it is done.
+    pub done: i64,
+    /// Of how much; 0: not known.
+    pub total: i64,
+}
+
 /// Why a step did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
@@ -97,6 +108,11 @@ pub trait Step: Send + Sync + fmt::Debug {
     /// Does it.
     fn apply<'a>(&'a self, hands: &'a mut Hands<'_>) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(async move { Ok(hands.run(&self.forward()).await?) })
+    }
+
+    /// Looks how far it is, while it runs; `None`: nobody knows.
+    fn progress<'a>(&'a self, _: &'a mut Eyes) -> BoxFuture<'a, Result<Option<Working>, StepError>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Looks, over a session that only reads, whether it was done: that `apply` returned is no proof.

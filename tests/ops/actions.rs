@@ -47,8 +47,8 @@ async fn a_throttle_does_what_its_plan_says_and_its_undo_brings_back_what_was() 
     let folder = tempfile::tempdir().unwrap();
     let machine = world.machine(&folder, "laptop");
     let start = world.settled().await;
-    let heard: Arc<Mutex<Vec<Progress>>> = Arc::default();
-    let ear = Arc::clone(&heard);
+    let noted: Arc<Mutex<Vec<Progress>>> = Arc::default();
+    let ear = Arc::clone(&noted);
     let operations = machine.operations(true, move |it| ear.lock().unwrap().push(it.clone()));
     let plan = operations.plan(&throttle("acme"), new_id()).await.unwrap();
     assert_eq!(
@@ -77,7 +77,7 @@ async fn a_throttle_does_what_its_plan_says_and_its_undo_brings_back_what_was() 
 
     assert_eq!(operations.start(&plan, "acme").await.unwrap(), Ended::Succeeded);
     assert_eq!(told(&world, &plan), promised(&plan), "the server was told what the plan says");
-    assert!(heard.lock().unwrap().iter().any(|it| matches!(it, Progress::Effect { step: 0 })));
+    assert!(noted.lock().unwrap().iter().any(|it| matches!(it, Progress::Effect { step: 0 })));
     let image = world.settled().await;
     assert!(image.contains("role_acme | t | 5 | {statement_timeout=5000ms}"), "{image}");
     world.nothing_is_held().await;
@@ -315,6 +315,22 @@ async fn a_vacuum_is_done_and_looked_at() {
     assert_eq!(world.number(vacuums).await, 1);
     let story = operations.story(&plan.id).await.unwrap();
     assert_eq!(story.status.steps[0].output.as_ref().unwrap()["dead_rows_after"], 0);
+    // One that takes its time says how far it is.
+    let big = "CREATE TABLE tenant_acme.big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 60000) i;
+               ALTER TABLE tenant_acme.big OWNER TO role_acme;
+               ALTER ROLE portarium_admin SET vacuum_cost_delay = '10ms'; ALTER ROLE portarium_admin SET vacuum_cost_limit = 200";
+    world.boss.batch_execute(big).await.unwrap();
+    let said: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let ear = Arc::clone(&said);
+    let listening = world.machine(&folder, "laptop").operations(true, move |it| {
+        if let Progress::Working { working, .. } = it {
+            ear.lock().unwrap().push(working.total);
+        }
+    });
+    let plan = listening.plan(&of("tenant_acme", "big"), new_id()).await.unwrap();
+    assert_eq!(listening.start(&plan, "tenant_acme.big").await.unwrap(), Ended::Succeeded);
+    let said = said.lock().unwrap();
+    assert!(said.iter().any(|total| *total > 1_000), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::domain::quantity;
 use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
 use crate::ops::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
-use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo};
+use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo, Working};
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +168,18 @@ impl Step for Vacuum {
                 Some(before) if Self::happened(before, &now) => Check::Already { output: output(before, &now) },
                 _ => Check::Ready { before: json!({ "vacuums": now.vacuums, "dead_rows": now.dead }) },
             })
+        })
+    }
+
+    fn progress<'a>(&'a self, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Option<Working>, StepError>> {
+        Box::pin(async move {
+            let desk = eyes.desk(self.target).await?;
+            let sql = include_str!("../../../assets/sql/ops/vacuum_progress.sql");
+            let rows = desk.rows(sql, &[&self.schema, &self.table]).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            let count = |name| row.try_get::<_, i64>(name).map_err(QueryError::from);
+            let phase = row.try_get::<_, String>("phase").map_err(QueryError::from)?;
+            Ok(Some(Working { phase, done: count("done")?, total: count("total")? }))
         })
     }
 

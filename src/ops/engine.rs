@@ -109,7 +109,12 @@ impl<'a> Run<'a> {
         if way == Way::Abandon {
             return self.close(Outcome::Abandoned, "an operator said that it stays as it is").await;
         }
-        self.recognise().await?;
+        if let Err(error) = self.recognise().await {
+            if matches!(error, OpsError::OtherTarget(_)) && self.journal.story().status.untouched() {
+                self.close(Outcome::Refused, &error.to_string()).await?;
+            }
+            return Err(error);
+        }
         if way == Way::Back || self.journal.story().status.phase == Phase::Back {
             return self.back().await;
         }

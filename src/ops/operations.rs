@@ -244,6 +244,10 @@ impl Operations {
     pub fn start<'a>(&'a self, plan: &'a Plan, typed: &'a str) -> BoxFuture<'a, Result<Ended, OpsError>> {
         Box::pin(async move {
             let permit = self.gate.approve(plan, typed)?;
+            if let Some(drifted) = plan.drifted() {
+                return Err(OpsError::Drifted(drifted));
+            }
+            let control = self.control(&permit).await?;
             let header = Header {
                 schema: SCHEMA,
                 at: Timestamp::now(),
@@ -252,7 +256,7 @@ impl Operations {
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
-            self.carry_on(Kept::Here(Box::new(journal)), permit, Way::Forward, TakeOver::No).await
+            self.carry_on(control, Kept::Here(Box::new(journal)), permit, Way::Forward, TakeOver::No).await
         })
     }
 
@@ -269,18 +273,31 @@ impl Operations {
                 Some(journal) => Kept::Here(Box::new(journal)),
                 None => Kept::Elsewhere(Box::new(self.elsewhere(id).await?)),
             };
-            let permit = self.gate.go_on(&kept.story().header.plan)?;
-            self.carry_on(kept, permit, way, take_over).await
+            let plan = &kept.story().header.plan;
+            if let Some(drifted) = plan.drifted() {
+                return Err(OpsError::Drifted(drifted));
+            }
+            let permit = self.gate.go_on(plan)?;
+            let control = self.control(&permit).await?;
+            self.carry_on(control, kept, permit, way, take_over).await
         })
     }
 
-    async fn carry_on(&self, kept: Kept, permit: Permit, way: Way, take_over: TakeOver) -> Result<Ended, OpsError> {
-        let plan = Arc::new(kept.story().header.plan.clone());
-        if let Some(drifted) = plan.drifted() {
-            return Err(OpsError::Drifted(drifted));
-        }
+    /// The control database, to work with.
+    async fn control(&self, permit: &Permit) -> Result<Control, OpsError> {
         let connection = self.estate.connect(&self.estate.control, None, Use::Control).await?;
-        let control = Control::prepare(connection, &permit).await?;
+        Ok(Control::prepare(connection, permit).await?)
+    }
+
+    async fn carry_on(
+        &self,
+        control: Control,
+        kept: Kept,
+        permit: Permit,
+        way: Way,
+        take_over: TakeOver,
+    ) -> Result<Ended, OpsError> {
+        let plan = Arc::new(kept.story().header.plan.clone());
         let (journal, fence) = self.claim(kept, &control, &plan, way, take_over).await?;
         let every = self.estate.stale_after / 6;
         let lease = Lease::keep(control, plan.id.clone(), fence, every.max(Duration::from_millis(50)));

@@ -132,6 +132,7 @@ async fn what_was_paused_on_one_laptop_is_gone_on_with_on_another() {
     let refused = lost.quiet().start(&plan, "acme").await.unwrap_err();
     assert!(refused.is_refusal() && refused.to_string().contains("is not the server of the plan"), "{refused}");
     assert!(elsewhere.settled().await.contains("role_acme | t | 40 |"));
+    elsewhere.nothing_is_held().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -207,6 +207,12 @@ async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends()
             let here = format!("{fault:?} at call {at} of {calls}: {first:?}, then {way:?}");
             assert!(reached || first.is_ok(), "{here}");
             let ended = match (way, operations.go_on(&plan.id, way, TakeOver::No).await) {
+                // It was cut off before anything was begun: nothing is there, and it is begun anew.
+                (way, Err(OpsError::Unknown(_))) => {
+                    assert_eq!(world.settled().await, start, "{here}");
+                    let begun = operations.start(&plan, "acme").await;
+                    if way == Way::Back { operations.go_on(&plan.id, way, TakeOver::No).await } else { begun }
+                }
                 // It had come to its end all the same.
                 (Way::Forward, Err(OpsError::Over(_, how))) if how == "succeeded" => Ok(Ended::Succeeded),
                 (_, ended) => ended,

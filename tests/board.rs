@@ -123,7 +123,11 @@ impl Story {
             dead_tuples: Some(1),
             live_tuples: Some(9),
         };
-        self.deliver(Fragment::Churn(Churn { server_now: self.now, homes: rows.iter().map(home).collect() }));
+        self.deliver(Fragment::Churn(Churn {
+            server_now: self.now,
+            homes: rows.iter().map(home).collect(),
+            whole: None,
+        }));
     }
 
     fn snapshot(&mut self) -> Snapshot {

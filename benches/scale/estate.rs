@@ -179,7 +179,11 @@ impl Estate {
             dead_tuples: Some(written / 10),
             live_tuples: Some(100_000),
         };
-        Fragment::Churn(Churn { server_now: self.now, homes: self.written.iter().enumerate().map(home).collect() })
+        Fragment::Churn(Churn {
+            server_now: self.now,
+            homes: self.written.iter().enumerate().map(home).collect(),
+            whole: None,
+        })
     }
 
     fn databases(&self) -> Fragment {

@@ -12,6 +12,7 @@ mod demo;
 pub mod doctor;
 pub mod document;
 mod findings;
+mod guests;
 mod inspector;
 mod observe;
 mod operations;

@@ -99,7 +99,7 @@ const GIB: f64 = 1_073_741_824.0;
 /// Every number that a signal compares with. Times in seconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// noisy-neighbour: the least share of a resource that one tenant must take.
+    /// noisy-neighbour, temp-spill: the least share of a resource that one tenant must take.
     pub noisy_share: f64,
     /// noisy-neighbour: how many times its fair share (one active tenant's part) it must take as well.
     pub noisy_fair_shares: f64,

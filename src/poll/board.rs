@@ -158,6 +158,7 @@ impl Board {
             naming: &self.rules.naming,
             policy: &self.rules.policy,
             thresholds: &self.rules.thresholds,
+            remembers: self.recalled,
         };
         (snapshot.findings, snapshot.unknown) = self.evaluator.evaluate(&scene);
         acknowledge(&mut snapshot, &self.acknowledged);

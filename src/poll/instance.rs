@@ -157,6 +157,9 @@ impl InstanceState {
             }
             Fragment::Churn(churn) => {
                 let moved = self.written.take(churn);
+                if moved {
+                    self.forget_schemas();
+                }
                 self.relist(moved);
             }
             Fragment::Debt(debt) => self.debt = Some(Arc::new(debt)),
@@ -183,11 +186,21 @@ impl InstanceState {
         }
     }
 
-    /// A source failed: its old value stays and ages.
+    /// What was dropped since the catalogue was read is no half of a tenant any more.
+    fn forget_schemas(&mut self) {
+        let Some(catalog) = self.catalog.as_mut().filter(|_| self.plan.layout == Layout::Schema) else { return };
+        let written = &self.written;
+        if catalog.schemas.iter().any(|schema| written.place(schema.name.raw()).is_none()) {
+            Arc::make_mut(catalog).schemas.retain(|schema| written.place(schema.name.raw()).is_some());
+        }
+    }
+
+    /// A source failed: its old value stays and ages. How soon that is old was said when it came: who is asked more rarely
+    /// from now on, because it takes so long to fail, has not become younger by that.
     pub fn failed(&mut self, source: Source, trouble: Trouble, every: Duration) {
         if let Some(state) = self.sources.get_mut(&source) {
             state.error = Some(trouble);
-            state.every = every;
+            state.every = if state.at.is_none() { every } else { every.min(state.every) };
         }
     }
 
@@ -288,7 +301,9 @@ impl InstanceState {
         let mut ids: BTreeSet<TenantId> = self.plan.tenant.iter().cloned().collect();
         if self.plan.tenant.is_none() {
             let churn = self.written.newest().into_iter().flat_map(|churn| churn.homes.iter().map(|home| &*home.home));
-            let sizes = self.sizes.iter().flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
+            // They come so rarely that a home in them may be long gone; the counters know of each.
+            let sizes = self.sizes.iter().filter(|_| self.written.newest().is_none());
+            let sizes = sizes.flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
             let ours: HashSet<&str> = self
                 .catalog
                 .iter()

@@ -153,7 +153,9 @@ impl StatementWindow {
             .map(|entry| (entry.key, entry))
             .collect();
         self.tenants = if seconds > 0.0 {
-            sums.into_iter().map(|(id, sum)| (id, Arc::new(shown(&sum, seconds, &texts, distrusted.clone())))).collect()
+            let all = all.temp_blocks;
+            let shown = |sum: &Sum| shown(sum, all, seconds, &texts, distrusted.clone());
+            sums.into_iter().map(|(id, sum)| (id, Arc::new(shown(&sum)))).collect()
         } else {
             HashMap::new()
         };
@@ -190,6 +192,7 @@ impl StatementWindow {
 
 fn shown(
     sum: &Sum,
+    all_temp: u64,
     seconds: f64,
     texts: &HashMap<StatementKey, &Statement>,
     distrusted: Option<Arc<str>>,
@@ -217,6 +220,7 @@ fn shown(
         part(it.milliseconds, sum.milliseconds)
             .max(part(it.wal_bytes, sum.wal_bytes as f64))
             .max(part(it.blocks_read, sum.blocks_read as f64))
+            .max(part(it.temp_bytes / BLOCK, sum.temp_blocks as f64))
     };
     top.sort_by(|a, b| b.rank.cmp(&a.rank).then(weight(b).total_cmp(&weight(a))).then(a.query.cmp(&b.query)));
     top.truncate(TOP);
@@ -226,6 +230,7 @@ fn shown(
         milliseconds: sum.milliseconds / seconds,
         blocks_read: sum.blocks_read as f64 / seconds,
         wal_bytes: sum.wal_bytes as f64 / seconds,
+        temp_share: (all_temp > 0 && distrusted.is_none()).then(|| sum.temp_blocks as f64 / all_temp as f64),
         distrusted,
     }
 }

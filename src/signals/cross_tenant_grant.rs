@@ -42,7 +42,13 @@ impl Check for CrossTenantGrant {
             let Some(catalog) = verdicts.seen(self.signal(), place, Source::Catalog, observed, scene.now) else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, place.instance.catalog.every),
+                scene.now,
+            );
             for (subject, crossings) in crossings(place, catalog) {
                 verdicts.raised.extend(raise(place, subject, &crossings));
             }

@@ -76,7 +76,13 @@ impl Check for SearchPath {
             if let Some(catalog) = &instance.catalog.value
                 && open.is_some()
             {
-                verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+                verdicts.partly_seen(
+                    self.signal(),
+                    place,
+                    Source::Catalog,
+                    &Tour::of(catalog, instance.catalog.every),
+                    scene.now,
+                );
             }
         }
     }

@@ -394,6 +394,16 @@ fn findings() -> Vec<Finding> {
     ]
 }
 
+/// Something that will be known by itself.
+pub fn waiting() -> Unknown {
+    Unknown {
+        signal: Signal::TierMisfit,
+        subject: subject(SubjectKind::Instance, "shared"),
+        reason: "12 tenants watched for less than 1d 00h".into(),
+        known_at: Some(ago(-80_000)),
+    }
+}
+
 /// A noisy neighbour, a lock pile-up, a table in debt.
 pub fn firing() -> Snapshot {
     let mut snapshot = fine();
@@ -402,6 +412,7 @@ pub fn firing() -> Snapshot {
         signal: Signal::Wraparound,
         subject: subject(SubjectKind::Instance, "shared"),
         reason: "not seen yet".into(),
+        known_at: None,
     }];
     for tenant in &mut snapshot.tenants {
         match tenant.id.as_str() {

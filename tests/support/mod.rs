@@ -4,6 +4,7 @@
 
 pub mod console;
 pub mod estate;
+pub mod observer;
 pub mod pooler;
 pub mod proxy;
 pub mod server;

@@ -223,6 +223,20 @@ pub struct Churn {
     pub server_now: Timestamp,
     /// One for each schema or database that has tables.
     pub homes: Vec<SchemaChurn>,
+    /// What the whole database counted, also of tables that are gone since; `None` where the homes are databases.
+    #[serde(default)]
+    pub whole: Option<Whole>,
+}
+
+/// The counters of a database as a whole: they do not fall when a table is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Since when it counts.
+    pub since: Option<Timestamp>,
+    /// Rows inserted, updated and deleted.
+    pub rows_written: u64,
+    /// Blocks that were not in shared buffers.
+    pub blocks_read: u64,
 }
 
 /// Source `debt`: one table beside its own autovacuum threshold.

@@ -283,7 +283,8 @@ async fn thousands_of_sessions_are_counted_and_keys_answered() {
     console.until("the tenants", PATIENCE, |screen| screen.contains("TENANTS 20"));
     console.keys("3");
     // The one that counts for this test is a session too.
-    let title = format!("─ SESSIONS {} ", count + 1);
+    let (thousands, rest) = ((count + 1) / 1_000, (count + 1) % 1_000);
+    let title = format!("─ SESSIONS {thousands},{rest:03} ");
     console.shows(&title);
     println!("all on the screen after {:?}", console.begun.elapsed());
     let spent = tokio::join!(cost(&boss, Duration::from_secs(12)), async {

@@ -58,11 +58,16 @@ pub struct Policy {
 impl Policy {
     /// What a tenant's own login should have.
     pub fn wanted(&self, tenant: &TenantId, tier: super::Tier) -> Limits {
+        self.wanted_with(self.tenants.get(tenant), tier)
+    }
+
+    /// The same where it is known already what the operator says of the tenant.
+    pub fn wanted_with(&self, notes: Option<&TenantNotes>, tier: super::Tier) -> Limits {
         let tier = match tier {
             super::Tier::Shared => self.shared,
             super::Tier::Dedicated => self.dedicated,
         };
-        self.tenants.get(tenant).map_or(tier, |notes| notes.limits.or(tier))
+        notes.map_or(tier, |notes| notes.limits.or(tier))
     }
 }
 

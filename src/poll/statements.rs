@@ -87,24 +87,24 @@ impl StatementWindow {
         *self = Self { evidence, version, ..Self::default() };
     }
 
-    /// What a tenant's statements cost.
-    pub fn of(&self, tenant: &TenantId) -> Option<Arc<TenantStatements>> {
-        self.tenants.get(tenant).cloned()
+    /// What the statements of those cost of whom any are known.
+    pub fn all(&self) -> impl Iterator<Item = (&TenantId, &Arc<TenantStatements>)> {
+        self.tenants.iter()
     }
 
-    /// The part of the server's WAL that a tenant wrote; `None` where that cannot be said. `complete`: it has no other
-    /// statements than those of its own login or database.
-    pub fn wal_share(&self, tenant: &TenantId, complete: bool) -> Option<f64> {
+    /// The part of the server's WAL that a tenant wrote, from what is known of its statements; `None` where that cannot be
+    /// said. `complete`: it has no other statements than those of its own login or database.
+    pub fn wal_share(&self, own: Option<&TenantStatements>, complete: bool) -> Option<f64> {
         let all = self.wal?;
-        let own = self.tenants.get(tenant).map_or(0.0, |known| known.wal_bytes * self.seconds);
+        let own = own.map_or(0.0, |known| known.wal_bytes * self.seconds);
         let known = own > 0.0 || complete || self.adrift <= all * NEGLIGIBLE;
         known.then(|| if all > 0.0 { (own / all).min(1.0) } else { 0.0 })
     }
 
     /// The part of all blocks read by statements that a tenant's read.
-    pub fn blocks_share(&self, tenant: &TenantId) -> Option<f64> {
+    pub fn blocks_share(&self, own: Option<&TenantStatements>) -> Option<f64> {
         let all = self.blocks.filter(|all| *all > 0.0)?;
-        let own = self.tenants.get(tenant)?;
+        let own = own?;
         (own.distrusted.is_none() && own.blocks_read > 0.0).then(|| (own.blocks_read * self.seconds / all).min(1.0))
     }
 

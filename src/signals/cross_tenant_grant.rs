@@ -35,6 +35,10 @@ impl Check for CrossTenantGrant {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Catalog])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         // Where one tenant lives alone there is nobody else's.
         for place in places.iter().filter(|place| place.instance.tier == Tier::Shared) {

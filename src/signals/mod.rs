@@ -27,6 +27,7 @@ mod prices;
 mod replication_lag;
 mod restart;
 mod role_limit_saturation;
+mod said;
 mod search_path;
 mod sequence_exhaustion;
 mod temp_spill;
@@ -228,6 +229,12 @@ pub trait Check: Sync {
     /// Whether it stays for `clear_after_seconds`: no, where one look proves that it is over.
     fn lingers(&self) -> bool {
         true
+    }
+    /// Of roles and catalogue, what it is judged by, where that and who lives where and is bound by what
+    /// ([`Instance::settled`]) is all: it says the same until one of these says something else. `None`: it looks at what is
+    /// another at each look. Such a check looks at each instance by itself.
+    fn grounds(&self) -> Option<&'static [Source]> {
+        None
     }
     /// What kinds of things its findings are about, the likeliest first.
     fn subjects(&self) -> &'static [SubjectKind];

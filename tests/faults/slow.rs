@@ -110,7 +110,7 @@ async fn a_server_process_that_hangs_is_left_behind() {
     observer.until("every source", all).await;
     // Whoever counts what is written to tables, whatever it does just now.
     let counts = "SELECT pid FROM pg_stat_activity
-                  WHERE application_name = 'tierdeck' AND query LIKE '%pg_stat_get_tuples_inserted%'";
+                  WHERE application_name = 'tierdeck' AND query LIKE '-- Rows written%'";
     let begun = Instant::now();
     let hangs: i32 = loop {
         if let Some(row) = boss.query_opt(counts, &[]).await.unwrap() {

@@ -362,7 +362,7 @@ impl InstanceSpec {
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
-            settings: self.path(name),
+            settings: self.path(name).into(),
             in_databases: self
                 .paths
                 .iter()

@@ -140,6 +140,7 @@ pub fn instance(at: Timestamp) -> Instance {
             })
             .to_vec(),
         series: Arc::new(series),
+        settled: 0,
     }
 }
 
@@ -149,7 +150,7 @@ fn roles() -> Roles {
         can_login: true,
         connection_limit: limit,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     Roles { roles: vec![role("role_acme", Some(40)), role("portarium_shared", None)], ..Roles::default() }

@@ -179,8 +179,8 @@ pub struct Role {
     pub connection_limit: Option<u32>,
     /// Superusers are bound by no limit.
     pub superuser: bool,
-    /// `rolconfig`: what is set on it everywhere, by lower-case name.
-    pub settings: BTreeMap<String, String>,
+    /// `rolconfig`: what is set on it everywhere, by lower-case name. Roles that are set up alike share it.
+    pub settings: Arc<BTreeMap<String, String>>,
     /// What is set on it in one database, by the database's name.
     pub in_databases: BTreeMap<String, BTreeMap<String, String>>,
 }

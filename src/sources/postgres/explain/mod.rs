@@ -145,12 +145,11 @@ async fn explain(
         }
     }
     // Only now: a path of theirs would put their functions before the server's in the questions above.
-    let path = match &inquiry.home {
-        Some(home) => format!("\"{}\", public", home.schema.replace('"', "\"\"")),
-        None => {
-            let row = connection.query_one(include_str!("../../../../assets/sql/database_path.sql"), &[]).await?;
-            row.try_get::<_, Text>(0).map_err(QueryError::from)?.0
-        }
+    let path = if let Some(home) = &inquiry.home {
+        format!("\"{}\", public", home.schema.replace('"', "\"\""))
+    } else {
+        let row = connection.query_one(include_str!("../../../../assets/sql/database_path.sql"), &[]).await?;
+        row.try_get::<_, Text>(0).map_err(QueryError::from)?.0
     };
     connection.query("SELECT set_config('search_path', $1, true)", &[&path]).await?;
     let generic = if read.parameters { ", GENERIC_PLAN TRUE" } else { "" };

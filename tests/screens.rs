@@ -236,6 +236,7 @@ fn nobody_is_hurt_only_where_that_is_known() {
         let mut snapshot = estate::firing();
         snapshot.unknown.clear();
         snapshot.findings.retain(|finding| finding.signal == tierdeck::domain::Signal::LimitMissing);
+        snapshot.instances = estate::fine().instances;
         snapshot
     };
     let says = |snapshot| screen(&mut model(snapshot), (120, 40)).contains("nobody is hurt now");
@@ -247,6 +248,58 @@ fn nobody_is_hurt_only_where_that_is_known() {
     let mut live = calm();
     live.findings.push(estate::firing().findings[1].clone());
     assert!(!says(unknown) && !says(old) && !says(live));
+}
+
+#[test]
+fn nothing_is_called_fine_before_it_was_looked_at_for_long_enough_or_while_sessions_queue() {
+    let upkeep = |instance: fn(&mut tierdeck::domain::Instance)| {
+        let mut snapshot = estate::fine();
+        snapshot.findings = vec![estate::firing().findings.pop().unwrap()];
+        instance(&mut snapshot.instances[0]);
+        snapshot
+    };
+    let found = |snapshot: Snapshot| Snapshot { findings: Vec::new(), ..snapshot };
+    let settings = Settings { look: Duration::from_secs(5), ..estate::settings() };
+    let after = |snapshot: Snapshot, seconds: i64| {
+        let mut console = Model::new(settings.clone(), estate::ago(seconds));
+        let mut first = snapshot.clone();
+        first.taken_at = estate::ago(seconds);
+        first.instances[0].activity.at = Some(estate::ago(seconds));
+        console.update(Message::Snapshot(Arc::new(first)));
+        console.update(Message::Snapshot(Arc::new(snapshot)));
+        screen(&mut console, (120, 40))
+    };
+    // Not before what is wrong would have been told.
+    for quiet in [upkeep(|_| ()), found(upkeep(|_| ()))] {
+        let shown = after(quiet.clone(), 2);
+        assert!(!shown.contains('✔') && shown.contains("before it is told (3 s more)"), "{shown}");
+        assert!(after(quiet, 5).contains('✔'));
+    }
+    // What is seen already is told, and when it is judged.
+    for queue in [upkeep(|it| it.blocked = Some(10)), found(upkeep(|it| it.blocked = Some(10)))] {
+        let mut snapshot = queue;
+        let mut waits = estate::firing().sessions.into_iter().rfind(|session| session.blocking.is_some()).unwrap();
+        waits.blocking.as_mut().unwrap().since = Some(estate::ago(2));
+        snapshot.sessions.push(waits);
+        let shown = after(snapshot, 60);
+        assert!(shown.contains("10 sessions wait for a lock, the oldest for 2.0s: judged in 3 s"), "{shown}");
+        assert!(!shown.contains('✔'), "{shown}");
+    }
+    for crowd in [upkeep(|it| it.active = Some(9)), found(upkeep(|it| it.active = Some(9)))] {
+        let shown = after(crowd, 60);
+        assert!(shown.contains("9 sessions run on ~4 vCPU of shared") && !shown.contains('✔'), "{shown}");
+    }
+    // Out of sight for a moment: looking begins anew.
+    let mut console = Model::new(settings, estate::ago(60));
+    for (seconds, reach) in [(60, Reach::Up), (30, estate::down().instances[0].reach.clone()), (1, Reach::Up)] {
+        let mut snapshot = estate::fine();
+        snapshot.taken_at = estate::ago(seconds);
+        snapshot.instances[0].reach = reach;
+        snapshot.instances[0].activity.at = Some(estate::ago(seconds));
+        console.update(Message::Snapshot(Arc::new(snapshot)));
+    }
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("(5 s more)") && !shown.contains('✔'), "{shown}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod pane;
 mod past;
 mod pointer;
 pub mod preferences;
+mod seen;
 pub mod statements;
 pub mod table;
 pub mod tables;
@@ -44,6 +45,7 @@ pub use pane::Pane;
 pub use past::Looking;
 pub use pointer::{Spot, Target};
 pub use preferences::Preferences;
+pub use seen::{Seen, is_seen};
 pub use theme::Theme;
 pub use timeline::Timeline;
 
@@ -62,6 +64,10 @@ pub struct Settings {
     pub signals: Vec<(&'static str, &'static str)>,
     /// Whose word it is when a finding is acknowledged: login name and host.
     pub operator: String,
+    /// How long everything must have been looked at before it can be called fine.
+    pub look: Duration,
+    /// How long a session may wait for a lock before that is told.
+    pub lock_wait: Duration,
 }
 
 impl Settings {

@@ -20,6 +20,7 @@ use super::pane::Pane;
 use super::past::Looking;
 use super::pointer::Spot;
 use super::preferences::Preferences;
+use super::seen::Seen;
 use super::statements::StatementColumn;
 use super::table::{Column, Table};
 use super::tables::{TableColumn, TableRow, gather};
@@ -234,6 +235,8 @@ pub struct Model {
     pub live: Arc<Snapshot>,
     /// The picture on the screen: the newest, unless paused.
     pub shown: Arc<Snapshot>,
+    /// Since when each instance has been seen.
+    pub seen: Seen,
     /// Since when the screen is frozen.
     pub paused: Option<Timestamp>,
     /// Where we are.
@@ -299,6 +302,7 @@ impl Model {
             now,
             live: Arc::clone(&empty),
             shown: empty,
+            seen: Seen::default(),
             paused: None,
             view: View::Fleet,
             back: Vec::new(),

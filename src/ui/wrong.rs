@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
+use super::calm;
 use super::pen::{Edge, Pen, inner};
 use super::theme::glyph;
 use super::widgets::{table, text};
@@ -99,7 +100,7 @@ fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
     if findings.is_empty() {
         return Shown { lines: tail, cursor: None, window: Window::default(), places: Vec::new() };
     }
-    let calm = calm(pen);
+    let calm = calm::line(pen);
     let room = budget.saturating_sub(tail.len() + usize::from(calm.is_some())).max(1);
     let at = pen.model.fleet.findings.at;
     // The first window that shows the finding under the cursor, moving as little as possible.
@@ -181,7 +182,7 @@ fn fill(
 }
 
 /// What wants doing some day and hurts nobody now.
-fn is_upkeep(finding: &Finding) -> bool {
+pub(super) fn is_upkeep(finding: &Finding) -> bool {
     finding.severity == Severity::Info || finding.signal.is_upkeep()
 }
 
@@ -317,21 +318,6 @@ pub(super) fn names(tenants: &[TenantId], most: usize) -> String {
     words.join(", ")
 }
 
-/// That nobody is hurt now, where that is known: all that is said is upkeep or over, and nothing that matters is unknown.
-fn calm(pen: &Pen<'_>) -> Option<Line<'static>> {
-    let snapshot = &pen.model.shown;
-    let live =
-        snapshot.findings.iter().any(|finding| finding.stale || finding.over_for.is_none() && !is_upkeep(finding));
-    let unknown = snapshot.unknown.iter().any(|unknown| !unknown.signal.is_upkeep());
-    if live || unknown || snapshot.instances.is_empty() || !blind(snapshot, pen.model.moment()).is_empty() {
-        return None;
-    }
-    Some(Line::from(vec![
-        Span::styled("✔       ", pen.look.good),
-        Span::styled("nobody is hurt now; what follows is over, or upkeep", pen.look.text),
-    ]))
-}
-
 /// What has to be said beside the findings: what cannot be judged, what is not reached, or that all is fine.
 fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let (snapshot, look) = (&pen.model.shown, pen.look);
@@ -351,7 +337,9 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     {
         return said("◌", look.accent, "nothing is known yet: waiting for the first answer", 2);
     }
-    let mut lines = Vec::new();
+    // Where nothing is found, that it may be too early to say so.
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    lines.extend(snapshot.findings.is_empty().then(|| calm::restless(pen)).flatten());
     let reported = |signal| snapshot.findings.iter().any(|finding| finding.signal == signal);
     let blind = blind(snapshot, moment);
     if !blind.is_empty() && !reported(Signal::Unreachable) {
@@ -359,7 +347,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 2 } else { 1 }));
     }
     if let Some(words) = unjudged(snapshot) {
-        let words = if snapshot.findings.is_empty() { format!("nothing found · {words}") } else { words };
+        let nothing = snapshot.findings.is_empty() && lines.is_empty();
+        let words = if nothing { format!("nothing found · {words}") } else { words };
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 3 } else { 1 }));
     }
     if lines.is_empty() && snapshot.findings.is_empty() {
@@ -379,7 +368,7 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
 }
 
 /// Instances of which nothing fresh is known, with the age of what is.
-fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
+pub(super) fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
     let dark = snapshot
         .instances
         .iter()

@@ -461,9 +461,13 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     hands.keys("⇥x").await;
     hands.shows("ACKNOWLEDGE OR MUTE");
     hands.shows("as ann@laptop");
-    hands.keys("⇥⌫soon⏎").await;
+    // A reason is wanted, and typing begins there.
+    hands.keys("⏎").await;
+    hands.shows("say why");
+    hands.keys("on ⇥⌫soon⏎").await;
     hands.shows("is no time");
-    hands.keys("⌫4h⇥on it⏎").await;
+    // Letters typed at a choice are not lost: they go on where typing begins.
+    hands.keys("⌫4h⇥→←it⏎").await;
     let first = estate::firing().findings[0].clone();
     let Some(Effect::Acknowledge(said)) = hands.effects.last().cloned() else { panic!("{:?}", hands.effects) };
     assert_eq!((said.attention, said.why.as_str(), said.by.as_str()), (Attention::Acknowledged, "on it", "ann@laptop"));
@@ -471,7 +475,7 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     assert!(said.covers(&first, estate::now()));
     hands.shows("acknowledged until 18:03Z");
     // Marked ones all at once, muted.
-    hands.keys("  x→⏎").await;
+    hands.keys("  xhello⇥⇥→⏎").await;
     let muted = |effect: &&Effect| matches!(effect, Effect::Acknowledge(said) if said.attention == Attention::Muted);
     assert_eq!(hands.effects.iter().filter(muted).count(), 2);
     // Acknowledged: after the others, dimmed, with who and until when.

@@ -202,12 +202,18 @@ fn limits_say_whose_they_are_and_what_is_unlimited() {
 fn numbers_on_the_tenants_page_are_those_of_now_and_no_peak_lies_below_them() {
     let mut snapshot = estate::fine();
     let acme = snapshot.tenants.iter_mut().find(|tenant| tenant.id.as_str() == "acme").unwrap();
-    (acme.active, acme.connections, acme.waiting) = (Some(33), Some(35), Some(4));
+    (acme.active, acme.connections, acme.waiting) = (Some(40), Some(35), Some(4));
+    let state = tierdeck::domain::SessionState::Active;
+    // Those that wait for a lock are active, and do not run.
+    snapshot.sessions = (0..40).map(|nth| estate::session(7_000 + nth, Some("acme"), state, "select 1")).collect();
+    for session in &mut snapshot.sessions[33..] {
+        session.wait = Some(tierdeck::domain::session::Wait { kind: "Lock".into(), event: "tuple".into() });
+    }
     let mut console = model(snapshot);
     type_keys(&mut console, ":acme⏎", (120, 40));
     let shown = screen(&mut console, (120, 40));
     for words in
-        ["active sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
+        ["running sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
     {
         assert!(shown.contains(words), "{words}\n{shown}");
     }

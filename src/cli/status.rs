@@ -61,7 +61,7 @@ fn words(snapshot: &Snapshot) -> String {
         let most = known(instance.usable_connections(), |count| count.to_string());
         let _ = writeln!(
             text,
-            "{}  {}  PostgreSQL {version}  connections {connections}/{most}  active {}  blocked {}  {state}",
+            "{}  {}  PostgreSQL {version}  connections {connections}/{most}  running {}  blocked {}  {state}",
             instance.name,
             tier(instance.tier),
             known(instance.active, |count| count.to_string()),

@@ -144,7 +144,7 @@ fn segments(
     let guess = if instance.vcpus_estimated { "~" } else { "" };
     let vcpus = format!("{guess}{}", quantity::count(instance.vcpus));
     let mut active = vec![
-        Span::styled("active ", unit),
+        Span::styled("running ", unit),
         Span::styled(format!("{:>3}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
     ];
     let trend = chart::spark(

@@ -32,7 +32,7 @@ const LOOKS: [Look<Of>; 15] = [
     Look::new(Of::RowsPerDay, "rows/day", 8, true, 5),
     Look::new(Of::Dead, "dead", 5, true, 7),
     Look::new(Of::Size, "size", 8, true, 6),
-    Look::new(Of::Trend, "active 15m", 12, false, 8),
+    Look::new(Of::Trend, "running 15m", 12, false, 8),
     Look::new(Of::Problem, "problem", 30, false, 9),
 ];
 

@@ -266,6 +266,17 @@ fn points<'p>(pen: &Pen<'p>, tenant: &'p Tenant, take: Take, measure: Measure) -
     (Box::new(points), Time { now, stretch, width: stretch.step() }, most)
 }
 
+/// How many of its sessions use the server now, as the chart's points count them: one that waits for a lock does not,
+/// though its state is active.
+fn running(pen: &Pen<'_>, tenant: &Tenant) -> Option<u32> {
+    tenant.active?;
+    let sessions = pen.model.shown.sessions.iter();
+    let own = sessions.filter(|session| {
+        session.instance == tenant.instance && session.attribution.tenant() == Some(&tenant.id) && session.is_busy()
+    });
+    u32::try_from(own.count()).ok()
+}
+
 fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let look = pen.look;
     let fresh = Fresh::of(pen, tenant);
@@ -273,8 +284,8 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let count = |value: Option<u32>| value.map(f64::from);
     let charts: [Chart; 4] = [
         (
-            "active sessions",
-            count(tenant.active),
+            "running sessions",
+            count(running(pen, tenant)),
             look.accent,
             |point| Some(f64::from(point.active)),
             Measure::Active,

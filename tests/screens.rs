@@ -357,6 +357,30 @@ fn several_instances_stand_below_each_other_and_the_worst_first() {
 }
 
 #[test]
+fn headings_of_a_server_that_is_gone_say_that_figures_are_old_or_not_known() {
+    let heading = |snapshot: &Snapshot, keys: &str, name: &str| {
+        let mut console = model(snapshot.clone());
+        type_keys(&mut console, keys, (140, 40));
+        let shown = screen(&mut console, (140, 40));
+        shown.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}\n{shown}")).to_owned()
+    };
+    let old = " as last known: shared is not reached ";
+    for (keys, name) in [("", "TENANTS 15"), ("3", "SESSIONS 29"), ("5", "TABLES 3"), ("⏎⇥⇥⇥⇥⇥", "TABLES ")]
+    {
+        assert!(heading(&estate::down(), keys, name).contains(old), "{name}");
+        assert!(!heading(&estate::firing(), keys, name).contains("last known"), "{name}");
+    }
+    assert!(heading(&estate::down(), "5", "VACUUMS").contains("— not known: shared is not reached"));
+    assert!(heading(&estate::firing(), "5", "VACUUMS").contains("none runs"));
+    let mut unseen = estate::down();
+    unseen.tenants.clear();
+    assert!(heading(&unseen, "", "TENANTS").contains("TENANTS — "));
+    let mut unread = estate::down();
+    unread.instances[0].statements = Observed::nothing(Duration::from_secs(30));
+    assert!(heading(&unread, "⏎⇥⇥⇥", "STATEMENTS").contains("STATEMENTS — "));
+}
+
+#[test]
 fn a_small_terminal_is_told_so() {
     assert_eq!(screen(&mut model(estate::firing()), (34, 3)), "terminal too small (needs 60×15)\n\n");
     for size in [(59, 40), (120, 14)] {

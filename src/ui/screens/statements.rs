@@ -33,7 +33,13 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Window {
     let held = &model.page.statements;
     let table = &held.table;
     let about = "dearest, rates over the last minute";
-    let mut inside = table::heading(pen, area, table, Heading { name: "STATEMENTS", about, ..Heading::default() });
+    let (uncounted, remarks) = match pen.model.shown.instance(&tenant.instance) {
+        Some(instance) if table.total == 0 => (instance.statements.missing(model.moment()).is_some(), None),
+        _ => (false, pen.as_known(Some(&tenant.instance))),
+    };
+    let remarks = remarks.into_iter().collect();
+    let heading = Heading { name: "STATEMENTS", about, uncounted, remarks, ..Heading::default() };
+    let mut inside = table::heading(pen, area, table, heading);
     let said = tenant.statements.as_ref();
     let mut put = |pen: &mut Pen<'_>, words: &str, style| {
         let line = Line::from(Span::styled(text::cut(words, usize::from(inside.width)), style));

@@ -240,3 +240,11 @@ fn waiting(pen: &Pen<'_>, tenant: &Tenant, width: usize, fresh: bool) -> Line<'s
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
+}

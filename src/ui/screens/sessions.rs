@@ -201,3 +201,11 @@ pub(super) fn head(text: &str, bytes: usize) -> &str {
     }
     text.get(..end).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
+}

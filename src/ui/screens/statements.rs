@@ -121,3 +121,11 @@ fn cell(pen: &Pen<'_>, column: Of, statement: &TopStatement, width: usize) -> Li
     };
     Line::from(Span::styled(text::cut(&words, width), style))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
+}

@@ -301,3 +301,11 @@ fn age(pen: &Pen<'_>, age: Option<u32>) -> Line<'static> {
     };
     Line::from(Span::styled(count(f64::from(age)), style))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
+}

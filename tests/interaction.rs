@@ -486,10 +486,10 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     let mut hands = Hands::on(snapshot.clone(), (120, 40));
     hands.shown(snapshot.clone()).await;
     hands.shows("1 acknowledged");
-    hands.shows("(acknowledged) acme");
+    hands.shows("✖ acknowledged  acme");
     hands.shows("acknowledged by bob@desk until 15:03Z: on it ␛[31m");
     assert_eq!(hands.model.fleet.findings.rows.last(), Some(&0));
-    let (_, y) = hands.place("(acknowledged) acme");
+    let (_, y) = hands.place("✖ acknowledged  acme");
     let look = tierdeck::ui::Look::new(&Theme::default(), Depth::True);
     let buffer = hands.terminal.backend().buffer();
     assert!((0..120).all(|x| Some(buffer[(x, y)].fg) != look.critical.fg), "dimmed\n{}", hands.screen());
@@ -499,7 +499,7 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     hands.shows("1 muted");
     hands.hides("acme is a noisy");
     hands.keys("M").await;
-    hands.shows("(muted) acme is a noisy");
+    hands.shows("✖ muted  acme is a noisy");
     hands.keys("⇥GX").await;
     assert_eq!(hands.effects, [Effect::Unacknowledge(known(&snapshot, Attention::Muted))]);
     // All of them muted is not "nothing found".

@@ -171,10 +171,10 @@ fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_pas
     over.findings[0].over_for = Some(4.2);
     let mut console = model(over);
     let shown = screen(&mut console, (120, 40));
-    assert!(shown.contains("(over for 4s)") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
+    assert!(shown.contains("✖ over 4s  acme") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
     assert!(!shown.contains("→ look at acme"), "{shown}");
     let shown = screen(&mut model(estate::stale()), (120, 40));
-    assert!(shown.contains("(as last known)") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
+    assert!(shown.contains("✖ as last known  acme") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
 }
 
 #[test]

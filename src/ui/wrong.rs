@@ -204,9 +204,23 @@ pub(super) fn is_past(finding: &Finding) -> bool {
 /// What has to be said of a finding that no longer speaks of now.
 pub(super) fn past(finding: &Finding) -> Option<String> {
     match finding.over_for {
-        Some(over) => Some(format!("over for {}", quantity::duration(over.round()).replace(".0s", "s"))),
+        Some(over) => Some(format!("over {}", quantity::duration(over.round()).replace(".0s", "s"))),
         None => finding.stale.then(|| "as last known".to_owned()),
     }
+}
+
+/// What takes the place of how bad a finding is, where that is not the first thing to know of it.
+pub(super) fn state(finding: &Finding) -> Option<String> {
+    let attention = finding.acknowledged.as_ref().map(|known| match known.attention {
+        Attention::Muted => "muted".to_owned(),
+        Attention::Acknowledged => "acknowledged".to_owned(),
+    });
+    past(finding).or(attention)
+}
+
+/// A finding's sentence, after its state where it has one: the end of the line may be cut.
+pub(super) fn sentence(finding: &Finding) -> String {
+    state(finding).map_or_else(|| finding.summary.clone(), |state| format!("{state} · {}", finding.summary))
 }
 
 /// A finding in words: what, who suffers, the next step, the statement that takes it.
@@ -219,37 +233,32 @@ fn block(
     statement: bool,
 ) -> Vec<Line<'static>> {
     let look = pen.look;
-    let room = width.saturating_sub(INDENT + AGE + 1);
     let gone = is_past(finding);
     let (style, text_style) = if gone || finding.acknowledged.is_some() {
         (look.faint, look.dim)
     } else {
         (look.severity(finding.severity), look.text)
     };
-    let name = match finding.severity {
+    let severity = match finding.severity {
         Severity::Critical => "CRIT",
         Severity::Warning => "WARN",
         Severity::Info => "INFO",
     };
+    // What no longer speaks of now, or somebody knows of, says so where others say how bad they are.
+    let name = state(finding).unwrap_or_else(|| severity.to_owned());
+    let indent = INDENT.max(text::width(&name) + 4);
+    let room = width.saturating_sub(indent + AGE + 1);
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    // In one line the state comes first: the end of the line may be cut.
-    let attention = finding.acknowledged.as_ref().map(|known| known.attention);
-    let said = match (past(finding), attention) {
-        (Some(state), _) if summary == 1 => format!("({state}) {}", finding.summary),
-        (Some(state), _) => format!("{} ({state})", finding.summary),
-        (None, Some(Attention::Muted)) => format!("(muted) {}", finding.summary),
-        (None, Some(Attention::Acknowledged)) => format!("(acknowledged) {}", finding.summary),
-        (None, None) => finding.summary.clone(),
-    };
     let mut lines = Vec::new();
-    for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
+    for (row, words) in text::wrap_in(&finding.summary, room, summary).into_iter().enumerate() {
         if row == 0 {
-            let mut spans = vec![Span::styled(format!("{} {name:<6}", glyph(finding.severity)), style)];
+            let mut spans =
+                vec![Span::styled(format!("{} {}", glyph(finding.severity), text::fit(&name, indent - 2)), style)];
             spans.extend(emphasised(pen, &text::fit(&words, room), finding, text_style));
             spans.push(Span::styled(text::right(&age, AGE + 1), look.faint));
             lines.push(Line::from(spans));
         } else {
-            let mut spans = vec![Span::raw(" ".repeat(INDENT))];
+            let mut spans = vec![Span::raw(" ".repeat(indent))];
             spans.extend(emphasised(pen, &words, finding, text_style));
             lines.push(Line::from(spans));
         }

@@ -178,6 +178,32 @@ fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_pas
 }
 
 #[test]
+fn one_session_that_blocks_and_idles_takes_one_row_and_stays_two_findings() {
+    let mut snapshot = estate::firing();
+    let mut idle = snapshot.findings[1].clone();
+    idle.signal = tierdeck::domain::Signal::IdleInTransaction;
+    idle.summary = "umbrella left a transaction open and idle for 48s on shared (pid 4103)".into();
+    snapshot.findings.insert(2, idle.clone());
+    let mut console = model(snapshot.clone());
+    for size in [(80, 24), (120, 40)] {
+        let shown = screen(&mut console, size);
+        assert!(!shown.contains("left a transaction open") && shown.contains("✖ 3"), "{shown}");
+        assert!(shown.contains("globex: orders holds 336k"), "what else is wrong has its row\n{shown}");
+    }
+    assert!(screen(&mut console, (120, 40)).contains("; also idle-in-transaction"));
+    // A word about the row is about both.
+    let effects = type_keys(&mut console, "⇥jxon it⏎", (120, 40));
+    let told = effects.iter().filter(|effect| matches!(effect, Effect::Acknowledge(_)));
+    assert_eq!(told.count(), 2, "{effects:?}");
+    // On the tenant's page both are told; another session's is never folded.
+    let mut console = model(snapshot.clone());
+    type_keys(&mut console, ":umbrella⏎⇥", (120, 40));
+    assert!(screen(&mut console, (120, 40)).contains("left a transaction open"));
+    snapshot.findings[2].statement = Some("SELECT pg_terminate_backend(4999);".into());
+    assert!(screen(&mut model(snapshot), (120, 40)).contains("left a transaction open"));
+}
+
+#[test]
 fn limits_say_whose_they_are_and_what_is_unlimited() {
     let line = |snapshot: Snapshot, name: &str, title: &str| {
         let mut console = model(snapshot);

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::export::Format;
+use super::fold::along;
 use super::form::{Field, Form, Purpose};
 use super::incident::Incident;
 use super::message::{Document, Effect};
@@ -105,13 +106,15 @@ impl Model {
             Some(Pane::TenantFindings) => Some(&self.page.findings),
             _ => None,
         };
-        match list.filter(|list| list.marked() > 0) {
-            Some(list) => {
-                let findings = &self.shown.findings;
-                list.chosen(findings).into_iter().filter_map(|at| findings.get(at)).cloned().collect()
-            }
-            None => self.finding_under_cursor().into_iter().cloned().collect(),
-        }
+        let findings = &self.shown.findings;
+        let meant: Vec<&Finding> = match list.filter(|list| list.marked() > 0) {
+            Some(list) => list.chosen(findings).into_iter().filter_map(|at| findings.get(at)).collect(),
+            None => self.finding_under_cursor().into_iter().collect(),
+        };
+        // What is told in one row is meant with it.
+        let along = |lead: &&Finding| along(findings, lead).filter(|_| self.pane() == Some(Pane::Findings));
+        let more: Vec<usize> = meant.iter().filter_map(along).collect();
+        meant.into_iter().chain(more.into_iter().filter_map(|at| findings.get(at))).cloned().collect()
     }
 
     pub(super) fn unacknowledge(&mut self) -> Vec<Effect> {

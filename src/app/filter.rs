@@ -187,9 +187,9 @@ fn column<C: Column>(name: &str, compared: bool) -> Result<C, FilterError> {
             let alike = !name.is_empty() && (known.starts_with(&name) || name.starts_with(known));
             if alike { 1.0 } else { strsim::jaro_winkler(known, &name) }
         };
-        let names =
+        let candidates =
             C::ALL.iter().flat_map(|column| std::iter::once(column.key()).chain(column.aliases().iter().copied()));
-        let suggestion = names
+        let suggestion = candidates
             .map(|known| (near(known), known))
             .filter(|(near, _)| *near > 0.75)
             .max_by(|left, right| left.0.total_cmp(&right.0))

@@ -12,6 +12,7 @@ pub mod columns;
 mod dialog;
 mod export;
 pub mod filter;
+mod fold;
 pub mod form;
 pub mod incident;
 pub mod inspect;
@@ -36,6 +37,7 @@ mod update;
 
 pub use arrange::Columns;
 pub use dialog::told;
+pub use fold::along;
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{

@@ -405,7 +405,10 @@ impl Model {
     /// Makes the lists anew: another filter, order or tenant.
     pub fn refill_lists(&mut self) {
         let shown = Arc::clone(&self.shown);
-        self.fleet.findings.refill(in_order(&shown.findings, self.unmuted, |_| true), &shown.findings);
+        let folded = super::fold::folded(&shown.findings);
+        let mut places = in_order(&shown.findings, self.unmuted, |_| true);
+        places.retain(|at| !folded.contains(at));
+        self.fleet.findings.refill(places, &shown.findings);
         self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
         self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
         self.refill_trees_and_tables();

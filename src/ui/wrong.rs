@@ -10,7 +10,7 @@ use super::calm;
 use super::pen::{Edge, Pen, inner};
 use super::theme::glyph;
 use super::widgets::{table, text};
-use crate::app::{FleetFocus, Pane, Span as Window, Target};
+use crate::app::{FleetFocus, Pane, Span as Window, Target, along};
 use crate::domain::snapshot::Reach;
 use crate::domain::{Attention, Finding, Severity, Signal, Snapshot, TenantId, quantity};
 
@@ -249,8 +249,11 @@ fn block(
     let indent = INDENT.max(text::width(&name) + 4);
     let room = width.saturating_sub(indent + AGE + 1);
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
+    let along = along(&pen.model.shown.findings, finding).and_then(|at| pen.model.shown.findings.get(at));
+    let also = along.map(|other| format!("; also {}", other.signal)).unwrap_or_default();
+    let said = format!("{}{also}", finding.summary);
     let mut lines = Vec::new();
-    for (row, words) in text::wrap_in(&finding.summary, room, summary).into_iter().enumerate() {
+    for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
         if row == 0 {
             let mut spans =
                 vec![Span::styled(format!("{} {}", glyph(finding.severity), text::fit(&name, indent - 2)), style)];

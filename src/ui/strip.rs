@@ -145,7 +145,7 @@ fn segments(
     let vcpus = format!("{guess}{}", quantity::count(instance.vcpus));
     let mut active = vec![
         Span::styled("running ", unit),
-        Span::styled(format!("{:>3}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
+        Span::styled(format!("{:>2}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
     ];
     let trend = chart::spark(
         instance.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active)))),

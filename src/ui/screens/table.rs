@@ -233,21 +233,22 @@ fn unknown_bloat(pen: &Pen<'_>, instance: Option<&Instance>, row: &TableRow) -> 
     }
     let Some(bloat) = &instance.bloat.value else { return format!("unknown for {name}") };
     let age = instance.bloat.age(moment).map(|age| duration(age.as_secs_f64().floor()));
-    let at = age.map(|age| format!(", measured {age} ago")).unwrap_or_default();
+    let at = age.map(|age| format!(" (measured {age} ago)")).unwrap_or_default();
     let listed = bloat.worst.len();
-    if bloat.closed.contains(row.database()) {
-        format!("unknown for {name}: our login is not let into database {}", row.database())
+    let why = if bloat.closed.contains(row.database()) {
+        format!("our login is not let into database {}", row.database())
     } else if bloat.seen < bloat.of {
-        format!("unknown for {name}: {} of {} databases looked into so far{at}", bloat.seen, bloat.of)
+        format!("{} of {} databases looked into so far", bloat.seen, bloat.of)
     } else if bloat.hidden > 0 {
         format!(
-            "unknown for {name}: the statistics of {} are hidden from our login or missing (tierdeck doctor names the \
-             GRANT); of the others the {listed} that waste most are told{at}",
+            "the statistics of {} are hidden from our login or missing (tierdeck doctor names the GRANT); of the others \
+             the {listed} that waste most are told",
             plural(bloat.hidden as usize, "table")
         )
     } else {
-        format!("unknown for {name}: small then, or not among the {listed} that waste most{at}")
-    }
+        format!("small then, or not among the {listed} that waste most")
+    };
+    format!("unknown for {name}{at}: {why}")
 }
 
 /// Takes the colour out of what no longer speaks of now.

@@ -267,7 +267,7 @@ impl Column for TableColumn {
     fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::Autovacuum => &["auto"],
-            Self::Multixact => &["multixact"],
+            Self::Multixact => &["multixact", "mxid-age"],
             Self::Xid => &["xid-age", "age"],
             _ => &[],
         }

@@ -19,7 +19,8 @@ const FORMATS: [&str; 2] = ["CSV", "JSON"];
 const WHAT: &str = "what";
 const LONG: &str = "for";
 const WHY: &str = "why";
-const WHATS: [&str; 2] = ["acknowledge: shown dimmed, after the others", "mute: counted, not shown"];
+const WHATS: [&str; 2] =
+    ["acknowledge: this one is shown dimmed, after the others", "mute: this and the next are counted, not shown"];
 
 /// The longest that a finding can be acknowledged for: what is longer is a threshold to change.
 const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -92,7 +93,7 @@ impl Model {
         ];
         let by = sanitise(&self.settings.operator).into_owned();
         about.push(format!("as {by}"));
-        self.ask("ACKNOWLEDGE OR MUTE".to_owned(), about, fields, Purpose::Acknowledge(findings));
+        self.ask("ACKNOWLEDGE OR MUTE".to_owned(), about, fields, Purpose::Acknowledge(findings, self.shown.taken_at));
         if let Mode::Form(form) = &mut self.mode {
             form.at = 0;
         }
@@ -188,11 +189,11 @@ impl Model {
                     replace: false,
                 })])
             }
-            Purpose::Acknowledge(findings) => self.acknowledged(form, findings),
+            Purpose::Acknowledge(findings, seen) => self.acknowledged(form, findings, *seen),
         }
     }
 
-    fn acknowledged(&mut self, form: &Form, findings: &[Finding]) -> Result<Vec<Effect>, String> {
+    fn acknowledged(&mut self, form: &Form, findings: &[Finding], seen: Timestamp) -> Result<Vec<Effect>, String> {
         let until = until(form.value(LONG), self.now)?;
         let attention = if form.value(WHAT) == WHATS[0] { Attention::Acknowledged } else { Attention::Muted };
         let acknowledge = |finding: &Finding| {
@@ -205,6 +206,8 @@ impl Model {
                 by: self.settings.operator.clone(),
                 why: sanitise(form.value(WHY).trim()).into_owned(),
                 at: self.now,
+                seen: Some(seen),
+                cause: finding.onset.and_then(|onset| onset.cause),
                 until,
             })
         };

@@ -4,14 +4,20 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Finding, InstanceName, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown};
+use crate::domain::snapshot::Reach;
+use crate::domain::{
+    Finding, InstanceName, Onset, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown,
+};
 
-use super::{Check, Doubt, REGISTRY, Raised, Scene, Verdicts};
+use super::{Check, Doubt, Place, REGISTRY, Raised, Scene, Verdicts};
 
 /// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
 const EXPECTED: f64 = 900.0;
+
+/// A server's clock that differs by more than an answer may take is wrong, or ours is.
+const SKEWED: SignedDuration = SignedDuration::from_secs(5);
 
 /// Remembers what was wrong before, so that findings do not flap.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +40,13 @@ impl Evaluator {
     /// Takes what was true a moment before we began to look: seen again, it need not be held anew, and began when it did.
     pub fn expect(&mut self, standing: &[Standing]) {
         let Some(memory) = &mut self.memory else { return };
-        for Standing { signal, subject, since } in standing {
-            let key = (*signal, subject.clone());
+        for standing in standing {
+            let key = (standing.signal, standing.subject.clone());
             if let Some(known) = memory.known.get_mut(&key) {
-                known.since = known.since.min(*since);
+                known.since = known.raised.continuing(standing).unwrap_or(known.since).min(known.since);
                 known.shown = true;
             } else {
-                memory.expected.insert(key, (*since, memory.elapsed + EXPECTED));
+                memory.expected.insert(key, (standing.clone(), memory.elapsed + EXPECTED));
             }
         }
     }
@@ -53,6 +59,7 @@ impl Evaluator {
                 signal: *signal,
                 subject: subject.clone(),
                 since: known.since,
+                seen: Some(known.seen),
             })
             .collect()
     }
@@ -62,9 +69,9 @@ impl Evaluator {
         let mut passing = Memory::default();
         let immediate = self.memory.is_none();
         let memory = self.memory.as_mut().unwrap_or(&mut passing);
-        let moment = memory.moment(scene);
         let mut unknown = Vec::new();
         let places = scene.places();
+        let moment = memory.moment(scene, &places);
         for &check in REGISTRY {
             let mut verdicts = Verdicts::default();
             check.check(scene, &places, &mut verdicts);
@@ -86,13 +93,15 @@ struct Memory {
     /// Seconds that have passed, as far as the clock went forward.
     elapsed: f64,
     known: BTreeMap<(Signal, Subject), Known>,
-    /// What was true before we began: since when, and until when that is believed.
-    expected: BTreeMap<(Signal, Subject), (Timestamp, f64)>,
+    /// What was true before we began, and until when that is believed.
+    expected: BTreeMap<(Signal, Subject), (Standing, f64)>,
 }
 
 /// One evaluation's time.
-struct Moment {
+struct Moment<'a> {
     now: Timestamp,
+    /// Of each instance that answers: when its sessions were looked at, and how far its clock is ahead of ours.
+    looked: BTreeMap<&'a InstanceName, (Timestamp, SignedDuration)>,
     /// Seconds on a clock that never goes back.
     elapsed: f64,
     hold: f64,
@@ -111,6 +120,10 @@ struct Known {
     began: f64,
     /// Last true, or last out of sight.
     last_true: f64,
+    /// When the picture was taken in which it was last true.
+    seen: Timestamp,
+    /// It was not true, or out of sight, at some moment since then.
+    paused: bool,
     shown: bool,
     stale: bool,
     severity: Falling<Severity>,
@@ -126,7 +139,7 @@ struct Falling<T> {
 }
 
 impl<T: Copy + Ord> Falling<T> {
-    fn take(&mut self, new: T, moment: &Moment) {
+    fn take(&mut self, new: T, moment: &Moment<'_>) {
         if new >= self.value {
             *self = Self { value: new, lower: None };
             return;
@@ -140,42 +153,49 @@ impl<T: Copy + Ord> Falling<T> {
 }
 
 impl Memory {
-    fn moment(&mut self, scene: &Scene<'_>) -> Moment {
+    fn moment<'a>(&mut self, scene: &Scene<'a>, places: &[Place<'a>]) -> Moment<'a> {
         let passed = self.last.map_or(0.0, |last| scene.now.duration_since(last).as_secs_f64().max(0.0));
         self.last = Some(scene.now);
         self.elapsed += passed;
         let Thresholds { hold_seconds: hold, clear_after_seconds: clear_after, .. } = *scene.thresholds;
-        Moment { now: scene.now, elapsed: self.elapsed, hold, clear_after }
+        Moment {
+            now: scene.now,
+            looked: places.iter().filter_map(looked).collect(),
+            elapsed: self.elapsed,
+            hold,
+            clear_after,
+        }
     }
 
     /// What one check says now.
-    fn take(&mut self, check: &dyn Check, moment: &Moment, doubts: &[Doubt], raised: Vec<Raised>, immediate: bool) {
+    fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, doubts: &[Doubt], raised: Vec<Raised>, immediate: bool) {
         let signal = check.signal();
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);
+            known.seen = known.seen.min(moment.now);
             known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
         }
         let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
         self.expected.retain(|_, (_, until)| *until >= moment.elapsed);
-        for raised in raised {
+        for mut raised in raised {
+            raised.since = raised.since.map(|onset| moment.ours(&raised.subject.instance, onset));
             let key = (signal, raised.subject.clone());
-            let before = self.expected.remove(&key).map(|(since, _)| since.min(moment.now));
-            let known = self.known.entry(key).or_insert_with(|| Known {
-                severity: Falling { value: raised.severity, lower: None },
-                victims: Falling { value: raised.victims.len(), lower: None },
-                raised: raised.clone(),
-                since: before.unwrap_or(moment.now),
-                began: moment.elapsed,
-                last_true: moment.elapsed,
-                shown: before.is_some(),
-                stale: false,
+            let before = self.expected.remove(&key).map(|(standing, _)| standing);
+            let known = self.known.entry(key).or_insert_with(|| {
+                let since = before.as_ref().and_then(|standing| raised.continuing(standing));
+                Known::begins(&raised, since.unwrap_or(moment.now), before.is_some(), moment)
             });
+            if known.paused && raised.is_another(known) {
+                *known = Known::begins(&raised, moment.now, known.shown, moment);
+            }
             known.severity.take(raised.severity, moment);
             known.victims.take(raised.victims.len(), moment);
-            known.since = raised.since.map_or(known.since, |since| since.min(known.since));
+            known.since = raised.since.map_or(known.since, |onset| onset.at.min(known.since));
+            known.seen = moment.looked.get(&raised.subject.instance).map_or(moment.now, |(at, _)| *at).min(moment.now);
             known.raised = raised;
             known.stale = false;
+            known.paused = false;
             known.last_true = moment.elapsed;
             known.shown |= immediate || !check.holds() || moment.elapsed - known.began >= moment.hold;
         }
@@ -183,6 +203,7 @@ impl Memory {
             if *of != signal || now_true.contains(subject) {
                 return true;
             }
+            known.paused = true;
             if known.stale {
                 known.last_true = moment.elapsed;
                 return true;
@@ -208,6 +229,21 @@ impl Memory {
 }
 
 impl Known {
+    fn begins(raised: &Raised, since: Timestamp, shown: bool, moment: &Moment<'_>) -> Self {
+        Self {
+            severity: Falling { value: raised.severity, lower: None },
+            victims: Falling { value: raised.victims.len(), lower: None },
+            raised: raised.clone(),
+            since: since.min(moment.now),
+            began: moment.elapsed,
+            last_true: moment.elapsed,
+            seen: moment.now,
+            paused: false,
+            shown,
+            stale: false,
+        }
+    }
+
     /// Seconds since it was last true, if it is not true now and we can see that.
     fn over_for(&self, elapsed: f64) -> Option<f64> {
         let quiet = elapsed - self.last_true;
@@ -229,6 +265,7 @@ impl Known {
             advice,
             statement,
             since,
+            onset: self.raised.since.filter(|onset| onset.by_server),
             culprits,
             victims,
             stale,
@@ -236,6 +273,40 @@ impl Known {
             acknowledged: None,
         }
     }
+}
+
+impl Raised {
+    /// Whether this began after that was last seen, for a reason of its own: then it is not the same incident.
+    fn is_another(&self, known: &Known) -> bool {
+        let Some(Onset { at, cause, by_server: true }) = self.since else { return false };
+        let same = cause.is_some() && cause == known.raised.since.and_then(|onset| onset.cause);
+        at > known.seen && !same
+    }
+
+    /// Since when it has been true, if it is what was seen before we began.
+    fn continuing(&self, standing: &Standing) -> Option<Timestamp> {
+        let another = |onset: Onset| {
+            let after = |at: Timestamp| standing.seen.is_some_and(|seen| at > seen);
+            onset.by_server && after(onset.at) && onset.cause.is_none_or(after)
+        };
+        (!self.since.is_some_and(another)).then_some(standing.since)
+    }
+}
+
+impl Moment<'_> {
+    /// A server's time by our own clock, where the two differ.
+    fn ours(&self, instance: &InstanceName, onset: Onset) -> Onset {
+        let ahead =
+            self.looked.get(instance).filter(|_| onset.by_server).map_or(SignedDuration::ZERO, |(_, ahead)| *ahead);
+        Onset { at: onset.at.checked_sub(ahead).unwrap_or(onset.at), ..onset }
+    }
+}
+
+/// When an instance's sessions were looked at, and how far its clock is ahead of ours.
+fn looked<'a>(place: &Place<'a>) -> Option<(&'a InstanceName, (Timestamp, SignedDuration))> {
+    let at = place.instance.activity.at.filter(|_| matches!(place.instance.reach, Reach::Up))?;
+    let ahead = place.sessions.first().map_or(SignedDuration::ZERO, |session| session.server_now.duration_since(at));
+    Some((&place.instance.name, (at, if ahead.abs() > SKEWED { ahead } else { SignedDuration::ZERO })))
 }
 
 impl Doubt {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Onset, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::words::{quoted, remedy, signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -110,7 +110,7 @@ fn raise(
         ],
         advice: format!("End pid {pid} (a cancel does nothing to an idle session); {then}."),
         statement: Some(signal("pg_terminate_backend", worst)),
-        since: worst.state_changed,
+        since: worst.state_changed.map(|at| Onset { cause: worst.transaction_started, ..at.into() }),
         culprits: tenant.into_iter().collect(),
         victims,
         rests_on: vec![Source::Activity],

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::domain::facts::Source;
 use crate::domain::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Onset, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::words::{signal, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -110,11 +112,19 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
         evidence,
         advice,
         statement,
-        since: waits_since(oldest),
+        since: waits_since(oldest).map(|at| Onset { cause: cause(root), ..at.into() }),
         culprits,
         victims,
         rests_on: vec![Source::Activity],
     })
+}
+
+/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same.
+fn cause(root: &Root<'_>) -> Option<Timestamp> {
+    match root {
+        Root::Session(root) => root.transaction_started,
+        Root::Prepared | Root::Other(_) | Root::Unseen | Root::Cycle(_) => None,
+    }
 }
 
 /// The tenants at the beginning, by strong evidence.
@@ -135,10 +145,14 @@ fn culprits(chain: &Chain<'_>) -> Vec<TenantId> {
 
 /// What the oldest waits for.
 fn on(oldest: &Session) -> String {
-    let blocking = oldest.blocking.as_ref();
-    let relation = blocking.and_then(|blocking| blocking.relation.as_ref()).map(|relation| format!(" on {relation}"));
-    let mode = blocking.and_then(|blocking| blocking.mode.as_ref()).map(|mode| format!(" for {mode}"));
-    format!("{}{}", mode.unwrap_or_default(), relation.unwrap_or_default())
+    let Some(blocking) = &oldest.blocking else { return String::new() };
+    let mode = blocking.mode.as_ref().map(|mode| format!(" for {mode}")).unwrap_or_default();
+    match &blocking.relation {
+        // The mode is that of the wait for a transaction, and says nothing of the row.
+        Some(relation) if blocking.rows => format!(" for rows of {relation}"),
+        Some(relation) => format!("{mode} on {relation}"),
+        None => mode,
+    }
 }
 
 /// Who blocks whom, and what the blocker does meanwhile.

@@ -144,7 +144,7 @@ fn raise(
         ],
         advice: format!("Look at pid {pid}; if nobody waits for its result, cancel it{then}."),
         statement: Some(signal("pg_cancel_backend", worst)),
-        since: worst.query_started,
+        since: worst.query_started.map(Into::into),
         culprits: tenant.into_iter().collect(),
         victims: suffering.victims,
         rests_on: vec![Source::Activity],

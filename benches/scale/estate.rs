@@ -154,6 +154,7 @@ impl Estate {
                 inferred: false,
                 since: Some(ago(age)),
                 mode: Some("ShareLock".into()),
+                rows: true,
                 relation: Some(Foreign::from(format!("{}.orders", schema(tenant)).as_str())),
             }),
             workers: 0,

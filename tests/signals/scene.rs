@@ -446,7 +446,7 @@ fn setting(path: &str) -> BTreeMap<String, String> {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation, `rows-of=` its rows; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -506,6 +506,10 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
         };
         match key {
             "on" => session.blocking.get_or_insert_default().relation = Some(Foreign::from(value)),
+            "rows-of" => {
+                let blocking = session.blocking.get_or_insert_default();
+                (blocking.relation, blocking.rows) = (Some(Foreign::from(value)), true);
+            }
             "mode" => session.blocking.get_or_insert_default().mode = Some(Arc::from(value)),
             "waits" => session.blocking.get_or_insert_default().since = Some(now - span(value)),
             "by" => {

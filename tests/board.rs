@@ -34,6 +34,7 @@ fn server() -> Server {
         reserved_connections: 3,
         max_worker_processes: 8,
         database: Foreign::from("portarium"),
+        login: Foreign::from("tierdeck"),
         in_recovery: false,
         sees_all: true,
         counts: true,
@@ -428,6 +429,35 @@ fn a_login_that_sees_nothing_is_told_so() {
     );
 }
 
+/// The server tells of a temporary file when the statement ends: ten minutes' work comes in one second.
+#[test]
+fn temporary_bytes_are_spread_over_minutes() {
+    let mut story = Story::begin();
+    let database = |temp_bytes| Database {
+        name: Foreign::from("portarium"),
+        backends: 1,
+        transactions: 0,
+        blocks_read: 0,
+        blocks_hit: 0,
+        rows_written: 0,
+        temp_bytes,
+        deadlocks: 0,
+        in_use: true,
+        stats_reset: None,
+        xid_age: 1,
+        multixact_age: 1,
+    };
+    let mut told = |seconds, temp_bytes| {
+        story.pass(seconds);
+        story.deliver(Fragment::Databases(vec![database(temp_bytes)]));
+        story.snapshot().instances[0].rates.temp.map(|temp| (temp.bytes, temp.seconds, temp.rate()))
+    };
+    assert_eq!(told(0, 1_000), None);
+    assert_eq!(told(5, 61_000), Some((60_000, 5.0, 1_000.0)), "over a minute at least");
+    assert_eq!(told(115, 61_000), Some((60_000, 120.0, 500.0)), "and still known two minutes later");
+    assert_eq!(told(300, 61_000).map(|(bytes, ..)| bytes), Some(0), "but not for ever");
+}
+
 #[test]
 fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
     let mut story = Story::begin();
@@ -642,4 +672,29 @@ fn an_acknowledgement_of_one_incident_does_not_silence_the_next_whatever_the_ser
         let next = chains(&story.snapshot());
         assert_eq!((next.since, next.acknowledged), (story.now - SignedDuration::from_secs(7), None), "{ahead}");
     }
+}
+
+#[test]
+fn a_noisy_neighbour_that_stopped_is_one_no_more_and_one_that_pauses_still_is() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    let run = |story: &mut Story, seconds: u32, acme: i32, globex: i32| {
+        for _ in 0..seconds {
+            let of = |role: &'static str, pids: std::ops::Range<i32>| pids.map(move |pid| session(pid, role));
+            story.sessions(of("role_acme", 1..1 + acme).chain(of("role_globex", 100..100 + globex)).collect());
+            story.pass(1);
+        }
+    };
+    let noisy = |story: &mut Story| {
+        let snapshot = story.snapshot();
+        let minute = snapshot.tenants.iter().find(|tenant| tenant.id.as_str() == "acme").unwrap().noise.active_time;
+        assert!(minute.is_some_and(|share| share > 0.9), "the minute itself still says so: {minute:?}");
+        snapshot.findings.iter().any(|it| it.signal.name() == "noisy-neighbour" && it.subject.id == "acme")
+    };
+    run(&mut story, 60, 40, 1);
+    assert!(noisy(&mut story));
+    run(&mut story, 3, 0, 3);
+    assert!(noisy(&mut story), "three seconds are a pause");
+    run(&mut story, 9, 0, 3);
+    assert!(!noisy(&mut story), "nothing of it has run for twelve seconds");
 }

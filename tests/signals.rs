@@ -68,7 +68,9 @@ fn sound(case: &Case, finding: &Finding) {
     let statement = finding.statement.as_deref().unwrap_or(";");
     assert!(statement.ends_with(';') && !statement.contains(" n;"), "{name}: cannot be pasted: {statement}");
     assert!(!(finding.stale || finding.over_for.is_some()) || finding.statement.is_none(), "{name}: acts on the past");
-    let words = format!("{} | {} | {statement}", finding.summary, finding.advice);
+    let (lead, sql) = statement.split_once('\n').unwrap_or(("", statement));
+    assert!(lead.is_empty() || lead.starts_with("\\connect "), "{name}: {statement}");
+    let words = format!("{} | {} | {lead} {sql}", finding.summary, finding.advice);
     assert!(finding.summary.chars().count() <= 200, "{name}: long: {}", finding.summary);
     assert!(!words.chars().any(char::is_control), "{name}: {words:?}");
     assert!(finding.advice.ends_with('.') && !finding.summary.ends_with('.'), "{name}: {words}");

@@ -28,7 +28,7 @@ WITH ours AS MATERIALIZED (
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
       AND (1259, c.oid) NOT IN (SELECT classid, objid FROM brought)
     UNION ALL
-    SELECT CASE WHEN p.prosecdef THEN 'definer' ELSE 'function' END, p.pronamespace, p.proowner, min(p.proname), count(*),
+    SELECT CASE WHEN p.prosecdef THEN 'definer' ELSE 'function' END, p.pronamespace, p.proowner, min(p.oid)::text, count(*),
            coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p
     JOIN ours n ON n.oid = p.pronamespace
@@ -60,7 +60,12 @@ WITH ours AS MATERIALIZED (
     FROM given
     WINDOW kind_of_grantee AS (PARTITION BY kind, grantee, privileges), kind_of_home AS (PARTITION BY kind, namespace, owner)
 )
-SELECT current_database()::text AS database, CASE p.kind WHEN 'definer' THEN 'function' ELSE p.kind END AS kind, coalesce(n.nspname, '')::text AS schema, p.object::text,
+SELECT current_database()::text AS database, CASE p.kind WHEN 'definer' THEN 'function' ELSE p.kind END AS kind, coalesce(n.nspname, '')::text AS schema,
+       -- A function with its arguments, as it is named in GRANT and REVOKE; '' if it was dropped meanwhile.
+       CASE WHEN p.kind IN ('function', 'definer') THEN coalesce((
+           SELECT quote_ident(f.proname) || '(' || pg_get_function_identity_arguments(f.oid) || ')'
+           FROM pg_proc f WHERE f.oid = p.object::oid), '')
+       ELSE p.object END::text AS object,
        least(CASE WHEN p.alike > 20 AND p.place = 1 THEN p.all_objects ELSE p.objects END, 2147483647)::int4 AS objects,
        pg_get_userbyid(p.owner)::text AS owner,
        CASE WHEN p.grantee <> 0 THEN pg_get_userbyid(p.grantee)::text END AS grantee, p.privileges

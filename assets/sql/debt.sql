@@ -2,7 +2,7 @@
 -- capped by autovacuum_vacuum_max_threshold from 18 on. A TOAST table counts for its owner, the worse of the two.
 -- Cost: 10 ms with 6,000 tables; settings are read only for tables with at least $1 dead rows. Privilege: none.
 SELECT current_database()::text AS database, n.nspname::text AS schema, m.relname::text AS "table",
-       w.dead, w.live, w.threshold, w.autovacuum, w.last_vacuum,
+       w.dead, w.live, w.threshold, w.autovacuum, w.off_by_itself, w.last_vacuum,
        (m.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = m.reltoastrelid), 0)
            + coalesce((SELECT sum(i.relpages) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
                        WHERE x.indrelid = m.oid), 0))::int8 * current_setting('block_size')::int8 AS bytes
@@ -18,6 +18,7 @@ JOIN pg_namespace n ON n.oid = m.relnamespace
 CROSS JOIN LATERAL (
     SELECT c.dead, c.live,
            coalesce(o.enabled, true) AND current_setting('autovacuum')::bool AS autovacuum,
+           NOT coalesce(o.enabled, true) AS off_by_itself,
            greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS last_vacuum,
            least(
                coalesce(o.threshold, current_setting('autovacuum_vacuum_threshold')::float8)
@@ -27,8 +28,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT m.oid, m.dead, greatest(m.reltuples, 0)::int8 AS live, m.reloptions
         UNION ALL
-        -- Without settings of its own it has its owner's.
-        SELECT t.oid, m.toast_dead, greatest(t.reltuples, 0)::int8, coalesce(t.reloptions, m.reloptions)
+        SELECT t.oid, m.toast_dead, greatest(t.reltuples, 0)::int8, t.reloptions
         FROM pg_class t
         WHERE t.oid = m.reltoastrelid AND m.toast_dead >= $1
     ) c

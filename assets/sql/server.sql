@@ -12,5 +12,6 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
        current_setting('max_worker_processes')::int4 AS max_worker_processes,
        current_setting('track_counts')::bool AS counts,
        current_database()::text AS database,
+       session_user::text AS login,
        pg_is_in_recovery() AS in_recovery,
        pg_has_role(session_user, 'pg_read_all_stats', 'USAGE') AS sees_all

@@ -241,6 +241,7 @@ impl Estate {
             live_tuples: 1_000_000,
             threshold: 200_050.0,
             autovacuum: true,
+            off_by_itself: false,
             last_vacuum: Some(self.now - SignedDuration::from_secs(3_600)),
             bytes: 1 << 30,
         };
@@ -268,6 +269,7 @@ fn server(now: Timestamp) -> Server {
         reserved_connections: 3,
         max_worker_processes: 32,
         database: Foreign::from("portarium"),
+        login: Foreign::from("tierdeck"),
         in_recovery: false,
         sees_all: true,
         counts: true,

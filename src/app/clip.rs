@@ -167,7 +167,7 @@ impl Model {
 }
 
 /// Each line made safe by itself, so that what was several lines stays so.
-fn lines(text: &str) -> String {
+pub(super) fn lines(text: &str) -> String {
     text.lines().map(|line| sanitise(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 

@@ -194,7 +194,7 @@ fn findings(list: &List<Finding>, items: &[Finding]) -> Sheet {
                 json!(finding.culprits),
                 json!(finding.victims),
                 json!(sanitise(&finding.advice)),
-                json!(finding.statement.as_deref().map(sanitise)),
+                json!(finding.statement.as_deref().map(super::clip::lines)),
                 json!(finding.evidence),
                 json!(known),
             ],

@@ -18,6 +18,9 @@ const OLD: u32 = 150_000_000;
 /// Below this age no vacuum would freeze anything (`vacuum_freeze_min_age`): alone it makes no table one of the worst.
 const YOUNG: u32 = 50_000_000;
 
+/// Before a statement about a table in a database whose name cannot be printed as it is: nothing happens.
+const UNPASTED: &str = "-- the database's name cannot be pasted: ";
+
 /// What identifies a table: instance, then database, schema and table.
 pub type TableId = (InstanceName, Arc<[Foreign; 3]>);
 
@@ -42,12 +45,16 @@ pub struct TableRow {
     pub multixact_age: Option<u32>,
     /// The vacuum that runs on it.
     pub vacuum: Option<Vacuum>,
+    /// What stands before a statement about it: how to get to its database, where tenants have databases.
+    lead: Arc<str>,
 }
 
 impl TableRow {
-    fn named(instance: &InstanceName, database: &Foreign, schema: &Foreign, table: &Foreign) -> Self {
+    fn named(instance: &Instance, database: &Foreign, schema: &Foreign, table: &Foreign) -> Self {
+        let lead = instance.pasted(database, String::new());
         Self {
-            instance: instance.clone(),
+            instance: instance.name.clone(),
+            lead: lead.map_or_else(|| Arc::from(UNPASTED), Arc::from),
             name: Arc::new([database.clone(), schema.clone(), table.clone()]),
             tenant: None,
             debt: None,
@@ -103,18 +110,23 @@ impl TableRow {
 
     /// What gives its dead rows' space back for use.
     pub fn vacuum_statement(&self) -> String {
-        format!("VACUUM (VERBOSE, ANALYZE) {};", self.quoted())
+        self.pasted(&format!("VACUUM (VERBOSE, ANALYZE) {};", self.quoted()))
+    }
+
+    fn pasted(&self, statement: &str) -> String {
+        format!("{}{statement}", self.lead)
     }
 
     /// What can be done about it, in the order in which it should be.
     pub fn remedies(&self) -> Vec<Remedy> {
-        let remedy = |words, statement, sure| Remedy { words, statement, sure };
+        let remedy = |words, statement: String, sure| Remedy { words, statement: self.pasted(&statement), sure };
         let mut remedies = Vec::new();
-        if self.debt.as_ref().is_some_and(|debt| !debt.autovacuum) {
+        if self.debt.as_ref().is_some_and(|debt| debt.off_by_itself) {
             let reset = format!("ALTER TABLE {} RESET (autovacuum_enabled, toast.autovacuum_enabled);", self.quoted());
             remedies.push(remedy("let autovacuum see to it again", reset, true));
         }
-        remedies.push(remedy("remove its dead rows now (nobody waits for that)", self.vacuum_statement(), true));
+        let statement = self.vacuum_statement();
+        remedies.push(Remedy { words: "remove its dead rows now (nobody waits for that)", statement, sure: true });
         // The system's own indexes cannot be made anew that way.
         if self.schema().raw() == "pg_catalog" {
             return remedies;
@@ -383,7 +395,7 @@ impl<'a> Found<'a> {
     fn row(&mut self, name: [&'a Foreign; 3]) -> &mut TableRow {
         let place = *self.places.entry(name).or_insert_with(|| {
             let [database, schema, table] = name;
-            self.rows.push(TableRow::named(&self.instance.name, database, schema, table));
+            self.rows.push(TableRow::named(self.instance, database, schema, table));
             self.rows.len() - 1
         });
         &mut self.rows[place]

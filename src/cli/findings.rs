@@ -81,7 +81,9 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
         }
         let _ = writeln!(text, "        → {}", finding.advice);
         if let Some(statement) = &finding.statement {
-            let _ = writeln!(text, "          {statement}");
+            for line in statement.lines() {
+                let _ = writeln!(text, "          {line}");
+            }
         }
     }
     if shown.is_empty() {

@@ -14,6 +14,7 @@ pub mod lock_graph;
 pub mod observed;
 pub mod playback;
 pub mod policy;
+pub mod psql;
 pub mod quantity;
 pub mod record;
 pub mod session;

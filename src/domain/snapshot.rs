@@ -93,10 +93,27 @@ pub struct Rates {
     pub rows_written: Option<f64>,
     /// Deadlocks a minute, over the last five minutes.
     pub deadlocks_per_minute: Option<f64>,
-    /// Temporary bytes a second.
-    pub temp_bytes: Option<f64>,
+    /// What went to temporary files in the last minutes.
+    pub temp: Option<Spilled>,
     /// Share of blocks found in shared buffers.
     pub cache_hit: Option<f64>,
+}
+
+/// Bytes that went to temporary files, and in how many seconds they were counted. A file counts when it is closed, and is told
+/// of when the statement ends: what looks like a burst may have been written for as long as we did not look.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Spilled {
+    /// Bytes.
+    pub bytes: u64,
+    /// Seconds, five minutes at most.
+    pub seconds: f64,
+}
+
+impl Spilled {
+    /// Bytes a second, over a minute at least.
+    pub fn rate(&self) -> f64 {
+        self.bytes as f64 / self.seconds.max(60.0)
+    }
 }
 
 /// One instance.
@@ -247,6 +264,15 @@ pub struct Starved {
     pub io: f64,
 }
 
+/// The newest seconds of the last minute: whether what the minute says of a tenant is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Lately {
+    /// Shares, of the same totals; `None`: nothing is known that is as new as that.
+    pub noise: Noise,
+    /// How long it waited, in seconds a minute.
+    pub starved: Starved,
+}
+
 /// Limits in effect for a tenant beside those wanted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TenantLimits {
@@ -301,6 +327,8 @@ pub struct Tenant {
     pub statements: Option<Arc<TenantStatements>>,
     /// What it had to wait for; strong evidence only.
     pub starved: Starved,
+    /// Both, just now.
+    pub lately: Lately,
     /// 100 × the greatest of share × pressure.
     pub noise_score: Option<f64>,
     /// Rows written a day.
@@ -356,6 +384,7 @@ impl Tenant {
             noise: Noise::default(),
             statements: None,
             starved: Starved::default(),
+            lately: Lately::default(),
             noise_score: None,
             rows_written_per_day: None,
             rows_written_estimated: false,

@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use jiff::Timestamp;
 
 use crate::domain::facts::Database;
-use crate::domain::snapshot::Rates;
+use crate::domain::snapshot::{Rates, Spilled};
 
-/// How far back deadlocks are counted.
+/// How far back deadlocks and temporary bytes are counted.
 const SPAN_SECONDS: f64 = 300.0;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,18 +53,19 @@ impl DatabaseWindow {
         self.last = Some((now, databases.to_vec()));
     }
 
-    /// The rates: of the newest step, and deadlocks over the whole window (a minute at least: one deadlock seen in the
-    /// first second is not sixty a minute).
+    /// The rates: of the newest step, and deadlocks and temporary bytes over the whole window (a minute at least: one
+    /// deadlock seen in the first second is not sixty a minute).
     pub fn rates(&self) -> Rates {
         let Some((_, newest)) = self.steps.back() else { return Rates::default() };
         let seconds: f64 = self.steps.iter().map(|(_, step)| step.seconds).sum();
         let deadlocks: u64 = self.steps.iter().map(|(_, step)| step.deadlocks).sum();
+        let temp = self.steps.iter().map(|(_, step)| step.temp_bytes).sum();
         let blocks = newest.blocks_read + newest.blocks_hit;
         Rates {
             transactions: Some(newest.transactions as f64 / newest.seconds),
             rows_written: Some(newest.rows_written as f64 / newest.seconds),
             deadlocks_per_minute: Some(deadlocks as f64 * 60.0 / seconds.max(60.0)),
-            temp_bytes: Some(newest.temp_bytes as f64 / newest.seconds),
+            temp: Some(Spilled { bytes: temp, seconds }),
             cache_hit: (blocks > 0).then(|| newest.blocks_hit as f64 / blocks as f64),
         }
     }

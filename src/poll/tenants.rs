@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::instance::InstanceState;
 use super::limits::{self, Bound};
 use super::residents::{self, Resident};
-use super::window::{SPAN, Usage};
+use super::window::{Load, SPAN, Usage};
 use crate::domain::facts::Source;
-use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
+use crate::domain::snapshot::{Lately, LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
 
 /// Sessions of one tenant, counted.
@@ -31,6 +31,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
     let counted = state.is_fresh(Source::Churn, now);
     let tallies = tally(&state.residents, fresh.map_or(&[], |activity| &activity.sessions));
     let usages = usages(state);
+    let (load, just_now) = state.window.lately();
     let churn = state.written.newest();
     let pressure = state.pressure(now);
     let spoken = state.is_fresh(Source::Statements, now);
@@ -77,7 +78,8 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
                 noise_score: score(noise, pressure),
                 noise,
                 statements: state.spoken.of(id).filter(|_| spoken),
-                starved: starved(state, usage),
+                starved: starved(state.window.load().elapsed, usage),
+                lately: lately(state, resident, load, just_now.get(id).copied().unwrap_or_default(), noise),
                 rows_written_per_day: remembered.or_else(|| {
                     let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
                     Some(home.rows_written as f64 * 86_400.0 / since)
@@ -141,11 +143,14 @@ fn usages(state: &InstanceState) -> Vec<Usage> {
     usages
 }
 
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) }
+}
+
 /// What share of the instance a tenant took, from strong evidence only; `spoken`: what is known of statements is fresh.
 fn noise(state: &InstanceState, resident: &Resident, usage: Usage, spoken: bool, now: Timestamp) -> Noise {
     let id = &resident.id;
     let load = state.window.load();
-    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
     let sampled = load.elapsed > 0 && state.fresh_sessions(now).is_some();
     let seen = sampled && state.sees_all();
     let written = state.written.shares(resident.churned).filter(|_| state.is_fresh(Source::Churn, now));
@@ -171,10 +176,28 @@ fn wal_share(state: &InstanceState, id: &TenantId, spoken: bool, sampled: bool) 
 }
 
 /// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.
-fn starved(state: &InstanceState, usage: Usage) -> Starved {
-    let elapsed = state.window.load().elapsed.clamp(1, SPAN.as_micros() as u64);
+fn starved(elapsed: u64, usage: Usage) -> Starved {
+    let elapsed = elapsed.clamp(1, SPAN.as_micros() as u64);
     let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
     Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }
+}
+
+/// What of a tenant's noise of the last minute is still so: only of what is known over the minute.
+fn lately(state: &InstanceState, resident: &Resident, load: Load, usage: Usage, minute: Noise) -> Lately {
+    let written = state.written.newest_shares(resident.churned);
+    let rows = written.map(|(own, all)| share(own.rows, all.rows));
+    let blocks = written.and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?)));
+    let active = share(usage.busy, load.busy);
+    // Statements and backends tell of WAL when they are over: who neither ran anything nor wrote anything writes none.
+    let idle = usage.busy == 0 && rows.is_some_and(|rows| rows == 0.0);
+    let noise = Noise {
+        active_time: minute.active_time.map(|_| active),
+        rows_written: rows.filter(|_| minute.rows_written.is_some()),
+        blocks_read: blocks.filter(|_| minute.blocks_read.is_some()),
+        wal: (idle && minute.wal.is_some()).then_some(0.0),
+        ..Noise::default()
+    };
+    Lately { noise, starved: starved(load.elapsed, usage) }
 }
 
 /// 100 × the greatest of share × pressure over the resources of which both are known.

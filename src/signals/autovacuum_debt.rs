@@ -43,7 +43,10 @@ impl Check for AutovacuumDebt {
                 }
                 let owner = place.owner(&table.database, &table.schema);
                 let subject = owner.as_ref().map_or_else(
-                    || place.about(SubjectKind::Table, &format!("{}.{}", table.schema, table.table)),
+                    || {
+                        let name = format!("{}.{}", table.schema.raw(), table.table.raw());
+                        place.within(SubjectKind::Table, &table.database, &name)
+                    },
                     |tenant| place.about(SubjectKind::Tenant, tenant.as_str()),
                 );
                 debtors.entry(subject).or_insert_with(|| (owner, Vec::new())).1.push(table);
@@ -65,10 +68,13 @@ fn raise(
     let worst = tables.iter().copied().max_by(|a, b| a.ratio().total_cmp(&b.ratio()).then(b.table.cmp(&a.table)))?;
     let (severity, _) = scene.thresholds.autovacuum_debt.rung(worst.ratio())?;
     let dead = worst.dead_tuples as f64;
-    let whose = owner
-        .as_ref()
-        .map_or_else(|| format!("{}.{}", worst.schema, worst.table), |tenant| format!("{tenant}: {}", worst.table));
-    let off = if worst.autovacuum { "" } else { ", autovacuum is switched off on it" };
+    let whose = owner.as_ref().map_or_else(|| subject.id.clone(), |tenant| format!("{tenant}: {}", worst.table));
+    let everywhere = !worst.autovacuum && !worst.off_by_itself;
+    let off = match worst.autovacuum {
+        true => "",
+        false if everywhere => ", autovacuum is switched off on the whole server",
+        false => ", autovacuum is switched off on it",
+    };
     let more =
         if tables.len() > 1 { format!("; {} like it", plural(tables.len() - 1, "more table")) } else { String::new() };
     let name = format!("{}.{}", quoted(worst.schema.raw()), quoted(worst.table.raw()));
@@ -76,9 +82,16 @@ fn raise(
     let (advice, statement) = if worst.autovacuum {
         let advice = format!("Look for an old transaction that holds vacuum back, then vacuum it in {database}.");
         (advice, format!("VACUUM (ANALYZE) {name};"))
+    } else if everywhere {
+        let advice = format!(
+            "Switch autovacuum on for the server again (autovacuum = on and a reload; on RDS in the parameter group), then \
+             vacuum it in {database}: others follow by themselves."
+        );
+        (advice, format!("VACUUM (ANALYZE) {name};"))
     } else {
         let advice = format!("Switch autovacuum on for it again and vacuum it, in {database}.");
-        (advice, format!("ALTER TABLE {name} RESET (autovacuum_enabled); VACUUM (ANALYZE) {name};"))
+        let reset = "RESET (autovacuum_enabled, toast.autovacuum_enabled)";
+        (advice, format!("ALTER TABLE {name} {reset}; VACUUM (ANALYZE) {name};"))
     };
     Some(Raised {
         severity,
@@ -101,7 +114,7 @@ fn raise(
             Evidence::fact("size of the table", worst.bytes as f64, Unit::Bytes),
         ],
         advice,
-        statement: Some(statement),
+        statement: place.instance.pasted(database, statement),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

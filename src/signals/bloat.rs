@@ -7,7 +7,7 @@ use crate::domain::facts::{BloatEstimate, Source};
 use crate::domain::quantity::{bytes, percent, plural};
 use crate::domain::{Evidence, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{more_like_it, qualified};
+use super::words::{is_plain, more_like_it, qualified};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -57,7 +57,8 @@ impl Check for Bloat {
                 let subject = owner.as_ref().map_or_else(
                     || {
                         let kind = if estimate.index.is_some() { SubjectKind::Index } else { SubjectKind::Table };
-                        place.about(kind, &format!("{}.{}", estimate.schema, name(estimate)))
+                        let name = format!("{}.{}", estimate.schema.raw(), name(estimate).raw());
+                        place.within(kind, &estimate.database, &name)
                     },
                     |tenant| place.about(SubjectKind::Tenant, tenant.as_str()),
                 );
@@ -89,26 +90,34 @@ fn raise(
     let worst = estimates.iter().copied().max_by_key(|it| (it.wasted, std::cmp::Reverse(name(it))))?;
     let BloatEstimate { database, schema, table, index, .. } = worst;
     let kind = if index.is_some() { "index " } else { "" };
-    let whose = owner.as_ref().map_or_else(|| format!("{schema}."), |tenant| format!("{tenant}: "));
+    let named = owner
+        .as_ref()
+        .map_or_else(|| format!("{kind}{}", subject.id), |tenant| format!("{tenant}: {kind}{}", name(worst)));
     let (advice, statement) = match index {
         Some(index) => (
             format!("Rebuild it in {database} while everybody works; that takes its size in free disk meanwhile."),
             Some(format!("REINDEX INDEX CONCURRENTLY {};", qualified(schema, index))),
         ),
-        None => (
-            format!(
-                "Rewrite it while everybody works: pg_repack -k -d {database} -t {schema}.{table} (its size in free disk \
-                 meanwhile); VACUUM FULL locks it for all that time, and a plain VACUUM gives nothing back."
-            ),
-            None,
-        ),
+        None => {
+            let names = [database, schema, table].map(crate::domain::Foreign::raw);
+            // A tenant chose these names, and a shell reads more into them than PostgreSQL does.
+            let how = if names.into_iter().all(is_plain) {
+                format!("pg_repack -k -d {database} -t {schema}.{table}")
+            } else {
+                format!("pg_repack that table of {database}")
+            };
+            let words = format!(
+                "Rewrite it while everybody works: {how} (its size in free disk meanwhile); VACUUM FULL locks it for all that \
+                 time, and a plain VACUUM gives nothing back."
+            );
+            (words, None)
+        }
     };
     Some(Raised {
         severity: Severity::Warning,
         subject,
         summary: format!(
-            "{whose}{kind}{} on {} wastes ~{} of its {} (~{}){}",
-            name(worst),
+            "{named} on {} wastes ~{} of its {} (~{}){}",
             place.name(),
             percent(share(worst)),
             bytes(worst.bytes),
@@ -121,7 +130,7 @@ fn raise(
             Evidence::fact("size", worst.bytes as f64, Unit::Bytes),
         ],
         advice,
-        statement,
+        statement: statement.and_then(|statement| place.instance.pasted(database, statement)),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

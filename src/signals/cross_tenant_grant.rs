@@ -7,12 +7,9 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::plural;
 use crate::domain::{Evidence, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
 
-use super::grants::{Crossing, crossings, revoke};
+use super::grants::{Crossing, REVOKED, crossings, revoke};
 use super::words::quoted;
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
-
-/// How many statements are offered at once.
-const REVOKED: usize = 6;
 
 /// The check.
 #[derive(Debug)]
@@ -44,23 +41,21 @@ impl Check for CrossTenantGrant {
             };
             verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
             for (subject, crossings) in crossings(place, catalog) {
-                verdicts.raised.extend(raise(place, subject, &crossings));
+                verdicts.raised.extend(raise(scene, place, subject, &crossings));
             }
         }
     }
 }
 
-fn raise(place: &Place<'_>, subject: Subject, crossings: &[Crossing<'_>]) -> Option<Raised> {
+fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, crossings: &[Crossing<'_>]) -> Option<Raised> {
     let worst = crossings.first()?;
     let more = match crossings.len() - 1 {
         0 => String::new(),
         more => format!("; {} like it", plural(more, "more right")),
     };
-    let mut statements = Vec::new();
     let mut databases = BTreeSet::new();
     let mut owners = BTreeSet::new();
     for crossing in crossings.iter().take(REVOKED) {
-        statements.push(revoke(crossing.grant));
         databases.insert(crossing.grant.database.to_string());
         owners.insert(quoted(crossing.grant.owner.raw()).into_owned());
     }
@@ -70,6 +65,19 @@ fn raise(place: &Place<'_>, subject: Subject, crossings: &[Crossing<'_>]) -> Opt
     let (databases, owners) = (list(databases), list(owners));
     let within = if databases.is_empty() { String::new() } else { format!(" in {databases}") };
     let as_owner = if owners.is_empty() { String::new() } else { format!(" as the owner ({owners})") };
+    let roles = place.instance.roles.fresh(scene.now);
+    let revocation = revoke(place, roles.map(AsRef::as_ref), crossings);
+    let mut rest = String::new();
+    if revocation.unkept > 0 {
+        rest.push_str(
+            " The tenant may have no other right than everybody's, and its login is not known: GRANT it to that first.",
+        );
+    }
+    if revocation.unnamed > 0 {
+        rest.push_str(
+            " Where several objects are alike, look at each (\\dp, \\df+): ALL … IN SCHEMA takes from others too.",
+        );
+    }
     let tenant = (subject.kind == SubjectKind::Tenant).then(|| TenantId::parse(&subject.id).ok()).flatten();
     let open = crossings.iter().filter(|it| it.severity == Severity::Critical).count() as f64;
     Some(Raised {
@@ -81,9 +89,9 @@ fn raise(place: &Place<'_>, subject: Subject, crossings: &[Crossing<'_>]) -> Opt
             Evidence::fact("of them on rows that are reached", open, Unit::Count),
         ],
         advice: format!(
-            "Take it away{within}{as_owner}, once you know that nobody relies on it; then ask who gave it."
+            "Take it away{within}{as_owner}, once you know that nobody relies on it; then ask who gave it.{rest}"
         ),
-        statement: Some(statements.join(" ")),
+        statement: revocation.statement,
         since: None,
         culprits: Vec::new(),
         victims: tenant.into_iter().collect(),

@@ -1,8 +1,9 @@
 //! Rights that cross from one tenant to another: what counts, how bad it is, and what takes it away.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::domain::facts::{Catalog, Grant, ObjectKind};
+use crate::domain::facts::{Catalog, Grant, ObjectKind, Roles};
+use crate::domain::foreign::sanitise;
 use crate::domain::quantity::count;
 use crate::domain::{Foreign, Layout, Severity, Subject, SubjectKind, TenantId};
 
@@ -191,34 +192,158 @@ fn of(grant: &Grant, owner: &TenantId) -> String {
     }
 }
 
-/// What takes it away.
-pub(super) fn revoke(grant: &Grant) -> String {
-    let Grant { schema, object, objects, database, owner, .. } = grant;
-    let from = grant.grantee.as_ref().map_or_else(|| "PUBLIC".into(), |role| quoted(role.raw()));
-    let rights = grant.privileges.join(", ");
-    let within = quoted(schema.raw());
-    let one = *objects <= 1;
-    let on = match grant.on {
-        ObjectKind::Membership => return format!("REVOKE {} FROM {from};", quoted(object.raw())),
-        ObjectKind::DefaultPrivileges => {
-            let of = quoted(owner.raw());
-            let within = if schema.is_empty() { String::new() } else { format!(" IN SCHEMA {within}") };
-            let kind = object.raw().to_uppercase();
-            return format!("ALTER DEFAULT PRIVILEGES FOR ROLE {of}{within} REVOKE {rights} ON {kind} FROM {from};");
+/// How many rights are taken away at once.
+pub(super) const REVOKED: usize = 6;
+
+/// What takes rights away, and what of it cannot be written down for somebody else.
+#[derive(Debug, Default)]
+pub(super) struct Revocation {
+    pub statement: Option<String>,
+    /// Rights on several objects alike, of which one only is known by name: `ALL … IN SCHEMA` would take away more.
+    pub unnamed: usize,
+    /// Rights of everybody's on what is a tenant's whose login is not known: it may have no other.
+    pub unkept: usize,
+}
+
+/// What takes these away. What everybody loses the tenant's own logins (and ours, to get in) are given before: mostly they
+/// had it through `PUBLIC` alone.
+pub(super) fn revoke(place: &Place<'_>, roles: Option<&Roles>, crossings: &[Crossing<'_>]) -> Revocation {
+    let mut revocation = Revocation::default();
+    let mut within: Option<&Foreign> = None;
+    let (mut given, mut taken) = (Vec::new(), Vec::new());
+    for Crossing { grant, .. } in crossings.iter().take(REVOKED) {
+        let owner = place.owner(&grant.database, &grant.schema);
+        let inside = !matches!(grant.on, ObjectKind::Database | ObjectKind::Membership);
+        let Some(right) = Right::of(grant, owner.is_some())
+            .filter(|_| !inside || within.is_none_or(|database| *database == grant.database))
+        else {
+            revocation.unnamed += 1;
+            continue;
+        };
+        if let (None, Some(owner)) = (&grant.grantee, &owner) {
+            let Some(keepers) = roles.and_then(|roles| keepers(place, roles, grant, owner)) else {
+                revocation.unkept += 1;
+                continue;
+            };
+            given.extend(right.give(&keepers));
         }
-        ObjectKind::Database => format!("DATABASE {}", quoted(database.raw())),
-        ObjectKind::Schema => format!("SCHEMA {within}"),
-        ObjectKind::Table if one => format!("TABLE {}", qualified(schema, object)),
-        ObjectKind::Table => format!("ALL TABLES IN SCHEMA {within}"),
-        // A right on a column goes with the same right on its table, and the object is `table.column`.
-        ObjectKind::Column => {
-            let table = object.raw().rsplit_once('.').map_or(object.raw(), |(table, _)| table);
-            format!("TABLE {}", qualified(schema, &Foreign::from(table)))
+        if inside {
+            within = Some(&grant.database);
         }
-        ObjectKind::Sequence if one => format!("SEQUENCE {}", qualified(schema, object)),
-        ObjectKind::Sequence => format!("ALL SEQUENCES IN SCHEMA {within}"),
-        // A function is named with its arguments, which we do not have.
-        ObjectKind::Function => format!("ALL FUNCTIONS IN SCHEMA {within}"),
+        let from = grant.grantee.as_ref().map_or_else(|| "PUBLIC".into(), |role| quoted(role.raw()));
+        taken.push(right.written("REVOKE", &right.rights, &format!("FROM {from}")));
+    }
+    if taken.is_empty() {
+        return revocation;
+    }
+    let statement = if given.is_empty() {
+        taken.join(" ")
+    } else {
+        // Together or not at all: a REVOKE after a GRANT that failed would shut the tenant out.
+        format!("BEGIN; {} {} COMMIT;", given.join(" "), taken.join(" "))
     };
-    format!("REVOKE {rights} ON {on} FROM {from};")
+    revocation.statement = match within {
+        Some(database) => place.instance.pasted(database, statement),
+        None => Some(statement),
+    };
+    revocation
+}
+
+/// A right as `GRANT` and `REVOKE` have it.
+struct Right {
+    /// `ALTER DEFAULT PRIVILEGES … `, or nothing.
+    lead: String,
+    rights: Vec<String>,
+    /// ` ON TABLE x`; of a membership nothing.
+    on: String,
+}
+
+impl Right {
+    /// `None`: the object is not known by its name, or is one of several. What is nobody's is everybody's to use: there only
+    /// `CREATE` is taken away; `TEMPORARY` nowhere, because it reaches nobody else's things.
+    fn of(grant: &Grant, owned: bool) -> Option<Self> {
+        let Grant { schema, object, objects, database, owner, privileges, .. } = grant;
+        let within = quoted(schema.raw());
+        let one = *objects == 1;
+        let crosses = |right: &str| (owned || right == "CREATE") && right != "TEMPORARY";
+        let mut rights: Vec<String> =
+            privileges.iter().filter(|right| crosses(right)).map(ToString::to_string).collect();
+        let mut lead = String::new();
+        let on = match grant.on {
+            ObjectKind::Membership => {
+                rights = vec![quoted(object.raw()).into_owned()];
+                String::new()
+            }
+            ObjectKind::DefaultPrivileges => {
+                let in_schema = if schema.is_empty() { String::new() } else { format!(" IN SCHEMA {within}") };
+                lead = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {}{in_schema} ", quoted(owner.raw()));
+                object.raw().to_uppercase()
+            }
+            ObjectKind::Database => format!("DATABASE {}", quoted(database.raw())),
+            ObjectKind::Schema => format!("SCHEMA {within}"),
+            ObjectKind::Table if one => format!("TABLE {}", qualified(schema, object)),
+            ObjectKind::Sequence if one => format!("SEQUENCE {}", qualified(schema, object)),
+            // `table.column`: with more points it is not known where the one ends.
+            ObjectKind::Column => {
+                let (table, column) = object.raw().split_once('.').filter(|(_, column)| !column.contains('.'))?;
+                rights = rights.into_iter().map(|right| format!("{right} ({})", quoted(column))).collect();
+                format!("TABLE {}", qualified(schema, &Foreign::from(table)))
+            }
+            // The catalogue names it with its arguments, quoted where it must be.
+            ObjectKind::Function if one && object.raw().ends_with(')') && sanitise(object.raw()) == object.raw() => {
+                format!("ROUTINE {within}.{}", object.raw())
+            }
+            ObjectKind::Table | ObjectKind::Sequence | ObjectKind::Function => return None,
+        };
+        let on = if on.is_empty() { on } else { format!(" ON {on}") };
+        (!rights.is_empty()).then_some(Self { lead, rights, on })
+    }
+
+    fn written(&self, verb: &str, rights: &[String], whom: &str) -> String {
+        format!("{}{verb} {}{} {whom};", self.lead, rights.join(", "), self.on)
+    }
+
+    /// The same for others; making things is nobody's daily work.
+    fn give(&self, keepers: &[String]) -> Option<String> {
+        let rights: Vec<String> = self.rights.iter().filter(|right| *right != "CREATE").cloned().collect();
+        let needed = !rights.is_empty() && !keepers.is_empty();
+        needed.then(|| self.written("GRANT", &rights, &format!("TO {}", keepers.join(", "))))
+    }
+}
+
+/// Whom a right of everybody's on a tenant's things must not be taken from: the tenant's logins, as named or seen there, the
+/// shared account, and ours where it is about getting in. `None`: not one of the tenant's is known to exist.
+fn keepers(place: &Place<'_>, roles: &Roles, grant: &Grant, owner: &TenantId) -> Option<Vec<String>> {
+    let naming = place.naming();
+    let mut logins: BTreeSet<String> = BTreeSet::new();
+    match place.instance.layout {
+        Layout::Schema => {
+            logins.extend([naming.tenant_role.name(owner), place.service_account().to_owned()]);
+        }
+        Layout::Database => {
+            logins.insert(naming.tenant_login.name(owner));
+        }
+    }
+    let set = place.tenant(owner).and_then(|tenant| tenant.limits.login.as_ref());
+    logins.extend(set.map(|login| login.raw().to_owned()));
+    let seen = place
+        .sessions
+        .iter()
+        .filter(|session| session.attribution.strong() == Some(owner) && session.database == grant.database);
+    logins.extend(seen.map(|session| session.role.raw().to_owned()));
+    // One that does not exist would make the whole statement fail.
+    logins.retain(|login| {
+        roles.roles.iter().any(|role| role.name.raw() == login)
+            && place.role_owner(login).is_none_or(|whose| whose == *owner)
+    });
+    if logins.is_empty() {
+        return None;
+    }
+    if matches!(grant.on, ObjectKind::Database | ObjectKind::Schema) {
+        let ours = place.instance.server.as_ref().map(|server| server.login.raw()).filter(|login| !login.is_empty());
+        logins.extend(ours.map(str::to_owned));
+    }
+    // Its owner's rights are its own.
+    logins.remove(grant.owner.raw());
+    Some(logins.iter().map(|login| quoted(login).into_owned()).collect())
 }

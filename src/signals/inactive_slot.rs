@@ -92,11 +92,14 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, replication: &Replication, slot: 
         evidence,
         advice: if lost {
             "Drop it, and set its reader up anew from a fresh copy.".to_owned()
+        } else if severity == Severity::Info {
+            "Start its reader again; max_slot_wal_keep_size bounds what it keeps until then.".to_owned()
         } else {
             "Start its reader again, or drop it if there will be none; max_slot_wal_keep_size bounds what the next one keeps."
                 .to_owned()
         },
-        statement: exact(name.raw()).map(|name| {
+        // A reader that lost its connection a moment ago wants its slot back.
+        statement: exact(name.raw()).filter(|_| severity > Severity::Info).map(|name| {
             format!(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = {name} AND NOT active;"
             )

@@ -46,7 +46,9 @@ impl Check for InvalidIndex {
 fn raise(place: &Place<'_>, fact: &Fact) -> Raised {
     let Fact { database, schema, table, index, .. } = fact;
     let owner = place.owner(database, schema);
-    let whose = owner.as_ref().map_or_else(|| format!("{schema}."), |tenant| format!("{tenant}: "));
+    let subject = place.within(SubjectKind::Index, database, &format!("{}.{}", schema.raw(), index.raw()));
+    let whose =
+        owner.as_ref().map_or_else(|| format!("index {}", subject.id), |tenant| format!("{tenant}: index {index}"));
     let name = qualified(schema, index);
     // What REINDEX CONCURRENTLY leaves behind has a valid twin, or is one that was replaced already.
     let left_over = ["_ccnew", "_ccold"].iter().any(|mark| index.raw().contains(mark));
@@ -65,15 +67,15 @@ fn raise(place: &Place<'_>, fact: &Fact) -> Raised {
     let unique = if fact.unique && !left_over { "; what it should keep unique may not be" } else { "" };
     Raised {
         severity: if fact.unique && !left_over { Severity::Warning } else { Severity::Info },
-        subject: place.about(SubjectKind::Index, &format!("{schema}.{index}")),
+        subject,
         summary: format!(
-            "{whose}index {index} of {table} on {} is invalid: written to, never used ({}){unique}",
+            "{whose} of {table} on {} is invalid: written to, never used ({}){unique}",
             place.name(),
             bytes(fact.bytes)
         ),
         evidence: vec![Evidence::fact("size", fact.bytes as f64, Unit::Bytes)],
         advice,
-        statement: Some(statement),
+        statement: place.instance.pasted(database, statement),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

@@ -14,6 +14,7 @@ mod grants;
 mod idle_in_transaction;
 mod inactive_slot;
 mod invalid_index;
+mod leaking_pool;
 mod limit_drift;
 mod limit_missing;
 mod lock_chain;

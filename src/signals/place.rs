@@ -69,6 +69,14 @@ impl<'a> Place<'a> {
         Subject { kind, id: foreign::sanitise(id).into_owned(), instance: self.instance.name.clone() }
     }
 
+    /// Something inside of a database as a subject: where tenants have databases, each of them has one of that name.
+    pub(super) fn within(&self, kind: SubjectKind, database: &Foreign, name: &str) -> Subject {
+        match self.instance.layout {
+            Layout::Schema => self.about(kind, name),
+            Layout::Database => self.about(kind, &format!("{}.{name}", database.raw())),
+        }
+    }
+
     /// The tenant of that id, if it lives here.
     pub(super) fn tenant(&self, id: &TenantId) -> Option<&'a Tenant> {
         self.tenants.binary_search_by(|tenant| tenant.id.cmp(id)).ok().and_then(|at| self.tenants.get(at)).copied()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::facts::{Prepared, Source};
 use crate::domain::quantity::duration;
-use crate::domain::{Evidence, Signal, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Foreign, Signal, SubjectKind, TenantId, Unit};
 
 use super::words::{exact, quoted};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -60,8 +60,8 @@ pub(super) fn owner(place: &Place<'_>, prepared: &Prepared) -> Option<TenantId> 
 }
 
 /// What ends it; it must be run in its database, by its owner.
-pub(super) fn rollback(gid: &str) -> Option<String> {
-    exact(gid).map(|gid| format!("ROLLBACK PREPARED {gid};"))
+pub(super) fn rollback(place: &Place<'_>, database: &Foreign, gid: &str) -> Option<String> {
+    exact(gid).and_then(|gid| place.instance.pasted(database, format!("ROLLBACK PREPARED {gid};")))
 }
 
 fn raise(scene: &Scene<'_>, place: &Place<'_>, prepared: &Prepared, age: f64) -> Option<Raised> {
@@ -89,7 +89,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, prepared: &Prepared, age: f64) ->
              committed, else roll it back.",
             quoted(role.raw())
         ),
-        statement: rollback(gid.raw()),
+        statement: rollback(place, database, gid.raw()),
         since: Some(prepared.prepared.into()),
         culprits: tenant.into_iter().collect(),
         victims: Vec::new(),

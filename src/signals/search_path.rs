@@ -1,5 +1,5 @@
 //! `search-path`: where a login's unqualified names end up. In another tenant's schema, in a `public` that anybody may
-//! write to, or, set on the account that all tenants share, in one tenant's schema for everybody.
+//! write to, or, set on the account that all tenants share, in one tenant's schema for everybody. Or a pool hands it on ([`super::leaking_pool`]).
 
 use std::collections::BTreeSet;
 
@@ -23,11 +23,11 @@ impl Check for SearchPath {
     }
 
     fn about(&self) -> &'static str {
-        "A login's search_path leads to another tenant, to a public anybody may write to, or past its schema"
+        "A search_path leads to another tenant or to an open public, lacks its schema, or leaks in a pool"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
-        &[SubjectKind::Role]
+        &[SubjectKind::Role, SubjectKind::Pool]
     }
 
     fn holds(&self) -> bool {
@@ -37,6 +37,7 @@ impl Check for SearchPath {
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let instance = place.instance;
+            super::leaking_pool::judge(self.signal(), scene, place, verdicts);
             let Some(roles) = verdicts.seen(self.signal(), place, Source::Roles, &instance.roles, scene.now) else {
                 continue;
             };

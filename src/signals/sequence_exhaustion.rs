@@ -56,7 +56,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, sequence: &Sequence, severity: Se
     let used = sequence.used();
     let about = if sequence.estimated { "~" } else { "" };
     let left = (sequence.end as f64 - sequence.last as f64).abs();
-    let whose = owner.as_ref().map_or_else(|| format!("{schema}."), |tenant| format!("{tenant}: "));
+    let subject = place.within(SubjectKind::Sequence, database, &format!("{}.{}", schema.raw(), name.raw()));
+    let whose = owner.as_ref().map_or_else(|| subject.id.clone(), |tenant| format!("{tenant}: {name}"));
     let feeds = column.as_ref().map(|column| format!(", which feeds {column},")).unwrap_or_default();
     let (advice, statement) = match column {
         Some(column) => (
@@ -68,14 +69,14 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, sequence: &Sequence, severity: Se
         ),
         None => (
             format!("Make it a bigint sequence in {database}, and whatever keeps its values as well."),
-            (&**bound_by != "bigint").then(|| format!("ALTER SEQUENCE {} AS bigint;", qualified(schema, name))),
+            Some(format!("ALTER SEQUENCE {} AS bigint;", qualified(schema, name))).filter(|_| &**bound_by != "bigint"),
         ),
     };
     Raised {
         severity,
-        subject: place.about(SubjectKind::Sequence, &format!("{schema}.{name}")),
+        subject,
         summary: format!(
-            "{whose}{name} ({bound_by}){feeds} on {} has used {about}{} of its values, {about}{} left; then every INSERT fails",
+            "{whose} ({bound_by}){feeds} on {} has used {about}{} of its values, {about}{} left; then every INSERT fails",
             place.name(),
             percent(used),
             count(left)
@@ -91,7 +92,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, sequence: &Sequence, severity: Se
             Evidence::fact("last that it can give", sequence.end as f64, Unit::Count),
         ],
         advice,
-        statement,
+        statement: statement.and_then(|statement| place.instance.pasted(database, statement)),
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

@@ -1,14 +1,19 @@
 //! `temp-spill`: sorts and hashes that do not fit `work_mem` go to temporary files, on the disk that everybody shares.
-//! The rate is the instance's; who is seen at it right now is told by what sessions wait for.
+//! The server counts a file when it is closed and tells when the statement ends, so how much is known of the past only, for
+//! the whole instance; who spills right now is told by what sessions wait for.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
-use crate::domain::quantity::bytes;
-use crate::domain::{Evidence, Session, Signal, SubjectKind, TenantId, Unit};
+use crate::domain::quantity::{bytes, duration};
+use crate::domain::snapshot::Spilled;
+use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, TenantId, Unit};
 
-use super::words::{names, remedy, signal};
+use super::words::{cancel, more_like_it, names, remedy, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// A statement that is seen at a temporary file is worth a word once it has run for so many seconds.
+const RUNS: f64 = 10.0;
 
 /// The check.
 #[derive(Debug)]
@@ -20,7 +25,7 @@ impl Check for TempSpill {
     }
 
     fn about(&self) -> &'static str {
-        "Statements spill to temporary files: 20 MiB a second; critical at 200 MiB a second"
+        "20 MiB/s went to temporary files in the last 5 minutes; critical at 200 MiB/s; info: one spills now"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -30,74 +35,118 @@ impl Check for TempSpill {
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let instance = place.instance;
-            if verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now).is_none() {
-                continue;
+            let at_it = at_it(scene, place);
+            let counted = verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now);
+            let spilled = counted.and(instance.rates.temp);
+            if counted.is_some() && spilled.is_none() {
+                verdicts.doubt(self.signal(), place, Source::Databases, "no rate yet: it takes two samples");
             }
-            match instance.rates.temp_bytes {
-                Some(rate) => verdicts.raised.extend(raise(scene, place, rate)),
-                None => {
-                    verdicts.doubt(self.signal(), place, Source::Databases, "no rate yet: it takes two samples");
-                }
-            }
+            let raised = spilled.and_then(|spilled| wrote(scene, place, spilled, &at_it));
+            verdicts.raised.extend(raised.or_else(|| spills(scene, place, &at_it)));
         }
     }
 }
 
-/// Reads or writes a temporary file right now.
-fn spills(session: &Session) -> bool {
-    session.wait.as_ref().is_some_and(|wait| &*wait.kind == "IO" && wait.event.starts_with("BufFile"))
-}
-
-fn raise(scene: &Scene<'_>, place: &Place<'_>, rate: f64) -> Option<Raised> {
-    let ladder = scene.thresholds.temp_bytes_per_second;
-    let (severity, _) = ladder.rung(rate)?;
-    let mut seen: Vec<&Session> = place.sessions.iter().copied().filter(|session| spills(session)).collect();
+/// The sessions that read or write a temporary file right now, the oldest statement first.
+fn at_it<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<&'a Session> {
+    if place.unseen().is_some() || place.instance.activity.fresh(scene.now).is_none() {
+        return Vec::new();
+    }
+    let spills = |session: &&Session| {
+        session.wait.as_ref().is_some_and(|it| &*it.kind == "IO" && it.event.starts_with("BufFile"))
+    };
+    let mut seen: Vec<&Session> = place.sessions.iter().copied().filter(spills).collect();
     seen.sort_by(|one, other| {
         let age = |session: &Session| session.query_age().unwrap_or_default();
         age(other).total_cmp(&age(one)).then(one.key.cmp(&other.key))
     });
-    let mut counts: BTreeMap<&TenantId, usize> = BTreeMap::new();
-    for tenant in seen.iter().filter_map(|session| session.attribution.strong()) {
-        *counts.entry(tenant).or_default() += 1;
-    }
-    let culprits: Vec<TenantId> = counts.keys().map(|&tenant| tenant.clone()).collect();
+    seen
+}
+
+/// The tenants among them.
+fn culprits(seen: &[&Session]) -> Vec<TenantId> {
+    let tenants: BTreeSet<&TenantId> = seen.iter().filter_map(|session| session.attribution.strong()).collect();
+    tenants.into_iter().cloned().collect()
+}
+
+/// What would have bounded it, where one tenant is at it.
+fn bound(place: &Place<'_>, seen: &[&Session], culprits: &[TenantId]) -> String {
+    let [tenant] = culprits else { return String::new() };
+    let own: Vec<&Session> = seen.iter().copied().filter(|it| it.attribution.strong() == Some(tenant)).collect();
+    let cap = remedy(place, tenant, &own, |login| {
+        format!("temp_file_limit on {login} bounds it (only a superuser sets it; on RDS the parameter group)")
+    });
+    format!("; {cap}")
+}
+
+/// Much was written, whoever did.
+fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Session]) -> Option<Raised> {
+    let ladder = scene.thresholds.temp_bytes_per_second;
+    let (severity, _) = ladder.rung(spilled.rate())?;
+    let culprits = culprits(seen);
     let who = match (seen.first(), culprits.as_slice()) {
         (None, _) => String::new(),
         (Some(oldest), []) => format!("; pid {} is seen at it", oldest.key.pid),
         (Some(_), [one]) => format!("; {one} is seen at it"),
         (Some(_), several) => format!("; {} are seen at it", names(several)),
     };
-    let then = match culprits.as_slice() {
-        [tenant] => {
-            let own: Vec<&Session> =
-                seen.iter().copied().filter(|it| it.attribution.strong() == Some(tenant)).collect();
-            let cap = remedy(place, tenant, &own, |login| {
-                format!("temp_file_limit on {login} bounds it (only a superuser sets it; on RDS the parameter group)")
-            });
-            format!("; {cap}")
-        }
-        _ => String::new(),
-    };
     Some(Raised {
         severity,
         subject: place.subject(),
         summary: format!(
-            "{} writes {}/s to temporary files: sorts and hashes that do not fit work_mem{who}",
+            "{} wrote {} to temporary files in {}: sorts and hashes that do not fit work_mem{who}",
             place.name(),
-            bytes(rate as u64)
+            bytes(spilled.bytes),
+            duration(spilled.seconds.round())
         ),
         evidence: vec![
-            Evidence::on("temporary bytes", rate, ladder, Unit::BytesPerSecond),
+            Evidence::on("temporary bytes", spilled.rate(), ladder, Unit::BytesPerSecond),
             Evidence::fact("sessions seen at it", seen.len() as f64, Unit::Count),
         ],
         advice: format!(
             "Look at what is sorted or hashed: an index or a smaller result does more than work_mem, which every step of \
-             every statement may take{then}."
+             every statement may take{}.",
+            bound(place, seen, &culprits)
         ),
-        statement: seen.first().map(|oldest| signal("pg_cancel_backend", oldest)),
+        statement: seen.first().copied().and_then(cancel),
         since: None,
         culprits,
         victims: Vec::new(),
         rests_on: vec![Source::Databases],
+    })
+}
+
+/// Somebody is at it, and how much it is nobody knows yet.
+fn spills(scene: &Scene<'_>, place: &Place<'_>, seen: &[&Session]) -> Option<Raised> {
+    let ladder = scene.thresholds.query_seconds;
+    let long: Vec<&Session> =
+        seen.iter().copied().filter(|session| session.query_age().is_some_and(|age| age >= RUNS)).collect();
+    let oldest = *long.first()?;
+    let age = oldest.query_age()?;
+    let culprits = culprits(&long);
+    Some(Raised {
+        severity: if age >= ladder.warning { Severity::Warning } else { Severity::Info },
+        subject: place.subject(),
+        summary: format!(
+            "{} spills to temporary files on {} (pid {}, running for {}){}: how much is counted when it ends",
+            whose(oldest),
+            place.name(),
+            oldest.key.pid,
+            duration(age),
+            more_like_it(long.len() - 1, "more")
+        ),
+        evidence: vec![
+            Evidence::on("age of the oldest statement seen at it", age, ladder, Unit::Seconds),
+            Evidence::fact("sessions seen at it", long.len() as f64, Unit::Count),
+        ],
+        advice: format!(
+            "Look at the disk, and at what it sorts or hashes; if nobody waits for its result, cancel it{}.",
+            bound(place, &long, &culprits)
+        ),
+        statement: cancel(oldest),
+        since: oldest.query_started.map(Into::into),
+        culprits,
+        victims: Vec::new(),
+        rests_on: vec![Source::Activity],
     })
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
 use crate::domain::{Foreign, Session, SessionKey, TenantId, Tier};
@@ -14,6 +16,9 @@ const LONG_IDLE: u32 = 10;
 
 /// How many names a sentence bears.
 const NAMED: usize = 3;
+
+/// How many sessions one statement signals; then one looks again.
+pub(super) const AT_ONCE: usize = 20;
 
 /// `globex, initech, umbrella +3`
 pub(super) fn names<'t>(tenants: impl IntoIterator<Item = &'t TenantId>) -> String {
@@ -64,15 +69,78 @@ pub(super) fn more_like_it(count: usize, what: &str) -> String {
     if count == 0 { String::new() } else { format!("; {} like it", plural(count, what)) }
 }
 
-/// SQL that signals one session, and never a later one that was given its pid.
-pub(super) fn signal(function: &str, session: &Session) -> String {
-    aimed(function, session.key)
+/// SQL that cancels the statement that a session runs, and no other: behind a pooler the next one on its connection is
+/// another tenant's.
+pub(super) fn cancel(session: &Session) -> Option<String> {
+    let started = session.query_started?;
+    Some(aimed("pg_cancel_backend", session.key, "query_start", started))
 }
 
-/// The same of a session of which only the key is known.
-pub(super) fn aimed(function: &str, SessionKey { pid, started }: SessionKey) -> String {
-    let started = started.strftime("%Y-%m-%d %H:%M:%S%.6f+00");
-    format!("SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}';")
+/// SQL that ends a session while it is in the transaction that it is in; one without a transaction while it does not stir.
+pub(super) fn terminate(session: &Session) -> Option<String> {
+    match (session.transaction_started, session.state_changed) {
+        (Some(began), _) => Some(terminate_in(session.key, began)),
+        (None, Some(changed)) => Some(aimed("pg_terminate_backend", session.key, "state_change", changed)),
+        (None, None) => None,
+    }
+}
+
+/// The same of a session of which only the key and the beginning of its transaction are known.
+pub(super) fn terminate_in(key: SessionKey, began: Timestamp) -> String {
+    aimed("pg_terminate_backend", key, "xact_start", began)
+}
+
+/// The same of several statements at once, the first of them.
+pub(super) fn cancel_each(sessions: &[&Session]) -> Option<String> {
+    match sessions {
+        [one] => cancel(one),
+        all => aimed_at_each("pg_cancel_backend", "query_start", all.iter().map(|it| (it.key, it.query_started))),
+    }
+}
+
+/// The same of several sessions at once, the first of them, each in its transaction.
+pub(super) fn terminate_each(sessions: &[&Session]) -> Option<String> {
+    match sessions {
+        [one] => terminate(one),
+        all => {
+            aimed_at_each("pg_terminate_backend", "xact_start", all.iter().map(|it| (it.key, it.transaction_started)))
+        }
+    }
+}
+
+/// `pid 7`, or `pids 7, 9, 12 +5`
+pub(super) fn pids<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> String {
+    let all: Vec<String> = sessions.into_iter().map(|session| session.key.pid.to_string()).collect();
+    let shown = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if all.len() > NAMED { format!(" +{}", all.len() - NAMED) } else { String::new() };
+    format!("{}{shown}{more}", if all.len() == 1 { "pid " } else { "pids " })
+}
+
+/// SQL that signals each of these sessions while it is at what it was seen at.
+fn aimed_at_each(
+    function: &str,
+    moment: &str,
+    targets: impl Iterator<Item = (SessionKey, Option<Timestamp>)>,
+) -> Option<String> {
+    let one = |(SessionKey { pid, started }, at)| Some(format!("({pid}, '{}', '{}')", stamp(started), stamp(at?)));
+    let targets = targets.filter_map(one).take(AT_ONCE).collect::<Vec<_>>().join(", ");
+    let sql =
+        format!("SELECT {function}(pid) FROM pg_stat_activity WHERE (pid, backend_start, {moment}) IN ({targets});");
+    (!targets.is_empty()).then_some(sql)
+}
+
+/// A moment as PostgreSQL keeps it.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
+/// SQL that signals one session and never a later one that was given its pid, nor its connection, for something else. That
+/// no row comes back is the safe answer.
+fn aimed(function: &str, SessionKey { pid, started }: SessionKey, moment: &str, at: Timestamp) -> String {
+    let (started, at) = (stamp(started), stamp(at));
+    format!(
+        "SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}' AND {moment} = '{at}';"
+    )
 }
 
 /// SQL that ends a login's sessions that have been idle for long.
@@ -90,11 +158,16 @@ pub(super) fn cancel_all(login: &str) -> String {
 
 /// An identifier as it stands in SQL, safe to print.
 pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
-    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
-    if identifier.chars().all(plain) && !identifier.starts_with(|char: char| char.is_ascii_digit()) {
+    if is_plain(identifier) {
         return Cow::Borrowed(identifier);
     }
     Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
+}
+
+/// Whether a name stands for itself wherever it is put: in SQL without quotes (but for keywords), and in a shell.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|char: char| char.is_ascii_digit())
 }
 
 /// A time as PostgreSQL's settings take it: `30s`, `5min`, `250ms`.

@@ -94,12 +94,13 @@ fn raise(
         percent(age / END),
         count(age)
     )];
-    let vacuum = oldest.map(|table| {
+    let vacuum = oldest.and_then(|table| {
         let named = format!("{}.{}", table.schema, table.table);
         clauses.push(format!("oldest table {named}"));
         let age = f64::from((counter.of_table)(table));
         evidence.push(Evidence::fact(format!("age of {named}"), age, Unit::Transactions));
-        format!("VACUUM (FREEZE) {};", qualified(&table.schema, &table.table))
+        let vacuum = format!("VACUUM (FREEZE) {};", qualified(&table.schema, &table.table));
+        place.instance.pasted(&database.name, vacuum)
     });
     Some(Raised {
         severity,

@@ -9,7 +9,7 @@ use crate::domain::quantity::{count, duration};
 use crate::domain::{Evidence, Foreign, Session, SessionKey, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::prepared_transactions::{self, rollback};
-use super::words::{aimed, exact, nobody};
+use super::words::{exact, nobody, terminate_in};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -122,7 +122,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, horizon: &Horizon, holder: &Holde
         Some(database) => format!("in {database}"),
     };
     let time = held.map(|held| format!(" for {}", duration(held))).unwrap_or_default();
-    let (advice, statement) = advice(holder, &known);
+    let (advice, statement) = advice(place, holder, &known);
     Some(Raised {
         severity,
         subject: place.about(kind, &id),
@@ -175,7 +175,7 @@ fn who(holder: &Holder, known: &Known<'_>) -> String {
 }
 
 /// What to do in words, and as SQL.
-fn advice(holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
+fn advice(place: &Place<'_>, holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
     match holder.kind {
         HolderKind::Session => {
             let pid = holder.pid.map(|pid| pid.to_string()).unwrap_or_default();
@@ -183,13 +183,15 @@ fn advice(holder: &Holder, known: &Known<'_>) -> (String, Option<String>) {
             let what = if asleep { "it has its transaction open and does nothing" } else { "ask what it is for first" };
             let key = holder.pid.zip(holder.session_started).map(|(pid, started)| SessionKey { pid, started });
             let words = format!("End pid {pid} ({what}); vacuum catches up by itself at its next round.");
-            (words, key.map(|key| aimed("pg_terminate_backend", key)))
+            let began = holder.since.or_else(|| known.session.and_then(|session| session.transaction_started));
+            (words, key.zip(began).map(|(key, began)| terminate_in(key, began)))
         }
         HolderKind::Prepared => {
             let database = holder.database.as_ref().map(ToString::to_string).unwrap_or_default();
             let owner = holder.role.as_ref().map(ToString::to_string).unwrap_or_default();
             let words = format!("Finish it in {database} as {owner}: commit it if its other half was committed, else roll it back.");
-            (words, rollback(holder.name.raw()))
+            let lost = Foreign::default();
+            (words, rollback(place, holder.database.as_ref().unwrap_or(&lost), holder.name.raw()))
         }
         HolderKind::Slot | HolderKind::Catalog => (
             "Start its reader again, or drop the slot if there will be none.".to_owned(),

@@ -9,11 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
-use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
+use tierdeck::domain::facts::{
+    Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
+};
 use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
-use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach};
+use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach, Spilled, Starved};
 use tierdeck::domain::{
     Attribution, Foreign, Instance, InstanceName, Layout, Limits, Observed, Policy, Session, SessionKey, SessionState,
     Tenant, TenantId, Thresholds, Tier,
@@ -116,6 +118,12 @@ pub struct TenantFull {
     hidden: Vec<String>,
     #[serde(default)]
     noise: NoiseSpec,
+    /// The same of the newest seconds; left out: not known.
+    #[serde(default)]
+    lately: NoiseSpec,
+    /// It waited in the last minute, and not in the newest seconds.
+    #[serde(default)]
+    waited: bool,
     record: Option<RecordSpec>,
     size: Option<String>,
     #[serde(default)]
@@ -171,8 +179,13 @@ pub struct InstanceSpec {
     reads: Option<f64>,
     writes: Option<f64>,
     deadlocks: Option<f64>,
-    /// Bytes a second to temporary files: `20MiB`.
+    /// What went to temporary files: `20MiB`, and in how long; left out: five minutes.
     temp: Option<String>,
+    temp_for: Option<String>,
+    /// PgBouncer's pools: `DATABASE ROLE MODE`, and how it is set up: `always`, `tracks`, `hidden`; left out: none is asked.
+    pools: Option<Vec<String>>,
+    #[serde(default)]
+    pooling: String,
     /// How long ago the server was started; left out: a day.
     started: Option<String>,
     /// That was while we watched.
@@ -255,6 +268,11 @@ impl TenantSpec {
         let mut tenant = Tenant::named(tenant_id(&full.id), Tier::Shared, InstanceName::new(on));
         let NoiseSpec { active_time, rows_written, wal, blocks_read } = full.noise;
         tenant.noise = Noise { active_time, rows_written, wal, blocks_read, ..Noise::default() };
+        let NoiseSpec { active_time, rows_written, wal, blocks_read } = full.lately;
+        tenant.lately.noise = Noise { active_time, rows_written, wal, blocks_read, ..Noise::default() };
+        if full.waited {
+            tenant.starved = Starved { cpu: 20.0, io: 20.0 };
+        }
         if full.login.is_some() || full.login_lost {
             tenant.limit_scope = LimitScope::Tenant;
         }
@@ -303,6 +321,7 @@ impl InstanceSpec {
             max_connections: self.max_connections.unwrap_or(103),
             reserved_connections: 3,
             database: Foreign::from("portarium"),
+            login: Foreign::from("tierdeck"),
             in_recovery: false,
             sees_all: known("sees_all"),
             max_worker_processes: 8,
@@ -317,8 +336,15 @@ impl InstanceSpec {
             connections: Some(0.1),
         };
         instance.restarted = self.restarted;
-        instance.rates.temp_bytes = known("temp").then(|| self.temp.as_deref().map_or(0.0, |temp| size(temp) as f64));
+        let spilled = self.temp.as_deref().map(size).unwrap_or_default();
+        let seconds = self.temp_for.as_deref().map_or(300.0, |time| span(time).as_secs_f64());
+        instance.rates.temp = known("temp").then_some(Spilled { bytes: spilled, seconds });
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
+        instance.pooler = self.pools.as_ref().map(|pools| {
+            let mut pooler = Observed::nothing(Duration::from_secs(1));
+            self.observe(&mut pooler, Source::Pooler, Arc::new(pooled(pools, &self.pooling)), now);
+            pooler
+        });
         self.observe(&mut instance.activity, Source::Activity, (), now);
         self.observe(&mut instance.churn, Source::Churn, (), now);
         self.observe(&mut instance.roles, Source::Roles, Arc::new(self.roles()), now);
@@ -388,7 +414,8 @@ impl InstanceSpec {
                 dead_tuples: words[1].parse().unwrap(),
                 live_tuples: 1_000_000,
                 threshold: words[2].parse().unwrap(),
-                autovacuum: words.get(3) != Some(&"off"),
+                autovacuum: !words.get(3).is_some_and(|word| word.starts_with("off")),
+                off_by_itself: words.get(3) == Some(&"off"),
                 last_vacuum: None,
                 bytes: 1 << 30,
             }
@@ -438,6 +465,31 @@ impl InstanceSpec {
     }
 }
 
+fn pooled(pools: &[String], pooling: &str) -> Pooler {
+    let pool = |text: &String| {
+        let words: Vec<&str> = text.split(' ').collect();
+        Pool {
+            database: Foreign::from(words[0]),
+            role: Foreign::from(words[1]),
+            mode: Arc::from(words[2]),
+            clients_active: 7,
+            clients_waiting: 0,
+            servers_active: 2,
+            servers_idle: 1,
+            size: Some(20),
+            paused: false,
+            longest_wait_seconds: 0.0,
+        }
+    };
+    Pooler {
+        pools: pools.iter().map(pool).collect(),
+        reset_query: (pooling != "hidden").then(|| Foreign::from("DISCARD ALL")),
+        resets_always: Some(pooling == "always"),
+        tracked: if pooling == "tracks" { vec!["search_path".to_owned()] } else { Vec::new() },
+        ..Pooler::default()
+    }
+}
+
 fn setting(path: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("search_path".to_owned(), path.to_owned())])
 }
@@ -446,7 +498,8 @@ fn setting(path: &str) -> BTreeMap<String, String> {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation, `rows-of=` its rows; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation, `rows-of=` its rows; `db=`: its database;
+/// `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -523,6 +576,7 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
             }
             "wait" => session.wait = wait(value),
             "tx" => session.transaction_started = Some(now - span(value)),
+            "db" => session.database = Foreign::from(value),
             "at" => session.instance = InstanceName::new(value),
             other => panic!("no such word: {other}"),
         }
@@ -561,8 +615,12 @@ pub fn starve(instances: &[Instance], tenants: &mut [Tenant], sessions: &[Sessio
         let crowded = f64::from(runnable) > instance.vcpus;
         for tenant in tenants.iter_mut().filter(|tenant| tenant.instance == instance.name) {
             let own = || here().filter(|session| session.attribution.strong() == Some(&tenant.id));
+            if tenant.starved != Starved::default() {
+                continue;
+            }
             tenant.starved.cpu = 10.0 * own().filter(|session| session.starves_for_cpu(crowded)).count() as f64;
             tenant.starved.io = 10.0 * own().filter(|session| session.starves_for_io()).count() as f64;
+            tenant.lately.starved = tenant.starved;
         }
     }
 }

@@ -12,7 +12,7 @@ use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
 use tierdeck::domain::session::{Blocking, Reason, Wait};
 use tierdeck::domain::snapshot::{
-    Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, TenantLimits, Unattributed,
+    Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
 use tierdeck::domain::{
     Attribution, Evidence, Finding, Foreign, Instance, InstanceName, Layout, Limits, Observed, Session, SessionKey,
@@ -99,6 +99,7 @@ pub fn instance(at: Timestamp) -> Instance {
             max_connections: 500,
             reserved_connections: 3,
             database: Foreign::from("portarium"),
+            login: Foreign::from("tierdeck"),
             in_recovery: false,
             sees_all: true,
             counts: true,
@@ -126,7 +127,7 @@ pub fn instance(at: Timestamp) -> Instance {
             transactions: Some(912.0),
             rows_written: Some(4_100.0),
             deadlocks_per_minute: Some(0.0),
-            temp_bytes: Some(0.0),
+            temp: Some(Spilled { bytes: 0, seconds: 300.0 }),
             cache_hit: Some(0.993),
         },
         pressure: Pressure { cpu: Some(0.4), reads: Some(0.1), writes: Some(0.2), connections: Some(0.22) },
@@ -164,6 +165,7 @@ fn tables() -> Vec<TableDebt> {
         live_tuples: 400_000,
         threshold: 80_050.0,
         autovacuum: on,
+        off_by_itself: !on,
         last_vacuum: on.then(|| ago(7_200)),
         bytes: 3_328_599_654,
     };
@@ -223,6 +225,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         statements: None,
         rows_written_estimated: false,
         starved: tierdeck::domain::snapshot::Starved::default(),
+        lately: tierdeck::domain::snapshot::Lately::default(),
         rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
         rows_written_per_second: Some(12.0),
         dead_tuples: Some(u64::from(nth) * 1_000),

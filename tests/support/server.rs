@@ -185,6 +185,23 @@ impl Server {
         format!("postgresql://postgres@127.0.0.1:{}/postgres?{parameters}", self.port)
     }
 
+    /// What psql says when the superuser, who is in this database, pastes this.
+    pub fn psql(&self, database: &str, pasted: &str) -> String {
+        let mut psql = Command::new(self.programs.join("psql"))
+            .args(["-X", "-At", "-h", "127.0.0.1", "-U", "postgres", "-d", database, "-p"])
+            .arg(self.port.to_string())
+            .env("PGPASSWORD", PASSWORD)
+            .env("PGCLIENTENCODING", "UTF8")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut psql.stdin.take().unwrap(), format!("{pasted}\n").as_bytes()).unwrap();
+        let said = psql.wait_with_output().unwrap();
+        [said.stdout, said.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat()
+    }
+
     /// The postmaster.
     pub fn pid(&self) -> nix::unistd::Pid {
         nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())

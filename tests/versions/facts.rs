@@ -68,6 +68,13 @@ const SETUP: &str = "
     GRANT USAGE ON SCHEMA tenant_acme TO tierdeck;
     RESET ROLE;
 
+    CREATE TABLE tenant_initech.left_alone (id int) WITH (autovacuum_enabled = off);
+    CREATE TABLE tenant_initech.left_by_all (id int);
+    INSERT INTO tenant_initech.left_alone SELECT generate_series(1, 3000);
+    INSERT INTO tenant_initech.left_by_all SELECT generate_series(1, 3000);
+    DELETE FROM tenant_initech.left_alone;
+    DELETE FROM tenant_initech.left_by_all;
+
     CREATE TABLE tenant_initech.doubles (id int, filler text);
     ALTER TABLE tenant_initech.doubles OWNER TO role_initech;
     INSERT INTO tenant_initech.doubles SELECT i % 10, repeat('x', 500) FROM generate_series(1, 20000) i;";
@@ -117,6 +124,7 @@ async fn what_goes_wrong_is_seen_with_pg_monitor_alone() {
         let Fragment::Freeze(freeze) = seer.sees(Source::Freeze).await else { unreachable!() };
         assert!(freeze.tables.iter().any(|table| table.multixact_age > 0), "{version}: {freeze:?}");
         estimates(&seer, &boss).await;
+        switched_off(&seer, &boss).await;
 
         let reader = Seer { version: &version, desk: desk(server.port, "reader", "postgres").await };
         let Fragment::Catalog(read) = reader.sees(Source::Catalog).await else { unreachable!() };
@@ -208,6 +216,23 @@ async fn estimates(seer: &Seer<'_>, boss: &Client) {
     }
 }
 
+/// Autovacuum is off on this server, and on one table by itself as well.
+async fn switched_off(seer: &Seer<'_>, boss: &Client) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let Fragment::Debt(debt) = seer.sees(Source::Debt).await else { unreachable!() };
+        let of = |name: &str| debt.tables.iter().find(|table| table.table.raw() == name);
+        if let (Some(alone), Some(all)) = (of("left_alone"), of("left_by_all")) {
+            assert_eq!((alone.autovacuum, alone.off_by_itself), (false, true), "{}: {alone:?}", seer.version);
+            assert_eq!((all.autovacuum, all.off_by_itself), (false, false), "{}: {all:?}", seer.version);
+            return;
+        }
+        assert!(Instant::now() < deadline, "{}: {:?}", seer.version, debt.tables);
+        boss.batch_execute("SELECT 1").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Two sessions share the lock of a row: that takes a multixact, more than once.
 async fn shared_locks(port: u16) {
     let both = [session(port, "postgres", "postgres").await, session(port, "postgres", "postgres").await];
@@ -283,7 +308,7 @@ fn rights(version: &str, catalog: &Catalog) {
     assert_eq!(has(ObjectKind::Column, "tenant_acme", "role_acme", None, &["UPDATE"]), "orders.total");
     has(ObjectKind::Sequence, "tenant_globex", "role_globex", Some("role_acme"), &["USAGE"]);
     assert_eq!(has(ObjectKind::DefaultPrivileges, "tenant_acme", "role_acme", globex, &["SELECT"]), "tables");
-    assert_eq!(has(ObjectKind::Function, "tenant_acme", "role_acme", None, &["EXECUTE"]), "total");
+    assert_eq!(has(ObjectKind::Function, "tenant_acme", "role_acme", None, &["EXECUTE"]), "total()");
     has(ObjectKind::Membership, "", "role_acme", Some("role_initech"), &["INHERIT", "SET"]);
     has(ObjectKind::Database, "", "postgres", Some("role_acme"), &["CREATE"]);
     let public: Vec<&Grant> = catalog.grants.iter().filter(|grant| grant.schema.raw() == "public").collect();

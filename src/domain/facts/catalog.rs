@@ -80,7 +80,7 @@ pub struct Grant {
     pub on: ObjectKind,
     /// Schema of the object (or the schema itself).
     pub schema: Foreign,
-    /// One object, for an example, where several alike were counted.
+    /// One object, for an example, where several alike were counted; a function with its arguments, as SQL has it.
     pub object: Foreign,
     /// How many objects alike: of this schema and owner. Where a grantee has the same rights in more than 20 schemas (or
     /// databases, or roles), 20 are listed, and the first says how many objects there are in all of them.

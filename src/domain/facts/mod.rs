@@ -99,6 +99,9 @@ pub struct Server {
     pub max_worker_processes: u32,
     /// The database that we are connected to.
     pub database: Foreign,
+    /// What we are logged in as; empty where that was not asked (an old recording).
+    #[serde(default)]
+    pub login: Foreign,
     /// Whether it is a standby.
     pub in_recovery: bool,
     /// Whether our login sees everybody's queries (`pg_read_all_stats`).
@@ -242,6 +245,9 @@ pub struct TableDebt {
     pub threshold: f64,
     /// Whether autovacuum acts on it at all.
     pub autovacuum: bool,
+    /// Whether its own settings keep autovacuum off it; where they do not and it does not act, the whole server's do.
+    #[serde(default)]
+    pub off_by_itself: bool,
     /// Last time anything vacuumed it.
     pub last_vacuum: Option<Timestamp>,
     /// Bytes of the table with its TOAST and indexes, from `relpages`.

@@ -18,6 +18,7 @@ pub(super) async fn ask(desk: &Desk, min_dead: i64) -> Result<Debt, QueryError> 
             live_tuples: count("live")?,
             threshold: row.try_get("threshold")?,
             autovacuum: row.try_get("autovacuum")?,
+            off_by_itself: row.try_get("off_by_itself")?,
             last_vacuum: row.try_get("last_vacuum")?,
             bytes: count("bytes")?,
         });

@@ -18,6 +18,7 @@ pub async fn server(desk: &Desk) -> Result<Server, QueryError> {
         reserved_connections: count("reserved_connections")?,
         max_worker_processes: count("max_worker_processes")?,
         database: row.try_get::<_, Text>("database")?.into(),
+        login: row.try_get::<_, Text>("login")?.into(),
         in_recovery: row.try_get("in_recovery")?,
         sees_all: row.try_get("sees_all")?,
         counts: row.try_get("counts")?,

@@ -93,9 +93,13 @@ pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// A statement in lines of at most so many cells: never broken inside a literal, so that what is picked off the screen
+/// A statement in lines of at most so many cells, its own lines kept apart: never broken inside a literal, so that what is picked off the screen
 /// with a mouse says the same.
 pub(crate) fn wrap_statement(text: &str, room: usize) -> Vec<String> {
+    text.lines().flat_map(|line| wrap_line(line, room)).collect()
+}
+
+fn wrap_line(text: &str, room: usize) -> Vec<String> {
     const GLUE: char = '\u{a0}';
     let mut literal = false;
     let glued: String = text

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod form;
 pub mod incident;
 pub mod inspect;
+pub mod instances;
 pub mod keys;
 pub mod list;
 pub mod locks;

@@ -127,7 +127,11 @@ impl Reel {
 
     /// Goes back to where the finding before began; says whether there was one.
     pub fn previous_finding(&mut self) -> io::Result<bool> {
-        let earlier = self.begins.range(..self.now - SignedDuration::from_secs(2)).next_back().copied();
+        let earlier = self
+            .begins
+            .range(..self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN))
+            .next_back()
+            .copied();
         let Some(begin) = earlier else { return Ok(false) };
         self.go_to(begin)?;
         Ok(true)
@@ -282,7 +286,8 @@ impl Show {
         };
         if playing {
             let step = SignedDuration::try_from(passed * speed).unwrap_or_default();
-            self.reel.go_to(self.reel.now() + step)?;
+            let there = self.reel.now().checked_add(step).unwrap_or(Timestamp::MAX);
+            self.reel.go_to(there)?;
         }
         Ok(())
     }
@@ -298,7 +303,9 @@ impl Show {
             }),
             Order::Seek(seconds) => {
                 let began = self.reel.film().began;
-                self.reel.go_to((self.reel.now() + SignedDuration::from_secs(seconds)).max(began))?;
+                let step = SignedDuration::from_secs(seconds);
+                let there = self.reel.now().checked_add(step).unwrap_or(Timestamp::MAX);
+                self.reel.go_to(there.max(began))?;
             }
             Order::NextFinding => {
                 if self.reel.next_finding() {

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +12,8 @@ use crate::domain::{
     Finding, InstanceName, Onset, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown,
 };
 
-use super::{Check, Doubt, Place, REGISTRY, Raised, Scene, Verdicts};
+use super::said::{Said, Sayings};
+use super::{Check, Doubt, Place, REGISTRY, Raised, Scene};
 
 /// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
 const EXPECTED: f64 = 900.0;
@@ -24,17 +26,18 @@ const SKEWED: SignedDuration = SignedDuration::from_secs(5);
 pub struct Evaluator {
     /// `None`: whatever is wrong now is a finding now.
     memory: Option<Memory>,
+    sayings: Sayings,
 }
 
 impl Evaluator {
     /// For a console: findings are held and cleared by the thresholds' times.
     pub fn steady() -> Self {
-        Self { memory: Some(Memory::default()) }
+        Self { memory: Some(Memory::default()), sayings: Sayings::default() }
     }
 
     /// For one look: whatever is wrong now is a finding now.
     pub fn immediate() -> Self {
-        Self { memory: None }
+        Self::default()
     }
 
     /// Takes what was true a moment before we began to look: seen again, it need not be held anew, and began when it did.
@@ -43,7 +46,9 @@ impl Evaluator {
         for standing in standing {
             let key = (standing.signal, standing.subject.clone());
             if let Some(known) = memory.known.get_mut(&key) {
-                known.since = known.raised.continuing(standing).unwrap_or(known.since).min(known.since);
+                if continues(known.onset, standing) {
+                    known.since = known.since.min(standing.since);
+                }
                 known.shown = true;
             } else {
                 memory.expected.insert(key, (standing.clone(), memory.elapsed + EXPECTED));
@@ -73,10 +78,9 @@ impl Evaluator {
         let places = scene.places();
         let moment = memory.moment(scene, &places);
         for &check in REGISTRY {
-            let mut verdicts = Verdicts::default();
-            check.check(scene, &places, &mut verdicts);
-            memory.take(check, &moment, &verdicts.doubts, verdicts.raised, immediate);
-            unknown.extend(verdicts.doubts.into_iter().map(|doubt| doubt.unknown));
+            let said = self.sayings.ask(check, scene, &places);
+            memory.take(check, &moment, &said, immediate);
+            unknown.extend(said.iter().flat_map(|said| &said.doubts).map(|doubt| doubt.unknown.clone()));
         }
         let instances: BTreeSet<&InstanceName> = scene.instances.iter().map(|instance| &instance.name).collect();
         memory.known.retain(|(_, subject), _| instances.contains(&subject.instance));
@@ -112,7 +116,9 @@ struct Moment<'a> {
 #[derive(Debug, Clone)]
 struct Known {
     /// As it was when last seen.
-    raised: Raised,
+    raised: Arc<Raised>,
+    /// When that began, by our own clock.
+    onset: Option<Onset>,
     /// Since when: first seen by the wall clock, or earlier where the server says so. When the worst of several ends
     /// and a younger one takes its place, it has still been wrong since the first.
     since: Timestamp,
@@ -168,32 +174,36 @@ impl Memory {
     }
 
     /// What one check says now.
-    fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, doubts: &[Doubt], raised: Vec<Raised>, immediate: bool) {
+    fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, said: &[Arc<Said>], immediate: bool) {
         let signal = check.signal();
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);
             known.seen = known.seen.min(moment.now);
-            known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
+            known.stale =
+                known.shown && said.iter().flat_map(|said| &said.doubts).any(|it| it.touches(&key.1, &known.raised));
         }
-        let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
+        let raised = || said.iter().flat_map(|said| &said.raised);
+        let now_true: BTreeSet<&Subject> = raised().map(|raised| &raised.subject).collect();
         self.expected.retain(|_, (_, until)| *until >= moment.elapsed);
-        for mut raised in raised {
-            raised.since = raised.since.map(|onset| moment.ours(&raised.subject.instance, onset));
+        for raised in raised() {
             let key = (signal, raised.subject.clone());
+            let onset = raised.since.map(|onset| moment.ours(&raised.subject.instance, onset));
             let before = self.expected.remove(&key).map(|(standing, _)| standing);
             let known = self.known.entry(key).or_insert_with(|| {
-                let since = before.as_ref().and_then(|standing| raised.continuing(standing));
-                Known::begins(&raised, since.unwrap_or(moment.now), before.is_some(), moment)
+                let since =
+                    before.as_ref().filter(|standing| continues(onset, standing)).map(|standing| standing.since);
+                Known::begins(raised, since.unwrap_or(moment.now), before.is_some(), moment)
             });
-            if known.paused && raised.is_another(known) {
-                *known = Known::begins(&raised, moment.now, known.shown, moment);
+            if known.paused && known.is_another(onset) {
+                *known = Known::begins(raised, moment.now, known.shown, moment);
             }
             known.severity.take(raised.severity, moment);
             known.victims.take(raised.victims.len(), moment);
-            known.since = raised.since.map_or(known.since, |onset| onset.at.min(known.since));
+            known.since = onset.map_or(known.since, |onset| onset.at.min(known.since));
+            known.onset = onset;
             known.seen = moment.looked.get(&raised.subject.instance).map_or(moment.now, |(at, _)| *at).min(moment.now);
-            known.raised = raised;
+            known.raised = Arc::clone(raised);
             known.stale = false;
             known.paused = false;
             known.last_true = moment.elapsed;
@@ -229,11 +239,12 @@ impl Memory {
 }
 
 impl Known {
-    fn begins(raised: &Raised, since: Timestamp, shown: bool, moment: &Moment<'_>) -> Self {
+    fn begins(raised: &Arc<Raised>, since: Timestamp, shown: bool, moment: &Moment<'_>) -> Self {
         Self {
             severity: Falling { value: raised.severity, lower: None },
             victims: Falling { value: raised.victims.len(), lower: None },
-            raised: raised.clone(),
+            raised: Arc::clone(raised),
+            onset: None,
             since: since.min(moment.now),
             began: moment.elapsed,
             last_true: moment.elapsed,
@@ -244,6 +255,13 @@ impl Known {
         }
     }
 
+    /// Whether what began then did so after this was last seen, and for a reason of its own: then it is not the same incident.
+    fn is_another(&self, onset: Option<Onset>) -> bool {
+        let Some(Onset { at, cause, by_server: true }) = onset else { return false };
+        let same = cause.is_some() && cause == self.onset.and_then(|onset| onset.cause);
+        at > self.seen && !same
+    }
+
     /// Seconds since it was last true, if it is not true now and we can see that.
     fn over_for(&self, elapsed: f64) -> Option<f64> {
         let quiet = elapsed - self.last_true;
@@ -251,7 +269,8 @@ impl Known {
     }
 
     fn finding(&self, signal: Signal, elapsed: f64) -> Finding {
-        let Raised { subject, summary, evidence, advice, statement, culprits, victims, .. } = self.raised.clone();
+        let Raised { subject, summary, evidence, advice, statement, culprits, victims, .. } =
+            Raised::clone(&self.raised);
         let (severity, since, stale) = (self.severity.value, self.since, self.stale);
         let over_for = self.over_for(elapsed);
         // What is over, or out of sight, must not be acted upon: its pids may be somebody else's by now.
@@ -265,7 +284,7 @@ impl Known {
             advice,
             statement,
             since,
-            onset: self.raised.since.filter(|onset| onset.by_server),
+            onset: self.onset.filter(|onset| onset.by_server),
             culprits,
             victims,
             stale,
@@ -275,22 +294,10 @@ impl Known {
     }
 }
 
-impl Raised {
-    /// Whether this began after that was last seen, for a reason of its own: then it is not the same incident.
-    fn is_another(&self, known: &Known) -> bool {
-        let Some(Onset { at, cause, by_server: true }) = self.since else { return false };
-        let same = cause.is_some() && cause == known.raised.since.and_then(|onset| onset.cause);
-        at > known.seen && !same
-    }
-
-    /// Since when it has been true, if it is what was seen before we began.
-    fn continuing(&self, standing: &Standing) -> Option<Timestamp> {
-        let another = |onset: Onset| {
-            let after = |at: Timestamp| standing.seen.is_some_and(|seen| at > seen);
-            onset.by_server && after(onset.at) && onset.cause.is_none_or(after)
-        };
-        (!self.since.is_some_and(another)).then_some(standing.since)
-    }
+/// Whether what began then is what was seen before we began.
+fn continues(onset: Option<Onset>, standing: &Standing) -> bool {
+    let after = |at: Timestamp| standing.seen.is_some_and(|seen| at > seen);
+    !onset.is_some_and(|onset| onset.by_server && after(onset.at) && onset.cause.is_none_or(after))
 }
 
 impl Moment<'_> {

@@ -1,13 +1,15 @@
 //! `temp-spill`: sorts and hashes that do not fit `work_mem` go to temporary files, on the disk that everybody shares.
 //! The server counts a file when it is closed and tells when the statement ends, so how much is known of the past only, for
-//! the whole instance; who spills right now is told by what sessions wait for.
+//! the whole instance; whose that was is told by whose statements wrote them in the last minute, and who spills right now by
+//! what sessions wait for.
 
 use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
-use crate::domain::quantity::{bytes, duration};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::{bytes, duration, percent};
 use crate::domain::snapshot::Spilled;
-use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Unit};
 
 use super::words::{cancel, more_like_it, names, remedy, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -63,7 +65,20 @@ fn at_it<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<&'a Session> {
     seen
 }
 
-/// The tenants among them.
+/// Tenants whose statements wrote much of it, the most first.
+fn writers<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<(f64, &'a TenantId)> {
+    if place.instance.statements.fresh(scene.now).is_none() {
+        return Vec::new();
+    }
+    let share = |tenant: &Tenant| tenant.statements.as_ref()?.temp_share;
+    let of = |tenant: &'a Tenant| share(tenant).map(|share| (share, &tenant.id));
+    let mut writers: Vec<_> = place.tenants.iter().copied().filter_map(of).collect();
+    writers.retain(|(share, _)| *share >= scene.thresholds.noisy_share);
+    writers.sort_by(|(one, a), (other, b)| other.total_cmp(one).then(a.cmp(b)));
+    writers
+}
+
+/// The tenants among those who are seen at it.
 fn culprits(seen: &[&Session]) -> Vec<TenantId> {
     let tenants: BTreeSet<&TenantId> = seen.iter().filter_map(|session| session.attribution.strong()).collect();
     tenants.into_iter().cloned().collect()
@@ -83,29 +98,50 @@ fn bound(place: &Place<'_>, seen: &[&Session], culprits: &[TenantId]) -> String 
 fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Session]) -> Option<Raised> {
     let ladder = scene.thresholds.temp_bytes_per_second;
     let (severity, _) = ladder.rung(spilled.rate())?;
-    let culprits = culprits(seen);
-    let who = match (seen.first(), culprits.as_slice()) {
-        (None, _) => String::new(),
-        (Some(oldest), []) => format!("; pid {} is seen at it", oldest.key.pid),
-        (Some(_), [one]) => format!("; {one} is seen at it"),
-        (Some(_), several) => format!("; {} are seen at it", names(several)),
+    let writers = writers(scene, place);
+    let mut at_it = culprits(seen);
+    at_it.retain(|id| writers.iter().all(|(_, one)| *one != id));
+    let wrote = match writers.as_slice() {
+        [] => String::new(),
+        [(share, one)] => format!("; {} of it by statements of {one}", percent(*share)),
+        several => format!("; most of it by statements of {}", names(several.iter().map(|(_, id)| *id))),
     };
+    let seen_at_it = match (seen.first(), at_it.as_slice()) {
+        (Some(oldest), []) if writers.is_empty() => format!("; pid {} is seen at it", oldest.key.pid),
+        (_, []) => String::new(),
+        (_, [one]) => format!("; {one} is seen at it"),
+        (_, several) => format!("; {} are seen at it", names(several)),
+    };
+    let culprits: Vec<TenantId> = writers.iter().map(|(_, id)| (*id).clone()).chain(at_it).collect();
+    let look = match writers.first() {
+        Some((_, tenant)) => format!("Look at what {tenant} sorts or hashes (its statements, by temp)"),
+        None => "Look at what is sorted or hashed".to_owned(),
+    };
+    let unknown = match place.instance.statements.missing(scene.now) {
+        Some(reason) if culprits.is_empty() => format!(" Whose statements spill is not known: {}.", sanitise(&reason)),
+        _ => String::new(),
+    };
+    let mut evidence = vec![
+        Evidence::on("temporary bytes", spilled.rate(), ladder, Unit::BytesPerSecond),
+        Evidence::fact("sessions seen at it", seen.len() as f64, Unit::Count),
+    ];
+    evidence.extend(writers.iter().map(|(share, tenant)| {
+        let least = scene.thresholds.noisy_share;
+        Evidence::against(format!("part by statements of {tenant}"), *share, least, Unit::Ratio)
+    }));
     Some(Raised {
         severity,
         subject: place.subject(),
         summary: format!(
-            "{} wrote {} to temporary files in {}: sorts and hashes that do not fit work_mem{who}",
+            "{} wrote {} to temporary files in {}: sorts and hashes that do not fit work_mem{wrote}{seen_at_it}",
             place.name(),
             bytes(spilled.bytes),
             duration(spilled.seconds.round())
         ),
-        evidence: vec![
-            Evidence::on("temporary bytes", spilled.rate(), ladder, Unit::BytesPerSecond),
-            Evidence::fact("sessions seen at it", seen.len() as f64, Unit::Count),
-        ],
+        evidence,
         advice: format!(
-            "Look at what is sorted or hashed: an index or a smaller result does more than work_mem, which every step of \
-             every statement may take{}.",
+            "{look}: an index or a smaller result does more than work_mem, which every step of every statement may \
+             take{}.{unknown}",
             bound(place, seen, &culprits)
         ),
         statement: seen.first().copied().and_then(cancel),

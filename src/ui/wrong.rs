@@ -46,6 +46,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) 
     let known = snapshot.findings.iter().filter(|finding| finding.acknowledged.is_some()).count() - muted;
     let said = |count: usize, word: &str| Line::from(Span::styled(format!(" {count} {word} "), look.dim));
     counts.extend((known > 0).then(|| said(known, "acknowledged")));
+    let waits = waits(snapshot).len();
+    counts.extend((waits > 0).then(|| said(waits, "not known yet")));
     counts.extend((muted > 0).then(|| said(muted, if model.unmuted { "muted, shown" } else { "muted" })));
     let mut title = if focused {
         Line::from(Span::styled(" WHAT IS WRONG ", look.accent.add_modifier(Modifier::BOLD)))
@@ -231,11 +233,14 @@ fn block(
         Severity::Info => "INFO",
     };
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    // In one line the state comes first: the end of the line may be cut.
+    // Where the end is cut the state comes first: without it, what is over would read as if it were now.
     let attention = finding.acknowledged.as_ref().map(|known| known.attention);
     let said = match (past(finding), attention) {
-        (Some(state), _) if summary == 1 => format!("({state}) {}", finding.summary),
-        (Some(state), _) => format!("{} ({state})", finding.summary),
+        (Some(state), _) => {
+            let whole = format!("{} ({state})", finding.summary);
+            let cut = text::wrap(&whole, room).len() > summary;
+            if cut { format!("({state}) {}", finding.summary) } else { whole }
+        }
         (None, Some(Attention::Muted)) => format!("(muted) {}", finding.summary),
         (None, Some(Attention::Acknowledged)) => format!("(acknowledged) {}", finding.summary),
         (None, None) => finding.summary.clone(),
@@ -363,7 +368,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 3 } else { 1 }));
     }
     if lines.is_empty() && snapshot.findings.is_empty() {
-        let judged = pen.model.settings.signals.len();
+        let waits = waits(snapshot);
+        let judged = pen.model.settings.signals.len().saturating_sub(waits.len());
         let words = if judged > 0 {
             format!(
                 "nothing found: {} judged on {}",
@@ -374,8 +380,23 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
             format!("nothing found on {}", quantity::plural(snapshot.tenants.len(), "tenant"))
         };
         lines.extend(said("✔", look.good, &words, 2));
+        let known = waits.iter().map(|(signal, at)| format!("{signal} by {}", quantity::minute(*at)));
+        let known: Vec<String> = known.collect();
+        if !known.is_empty() {
+            lines.extend(said("·", look.faint, &format!("not known yet: {}", known.join(", ")), 1));
+        }
     }
     lines
+}
+
+/// Signals that only want time and hurt nobody meanwhile, and until when: counted in the title, told where there is room.
+fn waits(snapshot: &Snapshot) -> BTreeMap<Signal, jiff::Timestamp> {
+    let mut waits: BTreeMap<Signal, jiff::Timestamp> = BTreeMap::new();
+    for unknown in snapshot.unknown.iter().filter(|unknown| unknown.can_wait()) {
+        let known = unknown.known_at.unwrap_or(snapshot.taken_at);
+        waits.entry(unknown.signal).and_modify(|at| *at = known.max(*at)).or_insert(known);
+    }
+    waits
 }
 
 /// Instances of which nothing fresh is known, with the age of what is.
@@ -397,8 +418,9 @@ fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
 /// Signals that cannot be judged, each with the first reason.
 fn unjudged(snapshot: &Snapshot) -> Option<String> {
     let mut reasons: BTreeMap<Signal, (usize, String)> = BTreeMap::new();
-    for unknown in &snapshot.unknown {
-        let about = format!("{}: {}", unknown.subject.id, unknown.reason);
+    for unknown in snapshot.unknown.iter().filter(|unknown| !unknown.can_wait()) {
+        let until = unknown.known_at.map(|at| format!(", by {}", quantity::minute(at))).unwrap_or_default();
+        let about = format!("{}: {}{until}", unknown.subject.id, unknown.reason);
         reasons.entry(unknown.signal).or_insert((0, about)).0 += 1;
     }
     if reasons.is_empty() {

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
+use tierdeck::domain::TenantStatements;
 use tierdeck::domain::facts::{
     Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
 };
@@ -65,6 +66,9 @@ pub struct Round {
     /// `subject: reason` of each; left out: none.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Nothing of it is remembered.
+    #[serde(default)]
+    pub forgets: bool,
 }
 
 #[derive(Deserialize, Clone)]
@@ -130,6 +134,8 @@ pub struct TenantFull {
     dedicated: bool,
     /// Sessions busy at the same time, at the most.
     busy: Option<f32>,
+    /// The part of all temporary bytes that its statements wrote.
+    spills: Option<f64>,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -282,6 +288,9 @@ impl TenantSpec {
         if let Some(active) = full.busy {
             Arc::make_mut(&mut tenant.series).push(time(0), TenantPoint { active, ..TenantPoint::default() });
         }
+        tenant.statements = full
+            .spills
+            .map(|share| Arc::new(TenantStatements { temp_share: Some(share), ..TenantStatements::default() }));
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
         tenant.limits.wanted = full.wanted.limits();
@@ -336,6 +345,7 @@ impl InstanceSpec {
             connections: Some(0.1),
         };
         instance.restarted = self.restarted;
+        self.observe(&mut instance.statements, Source::Statements, Arc::default(), now);
         let spilled = self.temp.as_deref().map(size).unwrap_or_default();
         let seconds = self.temp_for.as_deref().map_or(300.0, |time| span(time).as_secs_f64());
         instance.rates.temp = known("temp").then_some(Spilled { bytes: spilled, seconds });
@@ -378,7 +388,7 @@ impl InstanceSpec {
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
-            settings: self.path(name),
+            settings: self.path(name).into(),
             in_databases: self
                 .paths
                 .iter()
@@ -418,6 +428,7 @@ impl InstanceSpec {
                 off_by_itself: words.get(3) == Some(&"off"),
                 last_vacuum: None,
                 bytes: 1 << 30,
+                measured: words.get(3) != Some(&"locked"),
             }
         };
         let closed = self.closed.iter().map(|name| Foreign::from(name.as_str())).collect();

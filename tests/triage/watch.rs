@@ -70,10 +70,13 @@ impl Watch {
             signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
             operator: "somebody".into(),
         };
+        let poller = Poller::start(&config, vec![target], Evaluator::steady());
+        // As beside a history that has just begun.
+        poller.past.send_replace(Arc::default());
         let guilty = lab.cast().iter().map(|(_, id)| id.clone()).collect();
         Self {
             scenario: scenario.to_owned(),
-            poller: Poller::start(&config, vec![target], Evaluator::steady()),
+            poller,
             model: Box::new(Model::new(settings, Timestamp::now())),
             lab,
             began: Instant::now(),

@@ -182,8 +182,8 @@ pub struct Role {
     pub connection_limit: Option<u32>,
     /// Superusers are bound by no limit.
     pub superuser: bool,
-    /// `rolconfig`: what is set on it everywhere, by lower-case name.
-    pub settings: BTreeMap<String, String>,
+    /// `rolconfig`: what is set on it everywhere, by lower-case name. Roles that are set up alike share it.
+    pub settings: Arc<BTreeMap<String, String>>,
     /// What is set on it in one database, by the database's name.
     pub in_databases: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -226,6 +226,20 @@ pub struct Churn {
     pub server_now: Timestamp,
     /// One for each schema or database that has tables.
     pub homes: Vec<SchemaChurn>,
+    /// What the whole database counted, also of tables that are gone since; `None` where the homes are databases.
+    #[serde(default)]
+    pub whole: Option<Whole>,
+}
+
+/// The counters of a database as a whole: they do not fall when a table is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Since when it counts.
+    pub since: Option<Timestamp>,
+    /// Rows inserted, updated and deleted.
+    pub rows_written: u64,
+    /// Blocks that were not in shared buffers.
+    pub blocks_read: u64,
 }
 
 /// Source `debt`: one table beside its own autovacuum threshold.
@@ -239,7 +253,7 @@ pub struct TableDebt {
     pub table: Foreign,
     /// Dead rows (estimate of the server's statistics).
     pub dead_tuples: u64,
-    /// Live rows (`reltuples`).
+    /// Live rows (of the same statistics; the threshold is reckoned from `reltuples`).
     pub live_tuples: u64,
     /// Dead rows at which autovacuum acts: the table's own settings first.
     pub threshold: f64,
@@ -250,8 +264,11 @@ pub struct TableDebt {
     pub off_by_itself: bool,
     /// Last time anything vacuumed it.
     pub last_vacuum: Option<Timestamp>,
-    /// Bytes of the table with its TOAST and indexes, from `relpages`.
+    /// Bytes of the table with its TOAST and indexes.
     pub bytes: u64,
+    /// Whether they were measured; else they come from `relpages`, which stand as the last vacuum left them.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 impl TableDebt {

@@ -532,6 +532,7 @@ fn what_was_before_is_known_and_a_finding_is_as_old_as_it_is() {
             instance: InstanceName::new("shared"),
         },
         since,
+        seen: None,
     };
     let old = |name: &str| Database { name: Foreign::from(name), xid_age: 1_600_000_000, ..plain_database() };
     story.deliver(Fragment::Databases(vec![old("portarium")]));
@@ -592,6 +593,8 @@ fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_r
             by: "ann@desk".to_owned(),
             why: "planned".to_owned(),
             at: finding.since,
+            seen: None,
+            cause: None,
             until: finding.since + SignedDuration::from_secs(60),
         }])
     };
@@ -604,6 +607,100 @@ fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_r
     story.pass(61);
     story.deliver(Fragment::Roles(roles));
     assert!(missing(&story.snapshot()).unwrap().acknowledged.is_none(), "its time is over");
+}
+
+/// A chain behind one session: since when it waits, and since when the transaction in front is open.
+fn chain(story: &mut Story, root: i32, open: f64, waits: f64, ahead: SignedDuration) {
+    let now = story.now + ahead;
+    let ago = |seconds: f64| Some(now - SignedDuration::from_secs_f64(seconds));
+    let idle = Session {
+        state: SessionState::IdleInTransaction,
+        transaction_started: ago(open),
+        state_changed: ago(open),
+        touched: vec![Arc::from("tenant_globex")],
+        ..session(root, "portarium_shared")
+    };
+    let blocking = tierdeck::domain::session::Blocking {
+        by: vec![root],
+        since: ago(waits),
+        ..tierdeck::domain::session::Blocking::default()
+    };
+    let waiter = Session {
+        blocking: Some(blocking),
+        wait: Some(Wait { kind: Arc::from("Lock"), event: Arc::from("relation") }),
+        transaction_started: ago(waits),
+        query_started: ago(waits),
+        touched: vec![Arc::from("tenant_acme")],
+        ..session(1_000, "portarium_shared")
+    };
+    let sessions = [idle, waiter].map(|session| Session { server_now: now, ..session }).to_vec();
+    story.deliver(Fragment::Activity(Activity { server_now: now, sessions, own: 3, sees_all: true, wal: None }));
+}
+
+#[test]
+fn an_acknowledgement_of_one_incident_does_not_silence_the_next_whatever_the_servers_clock_says() {
+    for ahead in [0, 90, -90].map(SignedDuration::from_secs) {
+        let mut story = Story::steady();
+        story.churn(0, &[("tenant_acme", 5), ("tenant_globex", 5)]);
+        let chains = |snapshot: &Snapshot| {
+            let mut found = snapshot.findings.iter().filter(|finding| finding.signal.name() == "lock-chain");
+            let found = found.next().cloned();
+            found.unwrap_or_else(|| panic!("{ahead}: {:?}", snapshot.findings))
+        };
+        chain(&mut story, 1, 40.0, 20.0, ahead);
+        let first = chains(&story.snapshot());
+        assert_eq!(first.since, story.now - SignedDuration::from_secs(20), "{ahead}");
+        story.board.acknowledge(Arc::new(vec![Acknowledgement {
+            signal: first.signal,
+            kind: first.subject.kind,
+            id: first.subject.id.clone(),
+            instance: first.subject.instance.to_string(),
+            attention: Attention::Acknowledged,
+            by: "ann@desk".to_owned(),
+            why: "ending it".to_owned(),
+            at: story.now,
+            seen: None,
+            cause: None,
+            until: story.now + SignedDuration::from_secs(3_600),
+        }]));
+        story.pass(2);
+        chain(&mut story, 1, 42.0, 22.0, ahead);
+        assert!(chains(&story.snapshot()).acknowledged.is_some(), "{ahead}");
+        // Its session is ended; what is over is still shown, and still known of.
+        story.pass(1);
+        story.sessions(vec![]);
+        let over = chains(&story.snapshot());
+        assert!(over.over_for.is_some() && over.acknowledged.is_some(), "{ahead}: {over:?}");
+        story.pass(12);
+        chain(&mut story, 2, 8.0, 7.0, ahead);
+        let next = chains(&story.snapshot());
+        assert_eq!((next.since, next.acknowledged), (story.now - SignedDuration::from_secs(7), None), "{ahead}");
+    }
+}
+
+#[test]
+fn a_noisy_neighbour_that_stopped_is_one_no_more_and_one_that_pauses_still_is() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 0), ("tenant_globex", 0)]);
+    let run = |story: &mut Story, seconds: u32, acme: i32, globex: i32| {
+        for _ in 0..seconds {
+            let of = |role: &'static str, pids: std::ops::Range<i32>| pids.map(move |pid| session(pid, role));
+            story.sessions(of("role_acme", 1..1 + acme).chain(of("role_globex", 100..100 + globex)).collect());
+            story.pass(1);
+        }
+    };
+    let noisy = |story: &mut Story| {
+        let snapshot = story.snapshot();
+        let minute = snapshot.tenants.iter().find(|tenant| tenant.id.as_str() == "acme").unwrap().noise.active_time;
+        assert!(minute.is_some_and(|share| share > 0.9), "the minute itself still says so: {minute:?}");
+        snapshot.findings.iter().any(|it| it.signal.name() == "noisy-neighbour" && it.subject.id == "acme")
+    };
+    run(&mut story, 60, 40, 1);
+    assert!(noisy(&mut story));
+    run(&mut story, 3, 0, 3);
+    assert!(noisy(&mut story), "three seconds are a pause");
+    run(&mut story, 9, 0, 3);
+    assert!(!noisy(&mut story), "nothing of it has run for twelve seconds");
 }
 
 #[test]

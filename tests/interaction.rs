@@ -449,6 +449,8 @@ fn known(snapshot: &Snapshot, attention: Attention) -> Acknowledgement {
         by: "bob@desk".into(),
         why: "on it \u{1b}[31m".into(),
         at: estate::now(),
+        seen: None,
+        cause: None,
         until: estate::ago(-3_600),
     }
 }

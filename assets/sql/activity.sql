@@ -24,16 +24,21 @@ WITH locks AS MATERIALIZED (
     GROUP BY l.pid
 ), waiting AS MATERIALIZED (
     SELECT DISTINCT ON (l.pid) l.pid, l.mode, l.waitstart, l.target, c.relation, c.schema,
+           l.locktype IN ('transactionid', 'tuple') AS rows,
            row_number() OVER (ORDER BY l.turn, l.waitstart NULLS LAST) AS place
     FROM (SELECT *, row_number() OVER (PARTITION BY target ORDER BY waitstart NULLS LAST) AS turn
           FROM locks WHERE NOT granted) l
     LEFT JOIN LATERAL (
         SELECT r.relname::text AS relation, r.relnamespace::regnamespace::text AS schema
         FROM pg_class r
-        WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND r.oid = coalesce(l.relation, (
-              SELECT t.relation FROM locks t
-              WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1))
+        -- Who waits for a row waits for the transaction that has it, which is of no database; the place in the queue for
+        -- that row is a lock of its own, and names the table.
+        WHERE r.oid = CASE
+            WHEN l.locktype <> 'transactionid' THEN l.relation
+            ELSE (SELECT t.relation FROM locks t
+                  WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted
+                    AND t.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1) END
+          AND coalesce(l.database, 0) IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         OFFSET 0
     ) c ON true
     ORDER BY l.pid, l.waitstart NULLS LAST
@@ -49,7 +54,7 @@ SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,
             THEN substr(textsend(a.query), 1, 3584) || '\x20e280a620' || substr(textsend(a.query), octet_length(a.query) - 511)
             ELSE textsend(a.query) END AS query,
        a.query_id, t.schemas, t.relations,
-       w.pid IS NOT NULL AS waits, w.mode, w.waitstart, w.target, w.schema AS target_schema, w.relation AS target_relation,
+       w.pid IS NOT NULL AS waits, w.mode, w.waitstart, w.target, w.schema AS target_schema, w.relation AS target_relation, w.rows AS target_rows,
        CASE WHEN w.place <= 64 THEN pg_blocking_pids(a.pid) END AS blocked_by,
        a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = session_user) AND a.application_name = $1 AS own,
        (SELECT pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')) AS sees_all, -- may change while we are connected

@@ -20,7 +20,7 @@ LEFT JOIN (
                + pg_stat_get_tuples_deleted(c.oid)) FILTER (WHERE c.relkind <> 'i'), 0)::int8 AS rows_written,
            sum(pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid))::int8 AS blocks_read,
            coalesce(sum(pg_stat_get_dead_tuples(c.oid)) FILTER (WHERE c.relkind <> 'i'), 0)::int8 AS dead,
-           coalesce(sum(greatest(c.reltuples, 0)) FILTER (WHERE c.relkind <> 'i'), 0)::int8 AS live
+           coalesce(sum(pg_stat_get_live_tuples(c.oid)) FILTER (WHERE c.relkind <> 'i'), 0)::int8 AS live
     FROM pg_class c
     WHERE c.relkind IN ('r', 'm', 'i') AND c.relpersistence <> 't' AND c.oid >= 16384
     GROUP BY c.relnamespace

@@ -184,6 +184,7 @@ impl Estate {
                 inferred: false,
                 since: Some(ago(age)),
                 mode: Some("ShareLock".into()),
+                rows: true,
                 relation: Some(Foreign::from(format!("{}.orders", schema(tenant)).as_str())),
             }),
             workers: 0,
@@ -341,6 +342,7 @@ impl Estate {
             off_by_itself: false,
             last_vacuum: Some(self.now - SignedDuration::from_secs(3_600)),
             bytes: 1 << 30,
+            measured: true,
         };
         Fragment::Debt(Debt { tables: (0..200).map(table).collect(), ..Debt::default() })
     }

@@ -20,7 +20,8 @@ const FORMATS: [&str; 2] = ["CSV", "JSON"];
 const WHAT: &str = "what";
 const LONG: &str = "for";
 const WHY: &str = "why";
-const WHATS: [&str; 2] = ["acknowledge: shown dimmed, after the others", "mute: counted, not shown"];
+const WHATS: [&str; 2] =
+    ["acknowledge: this one is shown dimmed, after the others", "mute: this and the next are counted, not shown"];
 
 /// The longest that a finding can be acknowledged for: what is longer is a threshold to change.
 const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -96,7 +97,7 @@ impl Model {
         ];
         let by = sanitise(&self.settings.operator).into_owned();
         about.push(format!("as {by}"));
-        self.ask("ACKNOWLEDGE OR MUTE".to_owned(), about, fields, Purpose::Acknowledge(findings));
+        self.ask("ACKNOWLEDGE OR MUTE".to_owned(), about, fields, Purpose::Acknowledge(findings, self.shown.taken_at));
     }
 
     /// The findings that a command is about: those marked, else the one under the cursor.
@@ -192,11 +193,11 @@ impl Model {
                     replace: false,
                 })])
             }
-            Purpose::Acknowledge(findings) => self.acknowledged(form, findings),
+            Purpose::Acknowledge(findings, seen) => self.acknowledged(form, findings, *seen),
         }
     }
 
-    fn acknowledged(&mut self, form: &Form, findings: &[Finding]) -> Result<Vec<Effect>, Refusal> {
+    fn acknowledged(&mut self, form: &Form, findings: &[Finding], seen: Timestamp) -> Result<Vec<Effect>, Refusal> {
         if form.value(WHY).trim().is_empty() {
             return Err((WHY, "say why: whoever looks next wonders".to_owned()));
         }
@@ -212,6 +213,8 @@ impl Model {
                 by: self.settings.operator.clone(),
                 why: sanitise(form.value(WHY).trim()).into_owned(),
                 at: self.now,
+                seen: Some(seen),
+                cause: finding.onset.and_then(|onset| onset.cause),
                 until,
             })
         };

@@ -1,5 +1,6 @@
 //! A few questions in a box: words to type and choices to make, answered with one key.
 
+use jiff::Timestamp;
 use tui_input::Input;
 
 use super::message::Document;
@@ -60,7 +61,7 @@ pub enum Purpose {
     /// A file is there already: may it be replaced?
     Replace(Document),
     /// That somebody knows of these findings.
-    Acknowledge(Vec<Finding>),
+    Acknowledge(Vec<Finding>, Timestamp),
 }
 
 /// The open box.

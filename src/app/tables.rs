@@ -101,6 +101,11 @@ impl TableRow {
         self.debt.as_ref().map(|debt| debt.bytes).or(self.bloat.as_ref().map(|bloat| bloat.bytes))
     }
 
+    /// What stands before its size: `~` unless that was measured.
+    pub fn size_mark(&self) -> &'static str {
+        if self.debt.as_ref().is_some_and(|debt| debt.measured) { "" } else { "~" }
+    }
+
     /// Estimated bytes that it and its indexes take without need, and of how many.
     pub fn wasted(&self) -> Option<(u64, u64)> {
         let known = || self.bloat.iter().chain(&self.indexes);

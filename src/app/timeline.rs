@@ -43,6 +43,8 @@ pub struct Event {
 struct Known {
     severity: Severity,
     summary: String,
+    /// When it was seen last.
+    last: Timestamp,
     /// The picture that it was seen in last, counted from the first.
     picture: u64,
 }
@@ -76,20 +78,32 @@ impl Timeline {
             if finding.over_for.is_some() {
                 continue;
             }
+            // It began later than it was last seen: that one ended, whether we saw a picture without it or not.
+            let another = self.known.get(&key).is_some_and(|known| finding.since > known.last);
+            if let Some(known) = another.then(|| self.known.remove(&key)).flatten() {
+                self.ended(known.last, key.clone(), known);
+            }
             match self.known.get_mut(&key) {
                 Some(known) if known.severity == finding.severity => {
                     known.picture = picture;
+                    known.last = snapshot.taken_at;
                     if known.summary != finding.summary {
                         known.summary.clone_from(&finding.summary);
                     }
                 }
                 Some(known) => {
                     known.picture = picture;
+                    known.last = snapshot.taken_at;
                     known.severity = finding.severity;
                     self.note(snapshot.taken_at, Turn::Became, finding);
                 }
                 None => {
-                    let known = Known { severity: finding.severity, summary: finding.summary.clone(), picture };
+                    let known = Known {
+                        severity: finding.severity,
+                        summary: finding.summary.clone(),
+                        last: snapshot.taken_at,
+                        picture,
+                    };
                     self.known.insert(key, known);
                     // What had begun before the watch did is told with its own beginning.
                     let before = first || finding.since < since;
@@ -106,16 +120,13 @@ impl Timeline {
                 .and_then(|finding| finding.over_for)
                 .and_then(|over| jiff::SignedDuration::try_from_secs_f64(over).ok());
             let at = ago.and_then(|ago| snapshot.taken_at.checked_sub(ago).ok()).unwrap_or(snapshot.taken_at);
-            let (signal, subject) = key;
-            self.push(Event {
-                at,
-                turn: Turn::Ended,
-                signal,
-                subject,
-                severity: known.severity,
-                summary: known.summary,
-            });
+            self.ended(at, key, known);
         }
+    }
+
+    fn ended(&mut self, at: Timestamp, (signal, subject): (Signal, Subject), known: Known) {
+        let Known { severity, summary, .. } = known;
+        self.push(Event { at, turn: Turn::Ended, signal, subject, severity, summary });
     }
 
     fn note(&mut self, at: Timestamp, turn: Turn, finding: &Finding) {

@@ -1,4 +1,5 @@
-//! `tierdeck ack`: says that somebody knows of a finding, for how long and why; lists and clears what was said.
+//! `tierdeck ack`: says that somebody knows of a finding, for how long and why; lists and clears what was said. Nobody looks
+//! at the finding here: what had begun when it was said is covered.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -158,6 +159,8 @@ fn add(store: &Store, now: Timestamp, config: &Config, new: AckNew, by: String) 
         by,
         why: sanitise(why.trim()).into_owned(),
         at: now,
+        seen: None,
+        cause: None,
         until: now.saturating_add(SignedDuration::try_from(duration)?)?,
     };
     store.add(now, word.clone())?;
@@ -171,6 +174,9 @@ fn add(store: &Store, now: Timestamp, config: &Config, new: AckNew, by: String) 
         sanitise(&word.instance),
         word.until
     ));
+    if !mute {
+        output::say("that covers what is there now; the next incident is told again (--mute: also what is to come)");
+    }
     Ok(Exit::Fine)
 }
 

@@ -267,6 +267,8 @@ mod tests {
             by: "ann@desk".to_owned(),
             why: "on it".to_owned(),
             at: at(0),
+            seen: None,
+            cause: None,
             until: at(100),
         }
     }
@@ -288,6 +290,7 @@ mod tests {
                 advice: String::new(),
                 statement: None,
                 since: at(0),
+                onset: None,
                 culprits: Vec::new(),
                 victims: Vec::new(),
                 stale: false,

@@ -193,13 +193,13 @@ pub struct AckNew {
     /// Which finding
     #[command(flatten)]
     pub subject: AckSubject,
-    /// For how long, such as 2h; an acknowledgement ends with its finding, if that is sooner
+    /// For how long, such as 2h; an acknowledgement covers what is there now, and ends with it if that is sooner
     #[arg(long = "for", value_name = "TIME", value_parser = crate::config::duration)]
     pub duration: Option<Duration>,
     /// Why: what to tell whoever wonders
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
-    /// Do not show it at all for that time, also if it goes and comes again
+    /// Do not show it at all for that time, nor what is to come: also if it goes and comes again
     #[arg(long)]
     pub mute: bool,
 }

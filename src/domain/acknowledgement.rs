@@ -10,7 +10,8 @@ use super::finding::{Finding, Signal, SubjectKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Attention {
-    /// Somebody works on it: it is shown, dimmed and after the others, and it is forgotten when the finding goes.
+    /// Somebody works on it: it is shown, dimmed and after the others. Forgotten when the finding goes, and not true of the
+    /// next one.
     Acknowledged,
     /// Nobody wants to see it until then: it is counted and not shown.
     Muted,
@@ -35,6 +36,12 @@ pub struct Acknowledgement {
     pub why: String,
     /// When.
     pub at: Timestamp,
+    /// When the picture was taken in which the finding was seen; `None`: it was said without looking at one.
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
+    /// What caused it then ([`super::Onset::cause`]).
+    #[serde(default)]
+    pub cause: Option<Timestamp>,
     /// Until when.
     pub until: Timestamp,
 }
@@ -47,5 +54,85 @@ impl Acknowledgement {
             && self.kind == finding.subject.kind
             && self.id == finding.subject.id
             && self.instance == finding.subject.instance.as_str()
+            && (self.attention == Attention::Muted || self.knows(finding))
+    }
+
+    /// Whether it had begun when this was said: somebody who knows of one incident knows nothing of the next. Without the
+    /// server's word on its beginning nobody can tell; then the word ends when the finding does.
+    fn knows(&self, finding: &Finding) -> bool {
+        let Some(onset) = finding.onset else { return true };
+        let same = match (onset.cause, self.cause, self.seen) {
+            (Some(cause), Some(known), _) => cause == known,
+            (Some(cause), None, None) => cause <= self.at,
+            _ => false,
+        };
+        same || finding.since <= self.seen.unwrap_or(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{InstanceName, Onset, Severity, Subject};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn finding(since: i64, onset: Option<Onset>) -> Finding {
+        Finding {
+            signal: Signal::LockChain,
+            severity: Severity::Critical,
+            subject: Subject {
+                kind: SubjectKind::Tenant,
+                id: "globex".to_owned(),
+                instance: InstanceName::new("shared"),
+            },
+            summary: String::new(),
+            evidence: Vec::new(),
+            advice: String::new(),
+            statement: None,
+            since: at(since),
+            onset,
+            culprits: Vec::new(),
+            victims: Vec::new(),
+            stale: false,
+            over_for: None,
+            acknowledged: None,
+        }
+    }
+
+    /// A word as the version before kept it, said at second 100.
+    fn word() -> Acknowledgement {
+        let text = r#"{"signal": "lock-chain", "kind": "tenant", "id": "globex", "instance": "shared",
+            "attention": "acknowledged", "by": "ann@desk", "why": "on it",
+            "at": "1970-01-12T13:48:20Z", "until": "1970-01-12T14:46:40Z"}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn began(second: i64, cause: i64) -> Option<Onset> {
+        Some(Onset { cause: Some(at(cause)), ..at(second).into() })
+    }
+
+    #[test]
+    fn who_knows_of_one_incident_knows_nothing_of_the_next() {
+        let word = word();
+        assert_eq!(word.at, at(100));
+        let covers = |word: &Acknowledgement, finding: &Finding| word.covers(finding, at(200));
+        assert!(covers(&word, &finding(90, began(90, 80))));
+        assert!(!covers(&word, &finding(120, began(120, 110))), "it began after the word");
+        assert!(covers(&word, &finding(120, began(120, 80))), "others wait anew for a transaction from before it");
+        assert!(covers(&word, &finding(120, None)), "the server says nothing of its beginning");
+        let muted = Acknowledgement { attention: Attention::Muted, ..word.clone() };
+        assert!(covers(&muted, &finding(120, began(120, 110))), "what is muted is so for its time");
+        // Said in a console, looking at a picture of second 70, and typed until second 100.
+        let looked = Acknowledgement { seen: Some(at(70)), cause: Some(at(50)), ..word };
+        assert!(covers(&looked, &finding(60, began(120, 50))));
+        assert!(covers(&looked, &finding(120, began(120, 50))), "the same transaction, seen from another process");
+        assert!(!covers(&looked, &finding(80, began(80, 75))), "it began while the operator typed");
+        assert!(
+            !covers(&looked, &finding(120, began(120, 60))),
+            "another transaction, however old, that blocks only now"
+        );
     }
 }

@@ -217,6 +217,31 @@ impl Evidence {
     }
 }
 
+/// When something began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Onset {
+    /// Since when it is as it is.
+    pub at: Timestamp,
+    /// The beginning of what causes it, such as the transaction that others wait for. While that is the same it is the same
+    /// incident, however often those who wait give up and try again.
+    pub cause: Option<Timestamp>,
+    /// The server's own word, by its own clock; else it is when we first saw it, and whoever looks later says something else.
+    pub by_server: bool,
+}
+
+impl Onset {
+    /// Since we saw it, and nobody knows since when before that.
+    pub fn seen(at: Timestamp) -> Self {
+        Self { at, cause: None, by_server: false }
+    }
+}
+
+impl From<Timestamp> for Onset {
+    fn from(at: Timestamp) -> Self {
+        Self { at, cause: None, by_server: true }
+    }
+}
+
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -237,6 +262,8 @@ pub struct Finding {
     pub statement: Option<String>,
     /// Since when it has been true.
     pub since: Timestamp,
+    /// What the server itself says of its beginning; `None`: `since` is when we first saw it.
+    pub onset: Option<Onset>,
     /// Who causes it, where that is known from strong evidence.
     pub culprits: Vec<TenantId>,
     /// Who suffers from it.
@@ -250,6 +277,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it is another one than what was last seen then. Without the server's word on its beginning: no.
+    pub fn began_after(&self, seen: Timestamp) -> bool {
+        self.onset.is_some_and(|onset| self.since > seen && onset.cause.is_none_or(|cause| cause > seen))
+    }
+
     /// Whether somebody wants not to see it: it is counted, and not shown.
     pub fn is_muted(&self) -> bool {
         self.acknowledged.as_ref().is_some_and(|word| word.attention == super::Attention::Muted)

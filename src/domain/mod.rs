@@ -23,7 +23,7 @@ pub mod spelling;
 pub mod statement;
 
 pub use acknowledgement::{Acknowledgement, Attention};
-pub use finding::{Evidence, Finding, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
+pub use finding::{Evidence, Finding, Onset, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
 pub use foreign::Foreign;
 pub use ids::{InstanceName, Naming, TenantId};
 pub use observed::Observed;

@@ -38,6 +38,9 @@ pub struct Standing {
     pub subject: Subject,
     /// Since when it was true.
     pub since: Timestamp,
+    /// When it was last seen; `None`: not known.
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
 }
 
 /// What the board is told of the time before it was made.

@@ -206,6 +206,9 @@ pub struct Blocking {
     pub mode: Option<Arc<str>>,
     /// The relation it waits on, or whose row, where that is known: `schema.table`.
     pub relation: Option<Foreign>,
+    /// It waits for rows of that relation, not for the whole of it.
+    #[serde(default)]
+    pub rows: bool,
 }
 
 /// A relation that a session holds a lock on.

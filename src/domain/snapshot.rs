@@ -267,6 +267,15 @@ pub struct Starved {
     pub io: f64,
 }
 
+/// The newest seconds of the last minute: whether what the minute says of a tenant is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Lately {
+    /// Shares, of the same totals; `None`: nothing is known that is as new as that.
+    pub noise: Noise,
+    /// How long it waited, in seconds a minute.
+    pub starved: Starved,
+}
+
 /// Limits in effect for a tenant beside those wanted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TenantLimits {
@@ -321,6 +330,8 @@ pub struct Tenant {
     pub statements: Option<Arc<TenantStatements>>,
     /// What it had to wait for; strong evidence only.
     pub starved: Starved,
+    /// Both, just now.
+    pub lately: Lately,
     /// 100 × the greatest of share × pressure.
     pub noise_score: Option<f64>,
     /// Rows written a day.
@@ -376,6 +387,7 @@ impl Tenant {
             noise: Noise::default(),
             statements: None,
             starved: Starved::default(),
+            lately: Lately::default(),
             noise_score: None,
             rows_written_per_day: None,
             rows_written_estimated: false,

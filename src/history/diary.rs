@@ -45,7 +45,7 @@ impl Episode {
     /// As the evaluator takes it.
     pub fn standing(&self) -> Standing {
         let (signal, subject) = self.key();
-        Standing { signal, subject, since: self.since }
+        Standing { signal, subject, since: self.since, seen: Some(self.last) }
     }
 
     /// How long it lasted, in seconds.
@@ -84,6 +84,11 @@ impl Diary {
         for finding in snapshot.findings.iter().filter(|finding| finding.over_for.is_none()) {
             let seen = Episode::of(finding, now);
             match self.open.get_mut(&seen.key()) {
+                // It began later than it was last seen: it ended, and this is another one.
+                Some(known) if finding.began_after(known.last) => {
+                    let ended = std::mem::replace(known, seen);
+                    self.ended.push(ended);
+                }
                 Some(known) => {
                     known.since = known.since.min(seen.since);
                     known.severity = known.severity.max(seen.severity);

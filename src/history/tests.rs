@@ -65,6 +65,7 @@ fn finding(since: Timestamp) -> Finding {
         advice: String::new(),
         statement: None,
         since,
+        onset: None,
         culprits: vec![id("acme")],
         victims: Vec::new(),
         stale: false,

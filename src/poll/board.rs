@@ -233,6 +233,7 @@ mod tests {
             advice: String::new(),
             statement: None,
             since: Timestamp::UNIX_EPOCH,
+            onset: None,
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
@@ -251,6 +252,8 @@ mod tests {
             by: "ann@desk".to_owned(),
             why: "on it".to_owned(),
             at: Timestamp::UNIX_EPOCH,
+            seen: None,
+            cause: None,
             until: Timestamp::from_second(until).unwrap(),
         }
     }

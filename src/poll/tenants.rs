@@ -3,6 +3,7 @@
 //! Ten thousand of them are made each second. What is the same for all is found out once, what is known of few is put
 //! beside the rows by their places, and nothing is looked up by a name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use super::residents::Resident;
 use super::window::{ChurnWindow, Load, SPAN, Usage};
 use crate::domain::facts::Source;
 use crate::domain::policy::TenantNotes;
-use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
+use crate::domain::snapshot::{Lately, LimitScope, Noise, Pressure, Starved, TenantLimits};
 use crate::domain::{Layout, Policy, Session, Tenant, TenantId, TenantStatements};
 
 /// Sessions of one tenant, counted.
@@ -33,6 +34,8 @@ struct Tally {
 struct Doings {
     tally: Tally,
     usage: Usage,
+    /// Of the newest seconds.
+    just_now: Usage,
     statements: Option<Arc<TenantStatements>>,
     /// What part of the WAL its backends wrote.
     wal: Option<f64>,
@@ -42,6 +45,8 @@ struct Doings {
 struct Common<'a> {
     state: &'a InstanceState,
     load: Load,
+    /// Of the newest seconds.
+    newest: Load,
     /// Sessions were seen a moment ago; so were statements.
     sampled: bool,
     spoken: bool,
@@ -54,15 +59,17 @@ struct Common<'a> {
 /// All tenants of an instance, sorted by id.
 pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
+    let (newest, newest_usages) = state.window.lately();
     let common = Common {
         state,
         load: state.window.load(),
+        newest,
         sampled: fresh.is_some(),
         counted: Some(&state.written).filter(|_| state.is_fresh(Source::Churn, now)),
         spoken: state.is_fresh(Source::Statements, now),
         sees_all: state.sees_all(),
     };
-    let doings = doings(&common, fresh.map_or(&[], |activity| &activity.sessions));
+    let doings = doings(&common, newest_usages, fresh.map_or(&[], |activity| &activity.sessions));
     let churn = state.written.newest();
     let pressure = state.pressure(now);
     let size_estimated = state.sizes.as_ref().is_some_and(|sizes| sizes.estimated);
@@ -70,7 +77,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
     let mut rows = Vec::with_capacity(state.residents.len());
     for (place, (resident, doings)) in state.residents.iter().zip(doings).enumerate() {
         let Resident { id, home, .. } = resident;
-        let Doings { tally, usage, statements, wal } = doings;
+        let Doings { tally, usage, just_now, statements, wal } = doings;
         // Both are sorted by id.
         while overrides.next_if(|(other, _)| *other < id).is_some() {}
         let notes = overrides.next_if(|(other, _)| *other == id).map(|(_, notes)| notes);
@@ -107,6 +114,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
             noise,
             statements,
             starved: starved(common.load, usage),
+            lately: lately(&common, resident, just_now, noise),
             rows_written_per_day: remembered.or_else(|| {
                 let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
                 Some(home.rows_written as f64 * 86_400.0 / since)
@@ -130,7 +138,7 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
 }
 
 /// Beside each tenant what it does.
-fn doings(common: &Common<'_>, sessions: &[Session]) -> Vec<Doings> {
+fn doings(common: &Common<'_>, newest: HashMap<&TenantId, Usage>, sessions: &[Session]) -> Vec<Doings> {
     let state = common.state;
     let mut doings = vec![Doings::default(); state.residents.len()];
     let place = |tenant: &TenantId| state.place(tenant);
@@ -143,6 +151,11 @@ fn doings(common: &Common<'_>, sessions: &[Session]) -> Vec<Doings> {
     for (tenant, usage) in state.window.usages() {
         if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
             of_it.usage = usage;
+        }
+    }
+    for (tenant, usage) in newest {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
+            of_it.just_now = usage;
         }
     }
     for (tenant, statements) in state.spoken.all().filter(|_| common.spoken) {
@@ -182,6 +195,10 @@ impl Tally {
     }
 }
 
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) }
+}
+
 /// What share of the instance a tenant took, from strong evidence only.
 fn noise(
     common: &Common<'_>,
@@ -191,7 +208,6 @@ fn noise(
     wal: Option<f64>,
 ) -> Noise {
     let Common { state, load, spoken, .. } = *common;
-    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
     let sampled = load.elapsed > 0 && common.sampled;
     let seen = sampled && common.sees_all;
     let written = common.counted.and_then(|written| written.shares(resident.churned));
@@ -216,6 +232,25 @@ fn starved(load: Load, usage: Usage) -> Starved {
     let elapsed = load.elapsed.clamp(1, SPAN.as_micros() as u64);
     let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
     Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }
+}
+
+/// What of a tenant's noise of the last minute is still so: only of what is known over the minute.
+fn lately(common: &Common<'_>, resident: &Resident, usage: Usage, minute: Noise) -> Lately {
+    let load = common.newest;
+    let written = common.counted.and_then(|written| written.newest_shares(resident.churned));
+    let rows = written.map(|(own, all)| share(own.rows, all.rows));
+    let blocks = written.and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?)));
+    let active = share(usage.busy, load.busy);
+    // Statements and backends tell of WAL when they are over: who neither ran anything nor wrote anything writes none.
+    let idle = usage.busy == 0 && rows.is_some_and(|rows| rows == 0.0);
+    let noise = Noise {
+        active_time: minute.active_time.map(|_| active),
+        rows_written: rows.filter(|_| minute.rows_written.is_some()),
+        blocks_read: blocks.filter(|_| minute.blocks_read.is_some()),
+        wal: (idle && minute.wal.is_some()).then_some(0.0),
+        ..Noise::default()
+    };
+    Lately { noise, starved: starved(load, usage) }
 }
 
 /// 100 × the greatest of share × pressure over the resources of which both are known.

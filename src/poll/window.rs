@@ -16,6 +16,9 @@ use crate::domain::{Session, TenantId};
 /// How far back shares look.
 pub(super) const SPAN: Duration = Duration::from_secs(60);
 
+/// What is just now: long enough that who pauses for three seconds is still at it.
+const LATELY: Duration = Duration::from_secs(10);
+
 /// Session time, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Usage {
@@ -113,6 +116,24 @@ impl SessionWindow {
     /// The sums of each tenant that did anything.
     pub fn usages(&self) -> impl Iterator<Item = (&TenantId, Usage)> {
         self.tenants.iter().map(|(tenant, usage)| (tenant, *usage))
+    }
+
+    /// The same sums of the newest seconds, and of the newest sample at least.
+    pub fn lately(&self) -> (Load, HashMap<&TenantId, Usage>) {
+        let (mut load, mut tenants) = (Load::default(), HashMap::new());
+        for sample in self.samples.iter().rev() {
+            let old =
+                self.last.is_some_and(|last| last.duration_since(sample.at).as_secs_f64() >= LATELY.as_secs_f64());
+            if old {
+                break;
+            }
+            load = combine(load, sample.load, u64::wrapping_add);
+            for (tenant, usage) in &sample.tenants {
+                let sum: &mut Usage = tenants.entry(tenant).or_default();
+                *sum = combine_usage(*sum, *usage, u64::wrapping_add);
+            }
+        }
+        (load, tenants)
     }
 
     fn add(&mut self, sample: Sample) {
@@ -364,6 +385,12 @@ impl ChurnWindow {
             Some(place) => self.sums.get(place).copied().flatten(),
             None => self.sum(None),
         }
+    }
+
+    /// The same between the newest two polls.
+    pub fn newest_shares(&self, place: Option<usize>) -> Option<(Written, Written)> {
+        let delta = self.deltas.back()?;
+        Some((delta.of(place)?, delta.total))
     }
 
     fn sum(&self, place: Option<usize>) -> Option<(Written, Written)> {

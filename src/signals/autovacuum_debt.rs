@@ -111,7 +111,11 @@ fn raise(
             ),
             Evidence::against("dead rows", dead, scene.thresholds.autovacuum_min_dead, Unit::Rows),
             Evidence::fact("dead rows at which autovacuum acts", worst.threshold, Unit::Rows),
-            Evidence::fact("size of the table", worst.bytes as f64, Unit::Bytes),
+            Evidence::fact(
+                if worst.measured { "size of the table" } else { "size of the table (~)" },
+                worst.bytes as f64,
+                Unit::Bytes,
+            ),
         ],
         advice,
         statement: place.instance.pasted(database, statement),

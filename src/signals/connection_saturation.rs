@@ -3,7 +3,7 @@
 use crate::domain::facts::Source;
 use crate::domain::quantity::percent;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Onset, Session, SessionState, Severity, Signal, SubjectKind, TenantId, Unit};
 
 use super::words::{end_idle, quoted, remedy};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -220,7 +220,7 @@ fn full(scene: &Scene<'_>, place: &Place<'_>) -> Raised {
         },
         statement: None,
         since: match &place.instance.reach {
-            Reach::Down { since, .. } => Some(*since),
+            Reach::Down { since, .. } => Some(Onset::seen(*since)),
             Reach::Up | Reach::Connecting => None,
         },
         victims: others(place, &culprits),

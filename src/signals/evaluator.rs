@@ -5,15 +5,21 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Finding, InstanceName, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown};
+use crate::domain::snapshot::Reach;
+use crate::domain::{
+    Finding, InstanceName, Onset, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown,
+};
 
 use super::said::{Said, Sayings};
-use super::{Check, Doubt, REGISTRY, Raised, Scene};
+use super::{Check, Doubt, Place, REGISTRY, Raised, Scene};
 
 /// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
 const EXPECTED: f64 = 900.0;
+
+/// A server's clock that differs by more than an answer may take is wrong, or ours is.
+const SKEWED: SignedDuration = SignedDuration::from_secs(5);
 
 /// Remembers what was wrong before, so that findings do not flap.
 #[derive(Debug, Clone, Default)]
@@ -37,13 +43,15 @@ impl Evaluator {
     /// Takes what was true a moment before we began to look: seen again, it need not be held anew, and began when it did.
     pub fn expect(&mut self, standing: &[Standing]) {
         let Some(memory) = &mut self.memory else { return };
-        for Standing { signal, subject, since } in standing {
-            let key = (*signal, subject.clone());
+        for standing in standing {
+            let key = (standing.signal, standing.subject.clone());
             if let Some(known) = memory.known.get_mut(&key) {
-                known.since = known.since.min(*since);
+                if continues(known.onset, standing) {
+                    known.since = known.since.min(standing.since);
+                }
                 known.shown = true;
             } else {
-                memory.expected.insert(key, (*since, memory.elapsed + EXPECTED));
+                memory.expected.insert(key, (standing.clone(), memory.elapsed + EXPECTED));
             }
         }
     }
@@ -56,6 +64,7 @@ impl Evaluator {
                 signal: *signal,
                 subject: subject.clone(),
                 since: known.since,
+                seen: Some(known.seen),
             })
             .collect()
     }
@@ -65,9 +74,9 @@ impl Evaluator {
         let mut passing = Memory::default();
         let immediate = self.memory.is_none();
         let memory = self.memory.as_mut().unwrap_or(&mut passing);
-        let moment = memory.moment(scene);
         let mut unknown = Vec::new();
         let places = scene.places();
+        let moment = memory.moment(scene, &places);
         for &check in REGISTRY {
             let said = self.sayings.ask(check, scene, &places);
             memory.take(check, &moment, &said, immediate);
@@ -88,13 +97,15 @@ struct Memory {
     /// Seconds that have passed, as far as the clock went forward.
     elapsed: f64,
     known: BTreeMap<(Signal, Subject), Known>,
-    /// What was true before we began: since when, and until when that is believed.
-    expected: BTreeMap<(Signal, Subject), (Timestamp, f64)>,
+    /// What was true before we began, and until when that is believed.
+    expected: BTreeMap<(Signal, Subject), (Standing, f64)>,
 }
 
 /// One evaluation's time.
-struct Moment {
+struct Moment<'a> {
     now: Timestamp,
+    /// Of each instance that answers: when its sessions were looked at, and how far its clock is ahead of ours.
+    looked: BTreeMap<&'a InstanceName, (Timestamp, SignedDuration)>,
     /// Seconds on a clock that never goes back.
     elapsed: f64,
     hold: f64,
@@ -106,6 +117,8 @@ struct Moment {
 struct Known {
     /// As it was when last seen.
     raised: Arc<Raised>,
+    /// When that began, by our own clock.
+    onset: Option<Onset>,
     /// Since when: first seen by the wall clock, or earlier where the server says so. When the worst of several ends
     /// and a younger one takes its place, it has still been wrong since the first.
     since: Timestamp,
@@ -113,6 +126,10 @@ struct Known {
     began: f64,
     /// Last true, or last out of sight.
     last_true: f64,
+    /// When the picture was taken in which it was last true.
+    seen: Timestamp,
+    /// It was not true, or out of sight, at some moment since then.
+    paused: bool,
     shown: bool,
     stale: bool,
     severity: Falling<Severity>,
@@ -128,7 +145,7 @@ struct Falling<T> {
 }
 
 impl<T: Copy + Ord> Falling<T> {
-    fn take(&mut self, new: T, moment: &Moment) {
+    fn take(&mut self, new: T, moment: &Moment<'_>) {
         if new >= self.value {
             *self = Self { value: new, lower: None };
             return;
@@ -142,20 +159,27 @@ impl<T: Copy + Ord> Falling<T> {
 }
 
 impl Memory {
-    fn moment(&mut self, scene: &Scene<'_>) -> Moment {
+    fn moment<'a>(&mut self, scene: &Scene<'a>, places: &[Place<'a>]) -> Moment<'a> {
         let passed = self.last.map_or(0.0, |last| scene.now.duration_since(last).as_secs_f64().max(0.0));
         self.last = Some(scene.now);
         self.elapsed += passed;
         let Thresholds { hold_seconds: hold, clear_after_seconds: clear_after, .. } = *scene.thresholds;
-        Moment { now: scene.now, elapsed: self.elapsed, hold, clear_after }
+        Moment {
+            now: scene.now,
+            looked: places.iter().filter_map(looked).collect(),
+            elapsed: self.elapsed,
+            hold,
+            clear_after,
+        }
     }
 
     /// What one check says now.
-    fn take(&mut self, check: &dyn Check, moment: &Moment, said: &[Arc<Said>], immediate: bool) {
+    fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, said: &[Arc<Said>], immediate: bool) {
         let signal = check.signal();
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);
+            known.seen = known.seen.min(moment.now);
             known.stale =
                 known.shown && said.iter().flat_map(|said| &said.doubts).any(|it| it.touches(&key.1, &known.raised));
         }
@@ -164,22 +188,24 @@ impl Memory {
         self.expected.retain(|_, (_, until)| *until >= moment.elapsed);
         for raised in raised() {
             let key = (signal, raised.subject.clone());
-            let before = self.expected.remove(&key).map(|(since, _)| since.min(moment.now));
-            let known = self.known.entry(key).or_insert_with(|| Known {
-                severity: Falling { value: raised.severity, lower: None },
-                victims: Falling { value: raised.victims.len(), lower: None },
-                raised: Arc::clone(raised),
-                since: before.unwrap_or(moment.now),
-                began: moment.elapsed,
-                last_true: moment.elapsed,
-                shown: before.is_some(),
-                stale: false,
+            let onset = raised.since.map(|onset| moment.ours(&raised.subject.instance, onset));
+            let before = self.expected.remove(&key).map(|(standing, _)| standing);
+            let known = self.known.entry(key).or_insert_with(|| {
+                let since =
+                    before.as_ref().filter(|standing| continues(onset, standing)).map(|standing| standing.since);
+                Known::begins(raised, since.unwrap_or(moment.now), before.is_some(), moment)
             });
+            if known.paused && known.is_another(onset) {
+                *known = Known::begins(raised, moment.now, known.shown, moment);
+            }
             known.severity.take(raised.severity, moment);
             known.victims.take(raised.victims.len(), moment);
-            known.since = raised.since.map_or(known.since, |since| since.min(known.since));
+            known.since = onset.map_or(known.since, |onset| onset.at.min(known.since));
+            known.onset = onset;
+            known.seen = moment.looked.get(&raised.subject.instance).map_or(moment.now, |(at, _)| *at).min(moment.now);
             known.raised = Arc::clone(raised);
             known.stale = false;
+            known.paused = false;
             known.last_true = moment.elapsed;
             known.shown |= immediate || !check.holds() || moment.elapsed - known.began >= moment.hold;
         }
@@ -187,6 +213,7 @@ impl Memory {
             if *of != signal || now_true.contains(subject) {
                 return true;
             }
+            known.paused = true;
             if known.stale {
                 known.last_true = moment.elapsed;
                 return true;
@@ -212,6 +239,29 @@ impl Memory {
 }
 
 impl Known {
+    fn begins(raised: &Arc<Raised>, since: Timestamp, shown: bool, moment: &Moment<'_>) -> Self {
+        Self {
+            severity: Falling { value: raised.severity, lower: None },
+            victims: Falling { value: raised.victims.len(), lower: None },
+            raised: Arc::clone(raised),
+            onset: None,
+            since: since.min(moment.now),
+            began: moment.elapsed,
+            last_true: moment.elapsed,
+            seen: moment.now,
+            paused: false,
+            shown,
+            stale: false,
+        }
+    }
+
+    /// Whether what began then did so after this was last seen, and for a reason of its own: then it is not the same incident.
+    fn is_another(&self, onset: Option<Onset>) -> bool {
+        let Some(Onset { at, cause, by_server: true }) = onset else { return false };
+        let same = cause.is_some() && cause == self.onset.and_then(|onset| onset.cause);
+        at > self.seen && !same
+    }
+
     /// Seconds since it was last true, if it is not true now and we can see that.
     fn over_for(&self, elapsed: f64) -> Option<f64> {
         let quiet = elapsed - self.last_true;
@@ -234,6 +284,7 @@ impl Known {
             advice,
             statement,
             since,
+            onset: self.onset.filter(|onset| onset.by_server),
             culprits,
             victims,
             stale,
@@ -241,6 +292,28 @@ impl Known {
             acknowledged: None,
         }
     }
+}
+
+/// Whether what began then is what was seen before we began.
+fn continues(onset: Option<Onset>, standing: &Standing) -> bool {
+    let after = |at: Timestamp| standing.seen.is_some_and(|seen| at > seen);
+    !onset.is_some_and(|onset| onset.by_server && after(onset.at) && onset.cause.is_none_or(after))
+}
+
+impl Moment<'_> {
+    /// A server's time by our own clock, where the two differ.
+    fn ours(&self, instance: &InstanceName, onset: Onset) -> Onset {
+        let ahead =
+            self.looked.get(instance).filter(|_| onset.by_server).map_or(SignedDuration::ZERO, |(_, ahead)| *ahead);
+        Onset { at: onset.at.checked_sub(ahead).unwrap_or(onset.at), ..onset }
+    }
+}
+
+/// When an instance's sessions were looked at, and how far its clock is ahead of ours.
+fn looked<'a>(place: &Place<'a>) -> Option<(&'a InstanceName, (Timestamp, SignedDuration))> {
+    let at = place.instance.activity.at.filter(|_| matches!(place.instance.reach, Reach::Up))?;
+    let ahead = place.sessions.first().map_or(SignedDuration::ZERO, |session| session.server_now.duration_since(at));
+    Some((&place.instance.name, (at, if ahead.abs() > SKEWED { ahead } else { SignedDuration::ZERO })))
 }
 
 impl Doubt {

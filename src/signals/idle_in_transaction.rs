@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Onset, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{quoted, remedy, tenants, terminate, whose};
+use super::words::{AT_ONCE, pids, quoted, remedy, tenants, terminate_each, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 use crate::domain::lock_graph::is_inferred;
 
@@ -60,12 +60,13 @@ fn raise(
     let (age, worst) = open.first().copied()?;
     let (severity, _) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
     let tenant = worst.attribution.strong().cloned();
-    let pids: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
+    let sessions: Vec<&Session> = open.iter().map(|(_, session)| *session).collect();
+    let holders: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
     let blocked: Vec<&Session> = blocked
         .iter()
         .copied()
         .filter(|session| {
-            session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
+            session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| holders.contains(pid)))
         })
         .collect();
     // What was guessed from other waiters is believed only beside something that the server said.
@@ -81,7 +82,8 @@ fn raise(
         place.name()
     )];
     if open.len() > 1 {
-        clauses.push(format!("{} like it", plural(open.len() - 1, "more session")));
+        let others = pids(sessions.iter().copied().skip(1));
+        clauses.push(format!("{} like it ({others})", plural(open.len() - 1, "more session")));
     }
     if !blocked.is_empty() {
         let of = if victims.is_empty() { String::new() } else { format!(" of {}", tenants(&victims)) };
@@ -93,6 +95,11 @@ fn raise(
             format!("idle_in_transaction_session_timeout on {login} ends the like in new sessions")
         }),
         None => format!("idle_in_transaction_session_timeout on {login} ends the like in new sessions"),
+    };
+    let end = match sessions.len() {
+        1 => format!("End pid {pid} (a cancel does nothing to an idle session)"),
+        count if count <= AT_ONCE => format!("End these {count} (a cancel does nothing to an idle session)"),
+        _ => format!("End the oldest {AT_ONCE} (a cancel does nothing to an idle session), then the next"),
     };
     Some(Raised {
         severity,
@@ -108,9 +115,9 @@ fn raise(
             Evidence::fact("transactions left open", open.len() as f64, Unit::Count),
             Evidence::fact("sessions that they block", blocked.len() as f64, Unit::Count),
         ],
-        advice: format!("End pid {pid} (a cancel does nothing to an idle session); {then}."),
-        statement: terminate(worst),
-        since: worst.state_changed,
+        advice: format!("{end}; {then}."),
+        statement: terminate_each(&sessions),
+        since: worst.state_changed.map(|at| Onset { cause: worst.transaction_started, ..at.into() }),
         culprits: tenant.into_iter().collect(),
         victims,
         rests_on: vec![Source::Activity],

@@ -104,7 +104,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, replication: &Replication, slot: 
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = {name} AND NOT active;"
             )
         }),
-        since: slot.inactive_since,
+        since: slot.inactive_since.map(Into::into),
         culprits: owner(place, slot).into_iter().collect(),
         victims: Vec::new(),
         rests_on: vec![Source::Replication],

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::domain::facts::Source;
 use crate::domain::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use crate::domain::quantity::{duration, plural};
-use crate::domain::{Evidence, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
+use crate::domain::{Evidence, Onset, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{cancel, tenants, terminate, whose};
+use super::words::{cancel, cancel_each, pids, tenants, terminate, terminate_each, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -97,7 +99,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
     {
         evidence.push(Evidence::fact(format!("age of the transaction of pid {}", root.key.pid), age, Unit::Seconds));
     }
-    let (advice, statement) = advice(root);
+    let (advice, statement) = advice(root, &alike(chain));
     Some(Raised {
         severity,
         subject,
@@ -110,11 +112,19 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
         evidence,
         advice,
         statement,
-        since: waits_since(oldest),
+        since: waits_since(oldest).map(|at| Onset { cause: cause(root), ..at.into() }),
         culprits,
         victims,
         rests_on: vec![Source::Activity],
     })
+}
+
+/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same.
+fn cause(root: &Root<'_>) -> Option<Timestamp> {
+    match root {
+        Root::Session(root) => root.transaction_started,
+        Root::Prepared | Root::Other(_) | Root::Unseen | Root::Cycle(_) => None,
+    }
 }
 
 /// The tenants at the beginning, by strong evidence.
@@ -135,10 +145,14 @@ fn culprits(chain: &Chain<'_>) -> Vec<TenantId> {
 
 /// What the oldest waits for.
 fn on(oldest: &Session) -> String {
-    let blocking = oldest.blocking.as_ref();
-    let relation = blocking.and_then(|blocking| blocking.relation.as_ref()).map(|relation| format!(" on {relation}"));
-    let mode = blocking.and_then(|blocking| blocking.mode.as_ref()).map(|mode| format!(" for {mode}"));
-    format!("{}{}", mode.unwrap_or_default(), relation.unwrap_or_default())
+    let Some(blocking) = &oldest.blocking else { return String::new() };
+    let mode = blocking.mode.as_ref().map(|mode| format!(" for {mode}")).unwrap_or_default();
+    match &blocking.relation {
+        // The mode is that of the wait for a transaction, and says nothing of the row.
+        Some(relation) if blocking.rows => format!(" for rows of {relation}"),
+        Some(relation) => format!("{mode} on {relation}"),
+        None => mode,
+    }
 }
 
 /// Who blocks whom, and what the blocker does meanwhile.
@@ -154,7 +168,13 @@ fn sentence(place: &Place<'_>, chain: &Chain<'_>, culprits: &[TenantId], victims
     } else {
         format!("{} of {}", plural(count, "session"), tenants(victims))
     };
-    let more = if chain.roots.len() > 1 { format!(" and {} more", chain.roots.len() - 1) } else { String::new() };
+    let more = match &alike(chain)[..] {
+        _ if chain.roots.len() < 2 => String::new(),
+        [_, others @ ..] if others.len() + 1 == chain.roots.len() => {
+            format!(" and {} more ({})", others.len(), pids(others.iter().copied()))
+        }
+        _ => format!(" and {} more", chain.roots.len() - 1),
+    };
     match chain.roots.first() {
         Some(Root::Session(root)) => {
             let pid = root.key.pid;
@@ -187,9 +207,30 @@ fn doing(root: &Session) -> String {
     }
 }
 
+/// The sessions at the beginning that are to be treated like the first of them: those that work, or those that do not.
+fn alike<'a>(chain: &Chain<'a>) -> Vec<&'a Session> {
+    let sessions = chain.roots.iter().filter_map(|root| match root {
+        Root::Session(session) => Some(*session),
+        Root::Prepared | Root::Other(_) | Root::Unseen | Root::Cycle(_) => None,
+    });
+    let sessions: Vec<&Session> = sessions.collect();
+    let Some(works) = sessions.first().map(|first| first.state.is_active()) else { return sessions };
+    sessions.into_iter().filter(|session| session.state.is_active() == works).collect()
+}
+
 /// What to do in words, and as SQL.
-fn advice(root: &Root<'_>) -> (String, Option<String>) {
+fn advice(root: &Root<'_>, alike: &[&Session]) -> (String, Option<String>) {
     match root {
+        Root::Session(root) if alike.len() > 1 => {
+            let all = pids(alike.iter().copied());
+            if root.state.is_active() {
+                let words = format!("Look at {all}, which hold the locks; if their work can be repeated, cancel them.");
+                (words, cancel_each(alike))
+            } else {
+                let words = format!("End {all}, which hold the locks without working (a cancel does nothing to them).");
+                (words, terminate_each(alike))
+            }
+        }
         Root::Session(root) if root.state.is_active() => {
             let words =
                 format!("Look at pid {}, which holds the lock; if its work can be repeated, cancel it.", root.key.pid);

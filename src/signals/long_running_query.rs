@@ -9,7 +9,7 @@ use crate::domain::quantity::{duration, percent, plural};
 use crate::domain::session::Wait;
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{cancel, remedy, tenants, whose};
+use super::words::{cancel_each, pids, remedy, tenants, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -113,10 +113,12 @@ fn raise(
     let (age, worst) = statements.first().copied()?;
     let (severity, _) = scene.thresholds.query_seconds.rung(age)?;
     let pid = worst.key.pid;
+    let sessions: Vec<&Session> = statements.iter().map(|(_, session)| *session).collect();
     let more = match statements.len() - 1 {
         0 => String::new(),
         count => {
-            format!("; {} over {}", plural(count, "more statement"), duration(scene.thresholds.query_seconds.warning))
+            let over = duration(scene.thresholds.query_seconds.warning);
+            format!("; {} over {over} ({})", plural(count, "more statement"), pids(sessions.iter().copied().skip(1)))
         }
     };
     let tenant = worst.attribution.strong().cloned();
@@ -142,9 +144,15 @@ fn raise(
             Evidence::fact("statements that run for too long", statements.len() as f64, Unit::Count),
             Evidence::fact("sessions that they block", suffering.blocked as f64, Unit::Count),
         ],
-        advice: format!("Look at pid {pid}; if nobody waits for its result, cancel it{then}."),
-        statement: cancel(worst),
-        since: worst.query_started,
+        advice: match sessions.len() {
+            1 => format!("Look at pid {pid}; if nobody waits for its result, cancel it{then}."),
+            _ => format!(
+                "Look at {}; if nobody waits for their results, cancel them{then}.",
+                pids(sessions.iter().copied())
+            ),
+        },
+        statement: cancel_each(&sessions),
+        since: worst.query_started.map(Into::into),
         culprits: tenant.into_iter().collect(),
         victims: suffering.victims,
         rests_on: vec![Source::Activity],

@@ -44,8 +44,8 @@ use jiff::Timestamp;
 
 use crate::domain::facts::{Catalog, Source};
 use crate::domain::{
-    Evidence, Foreign, Instance, Naming, Observed, Policy, Session, Severity, Signal, Subject, SubjectKind, Tenant,
-    TenantId, Thresholds, Unknown,
+    Evidence, Foreign, Instance, Naming, Observed, Onset, Policy, Session, Severity, Signal, Subject, SubjectKind,
+    Tenant, TenantId, Thresholds, Unknown,
 };
 
 pub use evaluator::Evaluator;
@@ -94,8 +94,8 @@ pub struct Raised {
     pub advice: String,
     /// The same as SQL that can be pasted into psql as it stands.
     pub statement: Option<String>,
-    /// Since when, where the server itself says so.
-    pub since: Option<Timestamp>,
+    /// Since when, where that is known better than by looking: mostly because the server itself says so.
+    pub since: Option<Onset>,
     /// Who causes it.
     pub culprits: Vec<TenantId>,
     /// Who suffers.

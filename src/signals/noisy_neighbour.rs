@@ -1,5 +1,7 @@
 //! `noisy-neighbour`: a tenant takes far more than its share of something, the instance is short of just that, and
-//! others suffer from it. All three, or nobody is blamed.
+//! others suffer from it. All three, and still, or nobody is blamed. The shares are of the last minute; who takes less than
+//! half of what is too much in its newest seconds has stopped, and who did not wait in them waits no longer. Half, because
+//! a pause of a few seconds is no end.
 //!
 //! Connections are not among the resources here: `connection-saturation` says who holds them.
 
@@ -17,6 +19,9 @@ use super::{Check, Place, Raised, Scene, Verdicts};
 /// The check.
 #[derive(Debug)]
 pub(super) struct NoisyNeighbour;
+
+/// Who takes less than this part of what is too much has stopped.
+const STOPPED: f64 = 0.5;
 
 /// A part that a tenant takes.
 struct Share {
@@ -152,7 +157,7 @@ impl<'a> Scarcity<'a> {
         let least = scene.thresholds.noisy_victim_seconds;
         let suffering = place.tenants.iter().filter(|tenant| {
             let waited = (resource.waited)(&tenant.starved);
-            waited > 0.0 && waited >= least
+            waited > 0.0 && waited >= least && (resource.waited)(&tenant.lately.starved) > 0.0
         });
         Self {
             resource,
@@ -171,6 +176,7 @@ impl<'a> Scarcity<'a> {
             .shares
             .iter()
             .zip(&self.limits)
+            .filter(|(share, limit)| (share.value)(&tenant.lately.noise).is_none_or(|now| now >= *limit * STOPPED))
             .filter_map(|(share, &limit)| Some((share.of, (share.value)(&tenant.noise)?, limit)))
             .filter(|(_, value, limit)| value >= limit)
             .collect();

@@ -90,7 +90,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, prepared: &Prepared, age: f64) ->
             quoted(role.raw())
         ),
         statement: rollback(place, database, gid.raw()),
-        since: Some(prepared.prepared),
+        since: Some(prepared.prepared.into()),
         culprits: tenant.into_iter().collect(),
         victims: Vec::new(),
         rests_on: vec![Source::Horizon],

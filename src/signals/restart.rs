@@ -87,7 +87,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, started: jiff::Timestamp, age: f6
                  after a crash counters of dead rows begin anew: ANALYZE what autovacuum must not miss."
             .to_owned(),
         statement: None,
-        since: Some(started),
+        since: Some(started.into()),
         culprits: Vec::new(),
         victims: Vec::new(),
         rests_on: vec![Source::Activity],

@@ -11,6 +11,9 @@ use crate::domain::{Evidence, Session, SessionState, Severity, Signal, SubjectKi
 use super::words::{end_idle, quoted};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
+/// A limit of at most this part of what the policy wants is no mistake.
+const THROTTLED: f64 = 0.5;
+
 /// The check.
 #[derive(Debug)]
 pub(super) struct RoleLimitSaturation;
@@ -21,7 +24,7 @@ impl Check for RoleLimitSaturation {
     }
 
     fn about(&self) -> &'static str {
-        "A login comes near its CONNECTION LIMIT: 80% of it; critical when nothing is left"
+        "A login comes near its CONNECTION LIMIT: 80% of it; critical when none is left, info when throttled"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -48,11 +51,46 @@ impl Check for RoleLimitSaturation {
                 let held = sessions.get(role.name.raw()).map_or(&[][..], Vec::as_slice);
                 let share = held.len() as f64 / f64::from(limit);
                 let ladder = scene.thresholds.role_limit;
-                if let Some((severity, _)) = ladder.rung(share) {
+                let Some((severity, _)) = ladder.rung(share) else { continue };
+                if let Some((tenant, wanted)) = throttled(place, role.name.raw(), limit) {
+                    verdicts.raised.push(held_down(place, tenant, role.name.raw(), limit, wanted, held.len()));
+                } else {
                     verdicts.raised.push(raise(place, role.name.raw(), limit, held, severity, ladder));
                 }
             }
         }
+    }
+}
+
+/// Whose login it is and what the policy wants for it, where the limit is so far below that somebody set it to hold that
+/// tenant down: that it is used up is what it is for.
+fn throttled<'a>(place: &Place<'a>, role: &str, limit: u32) -> Option<(&'a TenantId, u32)> {
+    let tenant = place.login_owner(role)?;
+    let wanted = tenant.limits.wanted.connection_limit?;
+    (f64::from(limit) <= f64::from(wanted) * THROTTLED).then_some((&tenant.id, wanted))
+}
+
+fn held_down(place: &Place<'_>, tenant: &TenantId, role: &str, limit: u32, wanted: u32, used: usize) -> Raised {
+    let login = quoted(role);
+    Raised {
+        severity: Severity::Info,
+        subject: place.about(SubjectKind::Role, role),
+        summary: format!(
+            "{tenant} is throttled on {}: {login} may have {limit} of the {wanted} connections of its policy, and uses {used}",
+            place.name()
+        ),
+        evidence: vec![
+            Evidence::against("CONNECTION LIMIT", f64::from(limit), f64::from(wanted), Unit::Count),
+            Evidence::fact("sessions", used as f64, Unit::Count),
+        ],
+        advice: format!(
+            "That looks deliberate; when its cause is gone, lift it: ALTER ROLE {login} CONNECTION LIMIT {wanted} (new sessions only)."
+        ),
+        statement: Some(format!("ALTER ROLE {login} CONNECTION LIMIT {wanted};")),
+        since: None,
+        culprits: vec![tenant.clone()],
+        victims: Vec::new(),
+        rests_on: vec![Source::Activity, Source::Roles],
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::domain::facts::Source;
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit, Unknown, foreign, quantity};
+use crate::domain::{Evidence, Onset, Severity, Signal, SubjectKind, Unit, Unknown, foreign, quantity};
 
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
@@ -71,7 +71,7 @@ impl Check for Unreachable {
                              polling goes on by itself."
                         ),
                         statement: None,
-                        since: Some(*since),
+                        since: Some(Onset::seen(*since)),
                         culprits: Vec::new(),
                         victims: Vec::new(),
                         rests_on: vec![Source::Activity],

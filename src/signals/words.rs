@@ -17,6 +17,9 @@ const LONG_IDLE: u32 = 10;
 /// How many names a sentence bears.
 const NAMED: usize = 3;
 
+/// How many sessions one statement signals; then one looks again.
+pub(super) const AT_ONCE: usize = 20;
+
 /// `globex, initech, umbrella +3`
 pub(super) fn names<'t>(tenants: impl IntoIterator<Item = &'t TenantId>) -> String {
     let all: Vec<&str> = tenants.into_iter().map(TenantId::as_str).collect();
@@ -87,11 +90,54 @@ pub(super) fn terminate_in(key: SessionKey, began: Timestamp) -> String {
     aimed("pg_terminate_backend", key, "xact_start", began)
 }
 
+/// The same of several statements at once, the first of them.
+pub(super) fn cancel_each(sessions: &[&Session]) -> Option<String> {
+    match sessions {
+        [one] => cancel(one),
+        all => aimed_at_each("pg_cancel_backend", "query_start", all.iter().map(|it| (it.key, it.query_started))),
+    }
+}
+
+/// The same of several sessions at once, the first of them, each in its transaction.
+pub(super) fn terminate_each(sessions: &[&Session]) -> Option<String> {
+    match sessions {
+        [one] => terminate(one),
+        all => {
+            aimed_at_each("pg_terminate_backend", "xact_start", all.iter().map(|it| (it.key, it.transaction_started)))
+        }
+    }
+}
+
+/// `pid 7`, or `pids 7, 9, 12 +5`
+pub(super) fn pids<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> String {
+    let all: Vec<String> = sessions.into_iter().map(|session| session.key.pid.to_string()).collect();
+    let shown = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if all.len() > NAMED { format!(" +{}", all.len() - NAMED) } else { String::new() };
+    format!("{}{shown}{more}", if all.len() == 1 { "pid " } else { "pids " })
+}
+
+/// SQL that signals each of these sessions while it is at what it was seen at.
+fn aimed_at_each(
+    function: &str,
+    moment: &str,
+    targets: impl Iterator<Item = (SessionKey, Option<Timestamp>)>,
+) -> Option<String> {
+    let one = |(SessionKey { pid, started }, at)| Some(format!("({pid}, '{}', '{}')", stamp(started), stamp(at?)));
+    let targets = targets.filter_map(one).take(AT_ONCE).collect::<Vec<_>>().join(", ");
+    let sql =
+        format!("SELECT {function}(pid) FROM pg_stat_activity WHERE (pid, backend_start, {moment}) IN ({targets});");
+    (!targets.is_empty()).then_some(sql)
+}
+
+/// A moment as PostgreSQL keeps it.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
 /// SQL that signals one session and never a later one that was given its pid, nor its connection, for something else. That
 /// no row comes back is the safe answer.
 fn aimed(function: &str, SessionKey { pid, started }: SessionKey, moment: &str, at: Timestamp) -> String {
-    let exact = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
-    let (started, at) = (exact(started), exact(at));
+    let (started, at) = (stamp(started), stamp(at));
     format!(
         "SELECT {function}(pid) FROM pg_stat_activity WHERE pid = {pid} AND backend_start = '{started}' AND {moment} = '{at}';"
     )

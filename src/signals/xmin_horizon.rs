@@ -135,7 +135,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, horizon: &Horizon, holder: &Holde
         evidence,
         advice,
         statement,
-        since: holder.since,
+        since: holder.since.map(Into::into),
         culprits: known.tenant.into_iter().collect(),
         victims: Vec::new(),
         rests_on: vec![Source::Horizon],

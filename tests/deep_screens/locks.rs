@@ -23,6 +23,7 @@ pub fn waiter(pid: i32, tenant: &str, by: &[i32], seconds: i64) -> Session {
         inferred: false,
         since: Some(ago(seconds)),
         mode: Some("RowExclusiveLock".into()),
+        rows: false,
         relation: Some(Foreign::from("platform.job_queue")),
     });
     waiter

@@ -16,7 +16,7 @@ use tierdeck::domain::facts::{
 use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
-use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach, Spilled};
+use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach, Spilled, Starved};
 use tierdeck::domain::{
     Attribution, Foreign, Instance, InstanceName, Layout, Limits, Observed, Policy, Session, SessionKey, SessionState,
     Tenant, TenantId, Thresholds, Tier,
@@ -122,6 +122,12 @@ pub struct TenantFull {
     hidden: Vec<String>,
     #[serde(default)]
     noise: NoiseSpec,
+    /// The same of the newest seconds; left out: not known.
+    #[serde(default)]
+    lately: NoiseSpec,
+    /// It waited in the last minute, and not in the newest seconds.
+    #[serde(default)]
+    waited: bool,
     record: Option<RecordSpec>,
     size: Option<String>,
     #[serde(default)]
@@ -268,6 +274,11 @@ impl TenantSpec {
         let mut tenant = Tenant::named(tenant_id(&full.id), Tier::Shared, InstanceName::new(on));
         let NoiseSpec { active_time, rows_written, wal, blocks_read } = full.noise;
         tenant.noise = Noise { active_time, rows_written, wal, blocks_read, ..Noise::default() };
+        let NoiseSpec { active_time, rows_written, wal, blocks_read } = full.lately;
+        tenant.lately.noise = Noise { active_time, rows_written, wal, blocks_read, ..Noise::default() };
+        if full.waited {
+            tenant.starved = Starved { cpu: 20.0, io: 20.0 };
+        }
         if full.login.is_some() || full.login_lost {
             tenant.limit_scope = LimitScope::Tenant;
         }
@@ -417,6 +428,7 @@ impl InstanceSpec {
                 off_by_itself: words.get(3) == Some(&"off"),
                 last_vacuum: None,
                 bytes: 1 << 30,
+                measured: words.get(3) != Some(&"locked"),
             }
         };
         let closed = self.closed.iter().map(|name| Foreign::from(name.as_str())).collect();
@@ -497,7 +509,8 @@ fn setting(path: &str) -> BTreeMap<String, String> {
 ///
 /// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
-/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation; `db=`: its database; `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
+/// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation, `rows-of=` its rows; `db=`: its database;
+/// `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role) = {
@@ -557,6 +570,10 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
         };
         match key {
             "on" => session.blocking.get_or_insert_default().relation = Some(Foreign::from(value)),
+            "rows-of" => {
+                let blocking = session.blocking.get_or_insert_default();
+                (blocking.relation, blocking.rows) = (Some(Foreign::from(value)), true);
+            }
             "mode" => session.blocking.get_or_insert_default().mode = Some(Arc::from(value)),
             "waits" => session.blocking.get_or_insert_default().since = Some(now - span(value)),
             "by" => {
@@ -609,8 +626,12 @@ pub fn starve(instances: &[Instance], tenants: &mut [Tenant], sessions: &[Sessio
         let crowded = f64::from(runnable) > instance.vcpus;
         for tenant in tenants.iter_mut().filter(|tenant| tenant.instance == instance.name) {
             let own = || here().filter(|session| session.attribution.strong() == Some(&tenant.id));
+            if tenant.starved != Starved::default() {
+                continue;
+            }
             tenant.starved.cpu = 10.0 * own().filter(|session| session.starves_for_cpu(crowded)).count() as f64;
             tenant.starved.io = 10.0 * own().filter(|session| session.starves_for_io()).count() as f64;
+            tenant.lately.starved = tenant.starved;
         }
     }
 }

@@ -172,6 +172,7 @@ fn tables() -> Vec<TableDebt> {
         off_by_itself: !on,
         last_vacuum: on.then(|| ago(7_200)),
         bytes: 3_328_599_654,
+        measured: false,
     };
     vec![
         table("tenant_globex", "orders", 336_000, false),
@@ -229,6 +230,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         statements: None,
         rows_written_estimated: false,
         starved: tierdeck::domain::snapshot::Starved::default(),
+        lately: tierdeck::domain::snapshot::Lately::default(),
         rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
         rows_written_per_second: Some(12.0),
         dead_tuples: Some(u64::from(nth) * 1_000),
@@ -345,6 +347,7 @@ fn findings() -> Vec<Finding> {
             ],
             advice: "look at acme's 21 active sessions; cancel the longest (pid 4100) or cap its login at 10 connections".into(),
             since: ago(140),
+            onset: None,
             culprits: vec![id("acme")],
             victims: ["globex", "hooli", "initech", "tyrell", "umbrella", "wonka"].map(id).to_vec(),
             stale: false,
@@ -360,6 +363,7 @@ fn findings() -> Vec<Finding> {
             evidence: vec![Evidence::against("oldest wait", 41.0, 30.0, Unit::Seconds)],
             advice: "end pid 4103 of umbrella: it is idle in its transaction and holds the lock".into(),
             since: ago(41),
+            onset: None,
             culprits: vec![id("umbrella")],
             victims: vec![id("hooli")],
             stale: false,
@@ -375,6 +379,7 @@ fn findings() -> Vec<Finding> {
             evidence: vec![Evidence::against("dead rows by threshold", 4.2, 2.0, Unit::Ratio)],
             advice: "switch autovacuum on for tenant_globex.orders and vacuum it once".into(),
             since: ago(3_700),
+            onset: None,
             culprits: vec![id("globex")],
             victims: Vec::new(),
             stale: false,
@@ -390,6 +395,7 @@ fn findings() -> Vec<Finding> {
             evidence: Vec::new(),
             advice: "set the limit that the policy wants".into(),
             since: ago(90_000),
+            onset: None,
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,
@@ -469,6 +475,7 @@ pub fn firing() -> Snapshot {
             inferred: false,
             since: Some(ago(41 - i64::from(nth) * 3)),
             mode: Some("ShareLock".into()),
+            rows: true,
             relation: Some(Foreign::from("tenant_hooli.orders")),
         });
         snapshot.sessions.push(blocked);
@@ -524,6 +531,7 @@ pub fn down() -> Snapshot {
             evidence: vec![Evidence::fact("not reached for", 40.0, Unit::Seconds)],
             advice: "check that the server runs and that this host may reach it; tierdeck doctor says more".into(),
             since: ago(40),
+            onset: None,
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::{Target, Timeouts, connect};
 use tierdeck::domain::facts::{
-    Catalog, Fragment, Grant, HolderKind, Horizon, ObjectKind, Replication, Sequence, Source, Vacuums,
+    Catalog, Debt, Fragment, Grant, HolderKind, Horizon, ObjectKind, Replication, Sequence, Source, Vacuums,
 };
 use tierdeck::domain::{Foreign, InstanceName, Layout};
 use tierdeck::sources::postgres::{Desk, ask};
@@ -72,7 +72,7 @@ const SETUP: &str = "
     CREATE TABLE tenant_initech.left_by_all (id int);
     INSERT INTO tenant_initech.left_alone SELECT generate_series(1, 3000);
     INSERT INTO tenant_initech.left_by_all SELECT generate_series(1, 3000);
-    DELETE FROM tenant_initech.left_alone;
+    DELETE FROM tenant_initech.left_alone WHERE id > 500;
     DELETE FROM tenant_initech.left_by_all;
 
     CREATE TABLE tenant_initech.doubles (id int, filler text);
@@ -125,6 +125,8 @@ async fn what_goes_wrong_is_seen_with_pg_monitor_alone() {
         assert!(freeze.tables.iter().any(|table| table.multixact_age > 0), "{version}: {freeze:?}");
         estimates(&seer, &boss).await;
         switched_off(&seer, &boss).await;
+        sizes_are_measured(&seer, &boss).await;
+        a_row_is_waited_for(&seer, server.port).await;
 
         let reader = Seer { version: &version, desk: desk(server.port, "reader", "postgres").await };
         let Fragment::Catalog(read) = reader.sees(Source::Catalog).await else { unreachable!() };
@@ -231,6 +233,47 @@ async fn switched_off(seer: &Seer<'_>, boss: &Client) {
         boss.batch_execute("SELECT 1").await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Nobody has vacuumed or analyzed it, so what the catalogue says of its size and rows stands still; behind a lock that must do.
+async fn sizes_are_measured(seer: &Seer<'_>, boss: &Client) {
+    let of = |debt: Debt| debt.tables.into_iter().find(|table| table.table.raw() == "left_alone").unwrap();
+    let Fragment::Debt(debt) = seer.sees(Source::Debt).await else { unreachable!() };
+    let table = of(debt);
+    let name = format!("{}.left_alone", table.schema.raw());
+    let real = format!("SELECT pg_total_relation_size('{name}'), (SELECT count(*) FROM {name})");
+    let real = boss.query_one(&real, &[]).await.unwrap();
+    let (bytes, live) = (real.get::<_, i64>(0).cast_unsigned(), real.get::<_, i64>(1).cast_unsigned());
+    let seen = (table.measured, table.bytes, table.live_tuples);
+    assert!(bytes > 0 && seen == (true, bytes, live), "{}: {bytes} bytes, {live} rows: {table:?}", seer.version);
+    boss.batch_execute(&format!("BEGIN; LOCK TABLE {name}")).await.unwrap();
+    let Fragment::Debt(debt) = seer.sees(Source::Debt).await else { unreachable!() };
+    let table = of(debt);
+    assert!(!table.measured, "{}: {table:?}", seer.version);
+    boss.batch_execute("ROLLBACK").await.unwrap();
+}
+
+/// Who waits for a row waits for a transaction: of which table, the queue's own lock says.
+async fn a_row_is_waited_for(seer: &Seer<'_>, port: u16) {
+    let update = "UPDATE tenant_initech.orders SET total = total + 1 WHERE id = 50";
+    let first = session(port, "role_initech", "postgres").await;
+    first.batch_execute(&format!("BEGIN; {update}")).await.unwrap();
+    let behind = session(port, "role_initech", "postgres").await;
+    let behind = tokio::spawn(async move { behind.batch_execute(update).await });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let Fragment::Activity(activity) = seer.sees(Source::Activity).await else { unreachable!() };
+        if let Some(blocking) = activity.sessions.iter().find_map(|session| session.blocking.clone()) {
+            let relation = blocking.relation.as_ref().map(Foreign::raw);
+            assert_eq!((relation, blocking.rows), (Some("tenant_initech.orders"), true), "{}", seer.version);
+            assert_eq!(blocking.mode.as_deref(), Some("ShareLock"), "{}", seer.version);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}: nobody waits", seer.version);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    first.batch_execute("ROLLBACK").await.unwrap();
+    behind.await.unwrap().unwrap();
 }
 
 /// Two sessions share the lock of a row: that takes a multixact, more than once.

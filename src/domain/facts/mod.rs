@@ -253,7 +253,7 @@ pub struct TableDebt {
     pub table: Foreign,
     /// Dead rows (estimate of the server's statistics).
     pub dead_tuples: u64,
-    /// Live rows (`reltuples`).
+    /// Live rows (of the same statistics; the threshold is reckoned from `reltuples`).
     pub live_tuples: u64,
     /// Dead rows at which autovacuum acts: the table's own settings first.
     pub threshold: f64,
@@ -264,8 +264,11 @@ pub struct TableDebt {
     pub off_by_itself: bool,
     /// Last time anything vacuumed it.
     pub last_vacuum: Option<Timestamp>,
-    /// Bytes of the table with its TOAST and indexes, from `relpages`.
+    /// Bytes of the table with its TOAST and indexes.
     pub bytes: u64,
+    /// Whether they were measured; else they come from `relpages`, which stand as the last vacuum left them.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 impl TableDebt {

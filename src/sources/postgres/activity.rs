@@ -159,6 +159,7 @@ fn blocking(row: &Row) -> Result<Blocking, QueryError> {
         inferred: false,
         since: row.try_get("waitstart")?,
         mode: row.try_get::<_, Option<Text>>("mode")?.map(Into::into),
+        rows: row.try_get::<_, Option<bool>>("target_rows")?.unwrap_or(false),
         relation: schema.zip(relation).map(|(schema, relation)| Foreign::from(format!("{}.{}", schema.0, relation.0))),
     })
 }

@@ -21,6 +21,7 @@ pub(super) async fn ask(desk: &Desk, min_dead: i64) -> Result<Debt, QueryError> 
             off_by_itself: row.try_get("off_by_itself")?,
             last_vacuum: row.try_get("last_vacuum")?,
             bytes: count("bytes")?,
+            measured: row.try_get("measured")?,
         });
     }
     Ok(debt)

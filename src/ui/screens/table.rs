@@ -103,7 +103,11 @@ impl Page<'_, '_> {
         line.push_span(Span::styled(format!(", {}× its threshold of {}", count(ratio), count(debt.threshold)), style));
         lines.push(line);
         lines.extend(self.field("live rows", &format!("~{}", count(debt.live_tuples as f64)), look.text));
-        lines.extend(self.field("size", &format!("~{} with indexes and TOAST", bytes(debt.bytes)), look.text));
+        lines.extend(self.field(
+            "size",
+            &format!("{}{} with indexes and TOAST", row.size_mark(), bytes(debt.bytes)),
+            look.text,
+        ));
         let (words, style) = match vacuumed(row, self.pen.model.moment()) {
             Some(age) => (format!("{} ago", duration(age.floor())), look.text),
             None => ("never since the counters began".to_owned(), look.warning),

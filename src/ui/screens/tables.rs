@@ -258,7 +258,9 @@ fn told(pen: &Pen<'_>, column: Of, row: &TableRow, width: usize) -> Line<'static
             one(format!("~{}", percent(share)), if share >= 0.5 { look.warning } else { look.text })
         }),
         Of::Wasted => row.wasted().map_or_else(missing, |(wasted, _)| one(format!("~{}", bytes(wasted)), look.text)),
-        Of::Size => row.bytes().map_or_else(missing, |size| one(format!("~{}", bytes(size)), look.text)),
+        Of::Size => {
+            row.bytes().map_or_else(missing, |size| one(format!("{}{}", row.size_mark(), bytes(size)), look.text))
+        }
         Of::Xid => age(pen, row.xid_age),
         Of::Multixact => age(pen, row.multixact_age),
     }

@@ -297,6 +297,7 @@ mod tests {
             advice: String::new(),
             statement: Some("\\connect \"db_acme\"\nVACUUM app.orders;".into()),
             since: Timestamp::UNIX_EPOCH,
+            onset: None,
             culprits: Vec::new(),
             victims: Vec::new(),
             stale: false,

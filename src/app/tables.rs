@@ -434,6 +434,7 @@ mod tests {
             off_by_itself: false,
             last_vacuum: None,
             bytes: 9,
+            measured: true,
         };
         instance.debt = Observed::nothing(std::time::Duration::from_secs(1));
         instance.debt.set(Arc::new(Debt { tables: vec![debt], ..Debt::default() }), jiff::Timestamp::UNIX_EPOCH);

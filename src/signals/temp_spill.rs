@@ -180,7 +180,7 @@ fn spills(scene: &Scene<'_>, place: &Place<'_>, seen: &[&Session]) -> Option<Rai
             bound(place, &long, &culprits)
         ),
         statement: cancel(oldest),
-        since: oldest.query_started,
+        since: oldest.query_started.map(Into::into),
         culprits,
         victims: Vec::new(),
         rests_on: vec![Source::Activity],

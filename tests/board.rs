@@ -14,7 +14,7 @@ use tierdeck::domain::session::Wait;
 use tierdeck::domain::snapshot::{LimitScope, Reach};
 use tierdeck::domain::{
     Acknowledgement, Attention, Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session,
-    SessionKey, SessionState, Snapshot, Tenant, Thresholds, Tier,
+    SessionKey, SessionState, Signal, Snapshot, Tenant, Thresholds, Tier,
 };
 use tierdeck::poll::{Board, InstancePlan, News, Rules};
 use tierdeck::signals::Evaluator;
@@ -123,7 +123,11 @@ impl Story {
             dead_tuples: Some(1),
             live_tuples: Some(9),
         };
-        self.deliver(Fragment::Churn(Churn { server_now: self.now, homes: rows.iter().map(home).collect() }));
+        self.deliver(Fragment::Churn(Churn {
+            server_now: self.now,
+            homes: rows.iter().map(home).collect(),
+            whole: None,
+        }));
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -314,7 +318,7 @@ fn limits_are_shown_where_they_bind() {
         can_login,
         connection_limit: limit,
         superuser: false,
-        settings: [("statement_timeout".to_owned(), "30s".to_owned())].into(),
+        settings: Arc::new([("statement_timeout".to_owned(), "30s".to_owned())].into()),
         in_databases: std::collections::BTreeMap::new(),
     };
     let roles = vec![
@@ -347,7 +351,7 @@ fn a_login_that_a_tenant_has_and_does_not_use_binds_nobody() {
         can_login: true,
         connection_limit: limit,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     let roles = vec![role("role_acme", Some(3)), role("portarium_shared", Some(80))];
@@ -537,7 +541,7 @@ fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_r
         can_login: true,
         connection_limit: None,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     story.churn(0, &[("tenant_acme", 5)]);
@@ -570,4 +574,57 @@ fn what_is_acknowledged_is_marked_at_once_and_what_is_muted_leaves_the_tenants_r
     story.pass(61);
     story.deliver(Fragment::Roles(roles));
     assert!(missing(&story.snapshot()).unwrap().acknowledged.is_none(), "its time is over");
+}
+
+#[test]
+fn what_rarely_changes_is_judged_anew_when_it_does_and_when_it_is_not_seen_any_more() {
+    let mut story = Story::begin();
+    let schema = |name: &str| Schema {
+        database: Foreign::from("portarium"),
+        name: Foreign::from(name),
+        owner: Foreign::from("somebody"),
+        tables: 1,
+        comment: None,
+    };
+    let role = |name: &str, limit: u32| Role {
+        name: Foreign::from(name),
+        can_login: true,
+        connection_limit: Some(limit),
+        superuser: false,
+        settings: Arc::default(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    let catalog = |names: &[&str]| {
+        let schemas = names.iter().map(|name| schema(name)).collect();
+        Fragment::Catalog(Catalog { schemas, ..Catalog::default() })
+    };
+    let roles = |roles: Vec<Role>| Fragment::Roles(Roles { roles, ..Roles::default() });
+    let wrong = |story: &mut Story| {
+        let found = story.snapshot().findings.into_iter();
+        let found =
+            found.filter(|it| matches!(it.signal, Signal::Orphan | Signal::LimitDrift) && it.over_for.is_none());
+        found.map(|it| format!("{} {}", it.signal, it.subject.id)).collect::<Vec<_>>()
+    };
+    story.sessions(Vec::new());
+    story.deliver(roles(vec![role("role_acme", 40)]));
+    story.deliver(catalog(&["tenant_acme", "tenant_globex"]));
+    for _ in 0..2 {
+        assert_eq!(wrong(&mut story), ["orphan globex"], "said again, without a second look");
+    }
+    story.deliver(roles(vec![role("role_acme", 40), role("role_globex", 40)]));
+    assert!(wrong(&mut story).is_empty(), "a role came");
+    story.deliver(roles(vec![role("role_acme", 90), role("role_globex", 40)]));
+    assert_eq!(wrong(&mut story), ["limit-drift acme"]);
+    // A limit of a login that its sessions do not use binds nobody: that is seen in the sessions alone.
+    let mut on_account = session(7, "portarium_shared");
+    on_account.touched = vec!["tenant_acme".into()];
+    story.sessions(vec![on_account]);
+    assert!(wrong(&mut story).is_empty(), "{:?}", wrong(&mut story));
+    story.deliver(catalog(&["tenant_acme"]));
+    assert_eq!(wrong(&mut story), ["orphan globex"], "a schema went");
+    story.pass(60);
+    story.sessions(Vec::new());
+    let snapshot = story.snapshot();
+    let doubted = |signal| snapshot.unknown.iter().any(|it| it.signal == signal);
+    assert!(doubted(Signal::Orphan) && doubted(Signal::LimitDrift), "nobody has looked for a minute");
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "deep_screens/instances.rs"]
+mod instances;
 #[path = "deep_screens/lab.rs"]
 mod lab;
 #[path = "deep_screens/locks.rs"]
@@ -17,12 +19,15 @@ mod tables;
 
 use std::sync::Arc;
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use support::estate;
 use support::stage::{model, screen, type_keys};
-use tierdeck::app::Message;
+use tierdeck::app::{Effect, Message, Report, View};
+use tierdeck::domain::history::Whose;
 
 /// Every screen of this program, and how to get there.
-const PLACES: [&str; 10] = ["4", "4j", "4⏎P", "4jj⏎", "5", "5⏎", statements::PAGE, "jj⏎⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥⏎"];
+const PLACES: [&str; 13] =
+    ["4", "4j", "4⏎P", "4jj⏎", "5", "5⏎", "6", "6⏎", "6G⏎", statements::PAGE, "jj⏎⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥", "jj⏎⇥⇥⇥⇥⇥⏎"];
 
 #[test]
 fn no_size_panics_and_no_escape_reaches_the_screen() {
@@ -34,6 +39,7 @@ fn no_size_panics_and_no_escape_reaches_the_screen() {
         estate::down(),
         estate::loading(),
         statements::spoken(Some("reset")),
+        instances::several(),
     ] {
         for (nth, keys) in PLACES.into_iter().enumerate() {
             let mut console = model(snapshot.clone());
@@ -89,7 +95,6 @@ fn nothing_is_called_fine_that_is_not_known() {
 
 #[test]
 fn views_lead_on_and_back() {
-    use tierdeck::app::View;
     let mut console = model(tables::busy());
     type_keys(&mut console, "5⏎", (120, 40));
     assert!(matches!(console.view, View::Table(_)));
@@ -124,6 +129,9 @@ fn pictures() {
         ("tables", tables::busy(), "5"),
         ("table", tables::busy(), "5⏎"),
         ("tenant-locks", locks::odd(), ":hooli⏎⇥⇥⇥⇥"),
+        ("instances", instances::several(), "6j"),
+        ("instance", instances::several(), "6j⏎"),
+        ("instance-down", instances::several(), "6⏎"),
     ] {
         for size in [(80, 24), (120, 40), (160, 48)] {
             let mut console = model(snapshot.clone());
@@ -131,4 +139,62 @@ fn pictures() {
             insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), screen(&mut console, size));
         }
     }
+}
+
+fn press(char: char) -> KeyEvent {
+    KeyEvent::new(KeyCode::Char(char), KeyModifiers::NONE)
+}
+
+/// The history that was asked for, as an effect.
+fn asked(effects: &[Effect]) -> Option<&Whose> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::History { whose, .. } => Some(whose),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_instance_has_charts_of_its_own_history() {
+    let mut console = model(instances::several());
+    type_keys(&mut console, "6j", (120, 40));
+    let further = console.update(Message::Key(press('>')));
+    let whose = asked(&further).cloned().unwrap();
+    assert_eq!((whose.instance.as_str(), &whose.tenant), ("shared", &None));
+    assert!(screen(&mut console, (120, 40)).contains("looking it up"), "{}", screen(&mut console, (120, 40)));
+    console.update(Message::Report(Report::History(Arc::new(instances::hour(whose)))));
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("THE LAST HOUR") && shown.contains("rows written/s"), "{shown}");
+    assert!(shown.contains("peak 77"), "{shown}");
+    // Another row is another's history, and its page goes on with it.
+    let next = console.update(Message::Key(press('j')));
+    assert_eq!(asked(&next).unwrap().instance.as_str(), "globex-dedicated");
+    type_keys(&mut console, "⏎", (120, 40));
+    assert!(matches!(&console.view, View::Instance(name) if name.as_str() == "globex-dedicated"));
+    type_keys(&mut console, "⎋", (120, 40));
+    assert_eq!(console.view, View::Instances);
+    // What one row says can be taken along.
+    let copied = console.update(Message::Key(press('y')));
+    assert!(copied.iter().any(|effect| matches!(effect, Effect::Copy(row) if row.contains("globex-dedicated"))));
+}
+
+#[test]
+fn what_an_instance_lacks_is_said_and_not_drawn_as_fine() {
+    let mut console = model(instances::several());
+    type_keys(&mut console, "6j⏎", (160, 60));
+    let shown = screen(&mut console, (160, 60));
+    for words in [
+        "PostgreSQL 15.18 · primary",
+        "holds vacuum back by 41200 transactions",
+        "standby_a streaming async",
+        "left_behind not read, keeps 6.0 GiB",
+        "PgBouncer",
+        "server_reset_query",
+        "not known",
+        "statements",
+    ] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    type_keys(&mut console, "⎋g⏎", (160, 60));
+    let shown = screen(&mut console, (160, 60));
+    assert!(shown.contains("not reached for") && !shown.contains("nobody holds"), "{shown}");
 }

@@ -1,13 +1,23 @@
 //! The real binary, when things go wrong between it and its servers: it says so in words, what it knew ages where one can
 //! see it, keys work meanwhile, and it goes on by itself when things are well again.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's way to fail, and its figures")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail, and its figures")]
 
 mod support;
 
+#[path = "faults/changes.rs"]
+mod changes;
+#[path = "faults/clocks.rs"]
+mod clocks;
+#[path = "faults/held.rs"]
+mod held;
 #[path = "faults/hostile.rs"]
 mod hostile;
 #[path = "faults/servers.rs"]
 mod servers;
+#[path = "faults/slow.rs"]
+mod slow;
+#[path = "faults/tape.rs"]
+mod tape;
 
 use std::time::{Duration, Instant};
 

@@ -240,3 +240,51 @@ fn certificates(folder: &Path) {
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 30 -extfile extensions",
     );
 }
+
+/// What the doctor says of the pooler.
+fn examined(watcher: &Watcher) -> (Option<i32>, Value) {
+    let said = watcher.run(&["doctor", "--json"]);
+    assert!(!said.out.contains(PASSWORD) && !said.err.contains(PASSWORD));
+    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let components = report["components"].as_array().unwrap();
+    (said.code, components.iter().find(|component| component["kind"] == "pgbouncer").cloned().unwrap_or_default())
+}
+
+fn verdict(component: &Value, name: &str) -> (String, String) {
+    let check = component["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
+    let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    (text("verdict"), text("detail"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_knows_the_pooler() {
+    assert!(program().is_some(), "PgBouncer is not installed: .ci/install test");
+    let server = server().await;
+    let mut pooler = Pooler::start(&databases(&server), "pool_mode = transaction\nserver_reset_query = DISCARD ALL");
+    let watcher = Watcher::of(&[("shared", server.port)]);
+    assert_eq!(examined(&watcher).1, Value::Null, "none is configured");
+    watch(&watcher, pooler.port, PASSWORD);
+    client(&pooler, "portarium").await.simple_query("SELECT 1").await.unwrap();
+
+    let (code, found) = examined(&watcher);
+    assert_eq!((code, &found["reachable"], &found["login"]), (Some(0), &true.into(), &"stats".into()), "{found:#}");
+    assert!(found["version"].as_str().unwrap().starts_with("1."), "{found:#}");
+    assert_eq!(verdict(&found, "console").0, "fine");
+    assert_eq!(verdict(&found, "privileges").0, "fine");
+    let (fine, pools) = verdict(&found, "pools");
+    assert!(fine == "fine" && pools.contains("pool_mode transaction; 1 pool in transaction mode"), "{pools}");
+    let (leaks, why) = verdict(&found, "settings");
+    assert!(leaks == "warning" && why.contains("server_reset_query_always"), "{why}");
+    println!("{}", watcher.run(&["doctor"]).out);
+
+    // As one of its administrators it could do more than look.
+    let path = watcher.home().join("tierdeck.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("//stats@", "//boss@")).unwrap();
+    assert_eq!(verdict(&examined(&watcher).1, "privileges").0, "warning");
+
+    pooler.stop();
+    let (code, gone) = examined(&watcher);
+    assert_eq!((code, &gone["reachable"]), (Some(1), &false.into()), "{gone:#}");
+    assert_eq!(verdict(&gone, "connection").0, "missing");
+}

@@ -278,6 +278,8 @@ async fn sessions_behave_from_their_first_statement() {
         ("default_transaction_read_only", "on"),
         ("application_name", "tierdeck"),
         ("jit", "off"),
+        ("search_path", "pg_catalog,pg_temp"),
+        ("standard_conforming_strings", "on"),
     ] {
         assert_eq!(shown(&connection, setting).await, value, "{setting}");
     }
@@ -287,19 +289,42 @@ async fn sessions_behave_from_their_first_statement() {
 
     let writing = Timeouts { read_only: false, ..Timeouts::default() };
     let writer = connect(&target(&server.url("")), Some(password()), &writing).await.unwrap();
-    writer.batch("CREATE TABLE locked (a int)").await.unwrap();
-    writer.batch("BEGIN; LOCK TABLE locked").await.unwrap();
-    let error = connection.query("SELECT * FROM locked", &[]).await.unwrap_err();
+    writer.batch("CREATE TABLE public.locked (a int)").await.unwrap();
+    writer.batch("BEGIN; LOCK TABLE public.locked").await.unwrap();
+    let error = connection.query("SELECT * FROM public.locked", &[]).await.unwrap_err();
     assert!(matches!(error, QueryError::Locked { .. }) && error.code() == Some("55P03"), "{error:?}");
 
     writer.batch("ROLLBACK; CREATE ROLE weak LOGIN PASSWORD 'weak'").await.unwrap();
     let weak = server.url("").replace("postgres@", "weak@");
     let weak = connect(&target(&weak), Some(SecretString::from("weak")), &Timeouts::default()).await.unwrap();
-    let error = weak.query("SELECT * FROM locked", &[]).await.unwrap_err();
+    let error = weak.query("SELECT * FROM public.locked", &[]).await.unwrap_err();
     assert!(error.is_denied() && error.code() == Some("42501") && error.to_string().contains("locked"), "{error}");
     assert!(!error.is_lost() && !weak.is_closed());
     let error = weak.query("SELECT * FROM \"a\u{1b}[31m\nb\"", &[]).await.unwrap_err();
     assert!(!error.to_string().contains(['\u{1b}', '\n']) && error.code() == Some("42P01"), "{error:?}");
+}
+
+#[tokio::test]
+async fn whoever_owns_the_database_or_the_role_puts_no_code_before_the_servers() {
+    let server = plain_server("");
+    let writing = Timeouts { read_only: false, ..Timeouts::default() };
+    let writer = connect(&target(&server.url("")), Some(password()), &writing).await.unwrap();
+    for sql in [
+        "CREATE SCHEMA evil",
+        "CREATE FUNCTION evil.pg_backend_pid() RETURNS int LANGUAGE sql AS 'SELECT 42'",
+        "ALTER DATABASE postgres SET search_path = evil, pg_catalog",
+        "ALTER ROLE postgres SET search_path = evil, pg_catalog",
+        "ALTER DATABASE postgres SET standard_conforming_strings = off",
+    ] {
+        writer.batch(sql).await.unwrap();
+    }
+    // Without what we set at the beginning it would be run.
+    let bare = writer.query_one("SELECT evil.pg_backend_pid()", &[]).await.unwrap();
+    assert_eq!(bare.get::<_, i32>(0), 42);
+    let connection = log_in(&server.url("")).await.unwrap();
+    let row = connection.query_one("SELECT pg_backend_pid(), length('\\')", &[]).await.unwrap();
+    assert_ne!(row.get::<_, i32>(0), 42);
+    assert_eq!(row.get::<_, i32>(1), 1);
 }
 
 #[tokio::test]

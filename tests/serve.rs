@@ -195,3 +195,29 @@ fn strangers_are_let_in_only_when_told_to() {
         .page_until("word of the instance", |page| page.contains("tierdeck_instance_up{instance_name=\"shared\"} 0"));
     assert!(page.contains("tierdeck_findings{signal=\"unreachable\""), "{page}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_say_nothing_use_up_nothing() {
+    let watcher = Watcher::of(&[("gone", 1)]);
+    tokio::task::block_in_place(|| {
+        let serving = serve(&watcher, &[]);
+        let open = || std::fs::read_dir(format!("/proc/{}/fd", serving.child.id())).unwrap().count();
+        assert_eq!(serving.get("/", "*/*").0, 200);
+        let before = open();
+        let silent: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(&serving.address).unwrap()).collect();
+        // They are let in until no more are; from there on it stays so.
+        let began = Instant::now();
+        while open() < before + 32 {
+            assert!(began.elapsed() < PATIENCE, "{} of {}", open(), before + 32);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for _ in 0..20 {
+            assert!(open() <= before + 40, "{} are open, {before} were", open());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // When they go, the next is served at once.
+        drop(silent);
+        assert_eq!(serving.get("/", "*/*").0, 200);
+    });
+}

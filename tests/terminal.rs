@@ -291,15 +291,18 @@ async fn a_signal_during_the_very_start_leaves_no_raw_terminal() {
 async fn a_terminal_that_goes_away_ends_it() {
     let server = watcher::shared().await;
     let watcher = Watcher::of(&[("shared", server.port)]);
-    for borrowed in [false, true] {
+    // Also while keys still come: whoever then reads what is left of the terminal reads for ever.
+    for (borrowed, typed) in [(false, ""), (true, ""), (false, "jk"), (true, "jk")] {
         let start = watcher.console();
         let mut console = if borrowed { start.borrowed_terminal() } else { start }.open();
         console.until("first data", PATIENCE, is_live);
+        console.keys(&typed.repeat(400));
         console.hang_up();
         let begun = std::time::Instant::now();
         let status = console.ends();
-        println!("borrowed {borrowed}: ended after {:?}", begun.elapsed());
-        assert_eq!((status.signal(), status.exit_code()), (None, 130), "borrowed: {borrowed}");
+        println!("borrowed {borrowed}, typed {typed:?}: ended after {:?}", begun.elapsed());
+        let what = format!("borrowed: {borrowed}, typed: {typed:?}");
+        assert_eq!((status.signal(), status.exit_code()), (None, 130), "{what}");
     }
 }
 
@@ -325,6 +328,22 @@ mod within {
 
     #[test]
     #[ignore = "runs in a pty, started by the test below"]
+    fn a_dead_terminal_is_asked_for_keys() {
+        let guard = Guard::take().expect("there is a terminal");
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut events = tierdeck::ui::terminal::events().expect("a reader");
+            println!("ready to be left");
+            tierdeck::ui::terminal::hung_up().await;
+            // Whatever it says: that it says something at once is what everything else lives of.
+            let _ = futures::poll!(futures::StreamExt::next(&mut events));
+        });
+        drop(guard);
+        std::process::exit(7);
+    }
+
+    #[test]
+    #[ignore = "runs in a pty, started by the test below"]
     fn a_panic_in_a_task_beside() {
         let mut guard = Guard::take().expect("there is a terminal");
         guard.terminal.draw(|frame| frame.render_widget("a frame", frame.area())).expect("it can be drawn on");
@@ -337,6 +356,17 @@ mod within {
         drop(guard);
         println!("left in order");
     }
+}
+
+#[test]
+fn whoever_reads_keys_from_a_dead_terminal_keeps_nobody_waiting() {
+    let this = std::env::current_exe().expect("this test program");
+    let arguments = ["--exact", "within::a_dead_terminal_is_asked_for_keys", "--ignored", "--nocapture"];
+    // Not its session's own terminal: no SIGHUP helps it.
+    let mut console = program(this, &arguments).borrowed_terminal().open();
+    console.shows("ready to be left");
+    console.hang_up();
+    assert_eq!(console.ends().exit_code(), 7);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 -- Every client session with what it waits for, who blocks it, and the schemas of the relations it holds locks on.
 -- Cost: 2 to 4 ms with 100 sessions; grows with sessions and locks. pg_blocking_pids() takes all lock partitions, so it is
--- asked for the 64 oldest waiters at most; for the rest the source guesses, and says so.
+-- asked for 64 waiters at most: the oldest of each queue first, because one storm must not hide another. For the rest the
+-- source guesses from who stands in the same queue, and says so.
 -- 8 ms with 200 sessions that hold 800 locks; that the locked tables are named costs nothing that could be measured.
 -- Privilege: pg_read_all_stats (in pg_monitor) for other people's queries and states; locks are visible to everybody.
 -- $1: our application_name; sessions of our login that carry it are counted, not shown.
@@ -23,8 +24,9 @@ WITH locks AS MATERIALIZED (
     GROUP BY l.pid
 ), waiting AS MATERIALIZED (
     SELECT DISTINCT ON (l.pid) l.pid, l.mode, l.waitstart, l.target, c.relation, c.schema,
-           row_number() OVER (ORDER BY l.waitstart NULLS LAST) AS place
-    FROM locks l
+           row_number() OVER (ORDER BY l.turn, l.waitstart NULLS LAST) AS place
+    FROM (SELECT *, row_number() OVER (PARTITION BY target ORDER BY waitstart NULLS LAST) AS turn
+          FROM locks WHERE NOT granted) l
     LEFT JOIN LATERAL (
         SELECT r.relname::text AS relation, r.relnamespace::regnamespace::text AS schema
         FROM pg_class r
@@ -34,7 +36,6 @@ WITH locks AS MATERIALIZED (
               WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1))
         OFFSET 0
     ) c ON true
-    WHERE NOT l.granted
     ORDER BY l.pid, l.waitstart NULLS LAST
 )
 SELECT a.pid, a.backend_start, a.leader_pid, a.backend_type,

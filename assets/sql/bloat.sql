@@ -7,8 +7,8 @@
 -- $3 largest.
 -- No relation is opened, so that nobody's lock is waited for. Cost: 15 ms with 27,000 relations of which few
 -- are large, 400 ms where 5,000 are.
--- Privilege: SELECT on the columns, as pg_stats wants it (pg_read_all_data; pg_monitor does not help): without it, or without
--- statistics, a table is counted as hidden, never guessed at.
+-- Privilege: SELECT on the columns, as pg_stats wants it (pg_read_all_data; pg_monitor does not help), or that function
+-- (column_widths.sql): without it, or without statistics, a table is counted as hidden, never guessed at.
 WITH sized AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.reltuples, c.relpages, c.reltoastrelid,
            coalesce((SELECT option_value::float8 FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'),
@@ -38,12 +38,10 @@ WITH sized AS MATERIALIZED (
     JOIN pg_namespace n ON n.oid = c.relnamespace
 ), seen AS MATERIALIZED (
     -- Names as arrays, because that is what gets through the view to an index: tenants have tables of the same names, and a
-    -- look at the view for each table would go through all of those, each time.
+    -- look at the view for each table would go through all of those, each time. What stands here is the view with its
+    -- conditions, or a function that shows this part of it to who may not read it.
     SELECT schemaname, tablename, attname, null_frac, avg_width
-    FROM pg_stats
-    WHERE schemaname = ANY ((SELECT array_agg(DISTINCT nspname) FROM named)::name[])
-      AND tablename = ANY ((SELECT array_agg(DISTINCT relname) FROM named)::name[])
-      AND NOT inherited
+    FROM {statistics}
 ), widths AS MATERIALIZED (
     SELECT n.oid, a.attnum, p.null_frac, p.avg_width
     FROM seen p

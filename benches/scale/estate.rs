@@ -1,19 +1,23 @@
 //! An instance as large as they come, as facts: 10,000 tenants with 40,000 tables and 1,000 sessions that change every second.
+//! Every source brings as much as it would, as often as it is asked by default. Facts are made up when they are due and
+//! given away, so that none stay here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tierdeck::domain::facts::{
-    Activity, Catalog, Churn, Database, Debt, Fragment, Freeze, Horizon, OldestTable, Replication, Role, Roles, Schema,
-    SchemaChurn, Server, Sizes, Source, TableDebt, Vacuums,
+    Account, Activity, Audit, Bloat, Catalog, Churn, Database, Debt, Fragment, Freeze, Grant, Horizon, ObjectKind,
+    OldestTable, Replication, Role, Roles, Schema, SchemaChurn, Server, Sizes, Source, Statement, StatementCounters,
+    StatementKey, Statements, TableDebt, Vacuums,
 };
-use tierdeck::domain::session::{Blocking, Wait};
+use tierdeck::domain::session::{Blocking, Relation, Wait};
 use tierdeck::domain::{
-    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session, SessionKey, SessionState, Snapshot,
-    Thresholds, Tier,
+    Attribution, Foreign, InstanceName, Layout, Limits, Naming, Past, Policy, Record, Session, SessionKey,
+    SessionState, Snapshot, TenantId, Thresholds, Tier,
 };
 use tierdeck::poll::{Board, InstancePlan, News, Rules};
 use tierdeck::signals::Evaluator;
@@ -35,10 +39,7 @@ pub struct Estate {
     pub now: Timestamp,
     second: u64,
     written: Vec<u64>,
-}
-
-fn every(source: Source) -> std::time::Duration {
-    std::time::Duration::from_secs(if source == Source::Activity { 1 } else { 10 })
+    every: BTreeMap<Source, Duration>,
 }
 
 fn pid(nth: usize) -> i32 {
@@ -66,52 +67,81 @@ impl Estate {
             vcpus: Some(16.0),
             pooled: false,
         };
-        let board = Board::new(rules, vec![plan], every, Evaluator::steady());
+        let every = tierdeck::config::default_poll();
+        let board = Board::new(rules, vec![plan], |source| every[&source], Evaluator::steady());
         let random = SmallRng::seed_from_u64(1);
-        let mut estate = Self { scale, random, board, now, second: 0, written: vec![0; scale.tenants] };
+        let mut estate = Self { scale, random, board, now, second: 0, written: vec![0; scale.tenants], every };
         estate.board.take(now, 0, News::Connected(server(now)));
-        for fragment in [estate.roles(), estate.sizes(), estate.catalog(), estate.freeze()] {
-            estate.deliver(fragment);
-        }
-        for fragment in [
-            Fragment::Vacuums(Vacuums::default()),
-            Fragment::Replication(Replication::default()),
-            Fragment::Horizon(Horizon::default()),
-        ] {
-            estate.deliver(fragment);
+        let past = estate.past();
+        estate.board.recall(&past);
+        for source in Source::ALL {
+            estate.deliver_now(source);
         }
         estate
     }
 
-    fn deliver(&mut self, fragment: Fragment) {
-        let every = every(fragment.source());
-        let took = std::time::Duration::from_millis(2);
-        self.board.take(self.now, 0, News::Delivered { fragment, took, every });
+    fn deliver_now(&mut self, source: Source) {
+        let fragment = self.fragment(source);
+        self.deliver(fragment.into_iter().collect());
+    }
+
+    /// Takes facts in, as the collector does.
+    pub fn deliver(&mut self, facts: Vec<Fragment>) {
+        for fragment in facts {
+            let every = self.every[&fragment.source()];
+            let took = Duration::from_millis(2);
+            self.board.take(self.now, 0, News::Delivered { fragment, took, every });
+        }
     }
 
     /// Lets a second pass: what the sources bring in it.
     pub fn pass_a_second(&mut self) -> Vec<Fragment> {
         self.now += SignedDuration::from_secs(1);
         self.second += 1;
-        let mut facts = vec![self.activity()];
-        if self.second % 5 == 1 {
-            facts.push(self.databases());
-        }
-        if self.second % 10 == 1 {
-            facts.push(self.churn());
-        }
-        if self.second % 30 == 1 {
-            facts.extend([self.debt(), self.roles()]);
-        }
-        facts
+        let second = self.second;
+        let due = Source::ALL.into_iter().filter(|source| second.is_multiple_of(self.every[source].as_secs()));
+        let due: Vec<Source> = due.collect();
+        due.into_iter().filter_map(|source| self.fragment(source)).collect()
     }
 
-    /// What the collector does with facts: takes them in, makes a snapshot.
-    pub fn merge(&mut self, facts: Vec<Fragment>) -> Snapshot {
-        for fragment in facts {
-            self.deliver(fragment);
-        }
+    /// What a source says now.
+    fn fragment(&mut self, source: Source) -> Option<Fragment> {
+        Some(match source {
+            Source::Activity => self.activity(),
+            Source::Databases => self.databases(),
+            Source::Roles => self.roles(),
+            Source::Churn => self.churn(),
+            Source::Debt => self.debt(),
+            Source::Sizes => self.sizes(),
+            Source::Freeze => self.freeze(),
+            Source::Vacuums => Fragment::Vacuums(Vacuums::default()),
+            Source::Replication => Fragment::Replication(Replication::default()),
+            Source::Horizon => Fragment::Horizon(Horizon { server_now: self.now, ..Horizon::default() }),
+            Source::Statements => self.statements(),
+            Source::Catalog => self.catalog(),
+            Source::Bloat => Fragment::Bloat(Bloat::default()),
+            Source::Pooler => return None,
+        })
+    }
+
+    /// The picture of this second.
+    pub fn snapshot(&mut self) -> Snapshot {
         self.board.snapshot(self.now)
+    }
+
+    /// What two weeks of history say of everybody.
+    fn past(&self) -> Past {
+        let record = |tenant: usize| Record {
+            since: self.now - SignedDuration::from_hours(14 * 24),
+            watched_seconds: 14.0 * 86_400.0,
+            rows_written_per_day: Some((tenant % 977) as f64 * 900.0),
+            spikiness: Some(1.0 + (tenant % 8) as f64),
+            noisy_seconds: 0.0,
+            noisy_times: 0,
+        };
+        let name = InstanceName::new("shared");
+        let records = (0..self.scale.tenants).map(|tenant| ((name.clone(), id(tenant)), Arc::new(record(tenant))));
+        Past { records: records.collect::<HashMap<_, _>>(), standing: Vec::new() }
     }
 
     /// One in ten waits for a lock, one in five works, the others idle; most log in as the shared account.
@@ -158,7 +188,13 @@ impl Estate {
             }),
             workers: 0,
             query_id: Some(i64::from(pid(nth)) % 500),
-            relations: Vec::new(),
+            relations: if active {
+                ["orders", "customers"]
+                    .map(|table| Relation { schema: schema(tenant).as_str().into(), name: table.into() })
+                    .into()
+            } else {
+                Vec::new()
+            },
             usage: None,
             touched: if active || blocked { vec![Arc::from(schema(tenant).as_str())] } else { Vec::new() },
             server_now: self.now,
@@ -179,7 +215,11 @@ impl Estate {
             dead_tuples: Some(written / 10),
             live_tuples: Some(100_000),
         };
-        Fragment::Churn(Churn { server_now: self.now, homes: self.written.iter().enumerate().map(home).collect() })
+        Fragment::Churn(Churn {
+            server_now: self.now,
+            homes: self.written.iter().enumerate().map(home).collect(),
+            whole: None,
+        })
     }
 
     fn databases(&self) -> Fragment {
@@ -200,12 +240,14 @@ impl Estate {
     }
 
     fn roles(&self) -> Fragment {
+        let settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+        let settings = Arc::new(settings.map(|name| (name.to_owned(), "30s".to_owned())).into());
         let role = |name: String, can_login: bool| Role {
             name: Foreign::from(name.as_str()),
             can_login,
-            connection_limit: Some(40),
+            connection_limit: (name != "portarium_shared").then_some(40),
             superuser: false,
-            settings: BTreeMap::from([("statement_timeout".to_owned(), "30s".to_owned())]),
+            settings: Arc::clone(&settings),
             in_databases: BTreeMap::new(),
         };
         let mut roles: Vec<Role> = (0..self.scale.tenants)
@@ -220,15 +262,71 @@ impl Estate {
         Fragment::Sizes(Sizes { homes: homes.collect(), estimated: true })
     }
 
+    /// Every schema with its owner; rights that everybody has on hundreds of things.
     fn catalog(&self) -> Fragment {
-        let schema = |tenant| Schema {
+        let owner = |tenant: usize| Foreign::from(format!("role_customer_{tenant:05}").as_str());
+        let schemas = (0..self.scale.tenants).map(|tenant| Schema {
             database: Foreign::from("portarium"),
             name: Foreign::from(schema(tenant).as_str()),
-            owner: Foreign::from(format!("role_customer_{tenant:05}").as_str()),
+            owner: owner(tenant),
             tables: 4,
             comment: None,
+        });
+        let grants = (0..500.min(self.scale.tenants)).map(|tenant| Grant {
+            database: Foreign::from("portarium"),
+            on: if tenant.is_multiple_of(2) { ObjectKind::Schema } else { ObjectKind::Table },
+            schema: Foreign::from(schema(tenant).as_str()),
+            object: Foreign::from("orders"),
+            objects: 4,
+            owner: owner(tenant),
+            grantee: Some(Foreign::from("portarium_shared")),
+            privileges: vec!["SELECT".into(), "INSERT".into()],
+        });
+        let audit = Audit { loaded: Some(true), log: Some("ddl, role".into()) };
+        let (schemas, grants) = (schemas.collect(), grants.collect());
+        Fragment::Catalog(Catalog { schemas, grants, audit, ..Catalog::default() })
+    }
+
+    /// The dearest of ten thousand statements: most of the shared account.
+    fn statements(&mut self) -> Fragment {
+        let entries: Vec<Statement> = (0..1_000)
+            .map(|nth: u32| {
+                let tenant = self.random.random_range(0..self.scale.tenants);
+                let grew = StatementCounters {
+                    calls: u64::from(nth % 50) + 1,
+                    milliseconds: f64::from(nth % 70),
+                    rows: 100,
+                    blocks_read: u64::from(nth),
+                    wal_bytes: u64::from(nth) * 1_000,
+                    ..StatementCounters::default()
+                };
+                let own = nth.is_multiple_of(3);
+                let name = if own { format!("role_customer_{tenant:05}") } else { "portarium_shared".to_owned() };
+                Statement {
+                    key: StatementKey { role: 10 + u32::from(own), database: 5, query: i64::from(nth) },
+                    role: Foreign::from(name.as_str()),
+                    database: Foreign::from("portarium"),
+                    text: Some(Foreign::from(format!("INSERT INTO {}.orders VALUES ($1, $2)", schema(tenant)))),
+                    grew,
+                }
+            })
+            .collect();
+        let account = |statement: &Statement| Account {
+            role: statement.role.clone(),
+            database: statement.database.clone(),
+            grew: statement.grew,
         };
-        Fragment::Catalog(Catalog { schemas: (0..self.scale.tenants).map(schema).collect(), ..Catalog::default() })
+        Fragment::Statements(Statements {
+            server_now: self.now,
+            before: Some(self.now - SignedDuration::from_secs(10)),
+            accounts: entries.iter().step_by(3).map(account).collect(),
+            entries,
+            wal_bytes: Some(1_000_000_000),
+            known: 10_000,
+            most: 20_000,
+            query_ids: true,
+            ..Statements::default()
+        })
     }
 
     fn debt(&self) -> Fragment {
@@ -256,6 +354,10 @@ impl Estate {
         };
         Fragment::Freeze(Freeze { tables: (0..50).map(table).collect() })
     }
+}
+
+fn id(tenant: usize) -> TenantId {
+    TenantId::parse(&format!("customer-{tenant:05}")).unwrap()
 }
 
 fn server(now: Timestamp) -> Server {

@@ -15,10 +15,13 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use tierdeck::app::{Exit, Model, Settings};
+use tierdeck::domain::Snapshot;
 use tierdeck::ui::Depth;
 use tierdeck::ui::event_loop::{self, Inputs};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::Times;
 use crate::estate::Estate;
 
 /// What people press: moving, sorting, filtering letter by letter, screens and pages.
@@ -30,7 +33,7 @@ type Pressed = Arc<Mutex<Option<Instant>>>;
 /// A terminal that notes when the bytes of a key's frame leave.
 struct Glass {
     pressed: Pressed,
-    took: Arc<Mutex<Vec<Duration>>>,
+    took: Arc<Mutex<Times>>,
     bytes: usize,
 }
 
@@ -42,7 +45,7 @@ impl Write for Glass {
 
     fn flush(&mut self) -> io::Result<()> {
         if let Some(pressed) = self.pressed.lock().unwrap().take() {
-            self.took.lock().unwrap().push(pressed.elapsed());
+            self.took.lock().unwrap().add_clock(pressed.elapsed());
         }
         Ok(())
     }
@@ -70,11 +73,9 @@ impl Stream for Keyboard {
 }
 
 /// Presses keys for so long; how long each took to be on the screen.
-pub fn press(mut estate: Estate, long: Duration) -> Vec<Duration> {
-    // As the program itself has it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
-    let (pressed, took) = (Pressed::default(), Arc::new(Mutex::new(Vec::new())));
-    let (publish, snapshots) = watch::channel(Arc::new(estate.board.snapshot(estate.now)));
+pub fn press(runtime: &Runtime, mut estate: Estate, publish: watch::Sender<Arc<Snapshot>>, long: Duration) -> Times {
+    let (pressed, took) = (Pressed::default(), Arc::new(Mutex::new(Times::default())));
+    let snapshots = publish.subscribe();
     runtime.block_on(async {
         let collector = tokio::spawn(async move {
             // Four times as often as sessions are asked for.
@@ -82,7 +83,8 @@ pub fn press(mut estate: Estate, long: Duration) -> Vec<Duration> {
             loop {
                 clock.tick().await;
                 let facts = estate.pass_a_second();
-                if publish.send(Arc::new(estate.merge(facts))).is_err() {
+                estate.deliver(facts);
+                if publish.send(Arc::new(estate.snapshot())).is_err() {
                     return;
                 }
             }

@@ -2,63 +2,104 @@
 //!
 //! - merging: a second's facts taken in, a snapshot put together and judged;
 //! - keys: from a key press to its bytes at the terminal, through the loop that ships, while data keeps coming in;
-//! - memory: the whole process, after fifteen minutes of that.
+//! - memory: the whole process after an hour and five minutes of that, with the history's file open and written each minute.
 //!
-//! Prints figures and judges none: machines differ, and a test that measures time fails on a busy one.
+//! Prints figures and judges none: machines differ, and a test that measures time fails on a busy one. Beside the time on
+//! the clock stands the time on the CPU, which does not count what others do on the same machine.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops where it cannot go on")]
 
+mod clock;
 mod estate;
 mod keys;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tierdeck::domain::{Past, Snapshot};
+use tierdeck::history::{History, Options};
+use tokio::sync::watch;
 
+use clock::Times;
 use estate::{Estate, Scale};
 
 fn main() {
     // `cargo test` runs this too: small and short, to prove that it still works.
     let whole = std::env::args().any(|argument| argument == "--bench");
     let (scale, seconds, pressing) = if whole {
-        (Scale { tenants: 10_000, sessions: 1_000 }, 900, Duration::from_secs(30))
+        (Scale { tenants: 10_000, sessions: 1_000 }, 3_900, Duration::from_secs(30))
     } else {
-        (Scale { tenants: 100, sessions: 50 }, 20, Duration::from_millis(500))
+        (Scale { tenants: 100, sessions: 50 }, 70, Duration::from_millis(500))
     };
     println!("{} tenants, {} tables, {} sessions", scale.tenants, scale.tenants * 4, scale.sessions);
+    let before = resident("VmRSS");
+    // As the program itself has it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
+    let _inside = runtime.enter();
     let mut estate = Estate::new(scale, Timestamp::now() - Duration::from_secs(seconds));
-    let mut merges = Vec::new();
+    let (publish, snapshots) = watch::channel(Arc::new(estate.snapshot()));
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { path: folder.path().join("history.redb"), keep: Duration::from_secs(14 * 86_400) };
+    let (past, _told) = watch::channel(Arc::new(Past::default()));
+    let history = History::start(options, snapshots, past, |notice| println!("history: {}", notice.text)).unwrap();
+
+    // Where the collector runs: what threads allocate they keep, and the program has no other that makes snapshots.
+    let merging = runtime.spawn(async move {
+        let merges = merge(&mut estate, &publish, seconds).await;
+        (estate, publish, merges)
+    });
+    let (estate, publish, merges) = runtime.block_on(merging).unwrap();
+    merges.say();
+    keys::press(&runtime, estate, publish, pressing).say("key press to the screen");
+    say_memory(before);
+    runtime.block_on(history.close());
+}
+
+/// What merging took: all of it, where only sessions were new, and where other sources brought something as well.
+#[derive(Default)]
+struct Merges {
+    all: Times,
+    quiet: Times,
+    busy: Times,
+}
+
+impl Merges {
+    fn say(self) {
+        self.all.say("facts taken in, merged, judged");
+        self.quiet.say("  of sessions alone");
+        self.busy.say("  of other sources as well");
+    }
+}
+
+async fn merge(estate: &mut Estate, publish: &watch::Sender<Arc<Snapshot>>, seconds: u64) -> Merges {
+    let mut merges = Merges::default();
     for _ in 0..seconds {
         // What sources spend on reading facts is not the board's time: only what it does with them is measured.
         let facts = estate.pass_a_second();
-        let began = Instant::now();
-        let snapshot = estate.merge(facts);
-        merges.push(began.elapsed());
-        drop(snapshot);
+        let many = facts.len() > 1;
+        let began = clock::now();
+        estate.deliver(facts);
+        let snapshot = Arc::new(estate.snapshot());
+        let took = began.passed();
+        merges.all.add(took);
+        if many { &mut merges.busy } else { &mut merges.quiet }.add(took);
+        publish.send_replace(snapshot);
+        tokio::task::yield_now().await;
     }
-    say("facts taken in, merged, judged", &mut merges);
-    let mut presses = keys::press(estate, pressing);
-    say("key press to the screen", &mut presses);
-    if let Some(bytes) = resident() {
-        println!("{:<32} {:>7.1} MB", "resident memory", bytes as f64 / 1e6);
-    }
+    merges
 }
 
-fn say(what: &str, times: &mut [Duration]) {
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!(
-        "{what:<32} median {:>7.2} ms   p99 {:>7.2} ms   worst {:>7.2} ms   ({} times)",
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        times.len()
-    );
+fn say_memory(before: Option<f64>) {
+    let (Some(now), Some(most), Some(before)) = (resident("VmRSS"), resident("VmHWM"), before) else { return };
+    let what = "resident memory, with history";
+    println!("{what:<32} now {now:>10.1} MB   most {most:>6.1} MB   ({before:.1} MB of it before anything was known)");
 }
 
 /// What the process holds in memory, where the system says.
-fn resident() -> Option<u64> {
+fn resident(what: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+    let kilobytes = line.trim_start_matches(':').trim().strip_suffix(" kB")?;
+    kilobytes.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1_024.0 / 1e6)
 }

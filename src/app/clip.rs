@@ -1,6 +1,7 @@
 //! What `y` and `Y` put on the clipboard: text that is safe to paste into a terminal as well.
 
 use super::columns::{SessionColumn, TenantColumn};
+use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::LockTrees;
 use super::model::{FleetFocus, Model, TenantTab, View, Worst};
@@ -9,7 +10,7 @@ use super::statements::StatementColumn;
 use super::table::{Column, Value};
 use super::tables::{TableColumn, TableRow};
 use crate::domain::foreign::sanitise;
-use crate::domain::{Finding, Session, TopStatement};
+use crate::domain::{Finding, Instance, Session, TopStatement};
 
 impl Model {
     /// What the cursor is on, as text, and what to call it.
@@ -32,6 +33,9 @@ impl Model {
                 row::<TableColumn>(&TableColumn::ALL[1..], self.table_under_cursor()?, &self.moment()),
                 "the row",
             )),
+            (View::Instances | View::Instance(_), ..) => {
+                Some((self.instance_row(self.instance_under_cursor()?), "the row"))
+            }
             (View::Tenant(_), _, TenantTab::Tables) | (View::Table(_), ..) => {
                 Some((self.table_under_cursor()?.shown(), "the table's name"))
             }
@@ -94,6 +98,11 @@ impl Model {
                 });
                 (each.collect(), if whole { "\n\n" } else { "\n" })
             }
+            Pane::Instances => {
+                let each = self.instances.list.chosen(&shown.instances);
+                let each = each.into_iter().filter_map(|at| shown.instances.get(at));
+                (each.map(|instance| self.instance_row(instance)).collect(), "\n")
+            }
             Pane::Locks => waiters(&self.locks),
             Pane::TenantLocks => waiters(&self.page.locks),
             Pane::Tables => tables(&self.tables),
@@ -133,6 +142,19 @@ impl Model {
             None => self.session_under_cursor()?.query.as_ref()?,
         };
         Some((lines(query.raw()), "the query"))
+    }
+
+    /// The instance under the cursor, or the one whose page is open.
+    pub(super) fn instance_under_cursor(&self) -> Option<&Instance> {
+        match &self.view {
+            View::Instance(_) => self.instance.as_ref().map(|kept| &kept.value),
+            View::Instances => self.instances.list.selected().and_then(|at| self.shown.instances.get(at)),
+            _ => None,
+        }
+    }
+
+    fn instance_row(&self, instance: &Instance) -> String {
+        row::<InstanceColumn>(&InstanceColumn::ALL[1..], instance, &self.moment())
     }
 
     fn statement_under_cursor(&self) -> Option<&TopStatement> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use super::columns::{SessionColumn, TenantColumn, how};
+use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::{LockLine, LockRow, LockTrees};
 use super::model::{Model, Worst};
@@ -257,6 +258,7 @@ impl Model {
                 let held = &self.page.statements;
                 sheet::<StatementColumn>("statements", &held.table, &held.rows, &())
             }
+            Pane::Instances => sheet::<InstanceColumn>("instances", &self.instances, &shown.instances, &self.moment()),
             Pane::Tables => self.worst(&self.tables),
             Pane::TenantTables => self.worst(&self.page.tables),
         })

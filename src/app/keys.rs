@@ -25,6 +25,8 @@ pub enum Context {
     Tables,
     /// The page of one table.
     OneTable,
+    /// Screen 6, and the page of one instance.
+    Instances,
     /// The page of one finding.
     Finding,
     /// The page of one session.
@@ -61,6 +63,7 @@ impl Context {
             Self::Locks => "locks",
             Self::Tables => "worst tables",
             Self::OneTable => "table",
+            Self::Instances => "instances",
             Self::Finding => "finding",
             Self::Session => "session",
             Self::Replay => "replay",
@@ -88,6 +91,7 @@ pub enum Command {
     Sessions,
     Locks,
     Tables,
+    Instances,
     Expand,
     Collapse,
     AskLocks,
@@ -249,6 +253,9 @@ static BINDINGS: &[Binding] = &[
     bind(In::Tables, &[char('Y')], "Y", Do::CopyQuery, Some("copy VACUUM"), "copy the statement that vacuums the table"),
     bind(In::OneTable, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the table's tenant"),
     bind(In::OneTable, &[char('Y')], "Y", Do::CopyQuery, Some("copy statements"), "copy the statements that what is known calls for"),
+    bind(In::Instances, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open the instance: all that is known of it"),
+    bind(In::Instances, &[char('>')], ">", Do::FurtherBack, Some("further back"), "charts look further back: 15 min, 1 h, 24 h, 14 d"),
+    bind(In::Instances, &[char('<')], "<", Do::LessFarBack, None, "charts look less far back"),
     bind(In::Finding, &[code(On::Enter)], "⏎", Do::Open, Some("go there"), "go to the tenant or the sessions it is about"),
     bind(In::Finding, &[char('Y')], "Y", Do::CopyQuery, Some("copy all"), "copy the whole finding as text"),
     bind(In::Finding, &[char('x')], "x", Do::Acknowledge, Some("acknowledge"), "acknowledge or mute this finding"),
@@ -278,6 +285,7 @@ static BINDINGS: &[Binding] = &[
     bind(In::Everywhere, &[char('3')], "3", Do::Sessions, Some("sessions"), "every session, with its tenant and how that was found"),
     bind(In::Everywhere, &[char('4')], "4", Do::Locks, Some("locks"), "who waits for whom, and whose transaction stands at the beginning"),
     bind(In::Everywhere, &[char('5')], "5", Do::Tables, Some("tables"), "the worst tables of all tenants, and the vacuums that run"),
+    bind(In::Everywhere, &[char('6')], "6", Do::Instances, Some("instances"), "every instance: pressure, sessions, copies, pooler, sources, history"),
     bind(In::Everywhere, &[code(On::Esc), code(On::Backspace)], "Esc", Do::Back, None, "take marks away, clear the filter, or go back"),
     bind(In::Everywhere, &[char('-')], "-", Do::Previous, None, "the view before this one"),
     bind(In::Everywhere, &[char('p')], "p", Do::Pause, Some("pause"), "freeze the screen; polling goes on"),

@@ -16,6 +16,7 @@ mod fold;
 pub mod form;
 pub mod incident;
 pub mod inspect;
+pub mod instances;
 pub mod keys;
 pub mod list;
 pub mod locks;

@@ -11,6 +11,7 @@ use super::chooser::{ColumnChooser, ThemeChooser};
 use super::columns::{Blockers, SessionColumn, TenantColumn};
 use super::form::Form;
 use super::inspect::Inspected;
+use super::instances::InstanceColumn;
 use super::keys::Context;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
@@ -27,7 +28,7 @@ use super::tables::{TableColumn, TableRow, gather};
 use super::theme::Theme;
 use super::timeline::Timeline;
 use crate::domain::playback::{Playback, Taping};
-use crate::domain::{Attention, Finding, Session, Snapshot, Tenant};
+use crate::domain::{Attention, Finding, Instance, Session, Snapshot, Tenant};
 
 /// What identifies a session on every instance.
 pub type SessionId = <Session as Keyed>::Key;
@@ -47,6 +48,10 @@ pub enum View {
     Tables,
     /// One table in full.
     Table(<TableRow as Keyed>::Key),
+    /// Screen 6: every instance.
+    Instances,
+    /// One instance in full.
+    Instance(<Instance as Keyed>::Key),
     /// Why: one finding with its evidence.
     Finding(<Finding as Keyed>::Key),
     /// One session in full.
@@ -257,13 +262,17 @@ pub struct Model {
     pub locks: LockTrees,
     /// Screen 5.
     pub tables: Worst,
+    /// Screen 6.
+    pub instances: Table<InstanceColumn>,
+    /// The instance looked at last.
+    pub instance: Option<Kept<Instance>>,
     /// Who blocks how many.
     pub blockers: Blockers,
     /// The recording that is being made.
     pub taping: Option<Taping>,
     /// The recording that is played: then all of this is the past.
     pub playback: Option<Playback>,
-    /// How far back the tenant's charts look.
+    /// How far back charts look.
     pub looking: Looking,
     /// The tenant looked at last.
     pub tenant: Option<Kept<Tenant>>,
@@ -324,6 +333,8 @@ impl Model {
             sessions: Table::by(SessionColumn::Trouble),
             locks: LockTrees::default(),
             tables: Held::by(TableColumn::Debt),
+            instances: Table::by(InstanceColumn::Trouble),
+            instance: None,
             blockers: Blockers::default(),
             taping: None,
             playback: None,
@@ -380,6 +391,8 @@ impl Model {
                 &[In::Tenant, In::Rows, In::Move, In::Everywhere]
             }
             (Mode::Normal, View::Tenant(_)) => &[In::Tenant, In::Move, In::Everywhere],
+            (Mode::Normal, View::Instances) => &[In::Instances, In::Table, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Instance(_)) => &[In::Instances, In::Move, In::Everywhere],
             (Mode::Normal, View::Finding(_)) => &[In::Finding, In::Move, In::Everywhere],
             (Mode::Normal, View::Session(_)) => &[In::Session, In::Move, In::Everywhere],
         }
@@ -399,6 +412,7 @@ impl Model {
         keep(&mut self.finding, &shown.findings);
         keep(&mut self.session, &shown.sessions);
         keep(&mut self.tenant, &shown.tenants);
+        keep(&mut self.instance, &shown.instances);
         self.refill_lists();
     }
 
@@ -411,6 +425,8 @@ impl Model {
         self.fleet.findings.refill(places, &shown.findings);
         self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
         self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
+        let moment = self.moment();
+        self.instances.refill(&shown.instances, &moment, |_| true);
         self.refill_trees_and_tables();
         let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
         let named = in_order(&shown.findings, self.unmuted, |finding| concerns(finding, tenant));

@@ -18,9 +18,9 @@ impl Model {
     fn scrolls_text(&self) -> bool {
         matches!(self.mode, Mode::Help)
             || match self.view {
-                View::Finding(_) | View::Session(_) | View::Table(_) => true,
+                View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) => true,
                 View::Tenant(_) => self.page.tab == TenantTab::Overview,
-                View::Fleet | View::Sessions | View::Locks | View::Tables => false,
+                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => false,
             }
     }
 
@@ -91,7 +91,11 @@ impl Model {
                 let blockers = &self.blockers;
                 table.list.seek(forward, &shown.sessions, |session| all || troubled(session, blockers));
             }
-            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) => {}
+            View::Instances => {
+                let all = !self.instances.filter.is_empty();
+                self.instances.list.seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up));
+            }
+            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) | View::Instance(_) => {}
         }
     }
 
@@ -146,7 +150,12 @@ impl Model {
                     self.table = Some(Kept { value: row.clone(), gone: false });
                 }
             }
-            View::Fleet | View::Sessions | View::Locks | View::Tables => {}
+            View::Instance(key) => {
+                if let Some(kept) = find(&shown.instances, key) {
+                    self.instance = Some(kept);
+                }
+            }
+            View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => {}
         }
         self.refill_lists();
     }
@@ -174,7 +183,8 @@ impl Model {
         let shown = Arc::clone(&self.shown);
         while let Some(step) = self.back.pop() {
             let there = match &step.0 {
-                View::Fleet | View::Sessions | View::Locks | View::Tables => true,
+                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => true,
+                View::Instance(key) => holds(self.instance.as_ref(), &shown.instances, key),
                 View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
                 View::Finding(key) => holds(self.finding.as_ref(), &shown.findings, key),
                 View::Session(key) => holds(self.session.as_ref(), &shown.sessions, key),
@@ -219,6 +229,7 @@ impl Model {
                 return;
             }
             View::Finding(_) => self.finding.as_ref().and_then(|kept| self.blamed(&kept.value)),
+            View::Instances | View::Instance(_) => None,
         };
         let last = || self.tenant.as_ref().map(|kept| kept.value.key());
         // A filter that lets nobody through chose nobody: no tenant is opened that is not on the screen.
@@ -285,6 +296,8 @@ impl Model {
             },
             (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
             (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
+            (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
+            (Command::Open, View::Instance(_)) => false,
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),
             (Command::Tenant, _) => tenants || self.tenant.is_some(),
@@ -320,9 +333,10 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
             (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
             (View::Locks, ..) => locked(&self.locks),
-            (View::Tenant(_), _, TenantTab::Statements) => None,
+            (View::Tenant(_), _, TenantTab::Statements) | (View::Instance(_), ..) => None,
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
+            (View::Instances, ..) => self.instance_under_cursor().map(|instance| View::Instance(instance.key())),
             (View::Table(_), ..) => self.table.as_ref().and_then(|kept| owner_of(&kept.value)).map(View::Tenant),
             (View::Session(_), ..) => {
                 self.session.as_ref().and_then(|kept| self.tenant_of(&kept.value)).map(View::Tenant)

@@ -62,6 +62,7 @@ impl Palette {
             entry("sessions", "screen 3", Action::Open(View::Sessions), &["3"]),
             entry("locks", "screen 4", Action::Open(View::Locks), &["4"]),
             entry("tables", "screen 5", Action::Open(View::Tables), &["5"]),
+            entry("instances", "screen 6", Action::Open(View::Instances), &["6"]),
             entry("quit", "leave the console", Action::Do(Command::Quit), &["q", "q!", "exit", "wq"]),
             entry("pause", "freeze or thaw the screen", Action::Do(Command::Pause), &["p"]),
             entry("help", "keys, filters and signals", Action::Do(Command::Help), &["h", "?"]),
@@ -79,6 +80,9 @@ impl Palette {
                 .iter()
                 .map(|theme| entry(&format!("theme {}", theme.name), "colours", Action::Wear(theme.clone()), &[])),
         );
+        entries.extend(snapshot.instances.iter().map(|instance| {
+            entry(instance.name.as_str(), "instance", Action::Open(View::Instance(instance.key())), &[])
+        }));
         entries.extend(snapshot.tenants.iter().map(|tenant| {
             let detail = format!("tenant on {}", tenant.instance);
             entry(tenant.id.as_str(), &detail, Action::Open(View::Tenant(tenant.key())), &[])

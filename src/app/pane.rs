@@ -33,6 +33,8 @@ pub enum Pane {
     TenantLocks,
     /// The tenant's worst tables.
     TenantTables,
+    /// Screen 6.
+    Instances,
 }
 
 /// What any list says of itself.
@@ -112,12 +114,12 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Sessions) => Pane::TenantSessions,
             (View::Locks, ..) => Pane::Locks,
             (View::Tables, ..) => Pane::Tables,
+            (View::Instances, ..) => Pane::Instances,
             (View::Tenant(_), _, TenantTab::Statements) => Pane::TenantStatements,
             (View::Tenant(_), _, TenantTab::Locks) => Pane::TenantLocks,
             (View::Tenant(_), _, TenantTab::Tables) => Pane::TenantTables,
-            (View::Tenant(_), _, TenantTab::Overview) | (View::Finding(_) | View::Session(_) | View::Table(_), ..) => {
-                return None;
-            }
+            (View::Tenant(_), _, TenantTab::Overview)
+            | (View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_), ..) => return None,
         })
     }
 
@@ -135,6 +137,7 @@ impl Model {
             Pane::Tables => held(&mut self.tables, act),
             Pane::TenantTables => held(&mut self.page.tables, act),
             Pane::TenantStatements => held(&mut self.page.statements, act),
+            Pane::Instances => act(&mut With(&mut self.instances.list, &shown.instances)),
         }
     }
 
@@ -151,6 +154,7 @@ impl Model {
             Pane::TenantLocks => self.page.locks.list.glance(),
             Pane::Tables => self.tables.table.list.glance(),
             Pane::TenantTables => self.page.tables.table.list.glance(),
+            Pane::Instances => self.instances.list.glance(),
         }
     }
 
@@ -178,6 +182,7 @@ impl Model {
             Pane::TenantStatements => Some(&self.page.statements.table),
             Pane::Tables => Some(&self.tables.table),
             Pane::TenantTables => Some(&self.page.tables.table),
+            Pane::Instances => Some(&self.instances),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
         }
     }
@@ -190,18 +195,20 @@ impl Model {
             Pane::TenantStatements => Some(&mut self.page.statements.table),
             Pane::Tables => Some(&mut self.tables.table),
             Pane::TenantTables => Some(&mut self.page.tables.table),
+            Pane::Instances => Some(&mut self.instances),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
         }
     }
 
     /// Every table that keeps its order and columns, by the name that they are kept under.
-    pub(super) const KEPT: [(&'static str, Pane); 6] = [
+    pub(super) const KEPT: [(&'static str, Pane); 7] = [
         ("tenants", Pane::Tenants),
         ("sessions", Pane::Sessions),
         ("tables", Pane::Tables),
         ("tenant-sessions", Pane::TenantSessions),
         ("tenant-statements", Pane::TenantStatements),
         ("tenant-tables", Pane::TenantTables),
+        ("instances", Pane::Instances),
     ];
 
     /// Marks the row under the cursor, or takes its mark away, and goes on to the next.

@@ -7,7 +7,7 @@ use super::model::{Kept, Model, TenantTab, View};
 use crate::domain::history::{Curve, Stretch, Whose};
 use crate::domain::playback::Playback;
 
-/// How far back the tenant's charts look, and what was asked for them.
+/// How far back charts look, and what was asked for them.
 #[derive(Debug, Default)]
 pub struct Looking {
     /// How far.
@@ -28,6 +28,9 @@ impl Looking {
 impl Model {
     /// Whose charts are on the screen.
     pub fn charted(&self) -> Option<Whose> {
+        if let Some(instance) = self.instance_under_cursor() {
+            return Some(Whose { instance: instance.name.clone(), tenant: None });
+        }
         let on_page = matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Overview;
         let Kept { value: tenant, .. } = self.tenant.as_ref().filter(|_| on_page)?;
         Some(Whose { instance: tenant.instance.clone(), tenant: Some(tenant.id.clone()) })

@@ -167,6 +167,7 @@ impl Model {
             Command::Sessions => self.open(View::Sessions),
             Command::Locks => self.open(View::Locks),
             Command::Tables => self.open(View::Tables),
+            Command::Instances => self.open(View::Instances),
             Command::Expand => self.fold(Some(true)),
             Command::Collapse => self.fold(Some(false)),
             Command::AskLocks => self.ask_locks(),

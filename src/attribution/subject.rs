@@ -3,11 +3,8 @@
 
 use super::Directory;
 use super::statement::Statement;
-use crate::domain::session::Reason;
+use crate::domain::session::{CUT, Reason};
 use crate::domain::{Session, TenantId};
-
-/// What ends a text that was cut in the middle: what follows may be the inside of a string.
-const CUT: &str = " … ";
 
 /// The tenant that a shared account's session is strongly known to be, if its present statement is certainly about that
 /// tenant's tables: it names one on which the session holds a lock, and no other table of that name is locked.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
-use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -86,7 +85,7 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
         })
     };
     let inputs = Inputs {
-        events: EventStream::new(),
+        events: terminal::events()?,
         snapshots: poller.snapshots.clone(),
         reports,
         stop,

@@ -1,5 +1,8 @@
 //! `tierdeck doctor`: each component, what our login may do there, what that leaves out, and the statement that fixes it.
 
+mod pooler;
+mod statements;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -14,6 +17,7 @@ use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Roles, Server, Sizes};
 use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
+use crate::sources::postgres::statements::setup::setup as setup_of_statements;
 use crate::sources::postgres::{Desk, Privileges, ask, privileges, server};
 
 /// `tierdeck doctor --json`.
@@ -32,7 +36,7 @@ pub struct Report {
 pub struct Component {
     /// The configuration's name for it.
     pub name: String,
-    /// What it is: `postgresql`.
+    /// What it is: `postgresql`, or `pgbouncer`, the pooler before the instance of that name.
     pub kind: &'static str,
     /// Whether we got in.
     pub reachable: bool,
@@ -69,6 +73,8 @@ pub struct Check {
     pub leaves_out: Vec<Signal>,
     /// The statement that fixes it.
     pub fix: Option<String>,
+    /// Statements that fix it as well and give less away.
+    pub narrower: Option<String>,
 }
 
 pub(super) async fn run(config: Option<&Path>, json: bool) -> Result<Exit> {
@@ -76,7 +82,10 @@ pub(super) async fn run(config: Option<&Path>, json: bool) -> Result<Exit> {
     let targets = observe::targets(&config)?;
     let examinations =
         config.instances.iter().zip(&targets).map(|(instance, target)| examine(instance, target, &config.naming));
-    let components = futures::future::join_all(examinations).await;
+    let poolers = config.instances.iter().filter_map(|instance| Some((&instance.name, instance.pgbouncer.as_ref()?)));
+    let poolers = futures::future::join_all(poolers.map(|(name, config)| pooler::examine(name, config)));
+    let (mut components, poolers) = futures::future::join(futures::future::join_all(examinations), poolers).await;
+    components.extend(poolers);
     let healthy = components
         .iter()
         .all(|component| component.reachable && component.checks.iter().all(|check| check.verdict != Verdict::Missing));
@@ -107,6 +116,7 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
             .filter(|signal| *signal != Signal::Unreachable)
             .collect(),
         fix: None,
+        narrower: None,
     };
     let password = match instance.password.as_ref().map(Secret::read).transpose() {
         Ok(password) => password,
@@ -130,15 +140,17 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         let privileges = privileges(&desk).await?;
         let roles = facts(&desk, instance).await?;
         let sight = Sight::of(&desk, instance, &privileges).await;
-        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles, sight))
+        let counted = setup_of_statements(&desk).await;
+        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles, sight, counted))
     };
     match seen.await {
-        Ok((server, privileges, (roles, sizes), sight)) => {
+        Ok((server, privileges, (roles, sizes), sight, counted)) => {
             component.version = Some(server.version.clone());
             component.login = Some(privileges.login.to_string());
             component.checks = setup(&server, &privileges, encrypted, warning);
             component.checks.extend(rights(&privileges, instance.layout));
             component.checks.extend(sight.checks(&privileges));
+            component.checks.extend(statements::checks(&counted, &privileges));
             component.checks.push(sight::settings(&privileges.login, &server.database, &roles));
             component.checks.push(tenants(naming, instance.layout, &roles, &sizes, &instance.name));
         }
@@ -167,10 +179,11 @@ impl Check {
     /// Fine, or what was found instead.
     pub(super) fn of(name: &'static str, fine: bool, good: &str, otherwise: Finding) -> Self {
         if fine {
-            return Self { name, verdict: Verdict::Fine, detail: good.to_owned(), leaves_out: Vec::new(), fix: None };
+            let (detail, leaves_out) = (good.to_owned(), Vec::new());
+            return Self { name, verdict: Verdict::Fine, detail, leaves_out, fix: None, narrower: None };
         }
         let Finding { verdict, detail, leaves_out, fix } = otherwise;
-        Self { name, verdict, detail, leaves_out: leaves_out.to_vec(), fix }
+        Self { name, verdict, detail, leaves_out: leaves_out.to_vec(), fix, narrower: None }
     }
 }
 
@@ -300,7 +313,12 @@ fn setup(server: &Server, privileges: &Privileges, encrypted: bool, warning: Opt
         ),
     ];
     if let Some(detail) = warning {
-        checks.push(Check { name: "password", verdict: Verdict::Warning, detail, leaves_out: Vec::new(), fix: None });
+        checks.push(Check::of(
+            "password",
+            false,
+            "",
+            Finding { verdict: Verdict::Warning, detail, leaves_out: &[], fix: None },
+        ));
     }
     checks
 }
@@ -319,6 +337,7 @@ fn tenants(naming: &Naming, layout: Layout, roles: &Roles, sizes: &Sizes, instan
         detail: format!("{found} {kind} named {template}"),
         leaves_out: Vec::new(),
         fix: None,
+        narrower: None,
     };
     if found == 0 {
         check.verdict = Verdict::Warning;
@@ -344,9 +363,10 @@ fn words(report: &Report) -> String {
     let mut text = String::new();
     for component in &report.components {
         let version = component.version.as_deref().unwrap_or("—");
+        let system = if component.kind == "pgbouncer" { "PgBouncer" } else { "PostgreSQL" };
         let login = component.login.as_deref().unwrap_or("—");
         let state = if component.reachable { "reachable" } else { "NOT REACHABLE" };
-        let _ = writeln!(text, "{}  PostgreSQL {version}  as {login}  {state}", component.name);
+        let _ = writeln!(text, "{}  {system} {version}  as {login}  {state}", component.name);
         for check in &component.checks {
             let glyph = match check.verdict {
                 Verdict::Fine => "✓",
@@ -360,6 +380,10 @@ fn words(report: &Report) -> String {
             }
             if let Some(fix) = &check.fix {
                 let _ = writeln!(text, "    fix          {fix}");
+            }
+            for (row, line) in check.narrower.iter().flat_map(|narrower| narrower.lines()).enumerate() {
+                let lead = if row == 0 { "or narrower " } else { "" };
+                let _ = writeln!(text, "    {lead:<13}{line}");
             }
         }
     }

@@ -264,6 +264,8 @@ pub struct Unknown {
     pub subject: Subject,
     /// Why.
     pub reason: String,
+    /// When it will be known if watching goes on; `null` where somebody has to do something first.
+    pub known_at: Option<String>,
 }
 
 /// What watching costs.
@@ -443,6 +445,11 @@ impl Acknowledged {
 
 impl Unknown {
     fn of(unknown: &DomainUnknown) -> Self {
-        Self { signal: unknown.signal, subject: Subject::of(&unknown.subject), reason: unknown.reason.clone() }
+        Self {
+            signal: unknown.signal,
+            subject: Subject::of(&unknown.subject),
+            reason: unknown.reason.clone(),
+            known_at: unknown.known_at.map(moment),
+        }
     }
 }

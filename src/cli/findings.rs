@@ -12,8 +12,8 @@ use super::arguments::FindingsOptions;
 use super::document::{Findings, moment};
 use super::{Exit, observe, output};
 use crate::domain::foreign::sanitise;
-use crate::domain::quantity::plural;
-use crate::domain::{Finding, Severity, Signal, Snapshot, Subject};
+use crate::domain::quantity::{minute, plural};
+use crate::domain::{Finding, Severity, Signal, Snapshot, Subject, Unknown};
 
 /// How long is looked at the least: who suffers from whom shows in more than a moment.
 const LEAST: Duration = Duration::from_secs(3);
@@ -92,7 +92,9 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
     }
     // One missing input leaves several signals out: it is told once.
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
-    for unknown in &snapshot.unknown {
+    // What merely wants time comes last, and says until when.
+    let (waits, stuck): (Vec<&Unknown>, Vec<&Unknown>) = snapshot.unknown.iter().partition(|it| it.known_at.is_some());
+    for unknown in stuck {
         let (about, reason, name) = (unknown.subject.id.as_str(), unknown.reason.as_str(), unknown.signal.name());
         match reasons.iter_mut().find(|known| known.0 == about && known.1 == reason) {
             Some(known) => known.2.push(name),
@@ -101,6 +103,9 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
     }
     for (about, reason, names) in reasons {
         let _ = writeln!(text, "?       on {about} cannot be judged: {}: {reason}", names.join(", "));
+    }
+    for (Unknown { signal, subject, reason, .. }, at) in waits.iter().filter_map(|it| Some((it, it.known_at?))) {
+        let _ = writeln!(text, "·       on {} known by {}: {signal}: {reason}", subject.id, minute(at));
     }
     text
 }

@@ -10,6 +10,7 @@ mod demo;
 pub mod doctor;
 pub mod document;
 mod findings;
+mod guests;
 mod inspector;
 mod observe;
 mod output;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use color_eyre::eyre::{Result, bail};
-use crossterm::event::EventStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -84,7 +83,7 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
     let (report, reports) = mpsc::channel(REPORTS);
     let clock = Arc::clone(&player.clock);
     let inputs = Inputs {
-        events: EventStream::new(),
+        events: terminal::events()?,
         snapshots: player.snapshots.clone(),
         reports,
         stop,

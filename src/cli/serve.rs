@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::arguments::Serve;
+use super::guests::Bounded;
 use super::{Exit, observe, output, remember};
 use crate::clients::Environment;
 use crate::domain::snapshot::Reach;
@@ -69,7 +70,7 @@ pub(super) async fn run(config: Option<&Path>, options: Serve) -> Result<Exit> {
         .with_state(shared);
     output::say(&format!("serving http://{}/metrics", listener.local_addr()?));
     let (asked, stopping) = watch::channel(());
-    let served = axum::serve(listener, routes).with_graceful_shutdown(async move {
+    let served = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(async move {
         stop.await;
         drop(asked);
     });

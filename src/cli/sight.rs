@@ -7,6 +7,7 @@ use crate::clients::postgres::QueryError;
 use crate::config::InstanceConfig;
 use crate::domain::facts::{Bloat, Catalog, Fragment, Roles, Source};
 use crate::domain::{Foreign, Layout, Signal};
+use crate::sources::postgres::bloat::narrow_grant;
 use crate::sources::postgres::{Desk, Privileges, ask};
 
 /// The settings that everybody has whose own value is not set: those that limits are about.
@@ -15,6 +16,8 @@ const DEFAULTS: [&str; 3] = ["statement_timeout", "lock_timeout", "idle_in_trans
 /// What the dear sources saw, asked once.
 pub(super) struct Sight {
     layout: Layout,
+    /// The database that we are in.
+    database: Foreign,
     catalog: Result<Catalog, String>,
     bloat: Result<Bloat, String>,
 }
@@ -35,7 +38,7 @@ impl Sight {
             Some(Err(error)) => Err(said(&error)),
             _ => Ok(Bloat { hidden: u32::from(!privileges.reads_all_data), ..Bloat::default() }),
         };
-        Self { layout: instance.layout, catalog, bloat }
+        Self { layout: instance.layout, database: Foreign::from(desk.database()), catalog, bloat }
     }
 
     pub fn checks(&self, privileges: &Privileges) -> Vec<Check> {
@@ -78,12 +81,14 @@ impl Sight {
             (Ok(bloat), Layout::Database) => (bloat.hidden, "tables of tenants' databases".to_owned()),
             (Ok(bloat), Layout::Schema) => (bloat.hidden, counted(bloat.hidden, "large table", "large tables")),
         };
+        let narrower = (self.layout == Layout::Schema && !privileges.reads_all_data && hidden > 0)
+            .then(|| narrow_grant(&login, &quoted(&self.database)));
         let fix = if privileges.reads_all_data {
             "ANALYZE them: they have no statistics yet".to_owned()
         } else {
             reading_all(&login)
         };
-        Check::of(
+        let check = Check::of(
             "statistics",
             hidden == 0,
             "the planner's statistics of large tables are shown to us",
@@ -93,7 +98,8 @@ impl Sight {
                 leaves_out: LEFT_OUT,
                 fix: Some(fix),
             },
-        )
+        );
+        Check { narrower, ..check }
     }
 }
 
@@ -162,5 +168,5 @@ fn counted(count: u32, one: &str, many: &str) -> String {
 
 fn unanswered(name: &'static str, error: &str, leaves_out: &'static [Signal]) -> Check {
     let leaves_out = leaves_out.to_vec();
-    Check { name, verdict: Verdict::Warning, detail: error.to_owned(), leaves_out, fix: None }
+    Check { name, verdict: Verdict::Warning, detail: error.to_owned(), leaves_out, fix: None, narrower: None }
 }

@@ -3,5 +3,6 @@
 pub mod environment;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod vault;
 
 pub use environment::Environment;

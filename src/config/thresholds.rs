@@ -52,7 +52,7 @@ impl Table for Thresholds {
         vec![
             Field::new(
                 "noisy_share",
-                "noisy-neighbour: the least share of a resource that one tenant must take",
+                "noisy-neighbour, temp-spill: the least share of a resource that one tenant must take",
                 Number(noisy_share, Share),
             ),
             Field::new(

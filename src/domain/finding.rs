@@ -265,4 +265,14 @@ pub struct Unknown {
     pub subject: Subject,
     /// Why, in words. Sanitised.
     pub reason: String,
+    /// When it will be known though nobody does anything, if watching goes on; `None` where something is broken or
+    /// forbidden.
+    pub known_at: Option<Timestamp>,
+}
+
+impl Unknown {
+    /// Whether it may stay out of the way: it only wants time, and what it would say hurts nobody meanwhile.
+    pub fn can_wait(&self) -> bool {
+        self.known_at.is_some() && self.signal.is_upkeep()
+    }
 }

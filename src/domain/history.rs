@@ -64,7 +64,8 @@ impl<T> Series<T> {
         self.iter().count()
     }
 
-    fn held(&self) -> usize {
+    /// How many points it holds, those included that are too old to be shown.
+    pub fn held(&self) -> usize {
         self.closed.iter().map(|chunk| chunk.len()).sum::<usize>() + self.open.len()
     }
 
@@ -77,9 +78,14 @@ impl<T> Series<T> {
         points.filter(move |(at, _)| begin.is_none_or(|begin| *at > begin))
     }
 
+    /// The newest point.
+    pub fn last(&self) -> Option<&(Timestamp, T)> {
+        self.open.last().or_else(|| self.closed.back()?.last())
+    }
+
     /// When the newest point was taken.
     pub fn newest(&self) -> Option<Timestamp> {
-        self.open.last().or_else(|| self.closed.back()?.last()).map(|(at, _)| *at)
+        self.last().map(|(at, _)| *at)
     }
 
     /// Whether there is no point at all.
@@ -96,6 +102,13 @@ impl<T: Clone> Series<T> {
                 self.open = self.closed.pop_back().map(|chunk| chunk.to_vec()).unwrap_or_default();
             }
             self.open.pop();
+        }
+        let most = self.most();
+        if most <= CHUNK && self.closed.is_empty() {
+            // So few that sharing them costs more than copying, and each one too many counts: every tenant has these.
+            let surplus = (self.open.len() + 1).saturating_sub(most.max(1));
+            self.open.drain(..surplus);
+            self.open.reserve_exact(1);
         }
         self.open.push((at, value));
         if self.open.len() >= CHUNK {

@@ -58,11 +58,16 @@ pub struct Policy {
 impl Policy {
     /// What a tenant's own login should have.
     pub fn wanted(&self, tenant: &TenantId, tier: super::Tier) -> Limits {
+        self.wanted_with(self.tenants.get(tenant), tier)
+    }
+
+    /// The same where it is known already what the operator says of the tenant.
+    pub fn wanted_with(&self, notes: Option<&TenantNotes>, tier: super::Tier) -> Limits {
         let tier = match tier {
             super::Tier::Shared => self.shared,
             super::Tier::Dedicated => self.dedicated,
         };
-        self.tenants.get(tenant).map_or(tier, |notes| notes.limits.or(tier))
+        notes.map_or(tier, |notes| notes.limits.or(tier))
     }
 }
 
@@ -99,7 +104,7 @@ const GIB: f64 = 1_073_741_824.0;
 /// Every number that a signal compares with. Times in seconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// noisy-neighbour: the least share of a resource that one tenant must take.
+    /// noisy-neighbour, temp-spill: the least share of a resource that one tenant must take.
     pub noisy_share: f64,
     /// noisy-neighbour: how many times its fair share (one active tenant's part) it must take as well.
     pub noisy_fair_shares: f64,

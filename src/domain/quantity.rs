@@ -57,6 +57,12 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A moment to come, no earlier than it is: `2026-11-23 08:10Z`.
+pub fn minute(at: jiff::Timestamp) -> String {
+    let up = jiff::TimestampRound::new().smallest(jiff::Unit::Minute).mode(jiff::RoundMode::Ceil);
+    at.round(up).unwrap_or(at).strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
 /// A ratio of 0 to 1 as `71%`.
 pub fn percent(ratio: f64) -> String {
     format!("{:.0}%", ratio * 100.0)

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::foreign::Foreign;
 use super::ids::{InstanceName, TenantId};
 
+/// Where the middle of a long text was left out (`activity.sql`): what follows may be the inside of a string.
+pub const CUT: &str = " … ";
+
 /// What identifies a session: a pid alone is reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionKey {

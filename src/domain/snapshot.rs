@@ -160,6 +160,8 @@ pub struct Instance {
     pub sources: Vec<SourceState>,
     /// Charts.
     pub series: Arc<Series<InstancePoint>>,
+    /// How often it was worked out anew who lives on it and what binds them: while this stays, so do they.
+    pub settled: u64,
 }
 
 impl Instance {
@@ -196,6 +198,7 @@ impl Instance {
             pressure: Pressure::default(),
             sources: Vec::new(),
             series: Arc::default(),
+            settled: 0,
         }
     }
 

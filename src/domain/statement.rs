@@ -37,7 +37,7 @@ pub struct TopStatement {
 /// What a tenant's statements cost over the last minute, from strong evidence.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TenantStatements {
-    /// The dearest by time, WAL and blocks read; [`TOP`] at most.
+    /// The dearest by time, WAL, blocks read and temporary files; [`TOP`] at most.
     pub top: Vec<TopStatement>,
     /// Calls a second.
     pub calls: f64,
@@ -47,6 +47,8 @@ pub struct TenantStatements {
     pub blocks_read: f64,
     /// Bytes of WAL a second.
     pub wal_bytes: f64,
+    /// The part of all that statements wrote to temporary files; `None` where none did, or that is not known.
+    pub temp_share: Option<f64>,
     /// In words, why the figures are not to be trusted; then no share is made of them.
     pub distrusted: Option<Arc<str>>,
 }

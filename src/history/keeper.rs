@@ -20,6 +20,10 @@ const ENDED_MOST: usize = 10_000;
 /// A file larger than this keeps a third of what it would: it grows by doubling, and must stay below half a gigabyte.
 const CROWDED: u64 = 200 << 20;
 
+/// Minutes that must follow one another before anything is thrown away for its age: a clock that stepped forward, and is put
+/// right again, must not cost what was kept.
+const STEADY: u32 = 10;
+
 /// How often records are made anew, in minutes.
 const RECORDS_EVERY: u32 = 10;
 
@@ -34,12 +38,14 @@ pub(super) struct Keeper {
     told: Option<String>,
     /// The hour in which old things were thrown away last.
     expired: u32,
+    /// The last minute, and how many have followed one another up to it.
+    steady: (u32, u32),
 }
 
 impl Keeper {
     pub fn new(options: Options, past: watch::Sender<Arc<Past>>, tell: Box<dyn Fn(Notice) + Send>) -> Self {
         let (filling, diary) = (Filling::default(), Diary::default());
-        Self { options, past, tell, store: None, filling, diary, told: None, expired: 0 }
+        Self { options, past, tell, store: None, filling, diary, told: None, expired: 0, steady: (0, 0) }
     }
 
     /// Goes on until nobody asks or publishes any more.
@@ -188,11 +194,15 @@ impl Keeper {
 
     /// Hours that are over are turned round, what is old goes.
     fn tidy(&mut self, now: u32) {
+        let follows = now.checked_sub(self.steady.0).is_some_and(|passed| passed <= 2);
+        self.steady = (now, if follows { self.steady.1 + 1 } else { 0 });
         let Some(store) = &self.store else { return };
         let crowded = std::fs::metadata(&self.options.path).is_ok_and(|file| file.len() > CROWDED);
         let rolled = store.unrolled(now).and_then(|hours| hours.into_iter().try_for_each(|hour| store.roll(hour)));
         let gone = match rolled {
-            Ok(()) if now / 60 != self.expired => store.expire(now, self.options.keep, crowded),
+            Ok(()) if now / 60 != self.expired && self.steady.1 >= STEADY => {
+                store.expire(now, self.options.keep, crowded)
+            }
             Ok(()) => return,
             Err(error) => Err(error),
         };

@@ -196,7 +196,7 @@ fn of_tenant(tenant: &Tenant) -> [Option<f64>; Measure::ALL.len()] {
         tenant.waiting.map(f64::from),
         tenant.rows_written_per_second,
         // Blocks are known as a series only: its newest point.
-        tenant.series.iter().next_back().and_then(|(_, point)| point.blocks_read).map(f64::from),
+        tenant.series.last().and_then(|(_, point)| point.blocks_read).map(f64::from),
         tenant.noise_score,
         tenant.size_bytes.map(|bytes| bytes as f64),
         tenant.dead_tuples.map(|rows| rows as f64),

@@ -12,6 +12,7 @@ mod roster;
 mod runner;
 mod scenario;
 mod truth;
+mod vault;
 mod workload;
 mod world;
 
@@ -39,6 +40,7 @@ pub use self::error::LabError;
 pub use self::roster::{Member, Oddity, Roster, Style};
 pub use self::scenario::{Background, Culprit, Incident, Kind, Scenario};
 pub use self::truth::{Known, Truth};
+pub use self::vault::VaultStand;
 
 /// What estate to make.
 #[derive(Debug, Clone)]

@@ -86,11 +86,11 @@ impl BackendWindow {
         *self = Self::default();
     }
 
-    /// The part of the server's WAL that a tenant certainly wrote; `None` where nothing is known of it.
-    pub fn wal_share(&self, tenant: &TenantId) -> Option<f64> {
-        let all = self.wal.filter(|all| *all > 0)?;
-        let own = self.tenants.get(tenant)?.wal_bytes;
-        (own > 0).then(|| (own as f64 / all as f64).min(1.0))
+    /// The part of the server's WAL that tenants certainly wrote, of those of whom anything is known.
+    pub fn wal_shares(&self) -> impl Iterator<Item = (&TenantId, f64)> {
+        let all = self.wal.filter(|all| *all > 0).unwrap_or(0) as f64;
+        let wrote = self.tenants.iter().filter(move |(_, own)| all > 0.0 && own.wal_bytes > 0);
+        wrote.map(move |(tenant, own)| (tenant, (own.wal_bytes as f64 / all).min(1.0)))
     }
 
     fn add_up(&mut self) {

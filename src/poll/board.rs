@@ -1,7 +1,6 @@
 //! The one place where facts become a snapshot. Pure: moments come in as arguments, so that tests play any story.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,9 @@ use super::tenants;
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
-use crate::domain::{Acknowledgement, Finding, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds};
+use crate::domain::{
+    Acknowledgement, Finding, InstanceName, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
+};
 use crate::signals::{Evaluator, Scene, recommended_tier};
 
 /// What the board judges by.
@@ -102,7 +103,7 @@ impl Board {
         }
         for state in &mut self.instances {
             let of_it = past.records.iter().filter(|((instance, _), _)| *instance == state.plan.name);
-            state.records = of_it.map(|((_, tenant), record)| (tenant.clone(), record.clone())).collect();
+            state.recall(of_it.map(|((_, tenant), record)| (tenant.clone(), record.clone())).collect());
         }
     }
 
@@ -158,6 +159,7 @@ impl Board {
             naming: &self.rules.naming,
             policy: &self.rules.policy,
             thresholds: &self.rules.thresholds,
+            remembers: self.recalled,
         };
         (snapshot.findings, snapshot.unknown) = self.evaluator.evaluate(&scene);
         acknowledge(&mut snapshot, &self.acknowledged);
@@ -184,41 +186,42 @@ fn acknowledge(snapshot: &mut Snapshot, words: &[Acknowledgement]) {
 
 /// Writes findings onto the rows of the tenants that they name.
 fn mark(tenants: &mut [Tenant], findings: &[Finding]) {
-    let mut rows: HashMap<TenantId, Vec<usize>> = HashMap::new();
-    if findings.is_empty() {
-        return;
-    }
-    for (row, tenant) in tenants.iter().enumerate() {
-        rows.entry(tenant.id.clone()).or_default().push(row);
-    }
     let push = |signals: &mut Vec<Signal>, signal| {
         if !signals.contains(&signal) {
             signals.push(signal);
         }
     };
     for finding in findings.iter().filter(|finding| !finding.is_muted()) {
-        let named =
-            |ids: &[TenantId]| -> Vec<usize> { ids.iter().filter_map(|id| rows.get(id)).flatten().copied().collect() };
-        for row in named(&finding.culprits) {
-            let tenant = &mut tenants[row];
-            if tenant.instance == finding.subject.instance {
-                tenant.severity = tenant.severity.max(Some(finding.severity));
-                push(&mut tenant.findings, finding.signal);
-            }
+        let instance = &finding.subject.instance;
+        for_each_row(tenants, instance, &finding.culprits, |tenant| {
+            tenant.severity = tenant.severity.max(Some(finding.severity));
+            push(&mut tenant.findings, finding.signal);
+        });
+        for_each_row(tenants, instance, &finding.victims, |tenant| push(&mut tenant.suffers, finding.signal));
+    }
+}
+
+/// The rows of these tenants of an instance. Rows are sorted by id and instance; who is named is mostly sorted too, and
+/// may be everybody: then the next is the next.
+fn for_each_row(tenants: &mut [Tenant], on: &InstanceName, ids: &[TenantId], mut each: impl FnMut(&mut Tenant)) {
+    let mut next = 0;
+    for id in ids {
+        let here = |tenant: &Tenant| tenant.id == *id && tenant.instance == *on;
+        if !tenants.get(next).is_some_and(here) {
+            next = match tenants.binary_search_by(|tenant| (&tenant.id, &tenant.instance).cmp(&(id, on))) {
+                Ok(place) => place,
+                Err(_) => continue,
+            };
         }
-        for row in named(&finding.victims) {
-            let tenant = &mut tenants[row];
-            if tenant.instance == finding.subject.instance {
-                push(&mut tenant.suffers, finding.signal);
-            }
-        }
+        each(&mut tenants[next]);
+        next += 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Attention, Evidence, InstanceName, Severity, Subject, SubjectKind, Unit};
+    use crate::domain::{Attention, Evidence, Severity, Subject, SubjectKind, Unit};
 
     fn finding(id: &str, severity: Severity) -> Finding {
         Finding {

@@ -2,7 +2,6 @@
 //!
 //! Ten thousand tenants in fine points would be half a gigabyte; whom anybody looks at is among the few that do something.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,10 +80,10 @@ impl Open {
     }
 }
 
-/// See the module.
+/// See the module. Tenants are found by their place among those of the instance.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Charts {
-    tracks: HashMap<TenantId, Track>,
+    tracks: Vec<Track>,
     fine: usize,
     minute: Open,
     series: Arc<Series<InstancePoint>>,
@@ -95,44 +94,47 @@ pub(super) struct Charts {
 }
 
 impl Charts {
-    /// Takes one poll's sessions; `rates` says what a tenant's tables do now, `transactions` what the instance does.
+    /// Takes one poll's sessions; `place` says where a tenant stands, `rates` what the tables of the tenant at a place do
+    /// now, `transactions` what the instance does.
     pub fn sample(
         &mut self,
         now: Timestamp,
         every: Duration,
         activity: &Activity,
-        tenants: &[TenantId],
-        rates: impl Fn(&TenantId) -> Rates,
+        place: impl Fn(&TenantId) -> Option<usize>,
+        rates: impl Fn(usize) -> Rates,
         transactions: Option<f64>,
     ) {
         self.connections += activity.sessions.len() as u64 + u64::from(activity.own);
         for session in &activity.sessions {
             self.active += u64::from(session.is_busy());
             self.blocked += u64::from(session.blocking.is_some());
-            self.count(session);
+            if let Some(place) = session.attribution.tenant().and_then(&place) {
+                self.count(place, session);
+            }
         }
         let full = self.minute.take(now, COARSE);
         let width = every.max(FINE);
-        for (id, track) in &mut self.tracks {
+        for (place, track) in self.tracks.iter_mut().enumerate() {
             let sample = std::mem::take(&mut track.sample);
             track.minute.add(sample);
             if let Some(fine) = &mut track.fine {
                 let fine = Arc::make_mut(fine);
                 fine.set_width(width);
-                fine.push(now, sample.point(1, rates(id)));
+                fine.push(now, sample.point(1, rates(place)));
             }
         }
         if full {
-            self.close_minute(now, tenants, rates);
+            self.close_minute(now, rates);
         }
         if self.bucket.take(now, BUCKET) || self.series.is_empty() {
             self.close_bucket(now, transactions);
         }
     }
 
-    /// The charts of a tenant.
-    pub fn of(&self, tenant: &TenantId) -> Arc<Series<TenantPoint>> {
-        let track = self.tracks.get(tenant);
+    /// The charts of the tenant at a place.
+    pub fn of(&self, place: usize) -> Arc<Series<TenantPoint>> {
+        let track = self.tracks.get(place);
         track.map(|track| track.fine.as_ref().unwrap_or(&track.coarse).clone()).unwrap_or_default()
     }
 
@@ -141,18 +143,20 @@ impl Charts {
         self.series.clone()
     }
 
-    /// Forgets tenants that are gone.
-    pub fn retain(&mut self, exists: impl Fn(&TenantId) -> bool) {
-        self.tracks.retain(|id, _| exists(id));
-        self.fine = self.tracks.values().filter(|track| track.fine.is_some()).count();
+    /// Tenants came or went: `before` are those of until now, `after` those of from now on, both sorted.
+    pub fn settle(&mut self, before: &[TenantId], after: &[TenantId]) {
+        let empty = Track::default();
+        let mut tracks = before.iter().zip(std::mem::take(&mut self.tracks)).peekable();
+        let mut of = |id: &TenantId| {
+            while tracks.next_if(|(other, _)| *other < id).is_some() {}
+            tracks.next_if(|(other, _)| *other == id).map_or_else(|| empty.clone(), |(_, track)| track)
+        };
+        self.tracks = after.iter().map(&mut of).collect();
+        self.fine = self.tracks.iter().filter(|track| track.fine.is_some()).count();
     }
 
-    fn count(&mut self, session: &Session) {
-        let Some(tenant) = session.attribution.tenant() else { return };
-        if !self.tracks.contains_key(tenant) {
-            self.tracks.insert(tenant.clone(), Track::default());
-        }
-        let Some(track) = self.tracks.get_mut(tenant) else { return };
+    fn count(&mut self, place: usize, session: &Session) {
+        let Some(track) = self.tracks.get_mut(place) else { return };
         if track.fine.is_none() && self.fine < BUSIEST {
             track.fine = Some(Arc::new(track.coarse.refined(FINE)));
             self.fine += 1;
@@ -165,35 +169,29 @@ impl Charts {
     }
 
     /// Ends a minute: a point for every tenant, also of those without a session; then the busiest are chosen anew.
-    fn close_minute(&mut self, now: Timestamp, tenants: &[TenantId], rates: impl Fn(&TenantId) -> Rates) {
-        for id in tenants {
-            if !self.tracks.contains_key(id) {
-                self.tracks.insert(id.clone(), Track::default());
-            }
-        }
-        let mut heat: Vec<(f32, TenantId)> = Vec::with_capacity(self.tracks.len());
-        for (id, track) in &mut self.tracks {
-            let point = std::mem::take(&mut track.minute).point(self.minute.samples, rates(id));
+    fn close_minute(&mut self, now: Timestamp, rates: impl Fn(usize) -> Rates) {
+        let mut heat: Vec<(f32, usize)> = Vec::with_capacity(self.tracks.len());
+        for (place, track) in self.tracks.iter_mut().enumerate() {
+            let point = std::mem::take(&mut track.minute).point(self.minute.samples, rates(place));
             Arc::make_mut(&mut track.coarse).push(now, point);
             // Who has detail keeps it against an equal: series must not come and go.
             let kept = if track.fine.is_some() { 1.5 } else { 1.0 };
             let written = point.rows_written.unwrap_or(0.0) / 1_000.0;
-            heat.push(((point.active + point.waiting + point.connections / 100.0 + written) * kept, id.clone()));
+            heat.push(((point.active + point.waiting + point.connections / 100.0 + written) * kept, place));
         }
         self.minute = Open { began: Some(now), samples: 0 };
         if heat.len() > BUSIEST {
             heat.select_nth_unstable_by(BUSIEST - 1, |a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-            heat.truncate(BUSIEST);
         }
-        let busiest: HashSet<TenantId> = heat.into_iter().map(|(_, id)| id).collect();
-        for (id, track) in &mut self.tracks {
-            match (&track.fine, busiest.contains(id)) {
+        for (rank, (_, place)) in heat.into_iter().enumerate() {
+            let Some(track) = self.tracks.get_mut(place) else { continue };
+            match (&track.fine, rank < BUSIEST) {
                 (None, true) => track.fine = Some(Arc::new(track.coarse.refined(FINE))),
                 (Some(_), false) => track.fine = None,
                 _ => {}
             }
         }
-        self.fine = busiest.len();
+        self.fine = self.tracks.len().min(BUSIEST);
     }
 
     fn close_bucket(&mut self, now: Timestamp, transactions: Option<f64>) {
@@ -219,24 +217,43 @@ mod tests {
         let tenants: Vec<TenantId> =
             (0..10_000).map(|at| TenantId::parse(&format!("tenant-{at:05}")).unwrap()).collect();
         let mut charts = Charts::default();
+        charts.settle(&[], &tenants);
         let second = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
         let activity =
             |at: i64| Activity { server_now: second(at), sessions: Vec::new(), own: 1, sees_all: true, wal: None };
-        let loud = |id: &TenantId| Some((if id.as_str() >= "tenant-09000" { 50_000.0 } else { 0.0 }, Some(1.0)));
+        let loud = |place: usize| Some((if place >= 9_000 { 50_000.0 } else { 0.0 }, Some(1.0)));
+        let nowhere = |_: &TenantId| None;
         for at in 0..=1_000 {
-            charts.sample(second(at), FINE, &activity(at), &tenants, loud, None);
+            charts.sample(second(at), FINE, &activity(at), nowhere, loud, None);
         }
-        let fine = charts.tracks.values().filter(|track| track.fine.is_some()).count();
+        let fine = charts.tracks.iter().filter(|track| track.fine.is_some()).count();
         assert_eq!((fine, charts.tracks.len(), charts.fine), (BUSIEST, 10_000, BUSIEST));
-        assert_eq!(charts.of(&tenants[0]).width(), COARSE);
-        assert_eq!(charts.of(&tenants[0]).len(), 15);
-        let detailed: Vec<&TenantId> = tenants.iter().filter(|id| charts.of(id).width() == FINE).collect();
-        assert!(detailed.iter().all(|id| id.as_str() >= "tenant-09000"), "{detailed:?}");
+        assert_eq!(charts.of(0).width(), COARSE);
+        assert_eq!(charts.of(0).len(), 15);
+        let detailed: Vec<usize> = (0..tenants.len()).filter(|place| charts.of(*place).width() == FINE).collect();
+        assert!(detailed.iter().all(|place| *place >= 9_000), "{detailed:?}");
         assert!(charts.of(detailed[0]).len() > 800);
         // What it takes: 256 in seconds, all in minutes.
         let point = size_of::<(Timestamp, TenantPoint)>();
-        let bytes: usize = charts.tracks.values().map(|track| track.coarse.len() * point).sum::<usize>()
-            + detailed.iter().map(|id| charts.of(id).len() * point).sum::<usize>();
-        assert!(bytes < 25_000_000, "{bytes} bytes of points");
+        let held = |place: usize| charts.tracks[place].coarse.held();
+        let bytes: usize = (0..tenants.len()).map(|place| held(place) * point).sum::<usize>()
+            + detailed.iter().map(|place| charts.of(*place).held() * point).sum::<usize>();
+        assert!(bytes < 20_000_000, "{bytes} bytes of points");
+    }
+
+    #[test]
+    fn charts_stay_with_their_tenants_when_others_come_and_go() {
+        let id = |text: &str| TenantId::parse(text).unwrap();
+        let (acme, globex, hooli, stark) = (id("acme"), id("globex"), id("hooli"), id("stark"));
+        let mut charts = Charts::default();
+        let (before, after) = ([acme, globex.clone(), stark.clone()], [globex, hooli, stark]);
+        charts.settle(&[], &before);
+        for (place, track) in charts.tracks.iter_mut().enumerate() {
+            let point = TenantPoint { connections: place as f32, ..TenantPoint::default() };
+            Arc::make_mut(&mut track.coarse).push(Timestamp::from_second(60).unwrap(), point);
+        }
+        charts.settle(&before, &after);
+        let seen = |place: usize| charts.of(place).last().map(|(_, point)| point.connections);
+        assert_eq!([seen(0), seen(1), seen(2)], [Some(1.0), None, Some(2.0)]);
     }
 }

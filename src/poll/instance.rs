@@ -71,6 +71,10 @@ pub(super) struct InstanceState {
     pub tenants: Vec<TenantId>,
     /// The same, and where their figures stand.
     pub residents: Vec<Resident>,
+    /// Their places.
+    places: HashMap<TenantId, usize>,
+    /// How often that was worked out anew.
+    settled: u64,
     pub charts: Charts,
     /// What the stored history says of its tenants.
     pub records: HashMap<TenantId, Arc<Record>>,
@@ -84,9 +88,13 @@ impl InstanceState {
         let directory = Directory::new(naming.clone(), plan.layout, plan.tenant.clone());
         let tenants: Vec<TenantId> = plan.tenant.iter().cloned().collect();
         let written = ChurnWindow::default();
+        let mut charts = Charts::default();
+        charts.settle(&[], &tenants);
         Self {
             residents: residents::settle(&tenants, &plan, &directory, None, None, &written, None),
+            places: tenants.iter().cloned().zip(0..).collect(),
             tenants,
+            settled: 0,
             written,
             directory,
             attributor: Attributor::default(),
@@ -114,7 +122,7 @@ impl InstanceState {
             spoken: StatementWindow::default(),
             backends: BackendWindow::default(),
             counters: DatabaseWindow::default(),
-            charts: Charts::default(),
+            charts,
             records: HashMap::new(),
             own_login: HashSet::new(),
             on_account: HashSet::new(),
@@ -151,18 +159,31 @@ impl InstanceState {
                 self.relist(moved);
             }
             Fragment::Roles(roles) => {
-                let moved = self.roles.as_deref() != Some(&roles);
-                self.roles = Some(Arc::new(roles));
-                self.relist(moved);
+                // What says the same stays the same: whatever was concluded from it still holds.
+                if self.roles.as_deref() != Some(&roles) {
+                    self.roles = Some(Arc::new(roles));
+                    self.relist(true);
+                }
             }
             Fragment::Churn(churn) => {
                 let moved = self.written.take(churn);
+                if moved {
+                    self.forget_schemas();
+                }
                 self.relist(moved);
             }
             Fragment::Debt(debt) => self.debt = Some(Arc::new(debt)),
             Fragment::Sizes(sizes) => {
-                self.sizes = Some(Arc::new(sizes));
-                self.relist(true);
+                let moved = self.sizes.as_ref().is_none_or(|known| !known.homes.keys().eq(sizes.homes.keys()));
+                let sizes = Arc::new(sizes);
+                self.sizes = Some(Arc::clone(&sizes));
+                if moved {
+                    self.relist(true);
+                } else {
+                    for resident in &mut self.residents {
+                        resident.size = sizes.homes.get(&resident.home).copied();
+                    }
+                }
             }
             Fragment::Freeze(freeze) => self.freeze = Some(Arc::new(freeze)),
             Fragment::Vacuums(vacuums) => self.vacuums = Some(Arc::new(vacuums)),
@@ -174,20 +195,32 @@ impl InstanceState {
                 self.statements = Some(statements);
             }
             Fragment::Catalog(catalog) => {
-                let moved = self.catalog.as_ref().is_none_or(|known| known.schemas != catalog.schemas);
-                self.catalog = Some(Arc::new(catalog));
-                self.relist(moved);
+                if self.catalog.as_deref() != Some(&catalog) {
+                    let moved = self.catalog.as_ref().is_none_or(|known| known.schemas != catalog.schemas);
+                    self.catalog = Some(Arc::new(catalog));
+                    self.relist(moved);
+                }
             }
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
         }
     }
 
-    /// A source failed: its old value stays and ages.
+    /// What was dropped since the catalogue was read is no half of a tenant any more.
+    fn forget_schemas(&mut self) {
+        let Some(catalog) = self.catalog.as_mut().filter(|_| self.plan.layout == Layout::Schema) else { return };
+        let written = &self.written;
+        if catalog.schemas.iter().any(|schema| written.place(schema.name.raw()).is_none()) {
+            Arc::make_mut(catalog).schemas.retain(|schema| written.place(schema.name.raw()).is_some());
+        }
+    }
+
+    /// A source failed: its old value stays and ages. How soon that is old was said when it came: who is asked more rarely
+    /// from now on, because it takes so long to fail, has not become younger by that.
     pub fn failed(&mut self, source: Source, trouble: Trouble, every: Duration) {
         if let Some(state) = self.sources.get_mut(&source) {
             state.error = Some(trouble);
-            state.every = every;
+            state.every = if state.at.is_none() { every } else { every.min(state.every) };
         }
     }
 
@@ -255,7 +288,8 @@ impl InstanceState {
         for session in sessions {
             let Some(tenant) = session.attribution.strong() else { continue };
             let role = session.role.raw();
-            let on = if role == self.directory.naming().service_account {
+            let account = role == self.directory.naming().service_account;
+            let on = if account {
                 &mut self.on_account
             } else if self.directory.by_login(role).as_ref() == Some(tenant) {
                 &mut self.own_login
@@ -264,20 +298,32 @@ impl InstanceState {
             };
             if !on.contains(tenant) {
                 on.insert(tenant.clone());
+                let place = self.places.get(tenant);
+                if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
+                    *(if account { &mut resident.on_account } else { &mut resident.own_login }) = true;
+                    self.settled += 1;
+                }
             }
         }
     }
 
-    /// Whether a tenant works through the shared account, and never through a login of its own: then limits of that login
-    /// bind nobody, although it may log in.
-    pub fn lives_on_account(&self, tenant: &TenantId) -> bool {
-        self.on_account.contains(tenant) && !self.own_login.contains(tenant)
+    /// Whether all that a tenant does, it does through a login or in a database of its own.
+    pub fn keeps_to_itself(&self, resident: &Resident) -> bool {
+        let own_login = || resident.own_login && !resident.on_account;
+        self.plan.tenant.is_some() || self.plan.layout == Layout::Database || own_login()
     }
 
-    /// Whether all that a tenant does, it does through a login or in a database of its own.
-    pub fn keeps_to_itself(&self, tenant: &TenantId) -> bool {
-        let own_login = || self.own_login.contains(tenant) && !self.on_account.contains(tenant);
-        self.plan.tenant.is_some() || self.plan.layout == Layout::Database || own_login()
+    /// The place of a tenant among those of the instance.
+    pub fn place(&self, tenant: &TenantId) -> Option<usize> {
+        self.places.get(tenant).copied()
+    }
+
+    /// Takes what the stored history says of each tenant.
+    pub fn recall(&mut self, records: HashMap<TenantId, Arc<Record>>) {
+        self.records = records;
+        for resident in &mut self.residents {
+            resident.record = self.records.get(&resident.id).cloned();
+        }
     }
 
     /// Tenants that exist: the union of what schemas, databases and roles say; unless nothing came or went.
@@ -288,7 +334,9 @@ impl InstanceState {
         let mut ids: BTreeSet<TenantId> = self.plan.tenant.iter().cloned().collect();
         if self.plan.tenant.is_none() {
             let churn = self.written.newest().into_iter().flat_map(|churn| churn.homes.iter().map(|home| &*home.home));
-            let sizes = self.sizes.iter().flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
+            // They come so rarely that a home in them may be long gone; the counters know of each.
+            let sizes = self.sizes.iter().filter(|_| self.written.newest().is_none());
+            let sizes = sizes.flat_map(|sizes| sizes.homes.keys().map(|home| &**home));
             let ours: HashSet<&str> = self
                 .catalog
                 .iter()
@@ -309,25 +357,32 @@ impl InstanceState {
             }
         }
         if self.tenants.len() != ids.len() || !self.tenants.iter().eq(ids.iter()) {
-            self.charts.retain(|id| ids.contains(id));
             self.own_login.retain(|id| ids.contains(id));
             self.on_account.retain(|id| ids.contains(id));
             self.directory.set_known(ids.iter().cloned());
-            self.tenants = ids.into_iter().collect();
+            let ids = ids.into_iter().collect();
+            let before = std::mem::replace(&mut self.tenants, ids);
+            self.charts.settle(&before, &self.tenants);
+            self.places = self.tenants.iter().cloned().zip(0..).collect();
         }
         let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
         let database = self.server.as_ref().map(|server| server.database.raw());
         self.residents =
             residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written, database);
+        for resident in &mut self.residents {
+            resident.record = self.records.get(&resident.id).cloned();
+            resident.own_login = self.own_login.contains(&resident.id);
+            resident.on_account = self.on_account.contains(&resident.id);
+        }
+        self.settled += 1;
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {
-        let rates = |id: &TenantId| {
-            let at = residents::place(&self.residents, id)?;
-            self.written.rates(self.residents.get(at)?.churned)
-        };
+        let places = &self.places;
+        let place = |id: &TenantId| places.get(id).copied();
+        let rates = |place: usize| self.written.rates(self.residents.get(place)?.churned);
         let transactions = self.counters.rates().transactions;
-        self.charts.sample(now, every, activity, &self.tenants, rates, transactions);
+        self.charts.sample(now, every, activity, place, rates, transactions);
     }
 
     /// vCPUs and whether that is a guess: RDS sets `max_worker_processes` to twice the vCPUs, and to 8 at least.
@@ -436,6 +491,7 @@ impl InstanceState {
             pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),
             series: self.charts.instance(),
+            settled: self.settled,
         }
     }
 }

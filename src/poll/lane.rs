@@ -85,6 +85,12 @@ impl Clocks {
         let most = if source == Source::Activity { BLIND } else { RARELY };
         configured.max(price.mul_f64(1e3 / share(source)).min(most))
     }
+
+    /// When a source that brought nothing so often in a row is asked again. Not as rarely as its price wants: a server in
+    /// trouble stops everybody's questions, and half an hour later it is long well. Each time twice as late, until it is.
+    fn again(configured: Duration, every: Duration, took: Duration, failed: u32) -> Duration {
+        every.min(configured.max(took.saturating_mul(5 << failed.min(16))))
+    }
 }
 
 /// The longest that we do not look at sessions, and at anything else, however dear it is.
@@ -148,11 +154,13 @@ struct Due {
     at: Instant,
     /// How long the newest answers took, the newest last.
     took: VecDeque<Duration>,
+    /// How often in a row it brought nothing.
+    failed: u32,
 }
 
 impl Due {
     fn first(source: Source) -> Self {
-        Self { source, at: Instant::now(), took: VecDeque::new() }
+        Self { source, at: Instant::now(), took: VecDeque::new(), failed: 0 }
     }
 
     /// Remembers what an answer took; says what one costs: the quickest of the newest few, while nobody was in the way,
@@ -255,6 +263,7 @@ impl Lane {
             let _ = desk.worked();
             let mut elsewhere = Duration::ZERO;
             let answer = self.ask(desk, source, &mut elsewhere).await;
+            self.dues[next].failed = if answer.is_ok() { 0 } else { self.dues[next].failed + 1 };
             let (price, every) = self.schedule(next, began, desk.worked() + elsewhere);
             match answer {
                 Ok(fragment) => {
@@ -279,7 +288,11 @@ impl Lane {
         let every = Clocks::slowed(self.configured(source), source, price);
         let first = self.dues[at].is_guess();
         let soon = self.wants_more(source, first) || first && every > self.configured(source);
-        let pause = if soon { every.min(SOON.max(took * 20)) } else { every };
+        let pause = match self.dues[at].failed {
+            _ if soon => every.min(SOON.max(took * 20)),
+            0 => every,
+            failed => Clocks::again(self.configured(source), every, took, failed),
+        };
         self.dues[at].at = (began + pause).max(Instant::now());
         (price, every)
     }
@@ -312,13 +325,13 @@ impl Lane {
         }
         if self.layout == Layout::Database && source == Source::Debt {
             let way = self.way()?;
-            *elsewhere += self.tours.tables.next(&way, &self.databases).await?;
+            self.tours.tables.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Debt(self.tours.tables.debt()));
         }
         if self.layout == Layout::Database && source == Source::Bloat {
             self.databases = databases(desk).await.map_err(|error| error.trouble())?;
             let way = self.way()?;
-            *elsewhere += self.tours.bloat.next(&way, &self.databases).await?;
+            self.tours.bloat.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Bloat(self.tours.bloat.bloat()));
         }
         if source == Source::Statements {
@@ -336,7 +349,7 @@ impl Lane {
             Fragment::Catalog(catalog) if self.layout == Layout::Database => {
                 self.databases = databases(desk).await.map_err(|error| error.trouble())?;
                 let way = self.way()?;
-                *elsewhere += self.tours.catalog.next(&way, &self.databases).await?;
+                self.tours.catalog.next(&way, &self.databases, elsewhere).await?;
                 *catalog = self.tours.catalog.catalog(std::mem::take(catalog));
             }
             _ => {}
@@ -391,6 +404,15 @@ mod tests {
         assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, ms(5_000)), BLIND);
         assert_eq!(Clocks::slowed(ms(1_000), Source::Activity, ms(4)), ms(1_000));
         assert_eq!(Clocks::slowed(ms(300_000), Source::Catalog, ms(200)), ms(300_000));
+    }
+
+    #[test]
+    fn a_source_that_fails_is_asked_again_soon_and_ever_later() {
+        let (configured, every) = (ms(10_000), ms(2_000_000));
+        let again = |failed| Clocks::again(configured, every, ms(5_000), failed).as_secs();
+        assert_eq!([1, 2, 3, 4, 5, 6, 7, 40].map(again), [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
+        // What is refused at once is asked as often as ever.
+        assert_eq!(Clocks::again(configured, configured, ms(2), 9), configured);
     }
 
     #[test]

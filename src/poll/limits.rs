@@ -33,7 +33,7 @@ pub(super) fn bound(roles: &Roles, role: &Role, database: &str) -> Bound {
 /// PostgreSQL's: role in database, role, database, server.
 fn effective(roles: &Roles, role: &Role, database: &str) -> (Limits, Vec<&'static str>) {
     let levels =
-        [role.in_databases.get(database), Some(&role.settings), roles.databases.get(database), Some(&roles.defaults)];
+        [role.in_databases.get(database), Some(&*role.settings), roles.databases.get(database), Some(&roles.defaults)];
     let value = |name: &str| levels.iter().flatten().find_map(|level| level.get(name));
     let setting = |name| value(name).and_then(|text| milliseconds(text)).filter(|value| !value.is_zero());
     let [statement_timeout, lock_timeout, idle_in_transaction_session_timeout] = TIMEOUTS.map(setting);
@@ -90,7 +90,7 @@ mod tests {
             can_login: true,
             connection_limit: Some(40),
             superuser: false,
-            settings: set(&[("statement_timeout", "30s"), ("lock_timeout", "0")]),
+            settings: set(&[("statement_timeout", "30s"), ("lock_timeout", "0")]).into(),
             in_databases: BTreeMap::from([("db_acme".to_owned(), set(&[("statement_timeout", "5s")]))]),
         };
         let roles = Roles {

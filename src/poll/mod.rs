@@ -35,6 +35,7 @@ use crate::domain::{Acknowledgement, Past, Snapshot};
 use crate::signals::Evaluator;
 use lane::{Clocks, Lane, lanes};
 use pooler::PoolerLane;
+pub use pooler::open as open_pooler;
 
 /// News waiting for the collector; lanes wait when it is full.
 const QUEUE: usize = 256;

@@ -21,6 +21,25 @@ use crate::sources::pgbouncer::ask;
 const LOGIN: &str =
     "; the user must be in PgBouncer's stats_users and auth_file, with the password of pgbouncer_password";
 
+/// Logs in to the admin console. The password is read anew at each login: it may have been rotated.
+pub async fn open(pooler: &PoolerConfig) -> Result<Console, Trouble> {
+    let say = |reason: String| Trouble::new(format!("PgBouncer: {reason}"));
+    let target = Target::parse(&pooler.url, &Environment::of_process()).map_err(|error| say(error.to_string()))?;
+    let password = pooler.password.as_ref().map(Secret::read).transpose();
+    let password = password.map_err(|error| say(error.to_string()))?;
+    Console::open(&target, password, &Timeouts::default()).await.map_err(|error| {
+        let mut trouble = error.trouble();
+        // What a full pooler means is not what a full server means.
+        trouble.kind = crate::domain::observed::TroubleKind::Other;
+        trouble.message = format!("PgBouncer: {}", trouble.message);
+        // One code for everything that it does not like of a login.
+        if matches!(trouble.code.as_deref(), Some("08P01" | "28P01")) {
+            trouble.message.push_str(LOGIN);
+        }
+        trouble
+    })
+}
+
 /// See the module.
 pub(super) struct PoolerLane {
     pub place: usize,
@@ -34,7 +53,7 @@ impl PoolerLane {
     pub async fn run(self) {
         let mut pause = BACK_OFF.0;
         while !self.news.is_closed() {
-            let trouble = match self.connect().await {
+            let trouble = match open(&self.pooler).await {
                 Ok(console) => {
                     let (trouble, answered) = self.serve(&console).await;
                     if answered {
@@ -49,26 +68,6 @@ impl PoolerLane {
             sleep(pause.mul_f64(jitter)).await;
             pause = (pause * 2).min(BACK_OFF.1);
         }
-    }
-
-    /// The password is read anew at each login: it may have been rotated.
-    async fn connect(&self) -> Result<Console, Trouble> {
-        let say = |reason: String| Trouble::new(format!("PgBouncer: {reason}"));
-        let target =
-            Target::parse(&self.pooler.url, &Environment::of_process()).map_err(|error| say(error.to_string()))?;
-        let password = self.pooler.password.as_ref().map(Secret::read).transpose();
-        let password = password.map_err(|error| say(error.to_string()))?;
-        Console::open(&target, password, &Timeouts::default()).await.map_err(|error| {
-            let mut trouble = error.trouble();
-            // What a full pooler means is not what a full server means.
-            trouble.kind = crate::domain::observed::TroubleKind::Other;
-            trouble.message = format!("PgBouncer: {}", trouble.message);
-            // One code for everything that it does not like of a login.
-            if matches!(trouble.code.as_deref(), Some("08P01" | "28P01")) {
-                trouble.message.push_str(LOGIN);
-            }
-            trouble
-        })
     }
 
     async fn serve(&self, console: &Console) -> (Trouble, bool) {

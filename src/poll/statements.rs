@@ -87,24 +87,24 @@ impl StatementWindow {
         *self = Self { evidence, version, ..Self::default() };
     }
 
-    /// What a tenant's statements cost.
-    pub fn of(&self, tenant: &TenantId) -> Option<Arc<TenantStatements>> {
-        self.tenants.get(tenant).cloned()
+    /// What the statements of those cost of whom any are known.
+    pub fn all(&self) -> impl Iterator<Item = (&TenantId, &Arc<TenantStatements>)> {
+        self.tenants.iter()
     }
 
-    /// The part of the server's WAL that a tenant wrote; `None` where that cannot be said. `complete`: it has no other
-    /// statements than those of its own login or database.
-    pub fn wal_share(&self, tenant: &TenantId, complete: bool) -> Option<f64> {
+    /// The part of the server's WAL that a tenant wrote, from what is known of its statements; `None` where that cannot be
+    /// said. `complete`: it has no other statements than those of its own login or database.
+    pub fn wal_share(&self, own: Option<&TenantStatements>, complete: bool) -> Option<f64> {
         let all = self.wal?;
-        let own = self.tenants.get(tenant).map_or(0.0, |known| known.wal_bytes * self.seconds);
+        let own = own.map_or(0.0, |known| known.wal_bytes * self.seconds);
         let known = own > 0.0 || complete || self.adrift <= all * NEGLIGIBLE;
         known.then(|| if all > 0.0 { (own / all).min(1.0) } else { 0.0 })
     }
 
     /// The part of all blocks read by statements that a tenant's read.
-    pub fn blocks_share(&self, tenant: &TenantId) -> Option<f64> {
+    pub fn blocks_share(&self, own: Option<&TenantStatements>) -> Option<f64> {
         let all = self.blocks.filter(|all| *all > 0.0)?;
-        let own = self.tenants.get(tenant)?;
+        let own = own?;
         (own.distrusted.is_none() && own.blocks_read > 0.0).then(|| (own.blocks_read * self.seconds / all).min(1.0))
     }
 
@@ -153,7 +153,9 @@ impl StatementWindow {
             .map(|entry| (entry.key, entry))
             .collect();
         self.tenants = if seconds > 0.0 {
-            sums.into_iter().map(|(id, sum)| (id, Arc::new(shown(&sum, seconds, &texts, distrusted.clone())))).collect()
+            let all = all.temp_blocks;
+            let shown = |sum: &Sum| shown(sum, all, seconds, &texts, distrusted.clone());
+            sums.into_iter().map(|(id, sum)| (id, Arc::new(shown(&sum)))).collect()
         } else {
             HashMap::new()
         };
@@ -190,6 +192,7 @@ impl StatementWindow {
 
 fn shown(
     sum: &Sum,
+    all_temp: u64,
     seconds: f64,
     texts: &HashMap<StatementKey, &Statement>,
     distrusted: Option<Arc<str>>,
@@ -217,6 +220,7 @@ fn shown(
         part(it.milliseconds, sum.milliseconds)
             .max(part(it.wal_bytes, sum.wal_bytes as f64))
             .max(part(it.blocks_read, sum.blocks_read as f64))
+            .max(part(it.temp_bytes / BLOCK, sum.temp_blocks as f64))
     };
     top.sort_by(|a, b| b.rank.cmp(&a.rank).then(weight(b).total_cmp(&weight(a))).then(a.query.cmp(&b.query)));
     top.truncate(TOP);
@@ -226,6 +230,7 @@ fn shown(
         milliseconds: sum.milliseconds / seconds,
         blocks_read: sum.blocks_read as f64 / seconds,
         wal_bytes: sum.wal_bytes as f64 / seconds,
+        temp_share: (all_temp > 0 && distrusted.is_none()).then(|| sum.temp_blocks as f64 / all_temp as f64),
         distrusted,
     }
 }

@@ -1,20 +1,23 @@
 //! The rows of the tenant table: everything that is known of each tenant of an instance.
+//!
+//! Ten thousand of them are made each second. What is the same for all is found out once, what is known of few is put
+//! beside the rows by their places, and nothing is looked up by a name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::instance::InstanceState;
-use super::limits::{self, Bound};
-use super::residents::{self, Resident};
-use super::window::{SPAN, Usage};
+use super::limits::Bound;
+use super::residents::Resident;
+use super::window::{ChurnWindow, Load, SPAN, Usage};
 use crate::domain::facts::Source;
+use crate::domain::policy::TenantNotes;
 use crate::domain::snapshot::{LimitScope, Noise, Pressure, Starved, TenantLimits};
-use crate::domain::{Layout, Policy, Session, Tenant, TenantId};
+use crate::domain::{Layout, Policy, Session, Tenant, TenantId, TenantStatements};
 
 /// Sessions of one tenant, counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tally {
     strong: u32,
     claimed: u32,
@@ -22,157 +25,195 @@ struct Tally {
     waiting: u32,
     idle_in_transaction: u32,
     oldest_transaction: Option<f64>,
-    waits: HashMap<Arc<str>, u32>,
+    waits: Vec<(Arc<str>, u32)>,
+}
+
+/// What is known of few.
+#[derive(Debug, Clone, Default)]
+struct Doings {
+    tally: Tally,
+    usage: Usage,
+    statements: Option<Arc<TenantStatements>>,
+    /// What part of the WAL its backends wrote.
+    wal: Option<f64>,
+}
+
+/// What is the same for all tenants of an instance.
+struct Common<'a> {
+    state: &'a InstanceState,
+    load: Load,
+    /// Sessions were seen a moment ago; so were statements.
+    sampled: bool,
+    spoken: bool,
+    /// Rows, if they were counted a moment ago.
+    counted: Option<&'a ChurnWindow>,
+    /// Our login sees what other people's sessions do.
+    sees_all: bool,
 }
 
 /// All tenants of an instance, sorted by id.
 pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
-    let counted = state.is_fresh(Source::Churn, now);
-    let tallies = tally(&state.residents, fresh.map_or(&[], |activity| &activity.sessions));
-    let usages = usages(state);
+    let common = Common {
+        state,
+        load: state.window.load(),
+        sampled: fresh.is_some(),
+        counted: Some(&state.written).filter(|_| state.is_fresh(Source::Churn, now)),
+        spoken: state.is_fresh(Source::Statements, now),
+        sees_all: state.sees_all(),
+    };
+    let doings = doings(&common, fresh.map_or(&[], |activity| &activity.sessions));
     let churn = state.written.newest();
     let pressure = state.pressure(now);
-    let spoken = state.is_fresh(Source::Statements, now);
-    let account = account(state);
-    state
-        .residents
-        .iter()
-        .zip(tallies)
-        .zip(usages)
-        .map(|((resident, tally), usage)| {
-            let Resident { id, home, .. } = resident;
-            let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
-            let known = |count: u32| fresh.is_some().then_some(count);
-            let seen = |count: u32| (fresh.is_some() && state.sees_all()).then_some(count);
-            let exists = churned.is_some() || resident.size.is_some();
-            let noise = noise(state, resident, usage, spoken, now);
-            let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
-            // The stored history first, where it is longer than an hour.
-            let record = state.records.get(id);
-            let remembered =
-                record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
-            let (limit_scope, limits) = limits_of(state, policy, resident, &account);
-            Tenant {
-                id: id.clone(),
-                tier: state.plan.tier,
-                instance: state.plan.name.clone(),
-                schema: (exists && state.plan.layout == Layout::Schema).then(|| home.clone()),
-                database: (state.plan.layout == Layout::Database).then(|| home.clone()),
-                role: resident.role_name.clone(),
-                connections: known(tally.strong + tally.claimed),
-                strong: tally.strong,
-                claimed: tally.claimed,
-                active: seen(tally.active),
-                waiting: seen(tally.waiting),
-                waits_for: tally
-                    .waits
-                    .iter()
-                    .max_by_key(|(kind, count)| (**count, (*kind).clone()))
-                    .map(|(kind, _)| kind.clone()),
-                idle_in_transaction: seen(tally.idle_in_transaction),
-                oldest_transaction_seconds: tally.oldest_transaction,
-                limit_scope,
-                limits,
-                noise_score: score(noise, pressure),
-                noise,
-                statements: state.spoken.of(id).filter(|_| spoken),
-                starved: starved(state, usage),
-                rows_written_per_day: remembered.or_else(|| {
-                    let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
-                    Some(home.rows_written as f64 * 86_400.0 / since)
-                }),
-                rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
-                rows_written_per_second: state
-                    .written
-                    .rates(resident.churned)
-                    .filter(|_| counted)
-                    .map(|(rows, _)| rows),
-                dead_tuples: churned.and_then(|home| home.dead_tuples),
-                live_tuples: churned.and_then(|home| home.live_tuples),
-                size_bytes: resident.size,
-                size_estimated: state.sizes.as_ref().is_some_and(|sizes| sizes.estimated),
-                findings: Vec::new(),
-                suffers: Vec::new(),
-                severity: None,
-                recommended_tier: None,
-                record: record.cloned(),
-                notes: policy.tenants.get(id).map(|notes| Arc::new(notes.clone())),
-                series: state.charts.of(id),
-            }
-        })
-        .collect()
+    let size_estimated = state.sizes.as_ref().is_some_and(|sizes| sizes.estimated);
+    let mut overrides = policy.tenants.iter().peekable();
+    let mut rows = Vec::with_capacity(state.residents.len());
+    for (place, (resident, doings)) in state.residents.iter().zip(doings).enumerate() {
+        let Resident { id, home, .. } = resident;
+        let Doings { tally, usage, statements, wal } = doings;
+        // Both are sorted by id.
+        while overrides.next_if(|(other, _)| *other < id).is_some() {}
+        let notes = overrides.next_if(|(other, _)| *other == id).map(|(_, notes)| notes);
+        let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
+        let known = |count: u32| common.sampled.then_some(count);
+        let seen = |count: u32| (common.sampled && common.sees_all).then_some(count);
+        let exists = churned.is_some() || resident.size.is_some();
+        let noise = noise(&common, resident, usage, statements.as_deref(), wal);
+        let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
+        // The stored history first, where it is longer than an hour.
+        let record = resident.record.as_ref();
+        let remembered =
+            record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
+        let (limit_scope, limits) = limits_of(state, policy, notes, resident);
+        let rates = common.counted.and_then(|written| written.rates(resident.churned));
+        rows.push(Tenant {
+            id: id.clone(),
+            tier: state.plan.tier,
+            instance: state.plan.name.clone(),
+            schema: (exists && state.plan.layout == Layout::Schema).then(|| home.clone()),
+            database: (state.plan.layout == Layout::Database).then(|| home.clone()),
+            role: resident.role_name.clone(),
+            connections: known(tally.strong + tally.claimed),
+            strong: tally.strong,
+            claimed: tally.claimed,
+            active: seen(tally.active),
+            waiting: seen(tally.waiting),
+            waits_for: tally.waits.into_iter().max_by(|(a, few), (b, many)| (few, a).cmp(&(many, b))).map(|it| it.0),
+            idle_in_transaction: seen(tally.idle_in_transaction),
+            oldest_transaction_seconds: tally.oldest_transaction,
+            limit_scope,
+            limits,
+            noise_score: score(noise, pressure),
+            noise,
+            statements,
+            starved: starved(common.load, usage),
+            rows_written_per_day: remembered.or_else(|| {
+                let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
+                Some(home.rows_written as f64 * 86_400.0 / since)
+            }),
+            rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
+            rows_written_per_second: rates.map(|(rows, _)| rows),
+            dead_tuples: churned.and_then(|home| home.dead_tuples),
+            live_tuples: churned.and_then(|home| home.live_tuples),
+            size_bytes: resident.size,
+            size_estimated,
+            findings: Vec::new(),
+            suffers: Vec::new(),
+            severity: None,
+            recommended_tier: None,
+            record: record.cloned(),
+            notes: notes.map(|notes| Arc::new(notes.clone())),
+            series: state.charts.of(place),
+        });
+    }
+    rows
 }
 
-/// Beside each tenant what its sessions do.
-fn tally(residents: &[Resident], sessions: &[Session]) -> Vec<Tally> {
-    let mut tallies: Vec<Tally> = residents.iter().map(|_| Tally::default()).collect();
+/// Beside each tenant what it does.
+fn doings(common: &Common<'_>, sessions: &[Session]) -> Vec<Doings> {
+    let state = common.state;
+    let mut doings = vec![Doings::default(); state.residents.len()];
+    let place = |tenant: &TenantId| state.place(tenant);
     for session in sessions {
-        let place = session.attribution.tenant().and_then(|tenant| residents::place(residents, tenant));
-        let Some(tally) = place.and_then(|place| tallies.get_mut(place)) else { continue };
-        if session.attribution.strong().is_some() {
-            tally.strong += 1;
-        } else {
-            tally.claimed += 1;
+        let place = session.attribution.tenant().and_then(place);
+        if let Some(of_it) = place.and_then(|place| doings.get_mut(place)) {
+            of_it.tally.add(session);
         }
-        tally.active += u32::from(session.state.is_active());
-        tally.idle_in_transaction += u32::from(session.state.is_idle_in_transaction());
+    }
+    for (tenant, usage) in state.window.usages() {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
+            of_it.usage = usage;
+        }
+    }
+    for (tenant, statements) in state.spoken.all().filter(|_| common.spoken) {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
+            of_it.statements = Some(Arc::clone(statements));
+        }
+    }
+    for (tenant, share) in state.backends.wal_shares().filter(|_| common.sampled) {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
+            of_it.wal = Some(share);
+        }
+    }
+    doings
+}
+
+impl Tally {
+    fn add(&mut self, session: &Session) {
+        if session.attribution.strong().is_some() {
+            self.strong += 1;
+        } else {
+            self.claimed += 1;
+        }
+        self.active += u32::from(session.state.is_active());
+        self.idle_in_transaction += u32::from(session.state.is_idle_in_transaction());
         if session.is_waiting() {
-            tally.waiting += 1;
+            self.waiting += 1;
             if let Some(wait) = &session.wait {
-                *tally.waits.entry(wait.kind.clone()).or_default() += 1;
+                match self.waits.iter_mut().find(|(kind, _)| *kind == wait.kind) {
+                    Some((_, count)) => *count += 1,
+                    None => self.waits.push((wait.kind.clone(), 1)),
+                }
             }
         }
         if let Some(age) = session.transaction_age() {
-            tally.oldest_transaction = Some(tally.oldest_transaction.map_or(age, |oldest| oldest.max(age)));
+            self.oldest_transaction = Some(self.oldest_transaction.map_or(age, |oldest| oldest.max(age)));
         }
     }
-    tallies
 }
 
-/// Beside each tenant what it used.
-fn usages(state: &InstanceState) -> Vec<Usage> {
-    let mut usages = vec![Usage::default(); state.residents.len()];
-    for (tenant, usage) in state.window.usages() {
-        if let Some(of_it) = residents::place(&state.residents, tenant).and_then(|place| usages.get_mut(place)) {
-            *of_it = usage;
-        }
-    }
-    usages
-}
-
-/// What share of the instance a tenant took, from strong evidence only; `spoken`: what is known of statements is fresh.
-fn noise(state: &InstanceState, resident: &Resident, usage: Usage, spoken: bool, now: Timestamp) -> Noise {
-    let id = &resident.id;
-    let load = state.window.load();
+/// What share of the instance a tenant took, from strong evidence only.
+fn noise(
+    common: &Common<'_>,
+    resident: &Resident,
+    usage: Usage,
+    statements: Option<&TenantStatements>,
+    wal: Option<f64>,
+) -> Noise {
+    let Common { state, load, spoken, .. } = *common;
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) };
-    let sampled = load.elapsed > 0 && state.fresh_sessions(now).is_some();
-    let seen = sampled && state.sees_all();
-    let written = state.written.shares(resident.churned).filter(|_| state.is_fresh(Source::Churn, now));
+    let sampled = load.elapsed > 0 && common.sampled;
+    let seen = sampled && common.sees_all;
+    let written = common.counted.and_then(|written| written.shares(resident.churned));
+    let told = spoken.then(|| state.spoken.wal_share(statements, state.keeps_to_itself(resident))).flatten();
     Noise {
         active_time: seen.then(|| share(usage.busy, load.busy)),
         connections: sampled.then(|| share(usage.connected, load.connected)),
         rows_written: written.map(|(own, all)| share(own.rows, all.rows)),
-        wal: wal_share(state, id, spoken, sampled),
+        // At least what its statements wrote, and at least what its backends did: either may have missed something,
+        // neither counts what is not its own.
+        wal: told.into_iter().chain(wal.filter(|_| sampled)).reduce(f64::max),
         // What tables counted is exact; what statements counted stands in for it.
         blocks_read: written
             .and_then(|(own, all)| Some(share(own.blocks_read?, all.blocks_read?)))
-            .or_else(|| state.spoken.blocks_share(id).filter(|_| spoken)),
+            .or_else(|| state.spoken.blocks_share(statements).filter(|_| spoken)),
         blocked_others_seconds: sampled.then_some(usage.blocked_others as f64 / 1e6),
     }
 }
 
-/// What part of the WAL it wrote: at least what its statements wrote, and at least what its backends did. Either may
-/// have missed something, neither counts what is not its own.
-fn wal_share(state: &InstanceState, id: &TenantId, spoken: bool, sampled: bool) -> Option<f64> {
-    let spoken = spoken.then(|| state.spoken.wal_share(id, state.keeps_to_itself(id))).flatten();
-    let counted = sampled.then(|| state.backends.wal_share(id)).flatten();
-    spoken.into_iter().chain(counted).reduce(f64::max)
-}
-
 /// How long it had to wait for what all share: seconds in a minute, also where we have looked for less than one.
-fn starved(state: &InstanceState, usage: Usage) -> Starved {
-    let elapsed = state.window.load().elapsed.clamp(1, SPAN.as_micros() as u64);
+fn starved(load: Load, usage: Usage) -> Starved {
+    let elapsed = load.elapsed.clamp(1, SPAN.as_micros() as u64);
     let a_minute = |waited: u64| waited as f64 / elapsed as f64 * SPAN.as_secs_f64();
     Starved { cpu: a_minute(usage.starved_cpu), io: a_minute(usage.starved_io) }
 }
@@ -192,35 +233,26 @@ fn score(noise: Noise, pressure: Pressure) -> Option<f64> {
     .reduce(f64::max)
 }
 
-/// What binds sessions of the shared account: the same for all tenants of a database, and told apart where each has its own.
-fn account(state: &InstanceState) -> impl Fn(&str) -> Option<Bound> {
-    let roles = state.roles.as_ref();
-    let account =
-        roles.and_then(|roles| Some((roles, limits::role(roles, &state.directory.naming().service_account)?)));
-    let database = state.server.as_ref().filter(|_| state.plan.layout == Layout::Schema);
-    let shared = account.zip(database).map(|((roles, role), server)| limits::bound(roles, role, server.database.raw()));
-    move |home| match (&shared, account) {
-        (Some(shared), _) => Some(shared.clone()),
-        (None, Some((roles, role))) => Some(limits::bound(roles, role, home)),
-        (None, None) => None,
-    }
-}
-
 /// What binds a tenant's sessions: its own login's limits where it uses that, else the service account's.
 fn limits_of(
     state: &InstanceState,
     policy: &Policy,
+    notes: Option<&TenantNotes>,
     resident: &Resident,
-    account: &impl Fn(&str) -> Option<Bound>,
 ) -> (LimitScope, TenantLimits) {
-    let wanted = policy.wanted(&resident.id, state.plan.tier);
-    let own = resident.bound.as_ref().filter(|_| !state.lives_on_account(&resident.id));
+    let wanted = policy.wanted_with(notes, state.plan.tier);
+    // Who works through the shared account, and never through a login of its own, is not bound by that login's limits,
+    // although it may log in.
+    let own = resident.bound.as_ref().filter(|_| !resident.on_account || resident.own_login);
     let (scope, binding) = match own {
-        Some(own) => (LimitScope::Tenant, Some(own.clone())),
-        None => (LimitScope::ServiceAccount, account(&resident.home)),
+        Some(own) => (LimitScope::Tenant, Some(own)),
+        None => (LimitScope::ServiceAccount, resident.account.as_deref()),
     };
-    let Some(Bound { login, limits, unknown }) = binding else {
-        return (scope, TenantLimits { wanted, ..TenantLimits::default() });
+    let limits = match binding.cloned() {
+        Some(Bound { login, limits, unknown }) => {
+            TenantLimits { effective: limits, login: Some(login), wanted, unknown }
+        }
+        None => TenantLimits { wanted, ..TenantLimits::default() },
     };
-    (scope, TenantLimits { effective: limits, login: Some(login), wanted, unknown })
+    (scope, limits)
 }

@@ -178,7 +178,8 @@ fn is_write(kind: &str, event: &str) -> bool {
 fn blocked_others(sessions: &[Session]) -> HashMap<&TenantId, u64> {
     let waiters: HashMap<i32, &Session> = sessions
         .iter()
-        .filter(|session| session.blocking.is_some())
+        // Who is only guessed to wait for somebody blames nobody.
+        .filter(|session| session.blocking.as_ref().is_some_and(|blocking| !blocking.inferred))
         .map(|session| (session.key.pid, session))
         .collect();
     let mut blamed = HashMap::new();
@@ -259,6 +260,11 @@ impl Delta {
             total = total.plus(written);
             Some(written)
         });
+        // A table that was made, filled and dropped in between is in no home: without it the rest would seem to be all.
+        if let Some(all) = whole(then, now) {
+            total.rows = total.rows.max(all.rows);
+            total.blocks_read = total.blocks_read.max(all.blocks_read);
+        }
         let seconds = now.server_now.duration_since(then.server_now).as_secs_f64();
         Self { at: now.server_now, seconds, total, homes }
     }
@@ -267,6 +273,13 @@ impl Delta {
     fn of(&self, place: Option<usize>) -> Option<Written> {
         place.map_or(Some(NOTHING), |place| self.homes.get(place).copied().flatten())
     }
+}
+
+/// What the database as a whole went through.
+fn whole(then: &Churn, now: &Churn) -> Option<Written> {
+    let (before, after) = then.whole.zip(now.whole).filter(|(before, after)| before.since == after.since)?;
+    let rows = after.rows_written.checked_sub(before.rows_written)?;
+    Some(Written { rows, blocks_read: after.blocks_read.checked_sub(before.blocks_read) })
 }
 
 /// Each home now with the same one then; both are sorted by name.
@@ -368,5 +381,43 @@ impl ChurnWindow {
         let delta = self.deltas.back()?;
         let own = delta.of(place)?;
         Some((own.rows as f64 / delta.seconds, own.blocks_read.map(|blocks| blocks as f64 / delta.seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::Whole;
+
+    fn churn(second: i64, homes: &[(&str, u64)], all: u64) -> Churn {
+        let home = |(home, rows): &(&str, u64)| SchemaChurn {
+            home: Arc::from(*home),
+            since: None,
+            tables: 1,
+            rows_written: *rows,
+            blocks_read: Some(0),
+            dead_tuples: None,
+            live_tuples: None,
+        };
+        Churn {
+            server_now: Timestamp::from_second(1_000 + second).unwrap(),
+            homes: homes.iter().map(home).collect(),
+            whole: Some(Whole { since: None, rows_written: all, blocks_read: 0 }),
+        }
+    }
+
+    #[test]
+    fn rows_of_tables_that_are_gone_were_written_too() {
+        let mut window = ChurnWindow::default();
+        window.take(churn(0, &[("tenant_etl", 5_000), ("tenant_small", 100)], 10_000));
+        // The one dropped a table and filled another; beside that the small one is nobody.
+        window.take(churn(10, &[("tenant_etl", 4_000), ("tenant_small", 190)], 1_010_000));
+        let share = |window: &ChurnWindow, home| window.shares(window.place(home));
+        let (own, all) = share(&window, "tenant_small").unwrap();
+        assert_eq!((own.rows, all.rows), (90, 1_000_000));
+        assert_eq!(share(&window, "tenant_etl"), None, "a counter that fell is a gap");
+        // Counters that began anew say nothing of the whole.
+        window.take(churn(20, &[("tenant_etl", 4_010), ("tenant_small", 200)], 20));
+        assert_eq!(window.deltas.back().unwrap().total.rows, 20);
     }
 }

@@ -13,6 +13,9 @@ use crate::config::{self, Config};
 /// The longest line: a source of a very large estate.
 const LONGEST: u64 = 256 << 20;
 
+/// The longest first line: it holds a configuration, and is read before anything says that the file is ours.
+const LONGEST_HEADER: u64 = 1 << 20;
+
 /// Why a file cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum FilmError {
@@ -69,7 +72,7 @@ impl Film {
             return Err(FilmError::Read { path, cause });
         }
         let mut first = Vec::new();
-        let header = Tape::of(file).read(&mut first).ok().and_then(|()| read_header(&first));
+        let header = Tape::of(file).read_up_to(LONGEST_HEADER, &mut first).ok().and_then(|()| read_header(&first));
         let Some(header) = header else { return Err(FilmError::Foreign(path)) };
         if header.version != VERSION {
             let by = crate::domain::foreign::sanitise(&header.tierdeck).chars().take(40).collect();
@@ -84,7 +87,7 @@ impl Film {
     pub(super) fn lines(&self) -> io::Result<Lines> {
         let mut tape = Tape::of(File::open(&self.path)?);
         let mut header = Vec::new();
-        tape.read(&mut header)?;
+        tape.read_up_to(LONGEST_HEADER, &mut header)?;
         Ok(Lines { tape, read: 0, ended: false })
     }
 }
@@ -117,8 +120,12 @@ impl Tape {
 
     /// The next line, without its end; one that has no end was cut.
     fn read(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+        self.read_up_to(LONGEST, line)
+    }
+
+    fn read_up_to(&mut self, longest: u64, line: &mut Vec<u8>) -> io::Result<()> {
         line.clear();
-        self.0.by_ref().take(LONGEST).read_until(b'\n', line)?;
+        self.0.by_ref().take(longest).read_until(b'\n', line)?;
         if line.pop() == Some(b'\n') { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) }
     }
 }

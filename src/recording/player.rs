@@ -165,7 +165,8 @@ impl Reel {
             self.told = Some((at, nth - 1));
             return Ok(self.beginning());
         }
-        let before = told.map_or(self.now - SignedDuration::from_secs(2), |(at, _)| at);
+        let back = self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN);
+        let before = told.map_or(back, |(at, _)| at);
         let Some((&begin, all)) = self.begins.range(..before).next_back() else { return Ok(None) };
         let last = all.len().saturating_sub(1);
         self.go_to(begin)?;
@@ -340,7 +341,8 @@ impl Show {
         };
         if playing {
             let step = SignedDuration::try_from(passed * speed).unwrap_or_default();
-            self.reel.go_to(self.reel.now() + step)?;
+            let there = self.reel.now().checked_add(step).unwrap_or(Timestamp::MAX);
+            self.reel.go_to(there)?;
         }
         Ok(())
     }
@@ -356,7 +358,9 @@ impl Show {
             }),
             Order::Seek(seconds) => {
                 let began = self.reel.film().began;
-                self.reel.go_to((self.reel.now() + SignedDuration::from_secs(seconds)).max(began))?;
+                let step = SignedDuration::from_secs(seconds);
+                let there = self.reel.now().checked_add(step).unwrap_or(Timestamp::MAX);
+                self.reel.go_to(there.max(began))?;
             }
             Order::NextFinding => {
                 note = Some(match self.reel.next_finding()? {

@@ -33,8 +33,8 @@ impl Check for AutovacuumDebt {
             let Some(debt) = verdicts.seen(self.signal(), place, Source::Debt, &instance.debt, scene.now) else {
                 continue;
             };
-            let tour = Tour { seen: debt.seen, of: debt.of, closed: &debt.closed };
-            verdicts.partly_seen(self.signal(), place, Source::Debt, &tour);
+            let tour = Tour { seen: debt.seen, of: debt.of, closed: &debt.closed, every: instance.debt.every };
+            verdicts.partly_seen(self.signal(), place, Source::Debt, &tour, scene.now);
             let mut debtors: BTreeMap<Subject, (Option<TenantId>, Vec<&TableDebt>)> = BTreeMap::new();
             for table in &debt.tables {
                 let small = (table.dead_tuples as f64) < scene.thresholds.autovacuum_min_dead;

@@ -35,6 +35,10 @@ impl Check for CrossTenantGrant {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Catalog])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         // Where one tenant lives alone there is nobody else's.
         for place in places.iter().filter(|place| place.instance.tier == Tier::Shared) {
@@ -42,7 +46,13 @@ impl Check for CrossTenantGrant {
             let Some(catalog) = verdicts.seen(self.signal(), place, Source::Catalog, observed, scene.now) else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, place.instance.catalog.every),
+                scene.now,
+            );
             for (subject, crossings) in crossings(place, catalog) {
                 verdicts.raised.extend(raise(place, subject, &crossings));
             }

@@ -3,12 +3,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::domain::{Finding, InstanceName, Severity, Signal, Standing, Subject, SubjectKind, Thresholds, Unknown};
 
-use super::{Check, Doubt, REGISTRY, Raised, Scene, Verdicts};
+use super::said::{Said, Sayings};
+use super::{Check, Doubt, REGISTRY, Raised, Scene};
 
 /// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
 const EXPECTED: f64 = 900.0;
@@ -18,17 +20,18 @@ const EXPECTED: f64 = 900.0;
 pub struct Evaluator {
     /// `None`: whatever is wrong now is a finding now.
     memory: Option<Memory>,
+    sayings: Sayings,
 }
 
 impl Evaluator {
     /// For a console: findings are held and cleared by the thresholds' times.
     pub fn steady() -> Self {
-        Self { memory: Some(Memory::default()) }
+        Self { memory: Some(Memory::default()), sayings: Sayings::default() }
     }
 
     /// For one look: whatever is wrong now is a finding now.
     pub fn immediate() -> Self {
-        Self { memory: None }
+        Self::default()
     }
 
     /// Takes what was true a moment before we began to look: seen again, it need not be held anew, and began when it did.
@@ -66,10 +69,9 @@ impl Evaluator {
         let mut unknown = Vec::new();
         let places = scene.places();
         for &check in REGISTRY {
-            let mut verdicts = Verdicts::default();
-            check.check(scene, &places, &mut verdicts);
-            memory.take(check, &moment, &verdicts.doubts, verdicts.raised, immediate);
-            unknown.extend(verdicts.doubts.into_iter().map(|doubt| doubt.unknown));
+            let said = self.sayings.ask(check, scene, &places);
+            memory.take(check, &moment, &said, immediate);
+            unknown.extend(said.iter().flat_map(|said| &said.doubts).map(|doubt| doubt.unknown.clone()));
         }
         let instances: BTreeSet<&InstanceName> = scene.instances.iter().map(|instance| &instance.name).collect();
         memory.known.retain(|(_, subject), _| instances.contains(&subject.instance));
@@ -103,7 +105,7 @@ struct Moment {
 #[derive(Debug, Clone)]
 struct Known {
     /// As it was when last seen.
-    raised: Raised,
+    raised: Arc<Raised>,
     /// Since when: first seen by the wall clock, or earlier where the server says so. When the worst of several ends
     /// and a younger one takes its place, it has still been wrong since the first.
     since: Timestamp,
@@ -149,22 +151,24 @@ impl Memory {
     }
 
     /// What one check says now.
-    fn take(&mut self, check: &dyn Check, moment: &Moment, doubts: &[Doubt], raised: Vec<Raised>, immediate: bool) {
+    fn take(&mut self, check: &dyn Check, moment: &Moment, said: &[Arc<Said>], immediate: bool) {
         let signal = check.signal();
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);
-            known.stale = known.shown && doubts.iter().any(|doubt| doubt.touches(&key.1, &known.raised));
+            known.stale =
+                known.shown && said.iter().flat_map(|said| &said.doubts).any(|it| it.touches(&key.1, &known.raised));
         }
-        let now_true: BTreeSet<Subject> = raised.iter().map(|raised| raised.subject.clone()).collect();
+        let raised = || said.iter().flat_map(|said| &said.raised);
+        let now_true: BTreeSet<&Subject> = raised().map(|raised| &raised.subject).collect();
         self.expected.retain(|_, (_, until)| *until >= moment.elapsed);
-        for raised in raised {
+        for raised in raised() {
             let key = (signal, raised.subject.clone());
             let before = self.expected.remove(&key).map(|(since, _)| since.min(moment.now));
             let known = self.known.entry(key).or_insert_with(|| Known {
                 severity: Falling { value: raised.severity, lower: None },
                 victims: Falling { value: raised.victims.len(), lower: None },
-                raised: raised.clone(),
+                raised: Arc::clone(raised),
                 since: before.unwrap_or(moment.now),
                 began: moment.elapsed,
                 last_true: moment.elapsed,
@@ -174,7 +178,7 @@ impl Memory {
             known.severity.take(raised.severity, moment);
             known.victims.take(raised.victims.len(), moment);
             known.since = raised.since.map_or(known.since, |since| since.min(known.since));
-            known.raised = raised;
+            known.raised = Arc::clone(raised);
             known.stale = false;
             known.last_true = moment.elapsed;
             known.shown |= immediate || !check.holds() || moment.elapsed - known.began >= moment.hold;
@@ -215,7 +219,8 @@ impl Known {
     }
 
     fn finding(&self, signal: Signal, elapsed: f64) -> Finding {
-        let Raised { subject, summary, evidence, advice, statement, culprits, victims, .. } = self.raised.clone();
+        let Raised { subject, summary, evidence, advice, statement, culprits, victims, .. } =
+            Raised::clone(&self.raised);
         let (severity, since, stale) = (self.severity.value, self.since, self.stale);
         let over_for = self.over_for(elapsed);
         // What is over, or out of sight, must not be acted upon: its pids may be somebody else's by now.

@@ -35,7 +35,13 @@ impl Check for InvalidIndex {
             let Some(catalog) = verdicts.seen(self.signal(), place, Source::Catalog, observed, scene.now) else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, place.instance.catalog.every),
+                scene.now,
+            );
             for index in catalog.invalid_indexes.iter().filter(|index| !index.building) {
                 verdicts.raised.push(raise(place, index));
             }

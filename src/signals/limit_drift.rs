@@ -1,5 +1,6 @@
 //! `limit-drift`: a login's limit is not the one that the policy wants.
 
+use crate::domain::facts::Source;
 use crate::domain::{Signal, SubjectKind};
 
 use super::login_limits::logins;
@@ -24,6 +25,10 @@ impl Check for LimitDrift {
 
     fn holds(&self) -> bool {
         false
+    }
+
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Roles])
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {

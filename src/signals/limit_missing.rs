@@ -1,5 +1,6 @@
 //! `limit-missing`: a login without a limit that the policy wants.
 
+use crate::domain::facts::Source;
 use crate::domain::{Signal, SubjectKind};
 
 use super::login_limits::{Difference, logins};
@@ -24,6 +25,10 @@ impl Check for LimitMissing {
 
     fn holds(&self) -> bool {
         false
+    }
+
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Roles])
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {

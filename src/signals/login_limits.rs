@@ -58,7 +58,7 @@ impl Login {
         if !hidden.is_empty() {
             let names = hidden.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
             let reason = format!("{names} of {} cannot be found out", self.who);
-            let unknown = Unknown { signal, subject: self.subject.clone(), reason };
+            let unknown = Unknown { signal, subject: self.subject.clone(), reason, known_at: None };
             verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
         }
         self
@@ -154,7 +154,7 @@ pub(super) fn logins(
                 if tenant.limits.wanted != Limits::default() {
                     let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
                     let reason = format!("the login of {} was not found among the roles", tenant.id);
-                    let unknown = Unknown { signal, subject, reason };
+                    let unknown = Unknown { signal, subject, reason, known_at: None };
                     verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
                 }
                 continue;

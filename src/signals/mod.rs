@@ -27,6 +27,7 @@ mod prices;
 mod replication_lag;
 mod restart;
 mod role_limit_saturation;
+mod said;
 mod search_path;
 mod sequence_exhaustion;
 mod temp_spill;
@@ -35,6 +36,8 @@ mod unreachable;
 mod words;
 mod wraparound;
 mod xmin_horizon;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -50,6 +53,9 @@ pub use tier_misfit::recommended as recommended_tier;
 
 /// How many databases a doubt names.
 const NAMED: usize = 2;
+
+/// In how many turns all databases are visited.
+const TENTHS: u32 = 10;
 
 /// What a check may look at.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +74,8 @@ pub struct Scene<'a> {
     pub policy: &'a Policy,
     /// What to compare with.
     pub thresholds: &'a Thresholds,
+    /// Whether what is seen is remembered, so that what takes a day to know will be known.
+    pub remembers: bool,
 }
 
 /// Something that is wrong right now.
@@ -124,7 +132,8 @@ impl Verdicts {
         now: Timestamp,
     ) -> Option<&'o T> {
         if let Some(reason) = place.unseen() {
-            self.doubts.push(Doubt { unknown: Unknown { signal, subject: place.subject(), reason }, source: None });
+            let unknown = Unknown { signal, subject: place.subject(), reason, known_at: None };
+            self.doubts.push(Doubt { unknown, source: None });
             return None;
         }
         // A login without pg_read_all_stats sees who is connected, not what anybody does.
@@ -138,21 +147,31 @@ impl Verdicts {
             return None;
         }
         if let Some(reason) = observed.missing(now) {
-            self.doubt(signal, place, source, &format!("{}: {reason}", source.name()));
+            let reason = format!("{}: {reason}", source.name());
+            // What was not asked yet will be: nothing is broken.
+            let first = observed.error.is_none() && observed.at.is_none();
+            let known_at = now.checked_add(observed.every).ok().filter(|_| first);
+            let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
+            self.doubts.push(Doubt { unknown, source: Some(source) });
         }
         observed.fresh(now)
     }
 
     /// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
-    fn partly_seen(&mut self, signal: Signal, place: &Place<'_>, source: Source, tour: &Tour<'_>) {
-        let Tour { seen, of, closed } = *tour;
+    fn partly_seen(&mut self, signal: Signal, place: &Place<'_>, source: Source, tour: &Tour<'_>, now: Timestamp) {
+        let Tour { seen, of, closed, .. } = *tour;
         if seen < of {
-            self.doubt(signal, place, source, &format!("{seen} of {of} databases seen so far"));
+            let reason = format!("{seen} of {of} databases seen so far");
+            let known_at = now.checked_add(tour.rest()).ok();
+            self.doubts.push(Doubt {
+                unknown: Unknown { signal, subject: place.subject(), reason, known_at },
+                source: Some(source),
+            });
         }
         if !closed.is_empty() {
             let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let more = if closed.len() > NAMED { format!(" (+{})", closed.len() - NAMED) } else { String::new() };
-            self.hidden(signal, place, &format!("not let into: {names}{more}"));
+            self.hidden(signal, place, &format!("could not look into: {names}{more}"));
         }
     }
 
@@ -161,9 +180,15 @@ impl Verdicts {
         self.doubt(signal, place, Source::Databases, reason);
     }
 
+    /// Says what cannot be judged before a moment, for want of time alone. Nothing rests on that part.
+    fn not_before(&mut self, signal: Signal, place: &Place<'_>, reason: String, known_at: Option<Timestamp>) {
+        let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
+        self.doubts.push(Doubt { unknown, source: Some(Source::Databases) });
+    }
+
     /// Says that a signal cannot be judged on an instance.
     fn doubt(&mut self, signal: Signal, place: &Place<'_>, source: Source, reason: &str) {
-        let unknown = Unknown { signal, subject: place.subject(), reason: reason.to_owned() };
+        let unknown = Unknown { signal, subject: place.subject(), reason: reason.to_owned(), known_at: None };
         self.doubts.push(Doubt { unknown, source: Some(source) });
     }
 }
@@ -173,11 +198,19 @@ struct Tour<'a> {
     seen: u32,
     of: u32,
     closed: &'a [Foreign],
+    /// How often it goes on.
+    every: Duration,
 }
 
 impl<'a> Tour<'a> {
-    fn of(catalog: &'a Catalog) -> Self {
-        Self { seen: catalog.seen, of: catalog.of, closed: &catalog.closed }
+    fn of(catalog: &'a Catalog, every: Duration) -> Self {
+        Self { seen: catalog.seen, of: catalog.of, closed: &catalog.closed, every }
+    }
+
+    /// How long it takes to come round: a tenth of the databases are visited at a time.
+    fn rest(&self) -> Duration {
+        let turns = self.of.saturating_sub(self.seen).div_ceil(self.of.div_ceil(TENTHS).max(1));
+        self.every.saturating_mul(turns)
     }
 }
 
@@ -196,6 +229,12 @@ pub trait Check: Sync {
     /// Whether it stays for `clear_after_seconds`: no, where one look proves that it is over.
     fn lingers(&self) -> bool {
         true
+    }
+    /// Of roles and catalogue, what it is judged by, where that and who lives where and is bound by what
+    /// ([`Instance::settled`]) is all: it says the same until one of these says something else. `None`: it looks at what is
+    /// another at each look. Such a check looks at each instance by itself.
+    fn grounds(&self) -> Option<&'static [Source]> {
+        None
     }
     /// What kinds of things its findings are about, the likeliest first.
     fn subjects(&self) -> &'static [SubjectKind];

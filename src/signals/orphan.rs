@@ -29,6 +29,10 @@ impl Check for Orphan {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Roles, Source::Catalog])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let instance = place.instance;
@@ -39,7 +43,13 @@ impl Check for Orphan {
             else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, instance.catalog.every),
+                scene.now,
+            );
             // A dedicated instance's one tenant is named by the configuration, whatever its schema is called.
             if instance.tier == Tier::Dedicated {
                 continue;
@@ -117,7 +127,9 @@ impl Halves {
             if self.put_aside.contains(tenant) {
                 continue;
             }
-            if !self.homes.contains_key(tenant) {
+            // One that was made after the catalogue was read is among the counters already.
+            let just_made = place.tenant(tenant).is_some_and(|row| row.schema.is_some());
+            if !self.homes.contains_key(tenant) && !just_made {
                 say(tenant, Severity::Info, format!("role {} has no {home_word} {home}", role_template.name(tenant)));
             }
         }

@@ -46,7 +46,9 @@ impl Check for Restart {
                 verdicts.doubt(self.signal(), place, Source::Activity, reason);
                 continue;
             };
-            let age = scene.now.duration_since(server.started_at).as_secs_f64().max(0.0);
+            // By its own clock, where it said what that shows: ours may be an hour behind, and every server new.
+            let now = place.sessions.first().map_or(scene.now, |session| session.server_now);
+            let age = now.duration_since(server.started_at).as_secs_f64().max(0.0);
             verdicts.raised.extend(raise(scene, place, server.started_at, age));
         }
     }

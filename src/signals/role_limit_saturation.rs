@@ -1,5 +1,7 @@
 //! `role-limit-saturation`: a login comes near its own `CONNECTION LIMIT`. Logins without a limit are not judged.
 
+use std::collections::HashMap;
+
 use crate::domain::facts::Source;
 use crate::domain::policy::Ladder;
 use crate::domain::quantity::{percent, plural};
@@ -36,7 +38,7 @@ impl Check for RoleLimitSaturation {
             let Some(roles) = verdicts.seen(signal, place, Source::Roles, &instance.roles, scene.now) else {
                 continue;
             };
-            let sessions = place.by_role();
+            let sessions: HashMap<_, _> = place.by_role().into_iter().collect();
             for role in &roles.roles {
                 // A limit of 0 shuts a login out on purpose: nothing runs full.
                 let Some(limit) = role.connection_limit.filter(|&limit| limit > 0 && role.can_login && !role.superuser)

@@ -34,6 +34,10 @@ impl Check for SearchPath {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Roles, Source::Catalog])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let instance = place.instance;
@@ -76,7 +80,13 @@ impl Check for SearchPath {
             if let Some(catalog) = &instance.catalog.value
                 && open.is_some()
             {
-                verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+                verdicts.partly_seen(
+                    self.signal(),
+                    place,
+                    Source::Catalog,
+                    &Tour::of(catalog, instance.catalog.every),
+                    scene.now,
+                );
             }
         }
     }

@@ -35,7 +35,13 @@ impl Check for SequenceExhaustion {
             let Some(catalog) = verdicts.seen(self.signal(), place, Source::Catalog, observed, scene.now) else {
                 continue;
             };
-            verdicts.partly_seen(self.signal(), place, Source::Catalog, &Tour::of(catalog));
+            verdicts.partly_seen(
+                self.signal(),
+                place,
+                Source::Catalog,
+                &Tour::of(catalog, place.instance.catalog.every),
+                scene.now,
+            );
             if catalog.hidden_sequences > 0 {
                 let many = plural(catalog.hidden_sequences as usize, "sequence");
                 let reason = format!("{many} whose last value our login may not read: GRANT pg_read_all_data to it");

@@ -1,11 +1,13 @@
 //! `temp-spill`: sorts and hashes that do not fit `work_mem` go to temporary files, on the disk that everybody shares.
-//! The rate is the instance's; who is seen at it right now is told by what sessions wait for.
+//! The rate is the instance's; whose it is is told by whose statements wrote them in the last minute, and by what sessions
+//! wait for right now.
 
 use std::collections::BTreeMap;
 
 use crate::domain::facts::Source;
-use crate::domain::quantity::bytes;
-use crate::domain::{Evidence, Session, Signal, SubjectKind, TenantId, Unit};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::{bytes, percent};
+use crate::domain::{Evidence, Session, Signal, SubjectKind, Tenant, TenantId, Unit};
 
 use super::words::{names, remedy, signal};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -48,6 +50,19 @@ fn spills(session: &Session) -> bool {
     session.wait.as_ref().is_some_and(|wait| &*wait.kind == "IO" && wait.event.starts_with("BufFile"))
 }
 
+/// Tenants whose statements wrote much of it, the most first.
+fn writers<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<(f64, &'a TenantId)> {
+    if place.instance.statements.fresh(scene.now).is_none() {
+        return Vec::new();
+    }
+    let share = |tenant: &Tenant| tenant.statements.as_ref()?.temp_share;
+    let of = |tenant: &'a Tenant| share(tenant).map(|share| (share, &tenant.id));
+    let mut writers: Vec<_> = place.tenants.iter().copied().filter_map(of).collect();
+    writers.retain(|(share, _)| *share >= scene.thresholds.noisy_share);
+    writers.sort_by(|(one, a), (other, b)| other.total_cmp(one).then(a.cmp(b)));
+    writers
+}
+
 fn raise(scene: &Scene<'_>, place: &Place<'_>, rate: f64) -> Option<Raised> {
     let ladder = scene.thresholds.temp_bytes_per_second;
     let (severity, _) = ladder.rung(rate)?;
@@ -60,13 +75,20 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, rate: f64) -> Option<Raised> {
     for tenant in seen.iter().filter_map(|session| session.attribution.strong()) {
         *counts.entry(tenant).or_default() += 1;
     }
-    let culprits: Vec<TenantId> = counts.keys().map(|&tenant| tenant.clone()).collect();
-    let who = match (seen.first(), culprits.as_slice()) {
-        (None, _) => String::new(),
-        (Some(oldest), []) => format!("; pid {} is seen at it", oldest.key.pid),
-        (Some(_), [one]) => format!("; {one} is seen at it"),
-        (Some(_), several) => format!("; {} are seen at it", names(several)),
+    let writers = writers(scene, place);
+    let at_it: Vec<&TenantId> = counts.keys().copied().filter(|id| writers.iter().all(|(_, one)| one != id)).collect();
+    let wrote = match writers.as_slice() {
+        [] => String::new(),
+        [(share, one)] => format!("; {} of it by statements of {one}", percent(*share)),
+        several => format!("; most of it by statements of {}", names(several.iter().map(|(_, id)| *id))),
     };
+    let seen_at_it = match (seen.first(), at_it.as_slice()) {
+        (Some(oldest), []) if writers.is_empty() => format!("; pid {} is seen at it", oldest.key.pid),
+        (_, []) => String::new(),
+        (_, [one]) => format!("; {one} is seen at it"),
+        (_, several) => format!("; {} are seen at it", names(several.iter().copied())),
+    };
+    let culprits: Vec<TenantId> = writers.iter().map(|(_, id)| *id).chain(at_it.iter().copied()).cloned().collect();
     let then = match culprits.as_slice() {
         [tenant] => {
             let own: Vec<&Session> =
@@ -78,21 +100,34 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, rate: f64) -> Option<Raised> {
         }
         _ => String::new(),
     };
+    let look = match writers.first() {
+        Some((_, tenant)) => format!("Look at what {tenant} sorts or hashes (its statements, by temp)"),
+        None => "Look at what is sorted or hashed".to_owned(),
+    };
+    let unknown = match place.instance.statements.missing(scene.now) {
+        Some(reason) if culprits.is_empty() => format!(" Whose statements spill is not known: {}.", sanitise(&reason)),
+        _ => String::new(),
+    };
+    let mut evidence = vec![
+        Evidence::on("temporary bytes", rate, ladder, Unit::BytesPerSecond),
+        Evidence::fact("sessions seen at it", seen.len() as f64, Unit::Count),
+    ];
+    evidence.extend(writers.iter().map(|(share, tenant)| {
+        let least = scene.thresholds.noisy_share;
+        Evidence::against(format!("part by statements of {tenant}"), *share, least, Unit::Ratio)
+    }));
     Some(Raised {
         severity,
         subject: place.subject(),
         summary: format!(
-            "{} writes {}/s to temporary files: sorts and hashes that do not fit work_mem{who}",
+            "{} writes {}/s to temporary files: sorts and hashes that do not fit work_mem{wrote}{seen_at_it}",
             place.name(),
             bytes(rate as u64)
         ),
-        evidence: vec![
-            Evidence::on("temporary bytes", rate, ladder, Unit::BytesPerSecond),
-            Evidence::fact("sessions seen at it", seen.len() as f64, Unit::Count),
-        ],
+        evidence,
         advice: format!(
-            "Look at what is sorted or hashed: an index or a smaller result does more than work_mem, which every step of \
-             every statement may take{then}."
+            "{look}: an index or a smaller result does more than work_mem, which every step of every statement may \
+             take{then}.{unknown}"
         ),
         statement: seen.first().map(|oldest| signal("pg_cancel_backend", oldest)),
         since: None,

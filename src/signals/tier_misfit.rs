@@ -37,21 +37,39 @@ impl Check for TierMisfit {
                 verdicts.hidden(self.signal(), place, &reason);
                 continue;
             }
-            let mut waiting = 0;
+            let (mut waiting, mut longest) = (0, Some(0.0_f64));
             for tenant in &place.tenants {
                 match Fit::of(tenant, scene.thresholds) {
                     Some(fit) if fit.tier != tenant.tier => verdicts.raised.push(raise(scene, place, tenant, &fit)),
                     Some(_) => {}
-                    None => waiting += 1,
+                    None => {
+                        waiting += 1;
+                        let left = still_to_watch(tenant, scene.thresholds);
+                        longest = longest.zip(left).map(|(longest, left)| longest.max(left));
+                    }
                 }
             }
             if waiting > 0 {
                 let least = duration(scene.thresholds.tier_watched_seconds);
-                let reason = format!("{} watched for less than {least}", plural(waiting, "tenant"));
-                verdicts.hidden(self.signal(), place, &reason);
+                let (who, signal) = (plural(waiting, "tenant"), self.signal());
+                if scene.remembers {
+                    let wait = longest.and_then(|seconds| jiff::SignedDuration::try_from_secs_f64(seconds).ok());
+                    let known_at = wait.and_then(|wait| scene.now.checked_add(wait).ok());
+                    let reason = format!("{who} watched for less than {least}");
+                    verdicts.not_before(signal, place, reason, known_at);
+                } else {
+                    let reason = format!("{who} not watched for {least} by a console that keeps history");
+                    verdicts.hidden(signal, place, &reason);
+                }
             }
         }
     }
+}
+
+/// For how long a tenant has still to be watched; `None`: it was, and time alone does not help.
+fn still_to_watch(tenant: &Tenant, thresholds: &Thresholds) -> Option<f64> {
+    let watched = tenant.record.as_ref().map_or(0.0, |record| record.watched_seconds);
+    Some(thresholds.tier_watched_seconds - watched).filter(|left| *left > 0.0)
 }
 
 /// The tier that a tenant's history asks for; `None`: it was not watched for long enough to say.

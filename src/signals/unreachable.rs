@@ -46,6 +46,7 @@ impl Check for Unreachable {
                         signal: self.signal(),
                         subject: place.subject(),
                         reason: "the first connection is still being made".to_owned(),
+                        known_at: None,
                     },
                     source: None,
                 }),

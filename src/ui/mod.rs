@@ -51,6 +51,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         (_, View::Locks) => screens::locks::draw(&mut pen, body),
         (_, View::Tables) => screens::tables::draw(&mut pen, body),
         (_, View::Table(_)) => screens::table::draw(&mut pen, body),
+        (_, View::Instances) => screens::instances::draw(&mut pen, body),
+        (_, View::Instance(_)) => screens::instances::page(&mut pen, body),
         (_, View::Finding(_)) => screens::finding::draw(&mut pen, body),
         (_, View::Session(_)) => screens::session::draw(&mut pen, body),
     };

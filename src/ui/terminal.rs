@@ -5,21 +5,29 @@ use std::io::{self, Stdout, Write, stdout};
 use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
-use futures::FutureExt;
 use futures::future::select_all;
+use futures::stream::poll_fn;
+use futures::{FutureExt, Stream};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::app::Exit;
+
+/// Keys that wait for the loop; whoever pastes a book waits.
+const TYPED: usize = 256;
+
+/// How soon the reader of keys notices that nobody wants them any more.
+const LOOK_UP: Duration = Duration::from_millis(250);
 
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -117,6 +125,28 @@ pub fn signalled() -> io::Result<impl Future<Output = i32>> {
         );
     }
     Ok(async move { select_all(signals).await.0 })
+}
+
+/// Keys, clicks, pastes and sizes, until nobody wants them any more. Read on a thread of their own: from a terminal that hung
+/// up crossterm's reader never returns, and in the loop (where its `EventStream` reads too) that would be the end of
+/// everything else.
+pub fn events() -> io::Result<impl Stream<Item = io::Result<Event>> + Unpin> {
+    let (send, mut typed) = mpsc::channel(TYPED);
+    let read = move || {
+        while !send.is_closed() {
+            let event = match event::poll(LOOK_UP) {
+                Ok(false) => continue,
+                Ok(true) => event::read(),
+                Err(error) => Err(error),
+            };
+            let last = event.is_err();
+            if send.blocking_send(event).is_err() || last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("keys".to_owned()).spawn(read)?;
+    Ok(poll_fn(move |context| typed.poll_recv(context)))
 }
 
 /// Ends when nobody is at the other end of standard input any more. The reader of keys does not say so: it spins. Nothing is

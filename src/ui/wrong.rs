@@ -47,6 +47,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, budget: u16) -> (u16, Window) 
     let known = snapshot.findings.iter().filter(|finding| finding.acknowledged.is_some()).count() - muted;
     let said = |count: usize, word: &str| Line::from(Span::styled(format!(" {count} {word} "), look.dim));
     counts.extend((known > 0).then(|| said(known, "acknowledged")));
+    let waits = waits(snapshot).len();
+    counts.extend((waits > 0).then(|| said(waits, "not known yet")));
     counts.extend((muted > 0).then(|| said(muted, if model.unmuted { "muted, shown" } else { "muted" })));
     let mut title = if focused {
         Line::from(Span::styled(" WHAT IS WRONG ", look.accent.add_modifier(Modifier::BOLD)))
@@ -364,7 +366,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 3 } else { 1 }));
     }
     if lines.is_empty() && snapshot.findings.is_empty() {
-        let judged = pen.model.settings.signals.len();
+        let waits = waits(snapshot);
+        let judged = pen.model.settings.signals.len().saturating_sub(waits.len());
         let words = if judged > 0 {
             format!(
                 "nothing found: {} judged on {}",
@@ -375,8 +378,23 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
             format!("nothing found on {}", quantity::plural(snapshot.tenants.len(), "tenant"))
         };
         lines.extend(said("✔", look.good, &words, 2));
+        let known = waits.iter().map(|(signal, at)| format!("{signal} by {}", quantity::minute(*at)));
+        let known: Vec<String> = known.collect();
+        if !known.is_empty() {
+            lines.extend(said("·", look.faint, &format!("not known yet: {}", known.join(", ")), 1));
+        }
     }
     lines
+}
+
+/// Signals that only want time and hurt nobody meanwhile, and until when: counted in the title, told where there is room.
+fn waits(snapshot: &Snapshot) -> BTreeMap<Signal, jiff::Timestamp> {
+    let mut waits: BTreeMap<Signal, jiff::Timestamp> = BTreeMap::new();
+    for unknown in snapshot.unknown.iter().filter(|unknown| unknown.can_wait()) {
+        let known = unknown.known_at.unwrap_or(snapshot.taken_at);
+        waits.entry(unknown.signal).and_modify(|at| *at = known.max(*at)).or_insert(known);
+    }
+    waits
 }
 
 /// Instances of which nothing fresh is known, with the age of what is.
@@ -398,8 +416,9 @@ pub(super) fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String>
 /// Signals that cannot be judged, each with the first reason.
 fn unjudged(snapshot: &Snapshot) -> Option<String> {
     let mut reasons: BTreeMap<Signal, (usize, String)> = BTreeMap::new();
-    for unknown in &snapshot.unknown {
-        let about = format!("{}: {}", unknown.subject.id, unknown.reason);
+    for unknown in snapshot.unknown.iter().filter(|unknown| !unknown.can_wait()) {
+        let until = unknown.known_at.map(|at| format!(", by {}", quantity::minute(at))).unwrap_or_default();
+        let about = format!("{}: {}{until}", unknown.subject.id, unknown.reason);
         reasons.entry(unknown.signal).or_insert((0, about)).0 += 1;
     }
     if reasons.is_empty() {

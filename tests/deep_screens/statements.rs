@@ -38,6 +38,7 @@ pub fn spoken(distrusted: Option<&str>) -> Snapshot {
         milliseconds: 3_010.0,
         blocks_read: 9.0,
         wal_bytes: 9_000_010.0,
+        temp_share: None,
         distrusted: distrusted.map(Arc::from),
     });
     for tenant in &mut snapshot.tenants {

@@ -65,7 +65,7 @@ fn is_harmless(what: &str, text: &str) {
 
 /// Asserts that what went to the terminal is the console's own, and that every row ends with the frame.
 #[track_caller]
-fn is_in_order(console: &Console) {
+pub fn is_in_order(console: &Console) {
     let bytes = console.bytes();
     for evil in [&b"\x1b]0;"[..], b"\x1b[31mEVIL", b"\x07", "\u{202e}".as_bytes(), "\u{200b}".as_bytes(), b"\xc2\x9b"] {
         assert!(!bytes.windows(evil.len()).any(|window| window == evil), "{evil:?} went to the terminal");

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
+use tierdeck::domain::TenantStatements;
 use tierdeck::domain::facts::{Database, Debt, Freeze, OldestTable, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::TenantPoint;
 use tierdeck::domain::observed::{Trouble, TroubleKind};
@@ -63,6 +64,9 @@ pub struct Round {
     /// `subject: reason` of each; left out: none.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Nothing of it is remembered.
+    #[serde(default)]
+    pub forgets: bool,
 }
 
 #[derive(Deserialize, Clone)]
@@ -122,6 +126,8 @@ pub struct TenantFull {
     dedicated: bool,
     /// Sessions busy at the same time, at the most.
     busy: Option<f32>,
+    /// The part of all temporary bytes that its statements wrote.
+    spills: Option<f64>,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -264,6 +270,9 @@ impl TenantSpec {
         if let Some(active) = full.busy {
             Arc::make_mut(&mut tenant.series).push(time(0), TenantPoint { active, ..TenantPoint::default() });
         }
+        tenant.statements = full
+            .spills
+            .map(|share| Arc::new(TenantStatements { temp_share: Some(share), ..TenantStatements::default() }));
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
         tenant.limits.wanted = full.wanted.limits();
@@ -317,6 +326,7 @@ impl InstanceSpec {
             connections: Some(0.1),
         };
         instance.restarted = self.restarted;
+        self.observe(&mut instance.statements, Source::Statements, Arc::default(), now);
         instance.rates.temp_bytes = known("temp").then(|| self.temp.as_deref().map_or(0.0, |temp| size(temp) as f64));
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
         self.observe(&mut instance.activity, Source::Activity, (), now);
@@ -352,7 +362,7 @@ impl InstanceSpec {
             can_login: true,
             connection_limit: (*limit != u32::MAX).then_some(*limit),
             superuser: name == "super",
-            settings: self.path(name),
+            settings: self.path(name).into(),
             in_databases: self
                 .paths
                 .iter()

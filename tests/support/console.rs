@@ -5,13 +5,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, SlavePty, native_pty_system};
@@ -23,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 struct Output {
     parser: vt100::Parser,
     bytes: Vec<u8>,
-    /// Nobody reads any more: the next byte ends the reader, and with it the terminal's last file.
+    /// Nobody reads any more: the next byte ends the reader.
     over: bool,
 }
 
@@ -34,6 +38,7 @@ pub struct Console {
     slave: Option<Box<dyn SlavePty + Send>>,
     child: Box<dyn Child + Send + Sync>,
     keys: Option<Box<dyn Write + Send>>,
+    reader: Option<JoinHandle<()>>,
     output: Arc<Mutex<Output>>,
     before: String,
     pub begun: Instant,
@@ -114,7 +119,7 @@ impl Start {
         }));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let sink = Arc::clone(&output);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 let mut output = sink.lock().unwrap();
@@ -129,8 +134,8 @@ impl Start {
         let before = settings(&*pair.master);
         let begun = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
-        let (master, slave, keys) = (Some(pair.master), Some(pair.slave), Some(keys));
-        Console { master, slave, child, keys, output, before, begun, _state: state }
+        let (master, slave, keys, reader) = (Some(pair.master), Some(pair.slave), Some(keys), Some(reader));
+        Console { master, slave, child, keys, reader, output, before, begun, _state: state }
     }
 }
 
@@ -200,7 +205,7 @@ impl Console {
     }
 
     /// The screen once nothing more has come for a moment.
-    fn settled(&self) -> String {
+    pub fn settled(&self) -> String {
         let mut length = usize::MAX;
         while length != self.output.lock().unwrap().bytes.len() {
             length = self.output.lock().unwrap().bytes.len();
@@ -227,6 +232,13 @@ impl Console {
     /// Takes the terminal away, as a closed window does.
     pub fn hang_up(&mut self) {
         self.output.lock().unwrap().over = true;
+        // The reader holds the terminal too, and waits for a byte: here it is.
+        let name = self.master.as_ref().and_then(|master| master.tty_name()).expect("the pty is open");
+        let mut door = OpenOptions::new().write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(name).unwrap();
+        door.write_all(b".").unwrap();
+        drop(door);
+        self.reader.take().expect("it is read").join().unwrap();
+        // Dropped, these type Enter and Ctrl-D.
         self.keys = None;
         self.slave = None;
         self.master = None;

@@ -143,6 +143,7 @@ pub fn instance(at: Timestamp) -> Instance {
             })
             .to_vec(),
         series: Arc::new(series),
+        settled: 0,
     }
 }
 
@@ -152,7 +153,7 @@ fn roles() -> Roles {
         can_login: true,
         connection_limit: limit,
         superuser: false,
-        settings: std::collections::BTreeMap::new(),
+        settings: Arc::default(),
         in_databases: std::collections::BTreeMap::new(),
     };
     Roles { roles: vec![role("role_acme", Some(40)), role("portarium_shared", None)], ..Roles::default() }
@@ -397,6 +398,16 @@ fn findings() -> Vec<Finding> {
     ]
 }
 
+/// Something that will be known by itself.
+pub fn waiting() -> Unknown {
+    Unknown {
+        signal: Signal::TierMisfit,
+        subject: subject(SubjectKind::Instance, "shared"),
+        reason: "12 tenants watched for less than 1d 00h".into(),
+        known_at: Some(ago(-80_000)),
+    }
+}
+
 /// A noisy neighbour, a lock pile-up, a table in debt.
 pub fn firing() -> Snapshot {
     let mut snapshot = fine();
@@ -405,6 +416,7 @@ pub fn firing() -> Snapshot {
         signal: Signal::Wraparound,
         subject: subject(SubjectKind::Instance, "shared"),
         reason: "not seen yet".into(),
+        known_at: None,
     }];
     for tenant in &mut snapshot.tenants {
         match tenant.id.as_str() {

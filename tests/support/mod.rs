@@ -2,8 +2,10 @@
 
 #![allow(unused_imports, dead_code, reason = "every test program uses its own part of this")]
 
+pub mod bao;
 pub mod console;
 pub mod estate;
+pub mod observer;
 pub mod pooler;
 pub mod proxy;
 pub mod server;

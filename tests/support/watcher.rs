@@ -106,7 +106,14 @@ impl Watcher {
         Self::of_urls(&urls)
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    /// Adds to the configuration, before anybody reads it.
+    pub fn configure(self, toml: &str) -> Self {
+        let text = fs::read_to_string(self.path()).unwrap();
+        fs::write(self.path(), format!("{text}\n{toml}")).unwrap();
+        self
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
         self.home.path().join("tierdeck.toml")
     }
 

@@ -72,10 +72,13 @@ impl Watch {
             look: Duration::from_secs(5),
             lock_wait: Duration::from_secs(5),
         };
+        let poller = Poller::start(&config, vec![target], Evaluator::steady());
+        // As beside a history that has just begun.
+        poller.past.send_replace(Arc::default());
         let guilty = lab.cast().iter().map(|(_, id)| id.clone()).collect();
         Self {
             scenario: scenario.to_owned(),
-            poller: Poller::start(&config, vec![target], Evaluator::steady()),
+            poller,
             model: Box::new(Model::new(settings, Timestamp::now())),
             lab,
             began: Instant::now(),

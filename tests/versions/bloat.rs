@@ -1,5 +1,6 @@
 //! The estimate of bloat beside what `pgstattuple` counts, on every version found.
 
+use tierdeck::domain::facts::Bloat;
 use tierdeck::sources::postgres::bloat;
 
 use super::facts::desk;
@@ -61,7 +62,57 @@ async fn the_estimate_is_near_the_truth() {
         // pg_monitor is not shown the statistics: nothing is made up.
         let blind = bloat::ask(&desk_of(server.port, "tierdeck").await, 64).await.unwrap();
         assert_eq!((blind.worst.len(), blind.judged, blind.hidden), (0, 0, 4), "{version}: {blind:?}");
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        the_function_shows_what_the_view_hides(&version, server.port, &boss, &seen).await;
     }
+}
+
+/// What `tierdeck doctor` offers beside `pg_read_all_data`, run by a master user who is no superuser.
+async fn the_function_shows_what_the_view_hides(version: &str, port: u16, boss: &tokio_postgres::Client, seen: &Bloat) {
+    let master = format!(
+        "CREATE ROLE master LOGIN CREATEROLE CREATEDB PASSWORD '{SECRET}'; GRANT CREATE ON DATABASE postgres TO master;
+         GRANT pg_read_all_data, pg_monitor TO master WITH ADMIN OPTION"
+    );
+    boss.batch_execute(&master).await.unwrap();
+    let master = session(port, "master", "postgres").await;
+    let grant = bloat::narrow_grant("tierdeck", "postgres");
+    master.batch_execute(&grant).await.unwrap_or_else(|error| panic!("{version}: {error:?}"));
+    let shown = bloat::ask(&desk_of(port, "tierdeck").await, 64).await.unwrap();
+    assert_eq!(&shown, seen, "{version}: as good as reading everything");
+    // Not a row more than that, and nobody else.
+    let monitor = session(port, "tierdeck", "postgres").await;
+    for sql in ["SELECT * FROM tenant_acme.fresh LIMIT 1", "SET ROLE tierdeck_statistics"] {
+        assert!(monitor.batch_execute(sql).await.is_err(), "{version}: {sql}");
+    }
+    let tenant = session(port, "role_acme", "postgres").await;
+    for sql in [
+        "SELECT * FROM tierdeck_statistics.column_widths('{tenant_globex}', '{orders}')",
+        "SET ROLE tierdeck_statistics",
+    ] {
+        assert!(tenant.batch_execute(sql).await.is_err(), "{version}: {sql}");
+    }
+    let left: i64 = boss
+        .query_one("SELECT count(*) FROM pg_auth_members WHERE roleid = 'tierdeck_statistics'::regrole AND (member <> 'master'::regrole OR member = 'master'::regrole AND NOT admin_option)", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(left, 0, "{version}: nobody stays a member");
+    // One that somebody else could have made is not called: it would run what he likes, with our rights.
+    boss.batch_execute("ALTER FUNCTION tierdeck_statistics.column_widths(name[], name[]) SECURITY INVOKER")
+        .await
+        .unwrap();
+    let blind = bloat::ask(&desk_of(port, "tierdeck").await, 64).await.unwrap();
+    assert_eq!((blind.judged, blind.hidden), (0, 4), "{version}: an invoker's function");
+    boss.batch_execute(
+        "ALTER FUNCTION tierdeck_statistics.column_widths(name[], name[]) SECURITY DEFINER;
+         REVOKE pg_read_all_data FROM tierdeck_statistics;
+         ALTER SCHEMA tierdeck_statistics OWNER TO role_acme;
+         ALTER FUNCTION tierdeck_statistics.column_widths(name[], name[]) OWNER TO role_acme",
+    )
+    .await
+    .unwrap();
+    let blind = bloat::ask(&desk_of(port, "tierdeck").await, 64).await.unwrap();
+    assert_eq!((blind.judged, blind.hidden), (0, 4), "{version}: a tenant's function");
 }
 
 async fn desk_of(port: u16, login: &str) -> tierdeck::sources::postgres::Desk {

@@ -137,9 +137,12 @@ impl Incident<'_> {
             .snapshot
             .unknown
             .iter()
-            .map(|unknown| vec![unknown.signal.to_string(), words(&unknown.subject.id), words(&unknown.reason)])
+            .map(|unknown| {
+                let known_at = unknown.known_at.map_or("—".to_owned(), quantity::minute);
+                vec![unknown.signal.to_string(), words(&unknown.subject.id), words(&unknown.reason), known_at]
+            })
             .collect();
-        text.push_str(&table(&["signal", "about", "why"], 3, &rows));
+        text.push_str(&table(&["signal", "about", "why", "known by"], 4, &rows));
     }
 
     /// The tenants that a finding is about, blames, or names as victims.

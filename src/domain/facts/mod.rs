@@ -179,8 +179,8 @@ pub struct Role {
     pub connection_limit: Option<u32>,
     /// Superusers are bound by no limit.
     pub superuser: bool,
-    /// `rolconfig`: what is set on it everywhere, by lower-case name.
-    pub settings: BTreeMap<String, String>,
+    /// `rolconfig`: what is set on it everywhere, by lower-case name. Roles that are set up alike share it.
+    pub settings: Arc<BTreeMap<String, String>>,
     /// What is set on it in one database, by the database's name.
     pub in_databases: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -223,6 +223,20 @@ pub struct Churn {
     pub server_now: Timestamp,
     /// One for each schema or database that has tables.
     pub homes: Vec<SchemaChurn>,
+    /// What the whole database counted, also of tables that are gone since; `None` where the homes are databases.
+    #[serde(default)]
+    pub whole: Option<Whole>,
+}
+
+/// The counters of a database as a whole: they do not fall when a table is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Since when it counts.
+    pub since: Option<Timestamp>,
+    /// Rows inserted, updated and deleted.
+    pub rows_written: u64,
+    /// Blocks that were not in shared buffers.
+    pub blocks_read: u64,
 }
 
 /// Source `debt`: one table beside its own autovacuum threshold.

@@ -98,7 +98,7 @@ pub struct Statements {
     pub server_now: Timestamp,
     /// When it was read before; `None`: this is the first look, and nothing can be said of growth.
     pub before: Option<Timestamp>,
-    /// The entries that grew the most in between, by WAL, time and blocks read; bounded.
+    /// The entries that grew the most in between, by WAL, time, blocks read and temporary blocks; bounded.
     pub entries: Vec<Statement>,
     /// What grew in all, by login and database.
     pub accounts: Vec<Account>,

@@ -98,7 +98,7 @@ impl Story {
     }
 
     fn share(&self, tenant: &str) -> Option<f64> {
-        self.window.wal_share(&id(tenant), false)
+        self.window.wal_share(self.window.tenants.get(&id(tenant)).map(|it| &**it), false)
     }
 }
 
@@ -111,8 +111,8 @@ fn an_own_login_is_complete_and_the_shared_accounts_statements_need_a_sighting()
     story.see(114, "acme", 1);
     assert_eq!(story.share("acme"), Some(0.6));
     assert_eq!(story.share("globex"), None, "100 bytes are nobody's, and may be its own");
-    assert_eq!(story.window.wal_share(&id("globex"), true), Some(0.0), "unless it keeps to itself");
-    let known = story.window.of(&id("acme")).unwrap();
+    assert_eq!(story.window.wal_share(None, true), Some(0.0), "unless it keeps to itself");
+    let known = story.window.tenants.get(&id("acme")).unwrap();
     assert_eq!((known.top.len(), known.top[0].query, known.top[0].rank), (1, 1, Rank::Strong));
     assert!((known.top[0].wal_bytes - 60.0).abs() < 1e-9 && (known.top[0].mean_milliseconds - 0.5).abs() < 1e-9);
 }
@@ -125,7 +125,7 @@ fn two_tenants_with_one_statement_are_nobody() {
     }
     story.answer(110, vec![entry(SHARED, 1, 600)]);
     assert_eq!((story.share("acme"), story.share("globex")), (None, None));
-    assert!(story.window.of(&id("acme")).is_none());
+    assert!(story.window.tenants.get(&id("acme")).is_none());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn from_18_on_a_statement_of_the_shared_account_is_everybodys() {
     claimed.text = Some(Foreign::from("insert into tenant_acme.orders values ($1)"));
     story.answer(110, vec![claimed, entry("role_initech", 3, 200)]);
     assert_eq!(story.share("acme"), None);
-    assert!(story.window.of(&id("acme")).is_none(), "not even a claim: the text is whoever's came first");
+    assert!(story.window.tenants.get(&id("acme")).is_none(), "not even a claim: the text is whoever's came first");
     assert_eq!(story.share("initech"), Some(0.2), "an own login still is its own");
 }
 
@@ -156,7 +156,7 @@ fn a_text_that_names_a_schema_is_shown_and_counts_for_nothing() {
     let mut claimed = entry(SHARED, 1, 600);
     claimed.text = Some(Foreign::from("insert into tenant_acme.orders values ($1)"));
     story.answer(110, vec![claimed]);
-    let known = story.window.of(&id("acme")).unwrap();
+    let known = story.window.tenants.get(&id("acme")).unwrap();
     assert_eq!((known.top[0].rank, known.wal_bytes), (Rank::Claimed, 0.0));
     assert_eq!(story.share("acme"), None);
 }
@@ -168,7 +168,7 @@ fn distrust_makes_shares_unknown_until_it_is_a_minute_old() {
     lies.distrusted = Some("entries were thrown out".into());
     story.take(lies);
     assert_eq!(story.share("initech"), None);
-    assert!(story.window.of(&id("initech")).unwrap().distrusted.is_some(), "shown, with the doubt");
+    assert!(story.window.tenants.get(&id("initech")).unwrap().distrusted.is_some(), "shown, with the doubt");
     for second in (120..=160).step_by(10) {
         story.answer(second, vec![entry("role_initech", 3, 200)]);
         assert_eq!(story.share("initech"), None, "{second}");
@@ -193,7 +193,7 @@ fn a_reset_of_the_servers_counter_is_a_gap_and_a_first_look_says_nothing() {
 fn a_tenants_list_is_bounded() {
     let mut story = Story::begin(150_000);
     story.answer(110, (0..500).map(|query| entry("role_initech", query, query.unsigned_abs())).collect());
-    let known = story.window.of(&id("initech")).unwrap();
+    let known = story.window.tenants.get(&id("initech")).unwrap();
     assert_eq!((known.top.len(), known.top[0].query), (TOP, 499));
     assert!((known.calls - 500.0).abs() < 1e-9, "the sums keep all");
 }

@@ -15,11 +15,30 @@ pub(super) const WORST: u32 = 100;
 /// The most tables and indexes that are judged, the largest first.
 const JUDGED: i64 = 5_000;
 
+/// Where the widths of columns come from.
+const VIEW: &str = "pg_stats
+    WHERE schemaname = ANY ((SELECT array_agg(DISTINCT nspname) FROM named)::name[])
+      AND tablename = ANY ((SELECT array_agg(DISTINCT relname) FROM named)::name[])
+      AND NOT inherited";
+
+/// The same through what `tierdeck doctor` offers to those who will not let us read everything.
+const FUNCTION: &str = "tierdeck_statistics.column_widths(
+        (SELECT array_agg(DISTINCT nspname) FROM named)::name[],
+        (SELECT array_agg(DISTINCT relname) FROM named)::name[])";
+
+/// The SQL that makes that function, for a login in a database, both as SQL takes them.
+pub fn narrow_grant(login: &str, database: &str) -> String {
+    include_str!("../../../assets/sql/column_widths.sql").replace("{login}", login).replace("{database}", database)
+}
+
 /// Asks about what has at least so many pages.
 pub async fn ask(desk: &Desk, min_pages: i32) -> Result<Bloat, QueryError> {
-    let sql = include_str!("../../../assets/sql/bloat.sql");
+    let place = desk.rows(include_str!("../../../assets/sql/bloat_place.sql"), &[]).await?;
+    let by_function = place.first().is_some_and(|row| row.get("by_function"));
+    let sql = include_str!("../../../assets/sql/bloat.sql")
+        .replace("{statistics}", if by_function { FUNCTION } else { VIEW });
     let mut bloat = Bloat::default();
-    for row in desk.rows(sql, &[&min_pages, &i64::from(WORST), &JUDGED]).await? {
+    for row in desk.rows_of(sql, &[&min_pages, &i64::from(WORST), &JUDGED]).await? {
         let count = |name| row.try_get::<_, i32>(name).map(|count| u32::try_from(count).unwrap_or_default());
         (bloat.judged, bloat.hidden) = (count("judged")?, count("hidden")?);
         // The one row of a database in which nothing is wasted.

@@ -55,6 +55,6 @@ impl Counters {
             live_tuples: None,
         };
         let in_use = self.databases.into_iter().filter(|database| database.in_use);
-        Churn { server_now: self.server_now, homes: in_use.map(home).collect() }
+        Churn { server_now: self.server_now, homes: in_use.map(home).collect(), whole: None }
     }
 }

@@ -64,6 +64,15 @@ impl Desk {
         self.timed(self.connection.run(self.connection.client().query(&statement, parameters))).await
     }
 
+    /// As [`Desk::rows`], for one of the few forms that a question has.
+    pub(super) async fn rows_of(
+        &self,
+        sql: String,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, QueryError> {
+        self.prepared_rows(sql.into(), parameters).await
+    }
+
     /// As [`Desk::rows`], for a question that is put together from names found before, and not kept.
     pub(super) async fn rows_once(&self, sql: &str) -> Result<Vec<Row>, QueryError> {
         self.timed(self.connection.query(sql, &[])).await

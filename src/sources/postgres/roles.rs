@@ -1,6 +1,7 @@
 //! Source `roles`: connection limits of every role, and what is set on roles and databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::desk::Desk;
 use super::text::Text;
@@ -21,6 +22,15 @@ pub(super) async fn ask(desk: &Desk) -> Result<Roles, QueryError> {
             None => roles.databases.insert(database, set),
         };
     }
+    // Ten thousand tenants' roles are set up in a few ways.
+    let mut known: HashSet<Arc<Settings>> = HashSet::new();
+    let mut share = |set: Settings| {
+        known.get(&set).cloned().unwrap_or_else(|| {
+            let set = Arc::new(set);
+            known.insert(Arc::clone(&set));
+            set
+        })
+    };
     for row in desk.rows(include_str!("../../../assets/sql/roles.sql"), &[]).await? {
         let name = row.try_get::<_, Text>("name")?.0;
         let limit: i32 = row.try_get("connection_limit")?;
@@ -28,7 +38,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Roles, QueryError> {
             can_login: row.try_get("can_login")?,
             connection_limit: u32::try_from(limit).ok(),
             superuser: row.try_get("superuser")?,
-            settings: settings(row.try_get("settings")?),
+            settings: share(settings(row.try_get("settings")?)),
             in_databases: in_databases.remove(&name).unwrap_or_default(),
             name: Foreign::new(&name),
         });
@@ -41,7 +51,7 @@ pub(super) async fn ask(desk: &Desk) -> Result<Roles, QueryError> {
 fn hide(roles: &mut Roles, user: &str, database: &str) {
     let us = roles.roles.iter().find(|role| role.name.raw() == user);
     let levels =
-        [us.map(|us| &us.settings), us.and_then(|us| us.in_databases.get(database)), roles.databases.get(database)];
+        [us.map(|us| &*us.settings), us.and_then(|us| us.in_databases.get(database)), roles.databases.get(database)];
     let hidden: Vec<String> = levels.into_iter().flatten().flat_map(BTreeMap::keys).cloned().collect();
     roles.defaults.retain(|setting, _| !hidden.contains(setting));
 }

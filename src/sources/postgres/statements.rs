@@ -1,6 +1,8 @@
 //! Source `statements`: by how much the entries of `pg_stat_statements` grew. The book remembers what they were, so that
 //! only what changed is told, and knows when a difference would lie.
 
+pub mod setup;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use crate::clients::postgres::QueryError;
 use crate::domain::Foreign;
 use crate::domain::facts::{Account, Statement, StatementCounters, StatementKey, Statements, Wal};
 
-/// How many entries are told of each of: the most WAL, the most time, the most blocks read.
+/// How many entries are told of each of: the most WAL, the most time, the most blocks read, the most temporary blocks.
 const DEAREST: usize = 400;
 
 /// Texts that are fetched at once, and how often that may be: it reads all of them from a file.
@@ -72,6 +74,11 @@ impl Book {
         let look = place.look(desk).await?;
         let mut statements = self.take(look);
         (statements.most, statements.query_ids) = (place.most, place.query_ids);
+        // Another module may give ids instead: then something grows.
+        if !place.query_ids && statements.before.is_some() && statements.entries.is_empty() {
+            let reason = "compute_query_id is off: pg_stat_statements counts nothing; set it to auto".to_owned();
+            return Err(QueryError::Absent { reason });
+        }
         self.fetch_texts(desk, &place, &statements).await?;
         for statement in &mut statements.entries {
             statement.text = self.texts.get(&statement.key).cloned();
@@ -167,13 +174,17 @@ fn accounts(grown: &[Statement]) -> Vec<Account> {
     accounts
 }
 
-/// Those that matter: the first by WAL, the first by time, the first by blocks read.
+/// Those that matter: the first by WAL, by time, by blocks read, by temporary blocks written.
 fn dearest(mut grown: Vec<Statement>) -> Vec<Statement> {
     if grown.len() <= DEAREST {
         return grown;
     }
-    let measures: [fn(&StatementCounters) -> f64; 3] =
-        [|grew| grew.wal_bytes as f64, |grew| grew.milliseconds, |grew| grew.blocks_read as f64];
+    let measures: [fn(&StatementCounters) -> f64; 4] = [
+        |grew| grew.wal_bytes as f64,
+        |grew| grew.milliseconds,
+        |grew| grew.blocks_read as f64,
+        |grew| grew.temp_blocks as f64,
+    ];
     let mut kept = HashSet::new();
     for measure in measures {
         grown.sort_by(|a, b| measure(&b.grew).total_cmp(&measure(&a.grew)));
@@ -348,7 +359,7 @@ mod tests {
         book.take(look(10, Vec::new()));
         let many = (0..9_000).map(|query| entry(query, 1, query.unsigned_abs())).collect();
         let told = book.take(look(20, many));
-        assert!(told.entries.len() <= 3 * DEAREST && told.entries.iter().any(|it| it.key.query == 8_999));
+        assert!(told.entries.len() <= 4 * DEAREST && told.entries.iter().any(|it| it.key.query == 8_999));
         assert_eq!((told.known, told.accounts[0].grew.calls), (9_000, 9_000));
     }
 

@@ -60,7 +60,7 @@ impl Visit for Bloat {
 /// Remembers what was seen where, and where to go next.
 #[derive(Debug)]
 pub struct Tour<V> {
-    /// What each database looked like, or `None` where it let us not in.
+    /// What each database looked like, or `None` where it could not be looked into.
     seen: BTreeMap<Foreign, Option<V>>,
     last: Option<Foreign>,
     of: u32,
@@ -93,13 +93,14 @@ enum VisitError {
 }
 
 impl VisitError {
-    /// Whether this database is closed to us, which is no reason to think ill of the server.
-    fn is_closed(&self) -> bool {
+    /// Whether it is about this database alone, which is no reason to think ill of the server, nor to come again at once:
+    /// closed to us, full, too large for the time that we have. A server that goes down says so too.
+    fn is_of_the_database(&self) -> bool {
         let code = match self {
             Self::Connect(error) => error.code(),
             Self::Query(error) => error.code(),
         };
-        matches!(code, Some("42501" | "3D000" | "28000" | "55000"))
+        code.is_some_and(|code| !code.starts_with("57P"))
     }
 
     fn trouble(&self, database: &Foreign) -> Trouble {
@@ -113,26 +114,25 @@ impl VisitError {
 }
 
 impl<V: Visit> Tour<V> {
-    /// Visits the next databases; says how long the server worked for that. What was seen earlier stays until its database is
-    /// gone; one that lets us not in is noted, and the tour goes on.
-    pub async fn next(&mut self, way: &Way, databases: &[Foreign]) -> Result<Duration, Trouble> {
+    /// Visits the next databases and adds how long the server worked for that. What was seen earlier stays until its database
+    /// is gone; one that cannot be looked into is noted, and the tour goes on.
+    pub async fn next(&mut self, way: &Way, databases: &[Foreign], worked: &mut Duration) -> Result<(), Trouble> {
         let mut names: Vec<&Foreign> = databases.iter().collect();
         names.sort_unstable();
         self.of = names.len() as u32;
         self.seen.retain(|name, _| names.contains(&name));
         let start = self.last.as_ref().map_or(0, |last| names.partition_point(|name| *name <= last));
         let leg = names.len().div_ceil(LEGS).clamp(1, MOST).min(names.len());
-        let mut worked = Duration::ZERO;
         for name in names.iter().cycle().skip(start).take(leg) {
             self.last = Some((*name).clone());
-            let visited = match way.visit(name, &mut worked).await {
+            let visited = match way.visit(name, worked).await {
                 Ok(visit) => Some(visit),
-                Err(error) if error.is_closed() => None,
+                Err(error) if error.is_of_the_database() => None,
                 Err(error) => return Err(error.trouble(name)),
             };
             self.seen.insert((*name).clone(), visited);
         }
-        Ok(worked)
+        Ok(())
     }
 }
 

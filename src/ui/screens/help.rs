@@ -5,19 +5,21 @@ use ratatui::text::{Line, Span};
 
 use super::session::scrolled;
 use crate::app::columns::{SessionColumn, TenantColumn};
+use crate::app::instances::InstanceColumn;
 use crate::app::table::Column;
 use crate::app::tables::TableColumn;
 use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 18] = [
+const ORDER: [Context; 19] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,
     Context::Locks,
     Context::Tables,
     Context::OneTable,
+    Context::Instances,
     Context::Finding,
     Context::Session,
     Context::Replay,
@@ -68,6 +70,7 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     lines.extend(pair(pen, "tenants", &names::<TenantColumn>(), width));
     lines.extend(pair(pen, "sessions", &names::<SessionColumn>(), width));
     lines.extend(pair(pen, "tables", &names::<TableColumn>(), width));
+    lines.extend(pair(pen, "instances", &names::<InstanceColumn>(), width));
     lines.push(Line::default());
     lines.push(Line::from(Span::styled("signs", look.strong)));
     for (sign, means) in [

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
 use crate::domain::snapshot::LimitScope;
-use crate::domain::{Foreign, Session, Tenant, quantity};
+use crate::domain::{Foreign, Session, Signal, Tenant, Tier, quantity};
 use crate::ui::pen::Pen;
 use crate::ui::widgets::{gauge, text};
 
@@ -183,5 +183,25 @@ pub(super) fn shares(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
         Span::styled("   session-seconds others waited ", dim),
         Span::styled(blocked, plain),
     ]));
+    lines.extend(fitting(pen, tenant).map(|words| {
+        let words = text::cut(&words, width.saturating_sub(18));
+        Line::from(vec![Span::styled(text::fit("tier that fits", 18), plain), Span::styled(words, plain)])
+    }));
     lines
+}
+
+/// The tier that its history asks for, over what it was watched; or when that will be known; `None`: nothing is known.
+fn fitting(pen: &Pen<'_>, tenant: &Tenant) -> Option<String> {
+    let watched = tenant.record.as_ref().map(|record| quantity::duration(record.watched_seconds.floor()));
+    let unknown = || pen.model.shown.unknown.iter().filter(|it| it.subject.instance == tenant.instance);
+    let waits = unknown().find_map(|it| it.known_at.filter(|_| it.signal == Signal::TierMisfit));
+    Some(match (tenant.recommended_tier, watched, waits) {
+        (Some(Tier::Shared), Some(watched), _) => format!("shared, by what {watched} showed"),
+        (Some(Tier::Dedicated), Some(watched), _) => format!("dedicated, by what {watched} showed"),
+        (_, watched, Some(at)) => {
+            let far = watched.map_or(String::new(), |watched| format!(", watched {watched}"));
+            format!("— known by {}{far}", quantity::minute(at))
+        }
+        _ => return None,
+    })
 }

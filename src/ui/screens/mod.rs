@@ -1,5 +1,6 @@
 //! One file a screen, and those that lie over them.
 
+mod charts;
 pub(super) mod choosers;
 pub(super) mod finding;
 pub(super) mod fleet;
@@ -7,6 +8,8 @@ pub(super) mod form;
 mod fresh;
 pub(super) mod help;
 mod inspection;
+mod instance;
+pub(super) mod instances;
 mod limits;
 mod lock_detail;
 pub(super) mod locks;

@@ -4,15 +4,15 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::charts::{self, Chart};
 use super::fresh::Fresh;
 use super::{finding, limits, locks, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
-use crate::domain::history::{Curve, Measure, Stretch, TenantPoint, Whose};
+use crate::domain::history::{Measure, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
 use crate::domain::{Tenant, Tier, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
-use crate::ui::widgets::chart::{self, Area, Time};
 use crate::ui::widgets::table::{self, Look};
 use crate::ui::widgets::text;
 use crate::ui::wrong::{is_past, sentence, state};
@@ -116,7 +116,7 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     // Charts need a third of the height; what they leave goes to limits, shares and findings.
     let wide = area.width >= 110;
     let charts = if wide { (area.height * 2 / 5).max(8) } else { (area.height / 3).max(5) };
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&past_title(pen)), &old(pen, tenant));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&charts::title(pen)), &old(pen, tenant));
     let inside = inner(Rect { height: charts.saturating_sub(1), ..below(area, 1) });
     draw_charts(pen, inside, tenant);
     let rest = below(area, charts);
@@ -154,27 +154,10 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     super::session::scrolled(pen, inside, &lines)
 }
 
-/// Over how much time the charts are.
-fn past_title(pen: &Pen<'_>) -> String {
-    let time = match pen.model.looking.stretch {
-        Stretch::Quarter => "15 MINUTES",
-        Stretch::Hour => "HOUR",
-        Stretch::Day => "24 HOURS",
-        Stretch::Fortnight => "14 DAYS",
-    };
-    format!("THE LAST {time}")
-}
-
 /// How old what is shown of a tenant is, where it is too old to speak of now; of a longer past, why there is none.
 fn old(pen: &Pen<'_>, tenant: &Tenant) -> Vec<Line<'static>> {
-    if pen.model.looking.stretch != Stretch::Quarter {
-        let words = match stored(pen, tenant).map(|curve| (&curve.trouble, curve.readings.is_empty())) {
-            None => " looking it up … ".to_owned(),
-            Some((Some(trouble), _)) => format!(" {} ", crate::domain::foreign::sanitise(trouble)),
-            Some((None, true)) => " nothing is stored of it yet ".to_owned(),
-            Some((None, false)) => return Vec::new(),
-        };
-        return vec![Line::from(Span::styled(words, pen.look.dim))];
+    if charts::is_stored(pen) {
+        return charts::unstored(pen, &whose(tenant)).into_iter().collect();
     }
     if Fresh::of(pen, tenant).activity {
         return Vec::new();
@@ -240,31 +223,9 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// What the history said of a tenant, for the stretch that is looked at.
-fn stored<'m>(pen: &Pen<'m>, tenant: &Tenant) -> Option<&'m Curve> {
-    let whose = Whose { instance: tenant.instance.clone(), tenant: Some(tenant.id.clone()) };
-    pen.model.looking.curve(&whose).map(|curve| &**curve)
-}
-
-/// What a chart takes of a point.
-type Take = fn(&TenantPoint) -> Option<f64>;
-
-/// A chart: its title, value now, colour, what it takes of a point and of the stored history, and a limit to compare with.
-type Chart = (&'static str, Option<f64>, Style, Take, Measure, Option<f64>);
-
-/// The points of a chart, how much time they are, and the greatest that stands behind them.
-type Points<'p> = (Box<dyn Iterator<Item = (jiff::Timestamp, Option<f64>)> + 'p>, Time, Option<f64>);
-
-fn points<'p>(pen: &Pen<'p>, tenant: &'p Tenant, take: Take, measure: Measure) -> Points<'p> {
-    let (now, stretch) = (pen.model.moment(), pen.model.looking.stretch);
-    if stretch == Stretch::Quarter {
-        let points = tenant.series.iter().map(move |(at, point)| (*at, take(point)));
-        return (Box::new(points), Time::recent(now, tenant.series.width()), None);
-    }
-    let readings = stored(pen, tenant).map_or(&[][..], |curve| &curve.readings);
-    let most = readings.iter().filter_map(|reading| reading.most(measure)).reduce(f64::max);
-    let points = readings.iter().map(move |reading| (reading.at, reading.mean(measure)));
-    (Box::new(points), Time { now, stretch, width: stretch.step() }, most)
+/// Whose history it is.
+fn whose(tenant: &Tenant) -> Whose {
+    Whose { instance: tenant.instance.clone(), tenant: Some(tenant.id.clone()) }
 }
 
 /// How many of its sessions use the server now, as the chart's points count them: one that waits for a lock does not,
@@ -283,59 +244,46 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let fresh = Fresh::of(pen, tenant);
     let limit = tenant.limits.effective.connection_limit.filter(|_| tenant.limit_scope == LimitScope::Tenant);
     let count = |value: Option<u32>| value.map(f64::from);
-    let charts: [Chart; 4] = [
-        (
-            "running sessions",
-            count(running(pen, tenant)),
-            look.accent,
-            |point| Some(f64::from(point.active)),
-            Measure::Active,
-            None,
-        ),
-        (
-            "rows written/s",
-            tenant.rows_written_per_second,
-            look.good,
-            |point| point.rows_written.map(f64::from),
-            Measure::RowsWritten,
-            None,
-        ),
-        (
-            "waiting sessions",
-            count(tenant.waiting),
-            look.warning.remove_modifier(Modifier::BOLD),
-            |point| Some(f64::from(point.waiting)),
-            Measure::Waiting,
-            None,
-        ),
-        (
-            "connections",
-            count(tenant.connections),
-            look.second,
-            |point| Some(f64::from(point.connections)),
-            Measure::Connections,
-            limit.map(f64::from),
-        ),
-    ];
-    let (columns, rows) = if area.height >= 10 {
-        (2, 2)
-    } else if area.width >= 110 {
-        (4, 1)
-    } else {
-        (2, 1)
+    let whose = whose(tenant);
+    let points = |take: fn(&TenantPoint) -> Option<f64>, measure| {
+        let recent = tenant.series.iter().map(move |(at, point)| (*at, take(point)));
+        charts::points(pen, &whose, recent, tenant.series.width(), measure)
     };
-    let (width, height) = (area.width / columns, area.height / rows);
-    for (at, (title, now, style, take, measure, limit)) in (0..columns * rows).zip(charts) {
-        let rect = Rect {
-            x: area.x + at % columns * width,
-            y: area.y + at / columns * height,
-            width: width - if at % columns + 1 < columns { 3 } else { 0 },
-            height,
-        };
-        let (points, time, most) = points(pen, tenant, take, measure);
-        let fresh = if title == "rows written/s" { fresh.churn } else { fresh.activity };
-        chart::area(pen, rect, Area { title, now, fresh, points, time, most, style, write: quantity::count, limit });
-    }
+    let drawn = [
+        Chart {
+            title: "running sessions",
+            now: count(running(pen, tenant)),
+            fresh: fresh.activity,
+            style: look.accent,
+            limit: None,
+            points: points(|point| Some(f64::from(point.active)), Measure::Active),
+        },
+        Chart {
+            title: "rows written/s",
+            now: tenant.rows_written_per_second,
+            fresh: fresh.churn,
+            style: look.good,
+            limit: None,
+            points: points(|point| point.rows_written.map(f64::from), Measure::RowsWritten),
+        },
+        Chart {
+            title: "waiting sessions",
+            now: count(tenant.waiting),
+            fresh: fresh.activity,
+            style: look.warning.remove_modifier(Modifier::BOLD),
+            limit: None,
+            points: points(|point| Some(f64::from(point.waiting)), Measure::Waiting),
+        },
+        Chart {
+            title: "connections",
+            now: count(tenant.connections),
+            fresh: fresh.activity,
+            style: look.second,
+            limit: limit.map(f64::from),
+            points: points(|point| Some(f64::from(point.connections)), Measure::Connections),
+        },
+    ];
+    charts::draw(pen, area, drawn);
 }
 
 fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {

@@ -144,13 +144,17 @@ async fn explain(
             return Err(may_not_read(message, connection));
         }
     }
-    let path = inquiry.home.as_ref().map(|home| format!("\"{}\", public", home.schema.replace('"', "\"\"")));
-    if let Some(path) = &path {
-        connection.query("SELECT set_config('search_path', $1, true)", &[path]).await?;
-    }
+    // Only now: a path of theirs would put their functions before the server's in the questions above.
+    let path = if let Some(home) = &inquiry.home {
+        format!("\"{}\", public", home.schema.replace('"', "\"\""))
+    } else {
+        let row = connection.query_one(include_str!("../../../../assets/sql/database_path.sql"), &[]).await?;
+        row.try_get::<_, Text>(0).map_err(QueryError::from)?.0
+    };
+    connection.query("SELECT set_config('search_path', $1, true)", &[&path]).await?;
     let generic = if read.parameters { ", GENERIC_PLAN TRUE" } else { "" };
     let asked = format!("EXPLAIN (ANALYZE FALSE, FORMAT TEXT{generic}) {query}");
-    let failed = |error| failed(error, connection, read, path.as_deref());
+    let failed = |error| failed(error, connection, read, &path);
     let statement = connection.run(connection.client().prepare(&asked)).await.map_err(failed)?;
     if !statement.params().is_empty() {
         // Values sent along would be planned with, and there are none. Asked the simple way there are no values at all; that
@@ -172,16 +176,14 @@ fn line(text: &str) -> PlanLine {
     PlanLine { indent: u16::try_from(text.len() - rest.len()).unwrap_or(u16::MAX), text: Foreign::new(rest) }
 }
 
-fn failed(error: QueryError, connection: &Connection, read: &text::Read, path: Option<&str>) -> PlanError {
+fn failed(error: QueryError, connection: &Connection, read: &text::Read, path: &str) -> PlanError {
     match error {
         QueryError::StatementTimeout { .. } => PlanError::Slow,
         QueryError::Denied { message, .. } if read.writes => PlanError::MayNotWrite { message },
         QueryError::Denied { message, .. } => may_not_read(message, connection),
         // No such table, function, schema or column.
         QueryError::Server { message, code } if matches!(code.as_str(), "42P01" | "42883" | "3F000" | "42703") => {
-            let searched =
-                path.map_or_else(|| "our own login's search_path".to_owned(), |path| sanitise(path).into_owned());
-            PlanError::NotFound { message, searched }
+            PlanError::NotFound { message, searched: sanitise(path).into_owned() }
         }
         other => PlanError::Query(other),
     }

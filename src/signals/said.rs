@@ -1,0 +1,92 @@
+//! What checks said, for those that are judged by what rarely changes: a catalogue of ten thousand schemas is not read anew
+//! each second to say the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::facts::{Catalog, Roles, Server, Source};
+use crate::domain::{InstanceName, Signal};
+
+use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
+
+/// What a check said.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub raised: Vec<Arc<Raised>>,
+    pub doubts: Vec<Doubt>,
+}
+
+/// What it said it by, of one instance.
+#[derive(Debug, Clone)]
+struct Grounds {
+    settled: u64,
+    server: Option<Arc<Server>>,
+    roles: Option<Arc<Roles>>,
+    catalog: Option<Arc<Catalog>>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sayings(HashMap<(Signal, InstanceName), (Grounds, Arc<Said>)>);
+
+impl Sayings {
+    /// What a check says now.
+    pub fn ask(&mut self, check: &dyn Check, scene: &Scene<'_>, places: &[Place<'_>]) -> Vec<Arc<Said>> {
+        let Some(sources) = check.grounds() else { return vec![say(check, scene, places)] };
+        let each = |place: &Place<'_>| {
+            let key = (check.signal(), place.instance.name.clone());
+            let Some(grounds) = Grounds::of(place, sources, scene) else {
+                self.0.remove(&key);
+                return say(check, scene, std::slice::from_ref(place));
+            };
+            if let Some((before, said)) = self.0.get(&key)
+                && before.are(&grounds)
+            {
+                return Arc::clone(said);
+            }
+            let said = say(check, scene, std::slice::from_ref(place));
+            self.0.insert(key, (grounds, Arc::clone(&said)));
+            said
+        };
+        places.iter().map(each).collect()
+    }
+}
+
+fn say(check: &dyn Check, scene: &Scene<'_>, places: &[Place<'_>]) -> Arc<Said> {
+    let mut verdicts = Verdicts::default();
+    check.check(scene, places, &mut verdicts);
+    Arc::new(Said { raised: verdicts.raised.into_iter().map(Arc::new).collect(), doubts: verdicts.doubts })
+}
+
+impl Grounds {
+    /// `None` while something is not seen: how old it is says something else each second.
+    fn of(place: &Place<'_>, sources: &[Source], scene: &Scene<'_>) -> Option<Self> {
+        let instance = place.instance;
+        let (roles, catalog) = (instance.roles.fresh(scene.now), instance.catalog.fresh(scene.now));
+        let needs = |source| sources.contains(&source);
+        let seen = place.unseen().is_none()
+            && (roles.is_some() || !needs(Source::Roles))
+            && (catalog.is_some() || !needs(Source::Catalog));
+        seen.then(|| Self {
+            settled: instance.settled,
+            server: instance.server.clone(),
+            roles: roles.filter(|_| needs(Source::Roles)).cloned(),
+            catalog: catalog.filter(|_| needs(Source::Catalog)).cloned(),
+        })
+    }
+
+    /// Whether these are the very same: they are held, so nothing else can have come to stand where they stood.
+    fn are(&self, other: &Self) -> bool {
+        fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+            match (one, other) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (None, None) => true,
+                _ => false,
+            }
+        }
+        self.settled == other.settled
+            && same(self.server.as_ref(), other.server.as_ref())
+            && same(self.roles.as_ref(), other.roles.as_ref())
+            && same(self.catalog.as_ref(), other.catalog.as_ref())
+    }
+}

@@ -165,8 +165,8 @@ impl Reel {
             self.told = Some((at, nth - 1));
             return Ok(self.beginning());
         }
-        let before = told
-            .map_or_else(|| self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN), |(at, _)| at);
+        let back = self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN);
+        let before = told.map_or(back, |(at, _)| at);
         let Some((&begin, all)) = self.begins.range(..before).next_back() else { return Ok(None) };
         let last = all.len().saturating_sub(1);
         self.go_to(begin)?;

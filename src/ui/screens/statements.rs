@@ -146,7 +146,7 @@ mod tests {
         use super::{mean, rate, spent};
         assert_eq!(
             [0.0, 0.0004, 0.0123, 0.999_7, 9.44, 410.0].map(spent),
-            ["0 ms/s", "<1 µs/s", "12 µs/s", "1 ms/s", "9.4 ms/s", "410 ms/s"]
+            ["0 ms/s", "<1 µs/s", "12 µs/s", "1.0 ms/s", "9.4 ms/s", "410 ms/s"]
         );
         assert_eq!([0.0, 0.02, 0.1, 12.5].map(rate), ["0", "<0.1", "0.1", "12"]);
         assert_eq!([0.0, 0.000_2, 0.031, 2.5].map(mean), ["0.00 ms", "1 µs", "31 µs", "2.50 ms"]);

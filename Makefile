@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo build install-server install-test test lint bench clean help
+.PHONY: demo build install-server install-test test matrix lint bench clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ install-test: ## Install what the tests need: PostgreSQL, and tools around it
 test: install-test ## Run every test
 	cargo test --locked --all-targets --no-fail-fast
 	cargo test --locked --doc
+
+matrix: install-test ## Kill, cut off and stall every operation at every point; CI takes a sample
+	TIERDECK_MATRIX=all cargo test --locked --test ops matrix faults takeover -- --nocapture --test-threads 1
 
 lint: ## Format, lints and documentation, as CI has them
 	cargo fmt --check

@@ -11,6 +11,7 @@
 //! - [`clients`]: how to reach a system (TLS, login, timeouts); knows no tenant
 //! - [`sources`]: read-only questions to a system → facts
 //! - [`poll`]: clocks, back-off, one request in flight each; merges facts into snapshots and publishes the newest
+//! - [`ops`]: operations: the only room that changes anything
 //! - [`recording`]: what the board was told, in a file, and played again
 //! - [`app`]: the console's state, keys and update function
 //! - [`ui`]: drawing only
@@ -26,6 +27,7 @@ pub mod domain;
 pub mod history;
 pub mod lab;
 pub mod metrics;
+pub mod ops;
 pub mod poll;
 pub mod recording;
 pub mod signals;

@@ -54,7 +54,7 @@ async fn a_word_is_written_by_keys_and_read_by_everybody() {
     console.keys("\t\tgrown on purpose\r");
     console.shows("acknowledged until");
     console.shows("1 acknowledged");
-    console.shows("(acknowledged)");
+    console.shows("acknowledged  ");
 
     let said = known(&watcher);
     assert_eq!(said.len(), 1, "{said:?}");

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("history", &["domain"]),
     ("metrics", &["domain"]),
     ("recording", &["domain", "config", "poll", "signals"]),
+    ("ops", &["domain", "attribution", "clients", "sources"]),
     ("app", &["domain"]),
     ("ui", &["domain", "app"]),
     ("lab", &["domain"]),
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "history",
             "metrics",
             "recording",
+            "ops",
             "app",
             "ui",
             "lab",
@@ -122,6 +124,25 @@ fn arrows_are_those_of_the_list() {
     }
     assert!(seen > 50, "only {seen} arrows seen: this test reads the wrong thing");
     assert!(wrong.is_empty(), "arrows that are not in the list:\n{}", wrong.join("\n"));
+}
+
+/// Who may write to a server is decided in one place: every other session is read-only by the server's own setting.
+#[test]
+fn sessions_that_may_write_are_opened_in_one_place() {
+    let opened: BTreeSet<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && !path.starts_with("src/lab") && text.contains("read_only:"))
+        .filter(|(_, text)| text.contains("Timeouts {"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let opened: Vec<String> = opened.into_iter().collect();
+    assert_eq!(opened, ["src/clients/postgres/mod.rs", "src/ops/estate.rs"]);
+    let admin: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && text.contains(".connect(") && text.contains("Use::"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(admin.iter().all(|path| path.starts_with("src/ops/")), "{admin:?}");
 }
 
 #[test]

@@ -463,9 +463,13 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     hands.keys("⇥x").await;
     hands.shows("ACKNOWLEDGE OR MUTE");
     hands.shows("as ann@laptop");
-    hands.keys("⇥⌫soon⏎").await;
+    // A reason is wanted, and typing begins there.
+    hands.keys("⏎").await;
+    hands.shows("say why");
+    hands.keys("on ⇥⌫soon⏎").await;
     hands.shows("is no time");
-    hands.keys("⌫4h⇥on it⏎").await;
+    // Letters typed at a choice are not lost: they go on where typing begins.
+    hands.keys("⌫4h⇥→←it⏎").await;
     let first = estate::firing().findings[0].clone();
     let Some(Effect::Acknowledge(said)) = hands.effects.last().cloned() else { panic!("{:?}", hands.effects) };
     assert_eq!((said.attention, said.why.as_str(), said.by.as_str()), (Attention::Acknowledged, "on it", "ann@laptop"));
@@ -473,7 +477,7 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     assert!(said.covers(&first, estate::now()));
     hands.shows("acknowledged until 18:03Z");
     // Marked ones all at once, muted.
-    hands.keys("  x→⏎").await;
+    hands.keys("  xhello⇥⇥→⏎").await;
     let muted = |effect: &&Effect| matches!(effect, Effect::Acknowledge(said) if said.attention == Attention::Muted);
     assert_eq!(hands.effects.iter().filter(muted).count(), 2);
     // Acknowledged: after the others, dimmed, with who and until when.
@@ -484,10 +488,10 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     let mut hands = Hands::on(snapshot.clone(), (120, 40));
     hands.shown(snapshot.clone()).await;
     hands.shows("1 acknowledged");
-    hands.shows("(acknowledged) acme");
+    hands.shows("✖ acknowledged  acme");
     hands.shows("acknowledged by bob@desk until 15:03Z: on it ␛[31m");
     assert_eq!(hands.model.fleet.findings.rows.last(), Some(&0));
-    let (_, y) = hands.place("(acknowledged) acme");
+    let (_, y) = hands.place("✖ acknowledged  acme");
     let look = tierdeck::ui::Look::new(&Theme::default(), Depth::True);
     let buffer = hands.terminal.backend().buffer();
     assert!((0..120).all(|x| Some(buffer[(x, y)].fg) != look.critical.fg), "dimmed\n{}", hands.screen());
@@ -497,7 +501,7 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     hands.shows("1 muted");
     hands.hides("acme is a noisy");
     hands.keys("M").await;
-    hands.shows("(muted) acme is a noisy");
+    hands.shows("✖ muted  acme is a noisy");
     hands.keys("⇥GX").await;
     assert_eq!(hands.effects, [Effect::Unacknowledge(known(&snapshot, Attention::Muted))]);
     // All of them muted is not "nothing found".

@@ -166,7 +166,7 @@ async fn waiting_clients_are_seen_and_a_pooler_that_is_down_greys_itself_alone()
     console.hides("pool wait");
     console.shows("hands search_path on from client to client");
     let report = watcher.run(&["report"]);
-    assert!(report.out.contains("server\\_reset\\_query\\_always"), "{}", report.out);
+    assert!(report.out.contains("server_reset_query_always"), "{}", report.out);
 
     pooler.stop();
     way.set(Way::Closed);

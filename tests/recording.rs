@@ -139,8 +139,10 @@ fn moving_about(path: &Path) {
     let film = Film::open(path).unwrap();
     let end = Reel::end(&film).unwrap();
     let mut reel = Reel::new(film).unwrap();
-    assert!(reel.next_finding(), "a finding begins");
+    let begins = reel.next_finding().unwrap().unwrap();
     let first = (reel.now(), reel.newest().findings.clone());
+    assert_eq!((begins.nth, begins.of), (1, first.1.len()));
+    assert!(first.1.iter().any(|finding| (finding.signal, &finding.subject) == (begins.signal, &begins.subject)));
     reel.go_to(end + SignedDuration::from_secs(60)).unwrap();
     assert_eq!(reel.is_over(), Some(false));
     let at_end = reel.newest().findings.clone();
@@ -149,8 +151,22 @@ fn moving_about(path: &Path) {
     assert_eq!((reel.now(), &reel.newest().findings), (first.0, &first.1));
     reel.go_to(end).unwrap();
     assert_eq!(reel.newest().findings, at_end);
-    assert!(reel.previous_finding().unwrap());
+    assert!(reel.previous_finding().unwrap().is_some());
     assert!(reel.now() < end);
+    // Each that begins is come by once, and past the last one stays where one was.
+    reel.go_to(first.0 - SignedDuration::from_secs(5)).unwrap();
+    let mut came = Vec::new();
+    while let Some(begins) = reel.next_finding().unwrap() {
+        came.push((reel.now(), begins));
+    }
+    let (last, begins) = came.last().cloned().unwrap();
+    assert_eq!((came.len(), reel.begun(), reel.now(), begins.nth), (reel.begun(), came.len(), last, begins.of));
+    assert!(came.iter().filter(|(at, _)| *at == last).map(|(_, it)| it.nth).eq(1..=begins.of), "{came:?}");
+    assert!(came.windows(2).all(|two| two[0].0 <= two[1].0), "{came:?}");
+    let mut back: Vec<_> = std::iter::from_fn(|| reel.previous_finding().unwrap().map(|it| (reel.now(), it))).collect();
+    back.reverse();
+    assert_eq!(back, came[..came.len() - 1], "the way back");
+    assert_eq!(reel.is_over(), None);
 }
 
 fn cut_and_foreign(path: &Path, folder: &Path) {
@@ -228,6 +244,14 @@ fn in_the_console(path: &Path, home: &Path) {
     console.until("the first finding", PATIENCE, |screen| {
         screen.contains("‖ ×1") && screen.contains("▲ WARN") || screen.contains("✖ CRIT")
     });
+    // Past the last finding one stays where one is.
+    let began = Instant::now();
+    while !console.screen().contains("no further finding; ") {
+        assert!(began.elapsed() < PATIENCE, "{}", console.screen());
+        console.keys(".");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(console.screen().contains("‖ ×1"), "{}", console.screen());
     console.keys("]]]]");
     console.shows("×60");
     console.keys(" ");

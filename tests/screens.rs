@@ -171,10 +171,36 @@ fn a_statement_is_shown_whole_and_copied_alone_and_never_offered_for_what_is_pas
     over.findings[0].over_for = Some(4.2);
     let mut console = model(over);
     let shown = screen(&mut console, (120, 40));
-    assert!(shown.contains("(over for 4s)") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
+    assert!(shown.contains("✖ over 4s  acme") && !shown.contains("pg_cancel_backend(4100)"), "{shown}");
     assert!(!shown.contains("→ look at acme"), "{shown}");
     let shown = screen(&mut model(estate::stale()), (120, 40));
-    assert!(shown.contains("(as last known)") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
+    assert!(shown.contains("✖ as last known  acme") && !shown.contains("$ ") && !shown.contains("→ "), "{shown}");
+}
+
+#[test]
+fn one_session_that_blocks_and_idles_takes_one_row_and_stays_two_findings() {
+    let mut snapshot = estate::firing();
+    let mut idle = snapshot.findings[1].clone();
+    idle.signal = tierdeck::domain::Signal::IdleInTransaction;
+    idle.summary = "umbrella left a transaction open and idle for 48s on shared (pid 4103)".into();
+    snapshot.findings.insert(2, idle.clone());
+    let mut console = model(snapshot.clone());
+    for size in [(80, 24), (120, 40)] {
+        let shown = screen(&mut console, size);
+        assert!(!shown.contains("left a transaction open") && shown.contains("✖ 3"), "{shown}");
+        assert!(shown.contains("globex: orders holds 336k"), "what else is wrong has its row\n{shown}");
+    }
+    assert!(screen(&mut console, (120, 40)).contains("; also idle-in-transaction"));
+    // A word about the row is about both.
+    let effects = type_keys(&mut console, "⇥jxon it⏎", (120, 40));
+    let told = effects.iter().filter(|effect| matches!(effect, Effect::Acknowledge(_)));
+    assert_eq!(told.count(), 2, "{effects:?}");
+    // On the tenant's page both are told; another session's is never folded.
+    let mut console = model(snapshot.clone());
+    type_keys(&mut console, ":umbrella⏎⇥", (120, 40));
+    assert!(screen(&mut console, (120, 40)).contains("left a transaction open"));
+    snapshot.findings[2].statement = Some("SELECT pg_terminate_backend(4999);".into());
+    assert!(screen(&mut model(snapshot), (120, 40)).contains("left a transaction open"));
 }
 
 #[test]
@@ -202,12 +228,18 @@ fn limits_say_whose_they_are_and_what_is_unlimited() {
 fn numbers_on_the_tenants_page_are_those_of_now_and_no_peak_lies_below_them() {
     let mut snapshot = estate::fine();
     let acme = snapshot.tenants.iter_mut().find(|tenant| tenant.id.as_str() == "acme").unwrap();
-    (acme.active, acme.connections, acme.waiting) = (Some(33), Some(35), Some(4));
+    (acme.active, acme.connections, acme.waiting) = (Some(40), Some(35), Some(4));
+    let state = tierdeck::domain::SessionState::Active;
+    // Those that wait for a lock are active, and do not run.
+    snapshot.sessions = (0..40).map(|nth| estate::session(7_000 + nth, Some("acme"), state, "select 1")).collect();
+    for session in &mut snapshot.sessions[33..] {
+        session.wait = Some(tierdeck::domain::session::Wait { kind: "Lock".into(), event: "tuple".into() });
+    }
     let mut console = model(snapshot);
     type_keys(&mut console, ":acme⏎", (120, 40));
     let shown = screen(&mut console, (120, 40));
     for words in
-        ["active sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
+        ["running sessions 33 ", "15 min, peak 33", "connections 35 ", "15 min, peak 35", "waiting sessions 4 ", "−15m"]
     {
         assert!(shown.contains(words), "{words}\n{shown}");
     }
@@ -236,6 +268,7 @@ fn nobody_is_hurt_only_where_that_is_known() {
         let mut snapshot = estate::firing();
         snapshot.unknown.clear();
         snapshot.findings.retain(|finding| finding.signal == tierdeck::domain::Signal::LimitMissing);
+        snapshot.instances = estate::fine().instances;
         snapshot
     };
     let says = |snapshot| screen(&mut model(snapshot), (120, 40)).contains("nobody is hurt now");
@@ -247,6 +280,58 @@ fn nobody_is_hurt_only_where_that_is_known() {
     let mut live = calm();
     live.findings.push(estate::firing().findings[1].clone());
     assert!(!says(unknown) && !says(old) && !says(live));
+}
+
+#[test]
+fn nothing_is_called_fine_before_it_was_looked_at_for_long_enough_or_while_sessions_queue() {
+    let upkeep = |instance: fn(&mut tierdeck::domain::Instance)| {
+        let mut snapshot = estate::fine();
+        snapshot.findings = vec![estate::firing().findings.pop().unwrap()];
+        instance(&mut snapshot.instances[0]);
+        snapshot
+    };
+    let found = |snapshot: Snapshot| Snapshot { findings: Vec::new(), ..snapshot };
+    let settings = Settings { look: Duration::from_secs(5), ..estate::settings() };
+    let after = |snapshot: Snapshot, seconds: i64| {
+        let mut console = Model::new(settings.clone(), estate::ago(seconds));
+        let mut first = snapshot.clone();
+        first.taken_at = estate::ago(seconds);
+        first.instances[0].activity.at = Some(estate::ago(seconds));
+        console.update(Message::Snapshot(Arc::new(first)));
+        console.update(Message::Snapshot(Arc::new(snapshot)));
+        screen(&mut console, (120, 40))
+    };
+    // Not before what is wrong would have been told.
+    for quiet in [upkeep(|_| ()), found(upkeep(|_| ()))] {
+        let shown = after(quiet.clone(), 2);
+        assert!(!shown.contains('✔') && shown.contains("before it is told (3 s more)"), "{shown}");
+        assert!(after(quiet, 5).contains('✔'));
+    }
+    // What is seen already is told, and when it is judged.
+    for queue in [upkeep(|it| it.blocked = Some(10)), found(upkeep(|it| it.blocked = Some(10)))] {
+        let mut snapshot = queue;
+        let mut waits = estate::firing().sessions.into_iter().rfind(|session| session.blocking.is_some()).unwrap();
+        waits.blocking.as_mut().unwrap().since = Some(estate::ago(2));
+        snapshot.sessions.push(waits);
+        let shown = after(snapshot, 60);
+        assert!(shown.contains("10 sessions wait for a lock, the oldest for 2.0s: judged in 3 s"), "{shown}");
+        assert!(!shown.contains('✔'), "{shown}");
+    }
+    for crowd in [upkeep(|it| it.active = Some(9)), found(upkeep(|it| it.active = Some(9)))] {
+        let shown = after(crowd, 60);
+        assert!(shown.contains("9 sessions run on ~4 vCPU of shared") && !shown.contains('✔'), "{shown}");
+    }
+    // Out of sight for a moment: looking begins anew.
+    let mut console = Model::new(settings, estate::ago(60));
+    for (seconds, reach) in [(60, Reach::Up), (30, estate::down().instances[0].reach.clone()), (1, Reach::Up)] {
+        let mut snapshot = estate::fine();
+        snapshot.taken_at = estate::ago(seconds);
+        snapshot.instances[0].reach = reach;
+        snapshot.instances[0].activity.at = Some(estate::ago(seconds));
+        console.update(Message::Snapshot(Arc::new(snapshot)));
+    }
+    let shown = screen(&mut console, (120, 40));
+    assert!(shown.contains("(5 s more)") && !shown.contains('✔'), "{shown}");
 }
 
 #[test]
@@ -310,6 +395,30 @@ fn several_instances_stand_below_each_other_and_the_worst_first() {
     assert!(shown.contains(" instance "), "{shown}");
     let narrow = screen(&mut console, (80, 24));
     assert!(narrow.contains("+2 more instances, 1 of them not reached"), "{narrow}");
+}
+
+#[test]
+fn headings_of_a_server_that_is_gone_say_that_figures_are_old_or_not_known() {
+    let heading = |snapshot: &Snapshot, keys: &str, name: &str| {
+        let mut console = model(snapshot.clone());
+        type_keys(&mut console, keys, (140, 40));
+        let shown = screen(&mut console, (140, 40));
+        shown.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}\n{shown}")).to_owned()
+    };
+    let old = " as last known: shared is not reached ";
+    for (keys, name) in [("", "TENANTS 15"), ("3", "SESSIONS 29"), ("5", "TABLES 3"), ("⏎⇥⇥⇥⇥⇥", "TABLES ")]
+    {
+        assert!(heading(&estate::down(), keys, name).contains(old), "{name}");
+        assert!(!heading(&estate::firing(), keys, name).contains("last known"), "{name}");
+    }
+    assert!(heading(&estate::down(), "5", "VACUUMS").contains("— not known: shared is not reached"));
+    assert!(heading(&estate::firing(), "5", "VACUUMS").contains("none runs"));
+    let mut unseen = estate::down();
+    unseen.tenants.clear();
+    assert!(heading(&unseen, "", "TENANTS").contains("TENANTS — "));
+    let mut unread = estate::down();
+    unread.instances[0].statements = Observed::nothing(Duration::from_secs(30));
+    assert!(heading(&unread, "⏎⇥⇥⇥", "STATEMENTS").contains("STATEMENTS — "));
 }
 
 #[test]

@@ -158,7 +158,8 @@ async fn the_page_says_what_the_console_says() {
             println!("{} samples read by prometheus_client", read.lines().count());
         }
         let (status, _, words) = serving.get("/healthz", "*/*");
-        assert_eq!((status, words.as_str()), (200, "fine\n"));
+        // We are alive, and say whom we do not reach.
+        assert_eq!((status, words.as_str()), (200, "1 of 2 instances not reached: gone\n"));
         assert_eq!(serving.get("/nothing", "*/*").0, 404);
 
         // Asked to end, it ends, also while somebody holds a connection open.

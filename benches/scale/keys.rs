@@ -139,5 +139,7 @@ fn settings() -> Settings {
         instances: vec!["shared".to_owned()],
         signals: Vec::new(),
         operator: "ann@desk".to_owned(),
+        look: Duration::ZERO,
+        lock_wait: Duration::from_secs(5),
     }
 }

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::export::Format;
+use super::fold::along;
 use super::form::{Field, Form, Purpose};
 use super::incident::Incident;
 use super::message::{Document, Effect};
@@ -25,11 +26,14 @@ const WHATS: [&str; 2] =
 /// The longest that a finding can be acknowledged for: what is longer is a threshold to change.
 const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 
+/// The question whose answer cannot be taken, and why.
+type Refusal = (&'static str, String);
+
 impl Model {
     fn ask(&mut self, title: String, about: Vec<String>, fields: Vec<Field>, purpose: Purpose) {
-        // Where typing begins: at the first question that is not a choice.
-        let at = fields.iter().position(|field| matches!(field.answer, super::form::Answer::Text(_))).unwrap_or(0);
-        self.mode = Mode::Form(Form { title, about, fields, at, error: None, purpose });
+        let mut form = Form { title, about, fields, at: 0, error: None, purpose };
+        form.go_to_words();
+        self.mode = Mode::Form(form);
     }
 
     /// A file's name that says what, of which environment, of when.
@@ -87,16 +91,13 @@ impl Model {
         }
         let muted = first.acknowledged.as_ref().is_some_and(|known| known.attention == Attention::Muted);
         let fields = vec![
-            Field::choice(WHAT, &WHATS, usize::from(muted), ""),
+            Field::text(WHY, "", "for whoever looks next; ⏎ does it"),
             Field::text(LONG, "1h", "30m  1h  4h  1d  7d  or 1h 30m"),
-            Field::text(WHY, "", "for whoever looks next"),
+            Field::choice(WHAT, &WHATS, usize::from(muted), ""),
         ];
         let by = sanitise(&self.settings.operator).into_owned();
         about.push(format!("as {by}"));
         self.ask("ACKNOWLEDGE OR MUTE".to_owned(), about, fields, Purpose::Acknowledge(findings, self.shown.taken_at));
-        if let Mode::Form(form) = &mut self.mode {
-            form.at = 0;
-        }
     }
 
     /// The findings that a command is about: those marked, else the one under the cursor.
@@ -106,13 +107,15 @@ impl Model {
             Some(Pane::TenantFindings) => Some(&self.page.findings),
             _ => None,
         };
-        match list.filter(|list| list.marked() > 0) {
-            Some(list) => {
-                let findings = &self.shown.findings;
-                list.chosen(findings).into_iter().filter_map(|at| findings.get(at)).cloned().collect()
-            }
-            None => self.finding_under_cursor().into_iter().cloned().collect(),
-        }
+        let findings = &self.shown.findings;
+        let meant: Vec<&Finding> = match list.filter(|list| list.marked() > 0) {
+            Some(list) => list.chosen(findings).into_iter().filter_map(|at| findings.get(at)).collect(),
+            None => self.finding_under_cursor().into_iter().collect(),
+        };
+        // What is told in one row is meant with it.
+        let along = |lead: &&Finding| along(findings, lead).filter(|_| self.pane() == Some(Pane::Findings));
+        let more: Vec<usize> = meant.iter().filter_map(along).collect();
+        meant.into_iter().chain(more.into_iter().filter_map(|at| findings.get(at))).cloned().collect()
     }
 
     pub(super) fn unacknowledge(&mut self) -> Vec<Effect> {
@@ -150,22 +153,23 @@ impl Model {
         }
     }
 
-    /// Does what was asked for; a form whose answers cannot be taken stays open and says why.
+    /// Does what was asked for; a form whose answers cannot be taken stays open, at the question that wants another one.
     pub(super) fn answered(&mut self, form: Form) -> Vec<Effect> {
         match self.outcome(&form) {
             Ok(effects) => effects,
-            Err(error) => {
-                self.mode = Mode::Form(Form { error: Some(error), ..form });
+            Err((question, error)) => {
+                let at = form.fields.iter().position(|field| field.label == question).unwrap_or(form.at);
+                self.mode = Mode::Form(Form { at, error: Some(error), ..form });
                 Vec::new()
             }
         }
     }
 
-    fn outcome(&mut self, form: &Form) -> Result<Vec<Effect>, String> {
+    fn outcome(&mut self, form: &Form) -> Result<Vec<Effect>, Refusal> {
         match &form.purpose {
             Purpose::Replace(document) => Ok(vec![Effect::Save(Document { replace: true, ..document.clone() })]),
             Purpose::Export => {
-                let sheet = self.sheet().ok_or("the rows are not there any more")?;
+                let sheet = self.sheet().ok_or((FILE, "the rows are not there any more".to_owned()))?;
                 let format = if form.value(FORMAT) == FORMATS[0] { Format::Csv } else { Format::Json };
                 let text = sheet.written(format, &self.settings.environment, self.shown.taken_at);
                 Ok(vec![Effect::Save(Document {
@@ -193,8 +197,11 @@ impl Model {
         }
     }
 
-    fn acknowledged(&mut self, form: &Form, findings: &[Finding], seen: Timestamp) -> Result<Vec<Effect>, String> {
-        let until = until(form.value(LONG), self.now)?;
+    fn acknowledged(&mut self, form: &Form, findings: &[Finding], seen: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        if form.value(WHY).trim().is_empty() {
+            return Err((WHY, "say why: whoever looks next wonders".to_owned()));
+        }
+        let until = until(form.value(LONG), self.now).map_err(|error| (LONG, error))?;
         let attention = if form.value(WHAT) == WHATS[0] { Attention::Acknowledged } else { Attention::Muted };
         let acknowledge = |finding: &Finding| {
             Effect::Acknowledge(Acknowledgement {
@@ -232,9 +239,9 @@ fn clock(at: Timestamp, now: Timestamp) -> String {
     at.strftime(if near { "%H:%MZ" } else { "%Y-%m-%d %H:%MZ" }).to_string()
 }
 
-fn path(form: &Form) -> Result<String, String> {
+fn path(form: &Form) -> Result<String, Refusal> {
     let path = form.value(FILE).trim();
-    if path.is_empty() { Err("name a file".to_owned()) } else { Ok(path.to_owned()) }
+    if path.is_empty() { Err((FILE, "name a file".to_owned())) } else { Ok(path.to_owned()) }
 }
 
 /// When a typed time is over: `30m`, `1h`, `7d`, `1h 30m`.

@@ -283,4 +283,31 @@ mod tests {
         assert_eq!([number(336_000.0), number(12.5), number(f64::NAN)], [json!(336_000), json!(12.5), Json::Null]);
         assert_eq!(field(&json!(["a", "b"])), "\"a; b\"");
     }
+
+    /// psql would take the statement's words for a user and a host.
+    #[test]
+    fn the_line_that_leads_to_a_database_stays_a_line() {
+        let instance = crate::domain::InstanceName::new("shared");
+        let finding = Finding {
+            signal: crate::domain::Signal::AutovacuumDebt,
+            severity: crate::domain::Severity::Warning,
+            subject: crate::domain::Subject { kind: crate::domain::SubjectKind::Tenant, id: "acme".into(), instance },
+            summary: String::new(),
+            evidence: Vec::new(),
+            advice: String::new(),
+            statement: Some("\\connect \"db_acme\"\nVACUUM app.orders;".into()),
+            since: Timestamp::UNIX_EPOCH,
+            onset: None,
+            culprits: Vec::new(),
+            victims: Vec::new(),
+            stale: false,
+            over_for: None,
+            acknowledged: None,
+        };
+        let mut list = List::default();
+        list.refill(vec![0], std::slice::from_ref(&finding));
+        let json = findings(&list, std::slice::from_ref(&finding)).written(Format::Json, "test", Timestamp::UNIX_EPOCH);
+        let document: Json = serde_json::from_str(&json).unwrap();
+        assert!(document.to_string().contains(r#""\\connect \"db_acme\"\nVACUUM app.orders;""#), "{json}");
+    }
 }

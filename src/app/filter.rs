@@ -42,7 +42,7 @@ enum Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// No such column.
-    #[error("no column {word:?}{}; columns: {known}", suggestion.as_ref().map(|near| format!(", did you mean {near}?")).unwrap_or_default())]
+    #[error("no column {word}; {}", suggestion.as_ref().map_or_else(|| format!("there are {known}"), |near| format!("did you mean {near}?")))]
     Column {
         /// What was written.
         word: String,
@@ -175,18 +175,25 @@ fn term<C: Column>(word: &str) -> Result<Term<C>, FilterError> {
     Ok(Term { excludes, test })
 }
 
-/// The column of that name; of two that share one, that which can be compared so.
+/// The column of that name or title; of two that share one, that which can be compared so.
 fn column<C: Column>(name: &str, compared: bool) -> Result<C, FilterError> {
-    let name = name.to_lowercase();
+    // A title of two words is written as one.
+    let name = name.to_lowercase().replace(' ', "-");
     let named = |column: &C| column.key() == name || column.aliases().contains(&name.as_str());
     let all = || C::ALL.iter().copied().filter(named);
     all().find(|column| column.is_number() == compared).or_else(|| all().next()).ok_or_else(|| {
-        let suggestion = C::ALL
-            .iter()
-            .map(|column| (strsim::jaro_winkler(column.key(), &name), column.key()))
+        // What begins alike is nearer than what only looks alike.
+        let near = |known: &str| {
+            let alike = !name.is_empty() && (known.starts_with(&name) || name.starts_with(known));
+            if alike { 1.0 } else { strsim::jaro_winkler(known, &name) }
+        };
+        let candidates =
+            C::ALL.iter().flat_map(|column| std::iter::once(column.key()).chain(column.aliases().iter().copied()));
+        let suggestion = candidates
+            .map(|known| (near(known), known))
             .filter(|(near, _)| *near > 0.75)
             .max_by(|left, right| left.0.total_cmp(&right.0))
-            .map(|(_, key)| key.to_owned());
+            .map(|(_, known)| known.to_owned());
         let known = C::ALL.iter().map(|column| column.key()).collect::<Vec<_>>().join(" ");
         FilterError::Column { word: crate::domain::foreign::sanitise(&name).into_owned(), suggestion, known }
     })

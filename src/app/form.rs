@@ -106,9 +106,17 @@ impl Form {
         Some(field.label)
     }
 
-    /// The input that is typed into.
+    /// Goes to the first question for words: that is where typing begins.
+    pub fn go_to_words(&mut self) {
+        self.at = self.fields.iter().position(|field| matches!(field.answer, Answer::Text(_))).unwrap_or(0);
+    }
+
+    /// The input that is typed into. At a choice nothing can be typed: the letters go where typing begins.
     pub fn input(&mut self) -> Option<&mut Input> {
         self.error = None;
+        if self.chooses() {
+            self.go_to_words();
+        }
         match self.fields.get_mut(self.at) {
             Some(Field { answer: Answer::Text(input), .. }) => Some(input),
             _ => None,

@@ -100,6 +100,15 @@ impl Column for InstanceColumn {
         }
     }
 
+    fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::Active => &["running"],
+            Self::Deadlocks => &["dead/min"],
+            Self::Connections => &["connections"],
+            _ => &[],
+        }
+    }
+
     fn is_fixed(self) -> bool {
         matches!(self, Self::Trouble | Self::Instance)
     }

@@ -335,6 +335,6 @@ static BINDINGS: &[Binding] = &[
     bind(In::Form, &[code(On::BackTab), code(On::Up)], "⇧Tab ↑", Do::Up, None, "the question before"),
     bind(In::Form, &[code(On::Esc)], "Esc", Do::Cancel, Some("leave it"), "leave it"),
     bind(In::Form, &[control('c')], "Ctrl-C", Do::Quit, None, "leave the console"),
-    bind(In::Choice, &[code(On::Right), char(' '), char('l')], "→ Space", Do::Later, Some("another answer"), "next answer"),
-    bind(In::Choice, &[code(On::Left), char('h')], "←", Do::Earlier, None, "the answer before"),
+    bind(In::Choice, &[code(On::Right), char(' ')], "→ Space", Do::Later, Some("another answer"), "next answer"),
+    bind(In::Choice, &[code(On::Left)], "←", Do::Earlier, None, "the answer before"),
 ];

@@ -12,6 +12,7 @@ pub mod columns;
 mod dialog;
 mod export;
 pub mod filter;
+mod fold;
 pub mod form;
 pub mod incident;
 pub mod inspect;
@@ -27,6 +28,7 @@ mod pane;
 mod past;
 mod pointer;
 pub mod preferences;
+mod seen;
 pub mod statements;
 pub mod table;
 pub mod tables;
@@ -36,6 +38,7 @@ mod update;
 
 pub use arrange::Columns;
 pub use dialog::told;
+pub use fold::along;
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{
@@ -45,6 +48,7 @@ pub use pane::Pane;
 pub use past::Looking;
 pub use pointer::{Spot, Target};
 pub use preferences::Preferences;
+pub use seen::{Seen, is_seen};
 pub use theme::Theme;
 pub use timeline::Timeline;
 
@@ -63,6 +67,10 @@ pub struct Settings {
     pub signals: Vec<(&'static str, &'static str)>,
     /// Whose word it is when a finding is acknowledged: login name and host.
     pub operator: String,
+    /// How long everything must have been looked at before it can be called fine.
+    pub look: Duration,
+    /// How long a session may wait for a lock before that is told.
+    pub lock_wait: Duration,
 }
 
 impl Settings {

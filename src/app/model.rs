@@ -21,6 +21,7 @@ use super::pane::Pane;
 use super::past::Looking;
 use super::pointer::Spot;
 use super::preferences::Preferences;
+use super::seen::Seen;
 use super::statements::StatementColumn;
 use super::table::{Column, Table};
 use super::tables::{TableColumn, TableRow, gather};
@@ -239,6 +240,8 @@ pub struct Model {
     pub live: Arc<Snapshot>,
     /// The picture on the screen: the newest, unless paused.
     pub shown: Arc<Snapshot>,
+    /// Since when each instance has been seen.
+    pub seen: Seen,
     /// Since when the screen is frozen.
     pub paused: Option<Timestamp>,
     /// Where we are.
@@ -308,6 +311,7 @@ impl Model {
             now,
             live: Arc::clone(&empty),
             shown: empty,
+            seen: Seen::default(),
             paused: None,
             view: View::Fleet,
             back: Vec::new(),
@@ -415,7 +419,10 @@ impl Model {
     /// Makes the lists anew: another filter, order or tenant.
     pub fn refill_lists(&mut self) {
         let shown = Arc::clone(&self.shown);
-        self.fleet.findings.refill(in_order(&shown.findings, self.unmuted, |_| true), &shown.findings);
+        let folded = super::fold::folded(&shown.findings);
+        let mut places = in_order(&shown.findings, self.unmuted, |_| true);
+        places.retain(|at| !folded.contains(at));
+        self.fleet.findings.refill(places, &shown.findings);
         self.fleet.tenants.refill(&shown.tenants, &(), |_| true);
         self.sessions.refill(&shown.sessions, &self.blockers, |_| true);
         let moment = self.moment();

@@ -55,7 +55,10 @@ impl Model {
             notice.at = notice.at.min(self.now);
         }
         if let Some(note) = &playback.note
-            && self.playback.as_ref().is_none_or(|before| before.note.as_ref() != Some(note))
+            && self
+                .playback
+                .as_ref()
+                .is_none_or(|before| (before.notes, &before.note) != (playback.notes, &playback.note))
         {
             self.say(note.clone(), false);
         }

@@ -53,6 +53,10 @@ impl Column for StatementColumn {
         }
     }
 
+    fn aliases(self) -> &'static [&'static str] {
+        if self == Self::Query { &["statement"] } else { &[] }
+    }
+
     fn is_fixed(self) -> bool {
         self == Self::Query
     }

@@ -272,7 +272,7 @@ impl Column for TableColumn {
     fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::Autovacuum => &["auto"],
-            Self::Multixact => &["multixact"],
+            Self::Multixact => &["multixact", "mxid-age"],
             Self::Xid => &["xid-age", "age"],
             _ => &[],
         }
@@ -412,4 +412,41 @@ pub fn holders<'a>(instance: &'a Instance, database: &Foreign) -> Vec<&'a Holder
     let holders = instance.horizon.value.as_ref().map_or(&[][..], |horizon| &horizon.holders);
     let holders = holders.iter().filter(|holder| holder.kind != HolderKind::Catalog);
     holders.filter(|holder| holder.database.as_ref().is_none_or(|held| held == database)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::Debt;
+    use crate::domain::{Observed, Tier};
+
+    fn pasted(layout: Layout, database: &str) -> Vec<String> {
+        let mut snapshot = Snapshot::empty(jiff::Timestamp::UNIX_EPOCH, "test");
+        let mut instance = Instance::named(InstanceName::new("shared"), Tier::Shared, layout);
+        let debt = TableDebt {
+            database: Foreign::from(database),
+            schema: Foreign::from("app"),
+            table: Foreign::from("orders"),
+            dead_tuples: 9,
+            live_tuples: 9,
+            threshold: 1.0,
+            autovacuum: false,
+            off_by_itself: false,
+            last_vacuum: None,
+            bytes: 9,
+            measured: true,
+        };
+        instance.debt = Observed::nothing(std::time::Duration::from_secs(1));
+        instance.debt.set(Arc::new(Debt { tables: vec![debt], ..Debt::default() }), jiff::Timestamp::UNIX_EPOCH);
+        snapshot.instances.push(instance);
+        gather(&snapshot, None)[0].remedies().into_iter().map(|remedy| remedy.statement).collect()
+    }
+
+    #[test]
+    fn what_is_pasted_says_where_tenants_have_databases_and_nothing_is_reset_that_the_table_never_set() {
+        let [vacuum, reindex] = &pasted(Layout::Database, "db_acme")[..] else { panic!("autovacuum is off for all") };
+        assert_eq!(vacuum, "\\connect \"db_acme\"\nVACUUM (VERBOSE, ANALYZE) \"app\".\"orders\";");
+        assert_eq!(reindex, "\\connect \"db_acme\"\nREINDEX TABLE CONCURRENTLY \"app\".\"orders\";");
+        assert!(pasted(Layout::Database, "a\nb").iter().all(|it| it.starts_with("-- ") && !it.contains('\n')));
+    }
 }

@@ -49,6 +49,7 @@ impl Model {
             Message::Snapshot(snapshot) => {
                 self.now = self.now.max(snapshot.taken_at);
                 self.timeline.take(&snapshot);
+                self.seen.take(&snapshot);
                 self.live = Arc::clone(&snapshot);
                 if self.paused.is_none() {
                     self.shown = snapshot;

@@ -14,6 +14,8 @@ Exit codes:
   0    fine
   1    findings at or above --fail-on, or a check that failed
   2    usage or configuration
+  3    refused: read-only, not approved, or another operation holds the tenant
+  4    an operation paused or failed, and can be gone on with
   130  interrupted
 
 Files:
@@ -21,7 +23,7 @@ Files:
   $XDG_CONFIG_HOME/tierdeck/config.toml    or in the user's configuration folder
   $XDG_CONFIG_HOME/tierdeck/themes/        themes of one's own
   ~/.pgpass                                passwords, as libpq reads them
-  $XDG_STATE_HOME/tierdeck/                what is remembered: choices, acknowledgements, history, recordings
+  $XDG_STATE_HOME/tierdeck/                what is remembered: choices, acknowledgements, history, recordings; journals of operations, audit log
 
 Environment:
   TIERDECK_CONFIG                          the configuration file
@@ -41,6 +43,9 @@ pub struct Arguments {
     /// Configuration file; without it `$TIERDECK_CONFIG`, ./tierdeck.toml, or the one in the user's configuration folder
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Let it change something; without it (or the configuration's word for it) everything is read-only
+    #[arg(long, global = true)]
+    pub allow_actions: bool,
     /// What to do
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -65,6 +70,20 @@ pub enum Command {
     /// Say that somebody knows of a finding, for how long and why; list and clear what was said
     #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
     Ack(Ack),
+    /// Do something about an incident: shows the exact SQL and who is affected, asks, does it, looks whether it is done
+    Act(Act),
+    /// Operations and their journal
+    Ops {
+        /// Which
+        #[command(subcommand)]
+        action: OpsAction,
+    },
+    /// The audit log of everything that was changed
+    Audit {
+        /// Which
+        #[command(subcommand)]
+        action: AuditAction,
+    },
     /// Publish the same numbers and findings for Prometheus: /metrics, /healthz
     Serve(Serve),
     /// Write everything that is polled to a file, for post-mortems and demos
@@ -219,6 +238,176 @@ pub enum AckAction {
         /// Everything
         #[arg(long)]
         all: bool,
+    },
+}
+
+/// `tierdeck act`.
+#[derive(Debug, Clone, Args)]
+pub struct Act {
+    /// What
+    #[command(subcommand)]
+    pub action: ActAction,
+    /// How
+    #[command(flatten)]
+    pub options: ActOptions,
+}
+
+/// How an action is carried out.
+#[derive(Debug, Clone, Args)]
+pub struct ActOptions {
+    /// Print the plan and change nothing
+    #[arg(long, global = true)]
+    pub plan: bool,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What the plan asks to be typed: a tenant's id, a pid, a table
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub confirm: Option<String>,
+    /// On which instance; left out: the tenant's own, else the first shared one
+    #[arg(long, global = true, value_name = "NAME")]
+    pub instance: Option<String>,
+}
+
+/// Which action.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ActAction {
+    /// Cancel the statement that a session runs
+    Cancel(Aimed),
+    /// Terminate a session
+    Terminate(Aimed),
+    /// Terminate the sessions that are certainly a tenant's and sit in a transaction doing nothing
+    TerminateIdle {
+        /// The tenant
+        tenant: String,
+        /// For how long at least, such as 5m
+        #[arg(long, value_name = "TIME", value_parser = crate::config::duration, default_value = "5m")]
+        longer_than: Duration,
+    },
+    /// Limit a tenant's own login; what its limits were is remembered
+    Throttle {
+        /// The tenant
+        tenant: String,
+        /// How many connections it may have
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        connections: u32,
+        /// How long its statements may take, such as 5s; left out: as it is
+        #[arg(long, value_name = "TIME", value_parser = crate::config::duration)]
+        statement_timeout: Option<Duration>,
+    },
+    /// Bring back the limits that a tenant's login had
+    Unthrottle {
+        /// The tenant
+        tenant: String,
+    },
+    /// Shut a tenant's own login out: nobody gets in any more, and whoever is in goes
+    Quarantine {
+        /// The tenant
+        tenant: String,
+    },
+    /// Let a quarantined tenant in again
+    Release {
+        /// The tenant
+        tenant: String,
+    },
+    /// VACUUM (ANALYZE) a table
+    Vacuum {
+        /// SCHEMA.TABLE
+        table: String,
+        /// In which database; left out: the configuration's
+        #[arg(long, value_name = "NAME")]
+        database: Option<String>,
+    },
+}
+
+/// Which session.
+#[derive(Debug, Clone, Args)]
+pub struct Aimed {
+    /// Its process id
+    #[arg(long, value_name = "PID")]
+    pub pid: i32,
+    /// When it began, as the server says, such as 2026-11-22T08:10:33.123456Z: a pid alone may be another's by now
+    #[arg(long, value_name = "TIME")]
+    pub started: String,
+    /// Only if it is certainly this tenant's
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+    /// Also if it is no client's session but replication or maintenance
+    #[arg(long)]
+    pub even_system: bool,
+}
+
+/// `tierdeck ops`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum OpsAction {
+    /// List operations: running, paused, over
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the plan of an operation and what happened
+    Show {
+        /// The operation
+        id: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with an operation that paused, or whose console is gone
+    Resume {
+        /// The operation
+        id: String,
+        /// Take it from somebody who fell silent: its id once more
+        #[arg(long, value_name = "ID")]
+        take_over: Option<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo what an operation did, the last step first
+    Rollback {
+        /// The operation
+        id: String,
+        /// Take it from somebody who fell silent: its id once more
+        #[arg(long, value_name = "ID")]
+        take_over: Option<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Leave everything as an unfinished operation left it, for good; it holds its tenant no longer
+    Abandon {
+        /// The operation
+        id: String,
+        /// Its id once more
+        #[arg(long, value_name = "ID")]
+        confirm: String,
+        /// Take it from somebody who fell silent: its id once more
+        #[arg(long, value_name = "ID")]
+        take_over: Option<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the report of an operation: what ran, when, by whom, checks, timings
+    Report {
+        /// The operation
+        id: String,
+        /// One JSON document instead of Markdown
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `tierdeck audit`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AuditAction {
+    /// Check every line of the log against the one before, and its end against the control database
+    Verify {
+        /// Only the file
+        #[arg(long)]
+        offline: bool,
     },
 }
 

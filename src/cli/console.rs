@@ -144,12 +144,17 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
 
 /// What the console is told of a configuration.
 pub(super) fn settings(config: &Config, environment: &Environment) -> Settings {
+    let refresh = config.poll.get(&Source::Activity).copied().unwrap_or_default();
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Settings {
         environment: config.environment.clone(),
         read_only: true,
-        refresh: config.poll.get(&Source::Activity).copied().unwrap_or_default(),
+        refresh,
         instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
         signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
         operator: environment.operator(),
+        // Rates take two looks, and what they say must then hold.
+        look: refresh * 2 + seconds(config.thresholds.hold_seconds),
+        lock_wait: seconds(config.thresholds.lock_wait_seconds.warning),
     }
 }

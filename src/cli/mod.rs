@@ -3,7 +3,9 @@
 pub mod ack;
 mod acknowledge;
 pub mod acknowledged;
+mod act;
 pub mod arguments;
+mod audit;
 mod config;
 mod console;
 mod demo;
@@ -13,6 +15,8 @@ mod findings;
 mod guests;
 mod inspector;
 mod observe;
+mod operations;
+pub mod ops;
 mod output;
 pub mod pooler;
 mod record;
@@ -30,6 +34,7 @@ mod whole;
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
 
+use arguments::AuditAction;
 pub use arguments::{Arguments, Command};
 
 /// How the process ends, as the contract has it.
@@ -41,6 +46,10 @@ pub enum Exit {
     Found,
     /// Usage or configuration.
     Usage,
+    /// Refused: read-only, preflight, or another operation holds the tenant.
+    Refused,
+    /// An operation paused or failed, and can be gone on with.
+    Paused,
     /// Interrupted.
     Interrupted,
 }
@@ -52,6 +61,8 @@ impl Exit {
             Self::Fine => 0,
             Self::Found => 1,
             Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Paused => 4,
             Self::Interrupted => 130,
         }
     }
@@ -61,12 +72,16 @@ impl Exit {
 pub async fn run() -> Result<Exit> {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
+    let allow = arguments.allow_actions;
     match arguments.command {
         None => console::run(config).await,
         Some(Command::Demo(demo)) => demo::run(demo).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),
+        Some(Command::Act(act)) => act::run(config, allow, act).await,
+        Some(Command::Ops { action }) => ops::run(config, allow, action).await,
+        Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,
         Some(Command::Record(options)) => record::run(config, options).await,
         Some(Command::Replay { file, json }) => replay::run(&file, json).await,
         Some(Command::Serve(options)) => serve::run(config, options).await,

@@ -20,8 +20,8 @@ use super::arguments::Serve;
 use super::guests::Bounded;
 use super::{Exit, observe, output, remember};
 use crate::clients::Environment;
-use crate::domain::Snapshot;
 use crate::domain::snapshot::Reach;
+use crate::domain::{Snapshot, quantity};
 use crate::metrics::{self, Chosen, Own};
 use crate::poll::Poller;
 use crate::signals::Evaluator;
@@ -129,7 +129,18 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
         Some(instance) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{} has not answered yet\n", instance.name)).into_response()
         }
-        None => "fine\n".into_response(),
+        None => healthy(&snapshot).into_response(),
+    }
+}
+
+/// That we do our work; and whom we do not reach, for whoever reads more than the status.
+fn healthy(snapshot: &Snapshot) -> String {
+    let all = snapshot.instances.len();
+    let down = snapshot.instances.iter().filter(|instance| matches!(instance.reach, Reach::Down { .. }));
+    let names: Vec<&str> = down.map(|instance| instance.name.as_str()).collect();
+    match names.len() {
+        0 => "fine\n".to_owned(),
+        lost => format!("{lost} of {} not reached: {}\n", quantity::plural(all, "instance"), names.join(", ")),
     }
 }
 

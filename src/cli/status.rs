@@ -61,7 +61,7 @@ fn words(snapshot: &Snapshot) -> String {
         let most = known(instance.usable_connections(), |count| count.to_string());
         let _ = writeln!(
             text,
-            "{}  {}  PostgreSQL {version}  connections {connections}/{most}  active {}  blocked {}  {state}",
+            "{}  {}  PostgreSQL {version}  connections {connections}/{most}  running {}  blocked {}  {state}",
             instance.name,
             tier(instance.tier),
             known(instance.active, |count| count.to_string()),
@@ -97,9 +97,9 @@ fn words(snapshot: &Snapshot) -> String {
             number(tenant.waiting),
             number(tenant.idle_in_transaction),
             known(tenant.noise_score, |score| format!("{score:.0}")),
-            known(tenant.rows_written_per_day, count),
-            known(dead, |(dead, live)| percent(dead as f64 / (dead + live) as f64)),
-            known(tenant.size_bytes, |size| format!("{}{}", if tenant.size_estimated { "~" } else { "" }, bytes(size))),
+            known(tenant.rows_written_per_day, |rows| marked(tenant.rows_written_estimated, &count(rows))),
+            known(dead, |(dead, live)| marked(true, &percent(dead as f64 / (dead + live) as f64))),
+            known(tenant.size_bytes, |size| marked(tenant.size_estimated, &bytes(size))),
             names.join(" "),
         );
     }
@@ -115,6 +115,11 @@ fn words(snapshot: &Snapshot) -> String {
 
 fn known<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "—".to_owned(), write)
+}
+
+/// An estimate looks like one.
+fn marked(estimated: bool, words: &str) -> String {
+    format!("{}{words}", if estimated { "~" } else { "" })
 }
 
 fn tier(tier: Tier) -> &'static str {

@@ -50,6 +50,7 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
     if reader.document(&mut file) {
         check_tenants(&mut reader, &file);
         instances = check_instances(&mut reader, &file);
+        check_control(&mut reader, &file);
     }
     let Reader { mut errors, mut warnings, .. } = reader;
     let place = |problem: &Problem| (problem.line, problem.column);
@@ -69,6 +70,8 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         policy: Policy { shared: file.policy.shared, dedicated: file.policy.dedicated, tenants: file.tenants },
         thresholds: file.thresholds,
         history: file.history,
+        control: file.control.instance.as_deref().map(InstanceName::new),
+        operations: file.operations,
     };
     Ok(Checked { config, warnings })
 }
@@ -114,6 +117,15 @@ fn check_instances(reader: &mut Reader<'_>, file: &File) -> Vec<InstanceConfig> 
         }
     }
     instances
+}
+
+/// Leases live on an instance that is configured.
+fn check_control(reader: &mut Reader<'_>, file: &File) {
+    let Some(name) = &file.control.instance else { return };
+    let mut names = file.instances.iter().filter_map(|draft| draft.name.as_ref());
+    if !names.any(|known| known == name) {
+        reader.error("control.instance", format!("no [[instance]] is called {name:?}"));
+    }
 }
 
 fn check_instance(
@@ -169,6 +181,7 @@ fn check_instance(
         url: draft.url.clone()?,
         password: draft.password.clone(),
         vcpus: draft.vcpus,
+        admin: draft.admin.clone(),
         pgbouncer: draft.pgbouncer.clone().map(|url| PoolerConfig { url, password: draft.pgbouncer_password.clone() }),
     })
 }

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
 use super::later::Shape;
+use super::{Login, Secret};
 use crate::domain::ids::Template;
 use crate::domain::policy::Ladder;
 use crate::domain::{Layout, Tier};
@@ -65,6 +65,8 @@ pub(super) enum Slot<'a> {
     Tier(&'a mut Tier),
     Layout(&'a mut Layout),
     Secret(&'a mut Option<Secret>),
+    /// `{ user = …, password = … }`
+    Login(&'a mut Option<Login>),
     /// `[name]`
     Table(&'a mut dyn Table),
     /// `[[name]]`

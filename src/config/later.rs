@@ -13,8 +13,6 @@ pub(super) enum Shape {
     Any,
     /// A table with these keys.
     Keys(&'static [Later]),
-    /// A table with these keys and others that are not settled.
-    Open(&'static [Later]),
     /// A table with free keys, each of this shape.
     Each(&'static Shape),
 }
@@ -37,7 +35,7 @@ const fn later(name: &'static str, sample: &'static str, shape: Shape, about: &'
 }
 
 /// `admin`: another login.
-pub(super) const LOGIN: Shape = Shape::Keys(&[
+const LOGIN: Shape = Shape::Keys(&[
     later("user", "\"portarium_admin\"", Shape::Text, "its name"),
     later("password", "{ vault = \"tierdeck/shared#password\" }", Shape::Secret, "where its password is"),
 ]);
@@ -68,14 +66,6 @@ pub(super) const DEDICATED: Shape = Shape::Keys(&[
         "the login of wizards and actions",
     ),
 ]);
-
-/// `[control]`
-pub(super) const CONTROL: Shape = Shape::Keys(&[later(
-    "instance",
-    "\"shared\"",
-    Shape::Text,
-    "where leases and mirrored journals live; left out: the first shared instance",
-)]);
 
 /// `[vault]`
 pub(super) const VAULT: Shape = Shape::Keys(&[
@@ -116,15 +106,11 @@ pub(super) const BACKUP: Shape = Shape::Keys(&[
     ),
 ]);
 
-/// `[operations]`
-pub(super) const OPERATIONS: Shape =
-    Shape::Open(&[later("fence_budget", "\"300s\"", Shape::Duration, "how long writes of a tenant may be held back")]);
-
 impl Shape {
     /// The keys below.
     pub fn keys(&self) -> &'static [Later] {
         match self {
-            Self::Keys(keys) | Self::Open(keys) => keys,
+            Self::Keys(keys) => keys,
             _ => &[],
         }
     }
@@ -138,7 +124,7 @@ impl Shape {
             Self::Number => "a number",
             Self::Duration => "a duration such as \"5m\"",
             Self::Secret => SECRET,
-            Self::Any | Self::Keys(_) | Self::Open(_) | Self::Each(_) => "a table",
+            Self::Any | Self::Keys(_) | Self::Each(_) => "a table",
         }
     }
 }

@@ -54,6 +54,37 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// `[history]`.
     pub history: HistoryConfig,
+    /// `[control]`: where leases and mirrored journals live; `None`: the first shared instance.
+    pub control: Option<InstanceName>,
+    /// `[operations]`.
+    pub operations: OperationsConfig,
+}
+
+/// `[operations]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperationsConfig {
+    /// `statement_timeout`: of the sessions that change something.
+    pub statement_timeout: Duration,
+    /// `lock_timeout`: of the same.
+    pub lock_timeout: Duration,
+    /// `stale_after`.
+    pub stale_after: Duration,
+}
+
+impl Default for OperationsConfig {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { statement_timeout: seconds(60), lock_timeout: seconds(2), stale_after: seconds(30) }
+    }
+}
+
+/// A login that may change something: `admin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// `user`.
+    pub user: String,
+    /// `password`; `None`: `PGPASSWORD`, then `.pgpass`, as libpq does.
+    pub password: Option<Secret>,
 }
 
 /// `[history]`.
@@ -90,6 +121,8 @@ pub struct InstanceConfig {
     pub vcpus: Option<f64>,
     /// `pgbouncer`: the pooler before it.
     pub pgbouncer: Option<PoolerConfig>,
+    /// `admin`: the login of wizards and actions.
+    pub admin: Option<Login>,
 }
 
 /// `pgbouncer` and `pgbouncer_password`: how to get into a pooler's admin console.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::Secret;
 use super::duration;
 use super::field::{Scale, Slot, Table};
 use super::later::{SECRET, Shape};
 use super::problem::Problem;
+use super::{Login, Secret};
 use crate::clients::postgres;
 use crate::domain::ids::Template;
 use crate::domain::policy::Ladder;
@@ -174,6 +174,7 @@ impl<'t> Reader<'t> {
                 *into = choice(value, &[("schema", Layout::Schema), ("database", Layout::Database)])?;
             }
             Slot::Secret(into) => *into = self.secret(path, value)?,
+            Slot::Login(into) => *into = self.login(path, value)?,
             Slot::Table(into) => self.table(path, as_table(value)?, into),
             Slot::Tables(into) => {
                 let written = format!("[[{path}]]");
@@ -244,6 +245,48 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// `{ user = …, password = … }`, of a login that may change something.
+    fn login(&mut self, path: &str, value: &Value<'_>) -> Result<Option<Login>, String> {
+        let (mut user, mut password) = (None, None);
+        for (key, value) in as_table(value)? {
+            let path = join(path, key.get_ref());
+            self.places.insert(path.clone(), value.span());
+            let read = match key.get_ref().as_ref() {
+                "user" => filled(value).map(|text| user = Some(text)),
+                "password" => reference(value).map(|(kind, place)| password = Some(self.held(kind, place))),
+                name => {
+                    self.places.insert(path.clone(), key.span());
+                    self.unknown(&path, name, &["user", "password"]);
+                    continue;
+                }
+            };
+            if let Err(message) = read {
+                self.error(&path, message);
+            } else if let Some(Secret::Later { kind, .. }) = &password
+                && path.ends_with(".password")
+            {
+                let message =
+                    format!("{kind}: accepted, has no effect in this version; actions are refused here until then");
+                self.warn(&path, message);
+            }
+        }
+        let Some(user) = user else {
+            let wrong = self.errors.iter().any(|error| error.key.starts_with(&shown(path)));
+            return if wrong { Ok(None) } else { Err("needs user = \"NAME\"".to_owned()) };
+        };
+        Ok(Some(Login { user, password }))
+    }
+
+    /// A reference that is kept whatever its kind: who changes something must not fall back to another password.
+    fn held(&self, kind: &str, place: String) -> Secret {
+        match kind {
+            "env" => Secret::Env(place),
+            "file" => Secret::File(self.below(&place)),
+            "vault" => Secret::Later { kind: "vault", place },
+            _ => Secret::Later { kind: "iam", place },
+        }
+    }
+
     /// A path starts at the file that names it, wherever the program was started.
     fn below(&self, path: &str) -> PathBuf {
         if path.starts_with('~') { path.into() } else { self.folder.join(path) }
@@ -262,20 +305,16 @@ impl<'t> Reader<'t> {
             (Shape::Url, DeValue::String(url)) if url.contains("://") => Ok(()),
             (Shape::Duration, DeValue::String(_)) => time(value).map(drop),
             (Shape::Secret, _) => reference(value).map(drop),
-            (Shape::Keys(_) | Shape::Open(_), DeValue::Table(table)) => {
+            (Shape::Keys(_), DeValue::Table(table)) => {
                 let known: Vec<&str> = shape.keys().iter().map(|later| later.name).collect();
                 for (key, value) in table {
                     let path = join(path, key.get_ref());
-                    match shape.keys().iter().find(|later| later.name == key.get_ref()) {
-                        Some(later) => {
-                            self.places.insert(path.clone(), value.span());
-                            self.shape(&path, value, &later.shape);
-                        }
-                        None if matches!(shape, Shape::Open(_)) => {}
-                        None => {
-                            self.places.insert(path.clone(), key.span());
-                            self.unknown(&path, key.get_ref(), &known);
-                        }
+                    if let Some(later) = shape.keys().iter().find(|later| later.name == key.get_ref()) {
+                        self.places.insert(path.clone(), value.span());
+                        self.shape(&path, value, &later.shape);
+                    } else {
+                        self.places.insert(path.clone(), key.span());
+                        self.unknown(&path, key.get_ref(), &known);
                     }
                 }
                 Ok(())

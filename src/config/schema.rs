@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::{Field, Named, Slot, Table, Tables};
-use super::{Config, HistoryConfig, InstanceConfig, Secret, default_poll, later};
+use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, default_poll, later};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;
 use crate::domain::policy::{Limits, TenantNotes, Thresholds};
@@ -16,6 +16,12 @@ pub(super) const SHORTEST_POLL: Duration = Duration::from_millis(200);
 
 /// Kept for less than this, history says nothing.
 pub(super) const SHORTEST_HISTORY: Duration = Duration::from_secs(3_600);
+
+/// Less than this no statement of an operation can be given.
+pub(super) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Taken for gone sooner than this, a console that only waited for its network would lose its operation.
+pub(super) const SHORTEST_STALE: Duration = Duration::from_secs(10);
 
 /// The whole file, its defaults filled in, not yet checked as a whole.
 pub(super) struct File {
@@ -30,6 +36,14 @@ pub(super) struct File {
     pub policy: Tiers,
     pub thresholds: Thresholds,
     pub history: HistoryConfig,
+    pub control: Control,
+    pub operations: OperationsConfig,
+}
+
+/// `[control]`
+#[derive(Default)]
+pub(super) struct Control {
+    pub instance: Option<String>,
 }
 
 /// `[policy.*]`
@@ -53,6 +67,7 @@ pub(super) struct InstanceDraft {
     pub vcpus: Option<f64>,
     pub pgbouncer: Option<String>,
     pub pgbouncer_password: Option<Secret>,
+    pub admin: Option<Login>,
 }
 
 impl Default for File {
@@ -69,6 +84,8 @@ impl Default for File {
             policy: Tiers::default(),
             thresholds: Thresholds::default(),
             history: HistoryConfig::default(),
+            control: Control::default(),
+            operations: OperationsConfig::default(),
         }
     }
 }
@@ -85,6 +102,7 @@ impl Default for InstanceDraft {
             vcpus: None,
             pgbouncer: None,
             pgbouncer_password: None,
+            admin: None,
         }
     }
 }
@@ -101,6 +119,7 @@ impl From<&InstanceConfig> for InstanceDraft {
             vcpus: instance.vcpus,
             pgbouncer: instance.pgbouncer.as_ref().map(|pooler| pooler.url.clone()),
             pgbouncer_password: instance.pgbouncer.as_ref().and_then(|pooler| pooler.password.clone()),
+            admin: instance.admin.clone(),
         }
     }
 }
@@ -119,6 +138,8 @@ impl From<&Config> for File {
             policy: Tiers { shared: config.policy.shared, dedicated: config.policy.dedicated },
             thresholds: config.thresholds.clone(),
             history: config.history,
+            control: Control { instance: config.control.as_ref().map(ToString::to_string) },
+            operations: config.operations,
         }
     }
 }
@@ -159,10 +180,10 @@ impl Table for File {
             ),
             Field::new("aws", "AWS accounts and regions.", Slot::Later(&later::AWS)),
             Field::new("dedicated", "Instances that were discovered.", Slot::Later(&later::DEDICATED)),
-            Field::new("control", "Leases and mirrored journals.", Slot::Later(&later::CONTROL)),
+            Field::new("control", "Where leases and mirrored journals live.", Slot::Table(&mut self.control)),
             Field::new("vault", "HashiCorp Vault or OpenBao.", Slot::Later(&later::VAULT)),
             Field::new("history", "What is remembered, in the state folder.", Slot::Table(&mut self.history)),
-            Field::new("operations", "Wizards.", Slot::Later(&later::OPERATIONS)),
+            Field::new("operations", "Actions and wizards.", Slot::Table(&mut self.operations)),
         ]
     }
 }
@@ -175,6 +196,45 @@ impl Table for HistoryConfig {
                 "keep",
                 "how long; the last day by the minute",
                 Slot::Duration(&mut self.keep, SHORTEST_HISTORY),
+            ),
+        ]
+    }
+}
+
+impl Table for Control {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![Field::optional(
+            "instance",
+            "its name; in its database the schema \"tierdeck\"; left out: the first shared instance",
+            "\"shared\"",
+            Slot::OptionalText(&mut self.instance),
+        )]
+    }
+}
+
+impl Table for OperationsConfig {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new(
+                "statement_timeout",
+                "of the sessions that change something",
+                Slot::Duration(&mut self.statement_timeout, SHORTEST_TIMEOUT),
+            ),
+            Field::new(
+                "lock_timeout",
+                "how long those wait for a lock, with others waiting behind them",
+                Slot::Duration(&mut self.lock_timeout, SHORTEST_TIMEOUT),
+            ),
+            Field::new(
+                "stale_after",
+                "silent for longer, an operation may be taken over by somebody else",
+                Slot::Duration(&mut self.stale_after, SHORTEST_STALE),
+            ),
+            Field::optional(
+                "fence_budget",
+                "how long writes of a tenant may be held back",
+                "\"300s\"",
+                Slot::Later(&later::Shape::Duration),
             ),
         ]
     }
@@ -270,9 +330,9 @@ impl Table for InstanceDraft {
             ),
             Field::optional(
                 "admin",
-                "the login of wizards and actions",
-                "{ user = \"portarium_admin\", password = { vault = \"tierdeck/shared#password\" } }",
-                Slot::Later(&later::LOGIN),
+                "the login of wizards and actions, never used to look; left out: this instance can only be watched",
+                "{ user = \"portarium_admin\", password = { env = \"TIERDECK_ADMIN_PASSWORD\" } }",
+                Slot::Login(&mut self.admin),
             ),
             Field::optional(
                 "rds",

@@ -13,6 +13,13 @@ pub enum Secret {
     Env(String),
     /// `{ file = "PATH" }`: the file's content without the newline at its end.
     File(PathBuf),
+    /// `{ vault = "PATH#KEY" }`, `{ iam = true }`: known, and not yet read.
+    Later {
+        /// `vault` or `iam`.
+        kind: &'static str,
+        /// What follows it.
+        place: String,
+    },
 }
 
 /// Why a secret cannot be read. Names the place, never what is in it.
@@ -21,6 +28,9 @@ pub enum SecretError {
     /// The variable is not there.
     #[error("the environment variable {0} is not set (or is empty); export it before you start tierdeck")]
     Unset(String),
+    /// A later version will read it.
+    #[error("this version cannot read a password from {0} yet; use {{ env = \"NAME\" }} or {{ file = \"PATH\" }}")]
+    NotYet(&'static str),
     /// The file cannot be read.
     #[error("cannot read the secret from {}: {error}", path.display())]
     Unreadable {
@@ -53,6 +63,7 @@ impl Secret {
             Self::Env(name) => {
                 environment.var(name).map(SecretString::from).ok_or_else(|| SecretError::Unset(name.clone()))
             }
+            Self::Later { kind, .. } => Err(SecretError::NotYet(kind)),
             Self::File(path) => {
                 let path = environment.expand(path);
                 if path.is_dir() {
@@ -79,6 +90,7 @@ impl Secret {
         match self {
             Self::Env(name) => format!("env {name}"),
             Self::File(path) => format!("file {}", path.display()),
+            Self::Later { kind, place } => format!("{kind} {place}").trim_end().to_owned(),
         }
     }
 }

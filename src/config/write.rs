@@ -194,12 +194,22 @@ impl Slot<'_> {
             Self::Tier(Tier::Dedicated) => Some(quoted("dedicated")),
             Self::Layout(Layout::Schema) => Some(quoted("schema")),
             Self::Layout(Layout::Database) => Some(quoted("database")),
-            Self::Secret(secret) => secret.as_ref().map(|secret| match secret {
-                Secret::Env(name) => format!("{{ env = {} }}", quoted(name)),
-                Secret::File(path) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+            Self::Secret(secret) => secret.as_ref().map(secret_written),
+            Self::Login(login) => login.as_ref().map(|login| {
+                let password = login.password.as_ref().map(|secret| format!(", password = {}", secret_written(secret)));
+                format!("{{ user = {}{} }}", quoted(&login.user), password.unwrap_or_default())
             }),
             Self::Table(_) | Self::Tables(_) | Self::Named(_) | Self::Later(_) => None,
         }
+    }
+}
+
+fn secret_written(secret: &Secret) -> String {
+    match secret {
+        Secret::Env(name) => format!("{{ env = {} }}", quoted(name)),
+        Secret::File(path) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+        Secret::Later { kind: "iam", .. } => "{ iam = true }".to_owned(),
+        Secret::Later { kind, place } => format!("{{ {kind} = {} }}", quoted(place)),
     }
 }
 

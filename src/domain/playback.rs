@@ -24,6 +24,8 @@ pub struct Playback {
     pub redacted: bool,
     /// What to tell of the newest order.
     pub note: Option<String>,
+    /// How many orders were answered so: the same answer again is told again.
+    pub notes: u64,
 }
 
 /// What may be done with it.

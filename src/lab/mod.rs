@@ -270,7 +270,7 @@ impl Lab {
             let password = instance.password(login).map(ExposeSecret::expose_secret).unwrap_or_default();
             cluster::write_private(&path, password).map(|()| path)
         };
-        secret(world::ADMIN)?;
+        let admin_secret = secret(world::ADMIN)?;
         let secret = secret(world::MONITOR)?;
         let layout = match spec.layout {
             Layout::Schema => "schema",
@@ -290,6 +290,7 @@ tier = \"shared\"
 layout = \"{layout}\"
 url = {url}
 password = {{ file = {secret} }}
+admin = {{ user = {admin}, password = {{ file = {admin_secret} }} }}
 vcpus = {vcpus}
 
 [policy.shared]
@@ -308,6 +309,8 @@ restart_info_seconds = \"0s\"
             name = quoted(instance.name),
             url = quoted(&instance.url),
             secret = quoted(&secret.to_string_lossy()),
+            admin = quoted(world::ADMIN),
+            admin_secret = quoted(&admin_secret.to_string_lossy()),
             extra = spec.extra_config,
         );
         cluster::write_private(&self.config, &text)

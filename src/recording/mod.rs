@@ -11,5 +11,5 @@ mod recorder;
 mod redact;
 
 pub use film::{Film, FilmError};
-pub use player::{Player, Reel};
+pub use player::{Beginning, Player, Reel};
 pub use recorder::{Ended, Options, RecordError, Recorder};

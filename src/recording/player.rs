@@ -1,6 +1,7 @@
 //! Playing: the same board under a clock that can be stopped, hurried and set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,6 +33,28 @@ struct Mark {
     newest: Arc<Snapshot>,
 }
 
+/// A finding that begins at the moment that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// Which signal.
+    pub signal: Signal,
+    /// About what.
+    pub subject: Subject,
+    /// Which of those that begin at this moment, from 1 on.
+    pub nth: usize,
+    /// How many those are.
+    pub of: usize,
+}
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.of > 1 {
+            write!(out, "{} of {} that begin here: ", self.nth, self.of)?;
+        }
+        write!(out, "{} ({})", self.signal, self.subject.id)
+    }
+}
+
 /// A film that can be moved to any moment. Blocks while it reads.
 pub struct Reel {
     film: Film,
@@ -43,8 +66,10 @@ pub struct Reel {
     now: Timestamp,
     marks: Vec<Mark>,
     every: SignedDuration,
-    /// When findings began, as far as was played.
-    begins: BTreeSet<Timestamp>,
+    /// When findings began, as far as was played, and which.
+    begins: BTreeMap<Timestamp, Vec<(Signal, Subject)>>,
+    /// The beginning that was told last: when, and which of those that began then.
+    told: Option<(Timestamp, usize)>,
     shown: BTreeSet<(Signal, Subject)>,
     over: bool,
 }
@@ -66,7 +91,8 @@ impl Reel {
             now,
             marks: vec![first],
             every: SignedDuration::from_secs(30),
-            begins: BTreeSet::new(),
+            begins: BTreeMap::new(),
+            told: None,
             shown: BTreeSet::new(),
             over: false,
         })
@@ -112,29 +138,57 @@ impl Reel {
         Ok(())
     }
 
-    /// Plays on until a finding begins; says whether one did.
-    pub fn next_finding(&mut self) -> bool {
-        loop {
-            let before = self.shown.clone();
-            if self.step().is_none() {
-                return false;
-            }
-            if !self.shown.is_subset(&before) {
-                return true;
+    /// Plays on until a finding begins, and says which; of several that begin at one moment, one after the other. Stays
+    /// where it is where none does.
+    pub fn next_finding(&mut self) -> io::Result<Option<Beginning>> {
+        if let Some((at, nth)) = self.told_here()
+            && self.begins.get(&at).is_some_and(|begun| nth + 1 < begun.len())
+        {
+            self.told = Some((at, nth + 1));
+            return Ok(self.beginning());
+        }
+        let here = self.now;
+        while self.step().is_some() {
+            if self.begins.contains_key(&self.now) {
+                self.told = Some((self.now, 0));
+                return Ok(self.beginning());
             }
         }
+        self.go_to(here)?;
+        Ok(None)
     }
 
-    /// Goes back to where the finding before began; says whether there was one.
-    pub fn previous_finding(&mut self) -> io::Result<bool> {
-        let earlier = self
-            .begins
-            .range(..self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN))
-            .next_back()
-            .copied();
-        let Some(begin) = earlier else { return Ok(false) };
+    /// Goes back to where the finding before began, and says which; `None` where there is none.
+    pub fn previous_finding(&mut self) -> io::Result<Option<Beginning>> {
+        let told = self.told_here();
+        if let Some((at, nth)) = told.filter(|(_, nth)| *nth > 0) {
+            self.told = Some((at, nth - 1));
+            return Ok(self.beginning());
+        }
+        let back = self.now.checked_sub(SignedDuration::from_secs(2)).unwrap_or(Timestamp::MIN);
+        let before = told.map_or(back, |(at, _)| at);
+        let Some((&begin, all)) = self.begins.range(..before).next_back() else { return Ok(None) };
+        let last = all.len().saturating_sub(1);
         self.go_to(begin)?;
-        Ok(true)
+        self.told = Some((begin, last));
+        Ok(self.beginning())
+    }
+
+    /// How many findings began, as far as was played.
+    pub fn begun(&self) -> usize {
+        self.begins.values().map(Vec::len).sum()
+    }
+
+    /// What was told last, if we still stand there.
+    fn told_here(&self) -> Option<(Timestamp, usize)> {
+        self.told.filter(|(at, _)| *at == self.now)
+    }
+
+    fn beginning(&self) -> Option<Beginning> {
+        let (at, nth) = self.told?;
+        let begun = self.begins.get(&at)?;
+        let (signal, subject) = begun.get(nth)?.clone();
+        Some(Beginning { signal, subject, nth: nth + 1, of: begun.len() })
     }
 
     /// Takes lines up to the next snapshot that is due; `None` when there is none.
@@ -161,12 +215,12 @@ impl Reel {
     fn picture(&mut self, at: Timestamp) -> Arc<Snapshot> {
         self.newest = Arc::new(self.board.snapshot(at));
         self.now = self.now.max(at);
-        let findings = self.newest.findings.iter();
-        let shown: BTreeSet<_> = findings.map(|finding| (finding.signal, finding.subject.clone())).collect();
-        if !shown.is_subset(&self.shown) {
-            self.begins.insert(at);
+        let findings = || self.newest.findings.iter().map(|finding| (finding.signal, finding.subject.clone()));
+        let new: Vec<_> = findings().filter(|finding| !self.shown.contains(finding)).collect();
+        self.shown = findings().collect();
+        if !new.is_empty() {
+            self.begins.insert(at, new);
         }
-        self.shown = shown;
         if self.marks.last().is_none_or(|mark| at.duration_since(mark.at) >= self.every) {
             let (board, newest) = (self.board.clone(), Arc::clone(&self.newest));
             self.marks.push(Mark { at, line: self.lines.read, board, newest });
@@ -225,6 +279,7 @@ impl Player {
             over: None,
             redacted: film.redacted,
             note: None,
+            notes: 0,
         });
         let (orders, inbox) = std::sync::mpsc::sync_channel(32);
         let clock = Arc::new(AtomicI64::new(film.began.as_millisecond()));
@@ -308,22 +363,29 @@ impl Show {
                 self.reel.go_to(there.max(began))?;
             }
             Order::NextFinding => {
-                if self.reel.next_finding() {
-                    self.tell.send_modify(|state| state.playing = false);
-                } else {
-                    note = Some("no further finding begins".to_owned());
-                }
+                note = Some(match self.reel.next_finding()? {
+                    Some(begins) => self.stop_at(&begins),
+                    None => format!("no further finding; {} in all", self.reel.begun()),
+                });
             }
             Order::PreviousFinding => {
-                if self.reel.previous_finding()? {
-                    self.tell.send_modify(|state| state.playing = false);
-                } else {
-                    note = Some("no finding began before".to_owned());
-                }
+                note = Some(match self.reel.previous_finding()? {
+                    Some(begins) => self.stop_at(&begins),
+                    None => "no finding began before".to_owned(),
+                });
             }
         }
-        self.tell.send_modify(|state| state.note = note);
+        self.tell.send_modify(|state| {
+            state.notes += u64::from(note.is_some());
+            state.note = note;
+        });
         Ok(())
+    }
+
+    /// Stops where a finding begins; says which it is.
+    fn stop_at(&self, begins: &Beginning) -> String {
+        self.tell.send_modify(|state| state.playing = false);
+        begins.to_string()
     }
 
     /// Shows where we are, if anything changed.

@@ -93,25 +93,23 @@ fn raise(
     let named = owner
         .as_ref()
         .map_or_else(|| format!("{kind}{}", subject.id), |tenant| format!("{tenant}: {kind}{}", name(worst)));
-    let (advice, statement) = match index {
-        Some(index) => (
+    let (advice, statement) = if let Some(index) = index {
+        (
             format!("Rebuild it in {database} while everybody works; that takes its size in free disk meanwhile."),
             Some(format!("REINDEX INDEX CONCURRENTLY {};", qualified(schema, index))),
-        ),
-        None => {
-            let names = [database, schema, table].map(crate::domain::Foreign::raw);
-            // A tenant chose these names, and a shell reads more into them than PostgreSQL does.
-            let how = if names.into_iter().all(is_plain) {
-                format!("pg_repack -k -d {database} -t {schema}.{table}")
-            } else {
-                format!("pg_repack that table of {database}")
-            };
-            let words = format!(
-                "Rewrite it while everybody works: {how} (its size in free disk meanwhile); VACUUM FULL locks it for all that \
-                 time, and a plain VACUUM gives nothing back."
-            );
-            (words, None)
-        }
+        )
+    } else {
+        // A tenant chose these names, and a shell reads more into them than PostgreSQL does.
+        let how = if [database, schema, table].iter().all(|name| is_plain(name.raw())) {
+            format!("pg_repack -k -d {database} -t {schema}.{table}")
+        } else {
+            format!("pg_repack that table of {database}")
+        };
+        let words = format!(
+            "Rewrite it while everybody works: {how} (its size in free disk meanwhile); VACUUM FULL locks it for all that \
+             time, and a plain VACUUM gives nothing back."
+        );
+        (words, None)
     };
     Some(Raised {
         severity: Severity::Warning,

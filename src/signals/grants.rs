@@ -175,7 +175,9 @@ fn right<'a>(place: &Place<'_>, doors: &Doors<'_>, grant: &'a Grant) -> Option<(
 
 /// ` on 12 tables of acme`
 fn of(grant: &Grant, owner: &TenantId) -> String {
-    let Grant { schema, object, objects, database, .. } = grant;
+    let Grant { schema, objects, database, .. } = grant;
+    // A function's arguments may be many.
+    let object: String = grant.object.shown().chars().take(SHOWN).collect();
     let several = |word: &str| match objects {
         0 | 1 => format!(" on {word} {object} of {owner}"),
         many => format!(" on {} {word}s of {owner}", count(f64::from(*many))),
@@ -191,6 +193,9 @@ fn of(grant: &Grant, owner: &TenantId) -> String {
         ObjectKind::Membership => String::new(),
     }
 }
+
+/// How much of a name is shown.
+const SHOWN: usize = 63;
 
 /// How many rights are taken away at once.
 pub(super) const REVOKED: usize = 6;

@@ -1,7 +1,7 @@
 //! `temp-spill`: sorts and hashes that do not fit `work_mem` go to temporary files, on the disk that everybody shares.
 //! The server counts a file when it is closed and tells when the statement ends, so how much is known of the past only, for
-//! the whole instance; whose that was is told by whose statements wrote them in the last minute, and who spills right now by
-//! what sessions wait for.
+//! the whole instance; whose it is is told by whose statements wrote files in the last minute, and who spills right now by what
+//! sessions wait for.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ impl Check for TempSpill {
     }
 
     fn about(&self) -> &'static str {
-        "20 MiB/s went to temporary files in the last 5 minutes; critical at 200 MiB/s; info: one spills now"
+        "20 MiB/s went to temporary files in 5 minutes, critical at 200 MiB/s; or a statement spills for long"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -78,7 +78,7 @@ fn writers<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<(f64, &'a TenantId)>
     writers
 }
 
-/// The tenants among those who are seen at it.
+/// The tenants among them.
 fn culprits(seen: &[&Session]) -> Vec<TenantId> {
     let tenants: BTreeSet<&TenantId> = seen.iter().filter_map(|session| session.attribution.strong()).collect();
     tenants.into_iter().cloned().collect()
@@ -99,20 +99,20 @@ fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Sessio
     let ladder = scene.thresholds.temp_bytes_per_second;
     let (severity, _) = ladder.rung(spilled.rate())?;
     let writers = writers(scene, place);
-    let mut at_it = culprits(seen);
-    at_it.retain(|id| writers.iter().all(|(_, one)| *one != id));
+    let seen_tenants = culprits(seen);
+    let at_it: Vec<&TenantId> = seen_tenants.iter().filter(|id| writers.iter().all(|(_, one)| one != id)).collect();
     let wrote = match writers.as_slice() {
         [] => String::new(),
-        [(share, one)] => format!("; {} of it by statements of {one}", percent(*share)),
-        several => format!("; most of it by statements of {}", names(several.iter().map(|(_, id)| *id))),
+        [(share, one)] => format!("; {} of the last minute's by statements of {one}", percent(*share)),
+        several => format!("; most of the last minute's by statements of {}", names(several.iter().map(|(_, id)| *id))),
     };
     let seen_at_it = match (seen.first(), at_it.as_slice()) {
         (Some(oldest), []) if writers.is_empty() => format!("; pid {} is seen at it", oldest.key.pid),
         (_, []) => String::new(),
         (_, [one]) => format!("; {one} is seen at it"),
-        (_, several) => format!("; {} are seen at it", names(several)),
+        (_, several) => format!("; {} are seen at it", names(several.iter().copied())),
     };
-    let culprits: Vec<TenantId> = writers.iter().map(|(_, id)| (*id).clone()).chain(at_it).collect();
+    let culprits: Vec<TenantId> = writers.iter().map(|(_, id)| *id).chain(at_it.iter().copied()).cloned().collect();
     let look = match writers.first() {
         Some((_, tenant)) => format!("Look at what {tenant} sorts or hashes (its statements, by temp)"),
         None => "Look at what is sorted or hashed".to_owned(),

@@ -46,7 +46,10 @@ fn filter(pen: &mut Pen<'_>, row: Rect, prompt: &Prompt) -> Position {
         Line::from(vec![Span::styled(" / ", look.accent), Span::styled(typed, look.strong), Span::raw("  ")]);
     let left = room.saturating_sub(line.width());
     match &prompt.error {
-        Some(error) => line.spans.push(Span::styled(text::cut(error, left), look.warning)),
+        Some(error) => {
+            let words = format!("{} ", text::cut(error, left.saturating_sub(1)));
+            line.spans.push(Span::styled(words, look.warning));
+        }
         None if prompt.input.value().is_empty() => {
             let words = "words  !word  tier:shared  noise>50  oldest>=5m  size>2GiB   ⏎ keep  Esc as it was";
             line.spans.push(Span::styled(text::cut(words, left), look.faint));

@@ -9,6 +9,7 @@ use ratatui::text::Line;
 
 use crate::app::{Mode, Model, View, Viewport};
 
+mod calm;
 pub mod event_loop;
 mod footer;
 mod header;

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::theme::{Depth, Look};
 use crate::app::{Mode, Model, Pane, Spot, Target};
+use crate::domain::InstanceName;
 use crate::domain::snapshot::Reach;
 
 /// Draws on one frame.
@@ -148,6 +149,15 @@ impl<'a> Pen<'a> {
             .map(|instance| instance.name.as_str())
             .collect();
         names.join(", ")
+    }
+
+    /// Beside a list's title: that its figures are old, because an instance is not reached; of one alone, or of all.
+    pub(super) fn as_known(&self, of: Option<&InstanceName>) -> Option<Line<'static>> {
+        let instances = self.model.shown.instances.iter().filter(|one| of.is_none_or(|name| one.name == *name));
+        let dark = instances.filter(|one| matches!(one.reach, Reach::Down { .. }) || one.blind().is_some());
+        let names: Vec<&str> = dark.map(|instance| instance.name.as_str()).collect();
+        let words = format!(" as last known: {} is not reached ", names.join(", "));
+        (!names.is_empty()).then(|| Line::from(Span::styled(words, self.look.warning)))
     }
 
     /// A title as it stands on a rule.

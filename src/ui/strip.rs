@@ -144,8 +144,8 @@ fn segments(
     let guess = if instance.vcpus_estimated { "~" } else { "" };
     let vcpus = format!("{guess}{}", quantity::count(instance.vcpus));
     let mut active = vec![
-        Span::styled("active ", unit),
-        Span::styled(format!("{:>3}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
+        Span::styled("running ", unit),
+        Span::styled(format!("{:>2}/{vcpus} vCPU ", number(instance.active.map(f64::from))), value),
     ];
     let trend = chart::spark(
         instance.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active)))),

@@ -6,10 +6,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
+use super::calm;
 use super::pen::{Edge, Pen, inner};
 use super::theme::glyph;
 use super::widgets::{table, text};
-use crate::app::{FleetFocus, Pane, Span as Window, Target};
+use crate::app::{FleetFocus, Pane, Span as Window, Target, along};
 use crate::domain::snapshot::Reach;
 use crate::domain::{Attention, Finding, Severity, Signal, Snapshot, TenantId, quantity};
 
@@ -101,7 +102,7 @@ fn lines(pen: &Pen<'_>, width: usize, budget: usize, focused: bool) -> Shown {
     if findings.is_empty() {
         return Shown { lines: tail, cursor: None, window: Window::default(), places: Vec::new() };
     }
-    let calm = calm(pen);
+    let calm = calm::line(pen);
     let room = budget.saturating_sub(tail.len() + usize::from(calm.is_some())).max(1);
     let at = pen.model.fleet.findings.at;
     // The first window that shows the finding under the cursor, moving as little as possible.
@@ -183,7 +184,7 @@ fn fill(
 }
 
 /// What wants doing some day and hurts nobody now.
-fn is_upkeep(finding: &Finding) -> bool {
+pub(super) fn is_upkeep(finding: &Finding) -> bool {
     finding.severity == Severity::Info || finding.signal.is_upkeep()
 }
 
@@ -205,9 +206,23 @@ pub(super) fn is_past(finding: &Finding) -> bool {
 /// What has to be said of a finding that no longer speaks of now.
 pub(super) fn past(finding: &Finding) -> Option<String> {
     match finding.over_for {
-        Some(over) => Some(format!("over for {}", quantity::duration(over.round()).replace(".0s", "s"))),
+        Some(over) => Some(format!("over {}", quantity::duration(over.round()).replace(".0s", "s"))),
         None => finding.stale.then(|| "as last known".to_owned()),
     }
+}
+
+/// What takes the place of how bad a finding is, where that is not the first thing to know of it.
+pub(super) fn state(finding: &Finding) -> Option<String> {
+    let attention = finding.acknowledged.as_ref().map(|known| match known.attention {
+        Attention::Muted => "muted".to_owned(),
+        Attention::Acknowledged => "acknowledged".to_owned(),
+    });
+    past(finding).or(attention)
+}
+
+/// A finding's sentence, after its state where it has one: the end of the line may be cut.
+pub(super) fn sentence(finding: &Finding) -> String {
+    state(finding).map_or_else(|| finding.summary.clone(), |state| format!("{state} · {}", finding.summary))
 }
 
 /// A finding in words: what, who suffers, the next step, the statement that takes it.
@@ -220,40 +235,35 @@ fn block(
     statement: bool,
 ) -> Vec<Line<'static>> {
     let look = pen.look;
-    let room = width.saturating_sub(INDENT + AGE + 1);
     let gone = is_past(finding);
     let (style, text_style) = if gone || finding.acknowledged.is_some() {
         (look.faint, look.dim)
     } else {
         (look.severity(finding.severity), look.text)
     };
-    let name = match finding.severity {
+    let severity = match finding.severity {
         Severity::Critical => "CRIT",
         Severity::Warning => "WARN",
         Severity::Info => "INFO",
     };
+    // What no longer speaks of now, or somebody knows of, says so where others say how bad they are.
+    let name = state(finding).unwrap_or_else(|| severity.to_owned());
+    let indent = INDENT.max(text::width(&name) + 4);
+    let room = width.saturating_sub(indent + AGE + 1);
     let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
-    // Where the end is cut the state comes first: without it, what is over would read as if it were now.
-    let attention = finding.acknowledged.as_ref().map(|known| known.attention);
-    let said = match (past(finding), attention) {
-        (Some(state), _) => {
-            let whole = format!("{} ({state})", finding.summary);
-            let cut = text::wrap(&whole, room).len() > summary;
-            if cut { format!("({state}) {}", finding.summary) } else { whole }
-        }
-        (None, Some(Attention::Muted)) => format!("(muted) {}", finding.summary),
-        (None, Some(Attention::Acknowledged)) => format!("(acknowledged) {}", finding.summary),
-        (None, None) => finding.summary.clone(),
-    };
+    let along = along(&pen.model.shown.findings, finding).and_then(|at| pen.model.shown.findings.get(at));
+    let also = along.map(|other| format!("; also {}", other.signal)).unwrap_or_default();
+    let said = format!("{}{also}", finding.summary);
     let mut lines = Vec::new();
     for (row, words) in text::wrap_in(&said, room, summary).into_iter().enumerate() {
         if row == 0 {
-            let mut spans = vec![Span::styled(format!("{} {name:<6}", glyph(finding.severity)), style)];
+            let mut spans =
+                vec![Span::styled(format!("{} {}", glyph(finding.severity), text::fit(&name, indent - 2)), style)];
             spans.extend(emphasised(pen, &text::fit(&words, room), finding, text_style));
             spans.push(Span::styled(text::right(&age, AGE + 1), look.faint));
             lines.push(Line::from(spans));
         } else {
-            let mut spans = vec![Span::raw(" ".repeat(INDENT))];
+            let mut spans = vec![Span::raw(" ".repeat(indent))];
             spans.extend(emphasised(pen, &words, finding, text_style));
             lines.push(Line::from(spans));
         }
@@ -322,21 +332,6 @@ pub(super) fn names(tenants: &[TenantId], most: usize) -> String {
     words.join(", ")
 }
 
-/// That nobody is hurt now, where that is known: all that is said is upkeep or over, and nothing that matters is unknown.
-fn calm(pen: &Pen<'_>) -> Option<Line<'static>> {
-    let snapshot = &pen.model.shown;
-    let live =
-        snapshot.findings.iter().any(|finding| finding.stale || finding.over_for.is_none() && !is_upkeep(finding));
-    let unknown = snapshot.unknown.iter().any(|unknown| !unknown.signal.is_upkeep());
-    if live || unknown || snapshot.instances.is_empty() || !blind(snapshot, pen.model.moment()).is_empty() {
-        return None;
-    }
-    Some(Line::from(vec![
-        Span::styled("✔       ", pen.look.good),
-        Span::styled("nobody is hurt now; what follows is over, or upkeep", pen.look.text),
-    ]))
-}
-
 /// What has to be said beside the findings: what cannot be judged, what is not reached, or that all is fine.
 fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let (snapshot, look) = (&pen.model.shown, pen.look);
@@ -356,7 +351,9 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     {
         return said("◌", look.accent, "nothing is known yet: waiting for the first answer", 2);
     }
-    let mut lines = Vec::new();
+    // Where nothing is found, that it may be too early to say so.
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    lines.extend(snapshot.findings.is_empty().then(|| calm::restless(pen)).flatten());
     let reported = |signal| snapshot.findings.iter().any(|finding| finding.signal == signal);
     let blind = blind(snapshot, moment);
     if !blind.is_empty() && !reported(Signal::Unreachable) {
@@ -364,7 +361,8 @@ fn warnings(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 2 } else { 1 }));
     }
     if let Some(words) = unjudged(snapshot) {
-        let words = if snapshot.findings.is_empty() { format!("nothing found · {words}") } else { words };
+        let nothing = snapshot.findings.is_empty() && lines.is_empty();
+        let words = if nothing { format!("nothing found · {words}") } else { words };
         lines.extend(said("?", look.warning, &words, if snapshot.findings.is_empty() { 3 } else { 1 }));
     }
     if lines.is_empty() && snapshot.findings.is_empty() {
@@ -400,7 +398,7 @@ fn waits(snapshot: &Snapshot) -> BTreeMap<Signal, jiff::Timestamp> {
 }
 
 /// Instances of which nothing fresh is known, with the age of what is.
-fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
+pub(super) fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
     let dark = snapshot
         .instances
         .iter()

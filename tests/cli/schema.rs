@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tierdeck::cli::ack::AckList;
 use tierdeck::cli::doctor::Report;
 use tierdeck::cli::document::{Findings, Status};
+use tierdeck::cli::ops::OpsList;
+use tierdeck::ops::report::Report as OpsReport;
 
 /// The schema of what is written (every key is there, `null` where it is not known), as it is published.
 fn published<T: JsonSchema>() -> String {
@@ -21,6 +23,8 @@ fn the_published_schemas_are_the_codes() {
         ("findings", published::<Findings>()),
         ("doctor", published::<Report>()),
         ("ack-list", published::<AckList>()),
+        ("ops-list", published::<OpsList>()),
+        ("ops-report", published::<OpsReport>()),
     ] {
         let path = format!("{}/assets/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("UPDATE").is_some() {

@@ -144,11 +144,40 @@ fn what_is_not_known_is_a_dash_with_its_reason() {
     assert!(row.contains(" — ") && !row.contains('%'), "{row}");
     type_keys(&mut console, "⏎", (160, 48));
     let shown = screen(&mut console, (160, 48));
-    for words in
-        ["— not known: permission denied for pg_stats", "— not known: not seen yet", "REINDEX TABLE CONCURRENTLY"]
-    {
+    for words in [
+        "— unknown for tenant_globex.orders: permission denied for pg_stats",
+        "— not known: not seen yet",
+        "REINDEX TABLE CONCURRENTLY",
+    ] {
         assert!(shown.contains(words), "{words}\n{shown}");
     }
+}
+
+#[test]
+fn bloat_that_is_not_known_of_a_table_says_so_with_its_name_and_since_when() {
+    let page = |bloat: fn(&mut tierdeck::domain::facts::Bloat)| {
+        let mut snapshot = busy();
+        let seen = &mut snapshot.instances[0].bloat;
+        seen.at = Some(estate::ago(7_500));
+        let mut known = seen.value.as_deref().cloned().unwrap_or_default();
+        known.worst.clear();
+        bloat(&mut known);
+        seen.value = Some(Arc::new(known));
+        let mut console = model(snapshot);
+        type_keys(&mut console, "5⏎", (200, 48));
+        screen(&mut console, (200, 48))
+    };
+    let hidden = page(|bloat| bloat.hidden = 12);
+    let words = "unknown for tenant_globex.orders (measured 2h 05m ago): the statistics of 12 tables are hidden";
+    assert!(hidden.contains(words), "{hidden}");
+    let old = page(|bloat| bloat.hidden = 0);
+    let words =
+        "unknown for tenant_globex.orders (measured 2h 05m ago): small then, or not among the 0 that waste most";
+    assert!(old.contains(words), "{old}");
+    let closed = page(|bloat| bloat.closed = vec![tierdeck::domain::Foreign::from("portarium")]);
+    assert!(closed.contains("our login is not let into database portarium"), "{closed}");
+    let partly = page(|bloat| (bloat.seen, bloat.of) = (3, 40));
+    assert!(partly.contains("(measured 2h 05m ago): 3 of 40 databases looked into so far"), "{partly}");
 }
 
 #[test]

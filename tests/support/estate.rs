@@ -39,6 +39,9 @@ pub fn settings() -> Settings {
             ("lock-chain", "sessions wait for a lock that one session holds"),
         ],
         operator: "ann@laptop".into(),
+        // As if it had been looked at for long.
+        look: Duration::ZERO,
+        lock_wait: Duration::from_secs(5),
     }
 }
 

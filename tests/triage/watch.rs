@@ -69,6 +69,8 @@ impl Watch {
             instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
             signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
             operator: "somebody".into(),
+            look: Duration::from_secs(5),
+            lock_wait: Duration::from_secs(5),
         };
         let poller = Poller::start(&config, vec![target], Evaluator::steady());
         // As beside a history that has just begun.

@@ -20,7 +20,7 @@ use super::error::{ConnectError, Ending, Login, QueryError, Stage};
 use super::socket::{self, Route, Socket};
 use super::target::{Address, Host, Target};
 use super::tls::SslMode;
-use super::{APPLICATION_NAME, Timeouts, lookup};
+use super::{Timeouts, lookup};
 
 /// How long a server may take to act on a cancel request, and we to send one.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -259,7 +259,7 @@ impl<'a> Attempt<'a> {
         config
             .user(&self.target.user)
             .dbname(&self.target.database)
-            .application_name(APPLICATION_NAME)
+            .application_name(&self.target.application)
             .ssl_mode(if tls { DriverMode::Require } else { DriverMode::Disable });
         if self.manner == Manner::Server {
             config.options(self.timeouts.options());

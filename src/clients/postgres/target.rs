@@ -8,6 +8,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
+use super::APPLICATION_NAME;
 use super::tls::{SslMode, Tls};
 use crate::clients::Environment;
 use crate::domain::foreign::sanitise;
@@ -113,6 +114,8 @@ pub struct Target {
     pub connect_timeout: Option<Duration>,
     /// The password file.
     pub passfile: Option<PathBuf>,
+    /// What its sessions call themselves in `pg_stat_activity`.
+    pub application: String,
     /// `PGPASSWORD`.
     pub(super) environment_password: Option<SecretString>,
 }
@@ -231,6 +234,7 @@ impl Target {
             tls,
             connect_timeout,
             passfile: path("passfile", "PGPASSFILE").or_else(|| below_home(".pgpass")),
+            application: APPLICATION_NAME.to_owned(),
             environment_password: environment.var("PGPASSWORD").map(SecretString::from),
         })
     }
@@ -239,6 +243,18 @@ impl Target {
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// Another login on the same server.
+    #[must_use]
+    pub fn with_user(&self, user: &str) -> Self {
+        Self { user: user.to_owned(), ..self.clone() }
+    }
+
+    /// The same, under another name in `pg_stat_activity`.
+    #[must_use]
+    pub fn called(&self, application: &str) -> Self {
+        Self { application: application.to_owned(), ..self.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::{Finding, Severity, Signal, TenantId, Unit, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::{gauge, text};
-use crate::ui::wrong::{is_past, past};
+use crate::ui::wrong::{is_past, past, sentence};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let (model, look) = (pen.model, pen.look);
@@ -64,10 +64,7 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
             lines.push(Line::from(vec![Span::styled(format!("{lead:<12}"), look.faint), Span::styled(words, style)]));
         }
     };
-    match past(finding) {
-        Some(state) => say("what", &format!("{} ({state})", finding.summary), look.strong),
-        None => say("what", &finding.summary, look.strong),
-    }
+    say("what", &sentence(finding), look.strong);
     if let Some(known) = &finding.acknowledged {
         say("known", &crate::app::told(known), look.warning);
     }
@@ -118,8 +115,11 @@ pub(super) fn evidence(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Li
     if finding.evidence.is_empty() {
         return Vec::new();
     }
-    let bar = if width >= 76 { 20 } else { 0 };
-    let name = width.saturating_sub(12 + 11 + 14 + bar + 2).clamp(12, 48);
+    // A name is shown whole before there is a bar: without it nobody knows what was measured.
+    let room = width.saturating_sub(12 + 11 + 14);
+    let longest = finding.evidence.iter().map(|number| text::width(&number.name)).max().unwrap_or(0);
+    let name = longest.clamp(12, 48).min(room.max(12));
+    let bar = Some(room.saturating_sub(name).min(20)).filter(|bar| *bar >= 8).unwrap_or(0);
     let mut lines = vec![Line::from(Span::styled(
         format!(
             "{:<12}{}{}{}",

@@ -32,7 +32,7 @@ const LOOKS: [Look<Of>; 15] = [
     Look::new(Of::RowsPerDay, "rows/day", 8, true, 5),
     Look::new(Of::Dead, "dead", 5, true, 7),
     Look::new(Of::Size, "size", 8, true, 6),
-    Look::new(Of::Trend, "active 15m", 12, false, 8),
+    Look::new(Of::Trend, "running 15m", 12, false, 8),
     Look::new(Of::Problem, "problem", 30, false, 9),
 ];
 
@@ -57,13 +57,15 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     let shown = table.list.rows.len();
     pen.pane = Some(Pane::Tenants);
     let lost = model.shown.unattributed;
-    let mut remarks = Vec::new();
+    // None at all, and a server that is not reached: how many there are is not known.
+    let uncounted = table.total == 0 && !pen.dark().is_empty();
+    let mut remarks: Vec<Line<'static>> = pen.as_known(None).filter(|_| !uncounted).into_iter().collect();
     if lost.connections > 0 && pen.dark().is_empty() {
         let sessions = quantity::plural(lost.connections as usize, "session");
         let words = format!(" {sessions} without a tenant, {} active ", lost.active);
         remarks.push(Line::from(Span::styled(words, look.dim)));
     }
-    let heading = Heading { name: "TENANTS", asleep: !focused, remarks, ..Heading::default() };
+    let heading = Heading { name: "TENANTS", uncounted, asleep: !focused, remarks, ..Heading::default() };
     let inside = table::heading(pen, area, table, heading);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
@@ -236,5 +238,13 @@ fn waiting(pen: &Pen<'_>, tenant: &Tenant, width: usize, fresh: bool) -> Line<'s
                 format!("{:>3} {}", quantity::count(f64::from(waiting)), crate::domain::foreign::sanitise(kind));
             Line::from(Span::styled(text::cut(&words, width), style))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
     }
 }

@@ -188,7 +188,7 @@ fn work(instance: &Instance) -> String {
         number(rates.transactions),
         number(rates.rows_written),
         size(wal),
-        size(rates.temp.map(|spilled| spilled.rate())),
+        size(rates.temp.map(|temp| temp.rate())),
         number(rates.deadlocks_per_minute),
         rates.cache_hit.map_or("—".to_owned(), percent)
     )

@@ -27,7 +27,7 @@ const LOOKS: [Look<Of>; 14] = [
     Look::new(Of::Version, "version", 8, false, 4),
     Look::new(Of::Connections, "conn", 5, true, 0),
     Look::new(Of::Limit, "limit", 5, true, 1),
-    Look::new(Of::Active, "active", 6, true, 0),
+    Look::new(Of::Active, "running", 7, true, 0),
     Look::new(Of::Pressure, "pressure", 13, false, 1),
     Look::new(Of::Blocked, "blocked", 7, true, 2),
     Look::new(Of::Transactions, "tps", 6, true, 3),
@@ -201,4 +201,12 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, instance: &Instance, whose: &Whose
         chart(work, done, look.good, None, points(|point| point.transactions.map(f64::from), Measure::RowsWritten)),
     ];
     charts::draw(pen, area, drawn);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
 }

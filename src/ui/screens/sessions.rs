@@ -61,11 +61,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
     let dark = pen.dark();
     // None at all, and a server that is not reached: how many there are is not known.
     let unknown = table.total == 0 && !dark.is_empty();
-    let mut remarks = Vec::new();
-    if !dark.is_empty() && !unknown {
-        let words = format!(" as last known: {dark} is not reached ");
-        remarks.push(Line::from(Span::styled(words, look.warning)));
-    }
+    let remarks = pen.as_known(None).filter(|_| !unknown).into_iter().collect();
     let inside =
         table::heading(pen, area, table, Heading { name: title, uncounted: unknown, remarks, ..Heading::default() });
     let looks: Vec<Look<Of>> = LOOKS
@@ -204,4 +200,12 @@ pub(super) fn head(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
 }

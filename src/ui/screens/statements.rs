@@ -33,7 +33,13 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Window {
     let held = &model.page.statements;
     let table = &held.table;
     let about = "dearest, rates over the last minute";
-    let mut inside = table::heading(pen, area, table, Heading { name: "STATEMENTS", about, ..Heading::default() });
+    let (uncounted, remarks) = match pen.model.shown.instance(&tenant.instance) {
+        Some(instance) if table.total == 0 => (instance.statements.missing(model.moment()).is_some(), None),
+        _ => (false, pen.as_known(Some(&tenant.instance))),
+    };
+    let remarks = remarks.into_iter().collect();
+    let heading = Heading { name: "STATEMENTS", about, uncounted, remarks, ..Heading::default() };
+    let mut inside = table::heading(pen, area, table, heading);
     let said = tenant.statements.as_ref();
     let mut put = |pen: &mut Pen<'_>, words: &str, style| {
         let line = Line::from(Span::styled(text::cut(words, usize::from(inside.width)), style));
@@ -43,10 +49,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Window {
     if let Some(said) = said {
         let sum = format!(
             "in all {} calls/s · {} · {} of WAL a second · {} blocks read a second",
-            count(said.calls),
+            rate(said.calls),
             busy(said.milliseconds),
             bytes(said.wal_bytes.max(0.0) as u64),
-            count(said.blocks_read)
+            rate(said.blocks_read)
         );
         put(pen, &sum, look.text);
         if let Some(why) = &said.distrusted {
@@ -78,16 +84,28 @@ fn none(pen: &Pen<'_>, tenant: &Tenant) -> String {
 
 /// Milliseconds a second, as sessions kept busy where that is more than one.
 fn busy(milliseconds: f64) -> String {
-    if milliseconds >= 1_000.0 {
-        format!("{:.1} sessions busy", milliseconds / 1_000.0)
-    } else {
-        format!("{milliseconds:.1} ms/s")
+    if milliseconds >= 1_000.0 { format!("{:.1} sessions busy", milliseconds / 1_000.0) } else { spent(milliseconds) }
+}
+
+/// Milliseconds a second, in what is small enough to tell small tenants' statements apart.
+fn spent(milliseconds: f64) -> String {
+    match milliseconds * 1_000.0 {
+        none if none <= 0.0 => "0 ms/s".to_owned(),
+        less if less < 1.0 => "<1 µs/s".to_owned(),
+        little if little < 999.5 => format!("{little:.0} µs/s"),
+        _ => format!("{} ms/s", count(milliseconds)),
     }
+}
+
+/// So many a second: what is there at all is not written as 0.
+fn rate(value: f64) -> String {
+    if value > 0.0 && value < 0.1 { "<0.1".to_owned() } else { count(value) }
 }
 
 /// The time of a call.
 fn mean(milliseconds: f64) -> String {
     match milliseconds {
+        little if little > 0.0 && little < 0.1 => format!("{:.0} µs", (little * 1_000.0).max(1.0)),
         short if short < 10.0 => format!("{short:.2} ms"),
         middling if middling < 1_000.0 => format!("{middling:.0} ms"),
         long => duration(long / 1_000.0),
@@ -103,15 +121,34 @@ fn cell(pen: &Pen<'_>, column: Of, statement: &TopStatement, width: usize) -> Li
         (true, Rank::Claimed) => look.dim,
     };
     let words = match column {
-        Of::Time => format!("{} ms/s", count(statement.milliseconds)),
-        Of::Calls => format!("{}/s", count(statement.calls)),
+        Of::Time => spent(statement.milliseconds),
+        Of::Calls => format!("{}/s", rate(statement.calls)),
         Of::Mean => mean(statement.mean_milliseconds),
-        Of::Rows => format!("{}/s", count(statement.rows)),
-        Of::Blocks => format!("{}/s", count(statement.blocks_read)),
+        Of::Rows => format!("{}/s", rate(statement.rows)),
+        Of::Blocks => format!("{}/s", rate(statement.blocks_read)),
         Of::Wal => format!("{}/s", bytes(statement.wal_bytes.max(0.0) as u64)),
         Of::Temp => format!("{}/s", bytes(statement.temp_bytes.max(0.0) as u64)),
         Of::How => if statement.rank == Rank::Strong { "seen" } else { "claimed" }.to_owned(),
         Of::Query => statement.text.as_ref().map_or_else(|| "— text not fetched yet".to_owned(), ToString::to_string),
     };
     Line::from(Span::styled(text::cut(&words, width), style))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
+
+    #[test]
+    fn what_is_little_is_not_nothing() {
+        use super::{mean, rate, spent};
+        assert_eq!(
+            [0.0, 0.0004, 0.0123, 0.999_7, 9.44, 410.0].map(spent),
+            ["0 ms/s", "<1 µs/s", "12 µs/s", "1 ms/s", "9.4 ms/s", "410 ms/s"]
+        );
+        assert_eq!([0.0, 0.02, 0.1, 12.5].map(rate), ["0", "<0.1", "0.1", "12"]);
+        assert_eq!([0.0, 0.000_2, 0.031, 2.5].map(mean), ["0.00 ms", "1 µs", "31 µs", "2.50 ms"]);
+    }
 }

@@ -11,7 +11,7 @@ use crate::app::Viewport;
 use crate::app::tables::{TableRow, holders, share, vacuumed};
 use crate::domain::Instance;
 use crate::domain::facts::{BloatEstimate, Holder, HolderKind};
-use crate::domain::quantity::{bytes, count, duration, percent};
+use crate::domain::quantity::{bytes, count, duration, percent, plural};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::{gauge, text};
 
@@ -153,7 +153,7 @@ impl Page<'_, '_> {
     fn bloat(&self, instance: Option<&Instance>) -> Vec<Line<'static>> {
         let (look, row) = (self.pen.look, self.row);
         let Some((wasted, of)) = row.wasted() else {
-            return self.note(&format!("— {}", unknown_bloat(self.pen, instance)), look.dim);
+            return self.note(&format!("— {}", unknown_bloat(self.pen, instance, row)), look.dim);
         };
         let all = format!("~{} of {} ({})", bytes(wasted), bytes(of), percent(share(row).unwrap_or(0.0)));
         let mut lines = self.field("all", &all, look.text);
@@ -228,19 +228,31 @@ impl Page<'_, '_> {
     }
 }
 
-/// Why nothing is known of a table's bloat.
-fn unknown_bloat(pen: &Pen<'_>, instance: Option<&Instance>) -> String {
-    let Some(instance) = instance else { return "not known".to_owned() };
-    if let Some(reason) = instance.bloat.missing(pen.model.moment()) {
-        return format!("not known: {reason}");
+/// Why nothing is known of a table's bloat, and as of when: what was looked at hours ago says little of a table now.
+fn unknown_bloat(pen: &Pen<'_>, instance: Option<&Instance>, row: &TableRow) -> String {
+    let (name, moment) = (row.shown(), pen.model.moment());
+    let Some(instance) = instance else { return format!("unknown for {name}: its instance is not seen") };
+    if let Some(reason) = instance.bloat.missing(moment) {
+        return format!("unknown for {name}: {reason}");
     }
-    match instance.bloat.value.as_ref().map_or(0, |bloat| bloat.hidden) {
-        0 => "not among the tables that waste most".to_owned(),
-        hidden => format!(
-            "not among those that waste most, or one of the {hidden} whose statistics our login may not see (tierdeck \
-             doctor names the GRANT)"
-        ),
-    }
+    let Some(bloat) = &instance.bloat.value else { return format!("unknown for {name}") };
+    let age = instance.bloat.age(moment).map(|age| duration(age.as_secs_f64().floor()));
+    let at = age.map(|age| format!(" (measured {age} ago)")).unwrap_or_default();
+    let listed = bloat.worst.len();
+    let why = if bloat.closed.contains(row.database()) {
+        format!("our login is not let into database {}", row.database())
+    } else if bloat.seen < bloat.of {
+        format!("{} of {} databases looked into so far", bloat.seen, bloat.of)
+    } else if bloat.hidden > 0 {
+        format!(
+            "the statistics of {} are hidden from our login or missing (tierdeck doctor names the GRANT); of the others \
+             the {listed} that waste most are told",
+            plural(bloat.hidden as usize, "table")
+        )
+    } else {
+        format!("small then, or not among the {listed} that waste most")
+    };
+    format!("unknown for {name}{at}: {why}")
 }
 
 /// Takes the colour out of what no longer speaks of now.

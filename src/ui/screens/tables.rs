@@ -9,6 +9,7 @@ use crate::app::{Span as Window, Viewport, Worst};
 use crate::domain::facts::Vacuum;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{bytes, count, duration, percent, plural};
+use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, TenantId};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::table::{self, Heading, Look};
@@ -53,7 +54,9 @@ fn vacuums(pen: &mut Pen<'_>, area: Rect) -> u16 {
     let most = usize::from((area.height / 4).clamp(1, 6));
     let lines = running.len().min(most);
     let mut title = vec![Span::styled(" VACUUMS ", look.strong)];
-    let unknown = instances.iter().find_map(|instance| instance.vacuums.missing(moment));
+    let dark = instances.iter().find(|instance| matches!(instance.reach, Reach::Down { .. }));
+    let unknown = dark.map(|instance| format!("{} is not reached", instance.name));
+    let unknown = unknown.or_else(|| instances.iter().find_map(|instance| instance.vacuums.missing(moment)));
     match (running.len(), unknown) {
         (0, Some(reason)) => {
             let words = text::cut(&reason, usize::from(area.width / 2));
@@ -149,9 +152,13 @@ pub(super) fn vacuum_line(pen: &Pen<'_>, vacuum: &Vacuum, tenant: Option<&Tenant
 pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, worst: &Worst, name: &str, everywhere: bool) -> Window {
     let (model, look) = (pen.model, pen.look);
     let table = &worst.table;
+    // None at all, and a server that is not reached: how many there are is not known.
+    let uncounted = table.total == 0 && !pen.dark().is_empty();
     let unknown = bloat_unknown(pen, usize::from(area.width / 3));
-    let remarks = unknown.map(|words| Line::from(Span::styled(format!(" {words} "), look.dim)));
-    let heading = Heading { name, about: "worst", remarks: remarks.into_iter().collect(), ..Heading::default() };
+    let unknown = unknown.map(|words| Line::from(Span::styled(format!(" {words} "), look.dim)));
+    let old = pen.as_known(None).filter(|_| !uncounted);
+    let remarks = old.into_iter().chain(unknown).collect();
+    let heading = Heading { name, about: "worst", uncounted, remarks, ..Heading::default() };
     let inside = table::heading(pen, area, table, heading);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
@@ -295,4 +302,12 @@ fn age(pen: &Pen<'_>, age: Option<u32>) -> Line<'static> {
         _ => look.text,
     };
     Line::from(Span::styled(count(f64::from(age)), style))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn titles_are_names() {
+        super::table::titles_are_names(&super::LOOKS);
+    }
 }

@@ -15,7 +15,7 @@ use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::table::{self, Look};
 use crate::ui::widgets::text;
-use crate::ui::wrong::{is_past, known, past};
+use crate::ui::wrong::{is_past, sentence, state};
 
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let model = pen.model;
@@ -175,10 +175,11 @@ fn brief(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
     let (model, look) = (pen.model, pen.look);
     let mut lines = Vec::new();
     for found in model.page.findings.rows.iter().filter_map(|&at| model.shown.findings.get(at)) {
-        let said = past(found).map_or(found.summary.clone(), |state| format!("({state}) {}", found.summary));
-        let (sign, style) =
-            if is_past(found) { (look.faint, look.faint) } else { (look.severity(found.severity), look.text) };
-        for (row, words) in text::wrap_in(&said, width.saturating_sub(2), 2).into_iter().enumerate() {
+        let (sign, style) = match state(found) {
+            Some(_) => (look.faint, look.dim),
+            None => (look.severity(found.severity), look.text),
+        };
+        for (row, words) in text::wrap_in(&sentence(found), width.saturating_sub(2), 2).into_iter().enumerate() {
             let lead = if row == 0 { glyph(found.severity) } else { " " };
             lines.push(Line::from(vec![Span::styled(format!("{lead} "), sign), Span::styled(words, style)]));
         }
@@ -227,6 +228,17 @@ fn whose(tenant: &Tenant) -> Whose {
     Whose { instance: tenant.instance.clone(), tenant: Some(tenant.id.clone()) }
 }
 
+/// How many of its sessions use the server now, as the chart's points count them: one that waits for a lock does not,
+/// though its state is active.
+fn running(pen: &Pen<'_>, tenant: &Tenant) -> Option<u32> {
+    tenant.active?;
+    let sessions = pen.model.shown.sessions.iter();
+    let own = sessions.filter(|session| {
+        session.instance == tenant.instance && session.attribution.tenant() == Some(&tenant.id) && session.is_busy()
+    });
+    u32::try_from(own.count()).ok()
+}
+
 fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let look = pen.look;
     let fresh = Fresh::of(pen, tenant);
@@ -239,8 +251,8 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     };
     let drawn = [
         Chart {
-            title: "active sessions",
-            now: count(tenant.active),
+            title: "running sessions",
+            now: count(running(pen, tenant)),
             fresh: fresh.activity,
             style: look.accent,
             limit: None,
@@ -296,16 +308,14 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let upper = Rect { height: rows, ..inside };
     let window: Window =
         table::rows(pen, upper, &columns, list, &model.shown.findings, true, |pen, column, found, width| {
-            let (sign, style) = match past(found) {
-                Some(_) => (pen.look.faint, pen.look.faint),
-                None if found.acknowledged.is_some() => (pen.look.faint, pen.look.dim),
+            let (sign, style) = match state(found) {
+                Some(_) => (pen.look.faint, pen.look.dim),
                 None => (pen.look.severity(found.severity), pen.look.text),
             };
-            let state = past(found).or_else(|| known(found)).map(|state| format!("({state}) ")).unwrap_or_default();
             Line::from(match column {
                 0 => Span::styled(glyph(found.severity), sign),
                 1 => Span::styled(found.signal.name(), sign),
-                _ => Span::styled(text::cut(&format!("{state}{}", found.summary), width), style),
+                _ => Span::styled(text::cut(&sentence(found), width), style),
             })
         });
     let lower = below(area, rows + 1);

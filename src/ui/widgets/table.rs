@@ -204,3 +204,13 @@ pub(crate) fn thumb(pen: &mut Pen<'_>, area: Rect, top: usize, all: usize) {
         pen.put(area.right() + 1, y, 1, &Line::from(Span::styled("┃", pen.look.dim)));
     }
 }
+
+/// What stands above a column is a name that a filter understands.
+#[cfg(test)]
+pub(crate) fn titles_are_names<C: Column>(looks: &[Look<C>]) {
+    for look in looks.iter().filter(|look| !look.title.is_empty() && C::ALL.contains(&look.column)) {
+        let filter = format!("\"{}\"={}", look.title, if look.column.is_number() { "1" } else { "x" });
+        let read = crate::app::filter::Filter::<C>::parse(&filter);
+        assert!(read.is_ok(), "{filter}: {read:?}");
+    }
+}

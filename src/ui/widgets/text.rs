@@ -155,6 +155,8 @@ mod tests {
     fn statements_break_outside_their_literals() {
         assert_eq!(wrap_statement("a = 'b c d' AND e", 8), ["a =", "'b c d'", "AND e"]);
         assert_eq!(wrap_statement("a = 'it''s me';", 12), ["a =", "'it''s me';"]);
+        let elsewhere = "\\connect \"db\"\nVACUUM app.orders;";
+        assert_eq!(wrap_statement(elsewhere, 30), ["\\connect \"db\"", "VACUUM app.orders;"], "its own lines stay");
         assert_eq!(wrap_statement("DROP ROLE \"o'brien\";", 9), ["DROP ROLE", "\"o'brien\"", ";"]);
     }
 

@@ -1,0 +1,36 @@
+-- Where leases, mirrored journals and heads of audit chains live: a schema of the admin login's own, in the control database.
+-- Made once, by the first operation. Nothing in it is a secret; nothing in it is granted to anybody.
+CREATE SCHEMA tierdeck;
+COMMENT ON SCHEMA tierdeck IS 'tierdeck control 1';
+REVOKE ALL ON SCHEMA tierdeck FROM PUBLIC;
+CREATE TABLE tierdeck.operation (
+    id text PRIMARY KEY,
+    kind text NOT NULL,
+    summary text NOT NULL,
+    state text NOT NULL,
+    operator text NOT NULL,
+    host text NOT NULL,
+    version text NOT NULL,
+    -- Raised whenever somebody goes on with it: whoever holds an older one may do nothing more.
+    fence bigint NOT NULL,
+    heartbeat timestamptz NOT NULL,
+    began timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- What an unfinished operation holds. The primary key is what makes it one operation a tenant.
+CREATE TABLE tierdeck.hold (
+    subject text PRIMARY KEY,
+    operation text NOT NULL REFERENCES tierdeck.operation
+);
+CREATE TABLE tierdeck.journal (
+    operation text NOT NULL REFERENCES tierdeck.operation,
+    seq bigint NOT NULL,
+    line text NOT NULL,
+    PRIMARY KEY (operation, seq)
+);
+CREATE TABLE tierdeck.audit_head (
+    chain text PRIMARY KEY,
+    seq bigint NOT NULL,
+    hash text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+REVOKE ALL ON ALL TABLES IN SCHEMA tierdeck FROM PUBLIC;

@@ -1,0 +1,169 @@
+//! Incident actions: what an on-call engineer does to sessions, logins and tables. Each is an operation of a step or two, with the
+//! same plan, gate and journal as everything else.
+
+mod quarantine;
+mod sessions;
+mod throttle;
+mod vacuum;
+
+use std::sync::Arc;
+
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+use serde::{Deserialize, Serialize};
+
+pub use quarantine::{Bar, Drain, Quarantining};
+pub use sessions::{Aim, Signal, SignalSessions, Signalling};
+pub use throttle::{Throttle, Throttling};
+pub use vacuum::{Vacuum, Vacuuming};
+
+use super::estate::{Estate, Place};
+use super::hands::Eyes;
+use super::id::OperationId;
+use super::operations::OpsError;
+use super::plan::{Plan, Refusals, Subject, Target};
+use super::step::{Step, StepError};
+use crate::clients::postgres::QueryError;
+use crate::domain::foreign::sanitise;
+use crate::domain::{InstanceName, TenantId};
+
+/// What was asked for: enough to make the plan again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "snake_case")]
+pub enum Intent {
+    /// Cancel statements or terminate sessions.
+    Signal(Signalling),
+    /// Limit a tenant's own login.
+    Throttle(Throttling),
+    /// Shut a tenant's own login out.
+    Quarantine(Quarantining),
+    /// `VACUUM (ANALYZE)` a table.
+    Vacuum(Vacuuming),
+}
+
+/// A step of a plan, as a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Cancel statements or terminate sessions.
+    Signal(SignalSessions),
+    /// Limit a login.
+    Throttle(Throttle),
+    /// Let a login in no more.
+    Bar(Bar),
+    /// End the sessions of a login.
+    Drain(Drain),
+    /// `VACUUM (ANALYZE)` a table.
+    Vacuum(Vacuum),
+}
+
+impl Action {
+    /// What it does.
+    pub fn step(&self) -> &dyn Step {
+        match self {
+            Self::Signal(step) => step,
+            Self::Throttle(step) => step,
+            Self::Bar(step) => step,
+            Self::Drain(step) => step,
+            Self::Vacuum(step) => step,
+        }
+    }
+}
+
+impl Intent {
+    /// Where it acts.
+    pub fn instance(&self) -> &InstanceName {
+        match self {
+            Self::Signal(intent) => &intent.instance,
+            Self::Throttle(intent) => &intent.instance,
+            Self::Quarantine(intent) => &intent.instance,
+            Self::Vacuum(intent) => &intent.instance,
+        }
+    }
+
+    /// Looks at what is true now, and plans. Changes nothing.
+    pub async fn prepare(&self, estate: &Arc<Estate>, id: OperationId) -> Result<Plan, OpsError> {
+        let place = estate.place(self.instance())?;
+        estate.admin(self.instance())?;
+        let database = match self {
+            Self::Vacuum(intent) => intent.database.clone(),
+            _ => None,
+        };
+        let mut eyes = Eyes::on(Arc::clone(estate), self.instance().clone(), database);
+        let target = identity(&mut eyes, 0, self.instance()).await?;
+        let plan = match self {
+            Self::Signal(intent) => {
+                sessions::plan(intent, &sessions::look(intent, &mut eyes, place).await?, target, id)
+            }
+            Self::Throttle(intent) => {
+                let names = naming(estate, place, &intent.tenant);
+                let facts = throttle::look(&names.role, &mut eyes).await?;
+                throttle::plan(intent, &names, facts.as_ref(), target, id)
+            }
+            Self::Quarantine(intent) => {
+                let names = naming(estate, place, &intent.tenant);
+                let facts = quarantine::look(&names.role, 0, &mut eyes).await?;
+                quarantine::plan(intent, &names, facts.as_ref(), target, id)
+            }
+            Self::Vacuum(intent) => {
+                let facts = vacuum::look(intent, &mut eyes).await?;
+                vacuum::plan(intent, facts.as_ref(), &estate.directory(place), target, id)
+            }
+        };
+        Ok(plan?)
+    }
+}
+
+/// How a tenant is called on an instance.
+pub(super) struct Names {
+    /// Its own login, where it has one.
+    pub role: String,
+    /// What most tenants log in as.
+    pub service: String,
+}
+
+fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Names {
+    let template = match place.layout {
+        crate::domain::Layout::Schema => &estate.naming.tenant_role,
+        crate::domain::Layout::Database => &estate.naming.tenant_login,
+    };
+    Names { role: template.name(tenant), service: estate.naming.service_account.clone() }
+}
+
+/// Which server and database eyes see, and as whom.
+pub(super) async fn identity(eyes: &mut Eyes, target: usize, instance: &InstanceName) -> Result<Target, StepError> {
+    let desk = eyes.desk(target).await?;
+    let rows = desk.rows(include_str!("../../../assets/sql/ops/identity.sql"), &[]).await?;
+    let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
+    let text = |name| row.try_get::<_, String>(name).map_err(QueryError::from);
+    if row.try_get::<_, bool>("in_recovery").map_err(QueryError::from)? {
+        return Err(StepError::NotVerified(format!("{instance} is a standby: nothing can be changed there")));
+    }
+    Ok(Target {
+        instance: instance.clone(),
+        database: text("database")?,
+        login: text("login")?,
+        system_identifier: text("system_identifier")?,
+        server_version: text("server_version")?,
+    })
+}
+
+/// A name as SQL, unless it is one that a screen cannot show as it is: nobody can approve what cannot be read.
+fn identifier(name: &str) -> Result<String, Refusals> {
+    if sanitise(name) != name || name.contains('\u{fffd}') {
+        return Err(Refusals::one(format!(
+            "the name {:?} has characters that cannot be shown as they are; use psql for it",
+            sanitise(name)
+        )));
+    }
+    Ok(escape_identifier(name))
+}
+
+/// A text as SQL.
+fn literal(text: &str) -> String {
+    escape_literal(text).trim_start().to_owned()
+}
+
+/// What is held for a tenant's sake.
+fn held(tenant: Option<&TenantId>, or: Subject) -> Vec<Subject> {
+    vec![tenant.map_or(or, |id| Subject::Tenant { id: id.clone() })]
+}

@@ -1,0 +1,126 @@
+//! Where operations act: the instances with their admin logins, as values. Which configuration they came from is not
+//! known here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::hands::HandsError;
+use crate::attribution::Directory;
+use crate::clients::postgres::{Connection, Target, Timeouts, connect};
+use crate::domain::{InstanceName, Layout, Naming, TenantId};
+
+/// A login that may change something.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where and as whom; the database is that of the monitoring login.
+    pub target: Target,
+    /// `None`: `PGPASSWORD`, then `.pgpass`.
+    pub password: Option<SecretString>,
+}
+
+/// An instance.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its name.
+    pub instance: InstanceName,
+    /// What each tenant has of its own.
+    pub layout: Layout,
+    /// The one tenant of a dedicated instance.
+    pub only: Option<TenantId>,
+    /// The login that acts, or why there is none.
+    pub admin: Result<Admin, String>,
+    /// The login that watches.
+    pub monitor: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Estate {
+    /// The instances.
+    pub places: Vec<Place>,
+    /// The one whose database holds leases and mirrored journals.
+    pub control: InstanceName,
+    /// How tenants are named.
+    pub naming: Arc<Naming>,
+    /// `statement_timeout` of the sessions that change something.
+    pub statement_timeout: Duration,
+    /// `lock_timeout` of the same.
+    pub lock_timeout: Duration,
+    /// Silent for longer, an operation may be taken over.
+    pub stale_after: Duration,
+}
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use<'a> {
+    /// To look: read-only by the server's own setting.
+    Looking,
+    /// Leases and journals.
+    Control,
+    /// Effects of an operation, under its name.
+    Effects(&'a str),
+    /// An effect that may take as long as it takes.
+    Long(&'a str),
+}
+
+/// What takes as long as it takes is still not left alone for ever.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
+impl Estate {
+    /// An instance by its name.
+    pub fn place(&self, instance: &InstanceName) -> Result<&Place, HandsError> {
+        let place = self.places.iter().find(|place| place.instance == *instance);
+        place.ok_or_else(|| HandsError::NoPlace(instance.to_string()))
+    }
+
+    /// How an instance's tenants are recognised.
+    pub fn directory(&self, place: &Place) -> Directory {
+        Directory::new(Arc::clone(&self.naming), place.layout, place.only.clone())
+    }
+
+    /// Logs in with the admin login; the default database is the configuration's.
+    pub(super) async fn connect(
+        &self,
+        instance: &InstanceName,
+        database: Option<&str>,
+        purpose: Use<'_>,
+    ) -> Result<Connection, HandsError> {
+        let admin = self.admin(instance)?;
+        let (name, statement) = match purpose {
+            Use::Looking => ("tierdeck", self.statement_timeout),
+            Use::Control => ("tierdeck control", self.statement_timeout),
+            Use::Effects(name) => (name, self.statement_timeout),
+            Use::Long(name) => (name, LONGEST),
+        };
+        let timeouts = Timeouts {
+            statement,
+            lock: self.lock_timeout,
+            idle_in_transaction: self.statement_timeout,
+            read_only: purpose == Use::Looking,
+            ..Timeouts::default()
+        };
+        let target = admin.target.called(name);
+        let target = database.map_or_else(|| target.clone(), |database| target.with_database(database));
+        Ok(connect(&target, admin.password.clone(), &timeouts).await?)
+    }
+
+    /// The admin login of an instance.
+    pub fn admin(&self, instance: &InstanceName) -> Result<&Admin, HandsError> {
+        let place = self.place(instance)?;
+        place.admin.as_ref().map_err(|reason| HandsError::NoAdmin(instance.to_string(), reason.clone()))
+    }
+
+    /// Whether a database is the one that holds the leases.
+    pub(super) fn is_control(&self, instance: &InstanceName, database: &str) -> bool {
+        *instance == self.control && self.admin(instance).is_ok_and(|admin| admin.target.database == database)
+    }
+
+    /// Whether a login is one of ours: what calls itself tierdeck under another one is a tenant's.
+    pub fn is_ours(&self, role: &str, application: &str) -> bool {
+        let login =
+            |place: &Place| place.monitor == role || place.admin.as_ref().is_ok_and(|admin| admin.target.user == role);
+        application.starts_with("tierdeck") && self.places.iter().any(login)
+    }
+}

@@ -1,0 +1,31 @@
+//! Operations: the only room that changes anything. What one is and why it can be trusted: `ARCHITECTURE.md`, "The flow of an
+//! operation".
+//!
+//! - [`plan`]: a planner is pure; the plan is a value with a text and a hash
+//! - [`step`]: check, apply, verify, undo; stateless, all of it works twice
+//! - [`journal`], [`status`]: what happened, and what follows from that
+//! - [`control`], [`lease`]: one operation a tenant, and the copies by which somebody else goes on
+//! - [`gate`], [`audit`]: the one way to an effect, and the chain of what was done
+//! - [`hands`]: eyes that only read, hands that run what is in the plan
+//! - [`operations`], `engine`: start, go on, roll back
+//! - [`report`]: what happened, for people and programs
+//! - [`act`]: incident actions: operations of one step
+
+pub mod act;
+pub mod audit;
+pub mod control;
+mod engine;
+pub mod estate;
+pub mod gate;
+pub mod hands;
+mod id;
+pub mod journal;
+pub mod lease;
+pub mod operations;
+pub mod plan;
+pub mod report;
+pub mod status;
+pub mod step;
+
+pub use id::OperationId;
+pub use operations::{Ended, Operations, OpsError, Progress, TakeOver, Way};

@@ -1,0 +1,20 @@
+//! Operations on real servers, as an admin login that is no superuser: the engine, the gate, the incident actions; and what
+//! is left when any of it is killed, frozen, taken over, or cut off at any moment.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod support;
+
+#[path = "ops/actions.rs"]
+mod actions;
+#[path = "ops/cli.rs"]
+mod cli;
+#[path = "ops/faults.rs"]
+mod faults;
+#[path = "ops/journal.rs"]
+mod journal;
+#[path = "ops/matrix.rs"]
+mod matrix;
+#[path = "ops/takeover.rs"]
+mod takeover;
+#[path = "ops/world.rs"]
+mod world;

@@ -1,0 +1,144 @@
+//! The commands as scripts meet them: the real binary, exit codes, what it prints, and what it leaves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::world::{ADMIN, World, key_of};
+use crate::support::watcher::{SECRET, session};
+
+struct Desk {
+    home: TempDir,
+}
+
+impl Desk {
+    fn new(world: &World) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let secret = home.path().join("secret");
+        fs::write(&secret, SECRET).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let port = world.server.port;
+        let text = format!(
+            "environment = \"test\"\n\n[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@127.0.0.1:{port}/portarium?sslmode=disable\"
+password = {{ file = \"secret\" }}\nadmin = {{ user = \"{ADMIN}\", password = {{ file = \"secret\" }} }}\n"
+        );
+        fs::write(home.path().join("tierdeck.toml"), text).unwrap();
+        Self { home }
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
+        command.args(line.split_whitespace()).env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
+        command.env("TIERDECK_STATE", self.home.path().join("state")).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    #[track_caller]
+    fn says(&self, line: &str, code: i32) -> (String, String) {
+        let output = self.run(line);
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(code), "{line}\n{out}\n{err}");
+        assert!(!out.contains(SECRET) && !err.contains(SECRET), "{line}");
+        (out, err)
+    }
+
+    #[track_caller]
+    fn document(&self, line: &str) -> Value {
+        serde_json::from_str(&self.says(line, 0).0).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttle_list_show_roll_back_report_verify() {
+    let world = World::start().await;
+    let desk = Desk::new(&world);
+    let start = world.settled().await;
+    assert!(desk.says("ops list", 0).0.contains("there are no operations"));
+    assert!(desk.says("audit verify", 0).0.contains("0 lines"));
+    let (text, _) = desk.says("act throttle acme --connections 7 --plan", 0);
+    assert!(text.contains("CONNECTION LIMIT 7;") && text.contains("type acme"), "{text}");
+    let plan = desk.document("act throttle acme --connections 7 --plan --json");
+    assert_eq!(plan["plan"]["confirm"], "acme");
+    assert!(plan["text"].as_str().unwrap().ends_with(&format!("sha256      {}\n", plan["sha256"].as_str().unwrap())));
+    // Read-only; not approved; wrongly approved; no such tenant; no such thing.
+    assert!(desk.says("act throttle acme --confirm acme", 3).1.contains("--allow-actions"));
+    assert!(desk.says("--allow-actions act throttle acme", 2).1.contains("--confirm acme"));
+    assert!(desk.says("--allow-actions act throttle acme --confirm globex", 3).1.contains("nothing was done"));
+    assert!(desk.says("--allow-actions act throttle initech --confirm initech", 3).1.contains("no login of its own"));
+    assert!(desk.says("--allow-actions act throttle Acme --confirm Acme", 2).1.contains("lower-case"));
+    assert!(desk.says("--allow-actions act unthrottle acme", 3).1.contains("no throttle of acme"));
+    assert_eq!(world.settled().await, start);
+    assert!(!desk.home.path().join("state/operations").exists());
+
+    let (out, err) = desk.says("--allow-actions act throttle acme --connections 7 --confirm acme", 0);
+    assert!(
+        out.contains(" succeeded: throttle acme on shared") && out.contains("to undo it: tierdeck ops rollback"),
+        "{out}"
+    );
+    assert!(err.contains("step 1 done, and verified"), "{err}");
+    assert!(world.settled().await.contains("role_acme | t | 7 |"));
+    let list = desk.document("ops list --json");
+    let id = list["operations"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (&list["operations"][0]["state"], &list["operations"][0]["can_roll_back"]),
+        (&"succeeded".into(), &true.into())
+    );
+    assert!(desk.says(&format!("ops show {id}"), 0).0.contains("sha256"));
+    assert_eq!(desk.document(&format!("ops report {id} --json"))["steps"][0]["before"]["connections"], 40);
+    assert!(desk.says(&format!("ops report {id}"), 0).0.contains("## What happened"));
+    assert_eq!(desk.says("ops show 261122-081033-aaaa", 2).0, "");
+    desk.says("ops show nonsense", 2);
+    assert!(desk.says(&format!("ops rollback {id}"), 3).1.contains("--allow-actions"));
+    assert!(desk.says(&format!("--allow-actions ops abandon {id} --confirm x"), 3).1.contains("not approved"));
+    let (out, _) = desk.says("--allow-actions act unthrottle acme", 0);
+    assert!(out.contains("rolled back"), "{out}");
+    assert_eq!(world.settled().await, start);
+    assert!(desk.says(&format!("--allow-actions ops rollback {id}"), 3).1.contains("is over"));
+    let (out, _) = desk.says("audit verify", 0);
+    assert!(out.contains("4 lines") && out.contains("the control database knows the same"), "{out}");
+    // Somebody cut the end off.
+    let path = desk.home.path().join("state/audit.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&path, format!("{}\n{}\n", lines[0], lines[1])).unwrap();
+    assert!(desk.says("audit verify", 1).1.contains("knows 4 lines"));
+    fs::write(&path, text.replacen("LIMIT 7", "LIMIT 8", 1)).unwrap();
+    assert!(desk.says("audit verify --offline", 1).1.contains("line 1"));
+    assert!(desk.says("--allow-actions act throttle acme --confirm acme", 4).1.contains("audit log"));
+    assert_eq!(world.settled().await, start, "what cannot be written down is not done");
+    // The password of the admin is nowhere: not in what was written here, not in what the server heard or keeps.
+    let mut searched = 0;
+    let mut folders = vec![desk.home.path().join("state")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert!(!fs::read_to_string(&path).unwrap().contains(SECRET), "{}", path.display());
+                searched += 1;
+            }
+        }
+    }
+    assert!(searched >= 2);
+    let kept = "SELECT count(*) FROM tierdeck.journal WHERE line LIKE '%' || $$a secret that$$ || '%'";
+    assert_eq!(world.number(kept).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminate_from_a_script() {
+    let world = World::start().await;
+    let desk = Desk::new(&world);
+    let victim = session(world.server.port, "role_acme", "portarium").await;
+    let key = key_of(&victim).await;
+    let aim = format!("act terminate --pid {} --started {} --tenant acme", key.pid, key.started);
+    assert!(desk.says(&aim, 3).1.contains("read-only"));
+    let wrong = format!("--allow-actions act terminate --pid {} --started 2020-01-01T00:00:00Z", key.pid);
+    assert!(desk.says(&wrong, 3).1.contains("the pid is another's"));
+    let (out, _) = desk.says(&format!("--allow-actions {aim} --confirm {}", key.pid), 0);
+    assert!(out.contains("terminate 1 session on shared, of acme"), "{out}");
+    assert!(victim.batch_execute("SELECT 1").await.is_err());
+}

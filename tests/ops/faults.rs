@@ -1,0 +1,243 @@
+//! An error, a dropped connection (before the server did it, and after) and a hang at every call to PostgreSQL: whatever is
+//! said then, going on brings the world to what an undisturbed run leaves, and rolling back to the start.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tierdeck::ops::{Ended, OpsError, TakeOver, Way};
+
+use super::world::{Machine, World, new_id, throttle};
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The server does not hear of it, and an error is answered.
+    Error,
+    /// The connection breaks before the server hears of it.
+    Before,
+    /// The server does it, and the connection breaks before anybody hears of that.
+    After,
+    /// Nothing happens any more.
+    Hang,
+}
+
+/// A way to the server that knows the protocol well enough to count calls.
+struct Meddler {
+    port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    upstream: u16,
+    calls: AtomicUsize,
+    at: AtomicUsize,
+    fault: std::sync::Mutex<Fault>,
+    over: AtomicBool,
+}
+
+impl Meddler {
+    fn to(upstream: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            upstream,
+            calls: AtomicUsize::new(0),
+            at: AtomicUsize::new(0),
+            fault: std::sync::Mutex::new(Fault::Error),
+            over: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&state);
+        std::thread::spawn(move || {
+            while let Ok((near, _)) = listener.accept() {
+                if serving.over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let state = Arc::clone(&serving);
+                std::thread::spawn(move || join(&state, &near));
+            }
+        });
+        Self { port, state }
+    }
+
+    /// From here on the call of this number suffers; 0: none does. Returns how many there were.
+    fn meddle(&self, at: usize, fault: Fault) -> usize {
+        *self.state.fault.lock().unwrap() = fault;
+        self.state.at.store(at, Ordering::SeqCst);
+        self.state.calls.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+/// A message with its type; the first of a connection has none.
+fn message(from: &mut impl std::io::Read, typed: bool) -> Option<Vec<u8>> {
+    let mut head = vec![0; if typed { 5 } else { 4 }];
+    from.read_exact(&mut head).ok()?;
+    let length = u32::from_be_bytes(head[head.len() - 4..].try_into().unwrap()) as usize;
+    let mut rest = vec![0; length - 4];
+    from.read_exact(&mut rest).ok()?;
+    head.extend(rest);
+    Some(head)
+}
+
+fn join(state: &State, near: &TcpStream) {
+    let Ok(far) = TcpStream::connect(("127.0.0.1", state.upstream)) else { return };
+    near.set_nodelay(true).unwrap();
+    far.set_nodelay(true).unwrap();
+    let deaf = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut from = &far;
+            let mut buffer = [0; 16_384];
+            while let Ok(read @ 1..) = from.read(&mut buffer) {
+                if !deaf.load(Ordering::SeqCst) && (&*near).write_all(&buffer[..read]).is_err() {
+                    break;
+                }
+                // The server has answered what nobody was to hear of.
+                if deaf.load(Ordering::SeqCst) && buffer[..read].contains(&b'Z') {
+                    break;
+                }
+            }
+            let _ = near.shutdown(Shutdown::Both);
+        });
+        calls(state, near, &far, &deaf);
+        // In `After` the server is heard out first.
+        if !deaf.load(Ordering::SeqCst) {
+            let _ = far.shutdown(Shutdown::Both);
+        }
+    });
+}
+
+fn calls(state: &State, mut near: &TcpStream, mut far: &TcpStream, deaf: &AtomicBool) {
+    let Some(startup) = message(&mut near, false) else { return };
+    // A request to cancel comes alone, and is no call.
+    if far.write_all(&startup).is_err() {
+        return;
+    }
+    let mut held = Vec::new();
+    while let Some(message) = message(&mut near, true) {
+        let kind = message[0];
+        held.extend(message);
+        match kind {
+            b'Q' | b'S' => {
+                let number = state.calls.fetch_add(1, Ordering::SeqCst) + 1;
+                if number == state.at.load(Ordering::SeqCst) {
+                    let fault = *state.fault.lock().unwrap();
+                    match fault {
+                        Fault::Error => {
+                            held.clear();
+                            let fields = b"SERROR\0VERROR\0CXX000\0Mmeddled with\0\0";
+                            let mut answer = vec![b'E'];
+                            answer.extend(u32::try_from(fields.len() + 4).unwrap().to_be_bytes());
+                            answer.extend(fields);
+                            answer.extend([b'Z', 0, 0, 0, 5, b'I']);
+                            if near.write_all(&answer).is_err() {
+                                return;
+                            }
+                            continue;
+                        }
+                        Fault::Before => {
+                            let _ = near.shutdown(Shutdown::Both);
+                            return;
+                        }
+                        Fault::After => deaf.store(true, Ordering::SeqCst),
+                        Fault::Hang => {
+                            let _ = near.read(&mut [0]);
+                            return;
+                        }
+                    }
+                }
+            }
+            // What ends a session or belongs to the login goes at once; the rest waits for its Sync.
+            b'X' | b'p' | b'H' => {}
+            _ => continue,
+        }
+        if far.write_all(&held).is_err() {
+            return;
+        }
+        held.clear();
+        if deaf.load(Ordering::SeqCst) {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let meddler = Meddler::to(world.server.port);
+    let machine = |name: String| Machine { port: meddler.port, ..world.machine(&folder, &name) };
+    let start = world.settled().await;
+    // How many calls an undisturbed run has, and what it leaves.
+    let direct = world.machine(&folder, "direct").quiet();
+    let plan = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+    meddler.meddle(0, Fault::Error);
+    assert_eq!(machine("undisturbed".to_owned()).quiet().start(&plan, "acme").await.unwrap(), Ended::Succeeded);
+    let calls = meddler.meddle(0, Fault::Error);
+    let done = world.settled().await;
+    assert!(calls > 30 && done != start, "{calls}");
+    let everything = std::env::var_os("TIERDECK_MATRIX").is_some();
+    let seed: usize = std::env::var("TIERDECK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let (mut tried, mut held) = (0, 0);
+    for at in 1..=calls {
+        for fault in [Fault::Error, Fault::Before, Fault::After, Fault::Hang] {
+            // A sample by the seed, and fewer of what takes its time, unless all of it is asked for (make matrix).
+            let place = at * 4 + fault as usize + seed;
+            if !everything && !place.is_multiple_of(if fault == Fault::Hang { 23 } else { 3 }) {
+                continue;
+            }
+            let way = if (at + fault as usize).is_multiple_of(2) { Way::Forward } else { Way::Back };
+            tried += 1;
+            world.forget().await;
+            let machine = machine(format!("{at}-{fault:?}"));
+            let operations = machine.quiet();
+            let plan = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+            meddler.meddle(at, fault);
+            let first = operations.start(&plan, "acme").await;
+            let reached = meddler.meddle(0, fault) >= at;
+            let here = format!("{fault:?} at call {at} of {calls}: {first:?}, then {way:?}");
+            assert!(reached || first.is_ok(), "{here}");
+            let ended = match (way, operations.go_on(&plan.id, way, TakeOver::No).await) {
+                // It was cut off before anything was begun: nothing is there, and it is begun anew.
+                (way, Err(OpsError::Unknown(_))) => {
+                    assert_eq!(world.settled().await, start, "{here}");
+                    let begun = operations.start(&plan, "acme").await;
+                    if way == Way::Back { operations.go_on(&plan.id, way, TakeOver::No).await } else { begun }
+                }
+                // It had come to its end all the same.
+                (Way::Forward, Err(OpsError::Over(_, how))) if how == "succeeded" => Ok(Ended::Succeeded),
+                (_, ended) => ended,
+            };
+            match (way, ended) {
+                (Way::Forward, Ok(Ended::Succeeded)) => assert_eq!(world.settled().await, done, "{here}"),
+                (Way::Back, Ok(Ended::RolledBack)) => assert_eq!(world.settled().await, start, "{here}"),
+                (_, ended) => panic!("{here}: {ended:?}"),
+            }
+            world.nothing_is_held().await;
+            held += 1;
+        }
+    }
+    println!("faults: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held");
+    assert_eq!(tried, held);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_changes_nothing() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let plan = world.machine(&folder, "here").quiet().plan(&throttle("acme"), new_id()).await.unwrap();
+    let nowhere = Machine { port: crate::support::server::free_port(), ..world.machine(&folder, "there") };
+    let error = nowhere.quiet().start(&plan, "acme").await.unwrap_err();
+    assert!(!error.is_refusal() && error.to_string().contains("connection refused"), "{error}");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'tierdeck'").await, 0);
+}

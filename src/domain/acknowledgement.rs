@@ -63,7 +63,7 @@ impl Acknowledgement {
         let Some(onset) = finding.onset else { return true };
         let same = match (onset.cause, self.cause, self.seen) {
             (Some(cause), Some(known), _) => cause == known,
-            (Some(cause), None, None) => cause <= self.at,
+            (Some(_), None, None) => onset.caused().is_some_and(|cause| cause <= self.at),
             _ => false,
         };
         same || finding.since <= self.seen.unwrap_or(self.at)

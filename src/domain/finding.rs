@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -225,6 +225,8 @@ pub struct Onset {
     /// The beginning of what causes it, such as the transaction that others wait for. While that is the same it is the same
     /// incident, however often those who wait give up and try again.
     pub cause: Option<Timestamp>,
+    /// How far the clock that says `cause` is ahead of ours.
+    pub ahead: SignedDuration,
     /// The server's own word, by its own clock; else it is when we first saw it, and whoever looks later says something else.
     pub by_server: bool,
 }
@@ -232,13 +234,27 @@ pub struct Onset {
 impl Onset {
     /// Since we saw it, and nobody knows since when before that.
     pub fn seen(at: Timestamp) -> Self {
-        Self { at, cause: None, by_server: false }
+        Self { at, cause: None, ahead: SignedDuration::ZERO, by_server: false }
+    }
+}
+
+impl Onset {
+    /// When what causes it began, by our own clock.
+    pub fn caused(self) -> Option<Timestamp> {
+        self.cause.map(|cause| cause.checked_sub(self.ahead).unwrap_or(cause))
+    }
+
+    /// The same by our own clock, which that of the server is so far ahead of. The cause is kept as the server says it: that
+    /// is how it is known again.
+    #[must_use]
+    pub fn ours(self, ahead: SignedDuration) -> Self {
+        Self { at: self.at.checked_sub(ahead).unwrap_or(self.at), ahead, ..self }
     }
 }
 
 impl From<Timestamp> for Onset {
     fn from(at: Timestamp) -> Self {
-        Self { at, cause: None, by_server: true }
+        Self { at, cause: None, ahead: SignedDuration::ZERO, by_server: true }
     }
 }
 
@@ -279,7 +295,7 @@ pub struct Finding {
 impl Finding {
     /// Whether it is another one than what was last seen then. Without the server's word on its beginning: no.
     pub fn began_after(&self, seen: Timestamp) -> bool {
-        self.onset.is_some_and(|onset| self.since > seen && onset.cause.is_none_or(|cause| cause > seen))
+        self.onset.is_some_and(|onset| self.since > seen && onset.caused().is_none_or(|cause| cause > seen))
     }
 
     /// Whether somebody wants not to see it: it is counted, and not shown.

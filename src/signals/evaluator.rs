@@ -257,7 +257,7 @@ impl Known {
 
     /// Whether what began then did so after this was last seen, and for a reason of its own: then it is not the same incident.
     fn is_another(&self, onset: Option<Onset>) -> bool {
-        let Some(Onset { at, cause, by_server: true }) = onset else { return false };
+        let Some(Onset { at, cause, by_server: true, .. }) = onset else { return false };
         let same = cause.is_some() && cause == self.onset.and_then(|onset| onset.cause);
         at > self.seen && !same
     }
@@ -297,15 +297,14 @@ impl Known {
 /// Whether what began then is what was seen before we began.
 fn continues(onset: Option<Onset>, standing: &Standing) -> bool {
     let after = |at: Timestamp| standing.seen.is_some_and(|seen| at > seen);
-    !onset.is_some_and(|onset| onset.by_server && after(onset.at) && onset.cause.is_none_or(after))
+    !onset.is_some_and(|onset| onset.by_server && after(onset.at) && onset.caused().is_none_or(after))
 }
 
 impl Moment<'_> {
     /// A server's time by our own clock, where the two differ.
     fn ours(&self, instance: &InstanceName, onset: Onset) -> Onset {
-        let ahead =
-            self.looked.get(instance).filter(|_| onset.by_server).map_or(SignedDuration::ZERO, |(_, ahead)| *ahead);
-        Onset { at: onset.at.checked_sub(ahead).unwrap_or(onset.at), ..onset }
+        let looked = self.looked.get(instance).filter(|_| onset.by_server);
+        looked.map_or(onset, |(_, ahead)| onset.ours(*ahead))
     }
 }
 

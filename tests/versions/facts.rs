@@ -317,7 +317,7 @@ async fn holders(version: &str, seen: &Horizon, globex: &Client) {
     assert_eq!((session.pid, session.role.as_ref().unwrap().raw()), (Some(pid), "role_globex"), "{version}");
     assert_eq!(session.database.as_ref().unwrap().raw(), "postgres", "{version}");
     assert!(session.session_started < session.since && session.since < Some(seen.server_now), "{version}: {session:?}");
-    let slot = holder(HolderKind::Slot, "abandoned");
+    let slot = holder(HolderKind::Catalog, "abandoned");
     assert!(slot.xid_age > session.xid_age && session.xid_age > 0, "{version}: {seen:?}");
     assert_eq!(slot.database, None, "{version}");
     let prepared = holder(HolderKind::Prepared, "left behind");

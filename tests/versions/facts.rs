@@ -244,8 +244,8 @@ async fn sizes_are_measured(seer: &Seer<'_>, boss: &Client) {
     let real = format!("SELECT pg_total_relation_size('{name}'), (SELECT count(*) FROM {name})");
     let real = boss.query_one(&real, &[]).await.unwrap();
     let (bytes, live) = (real.get::<_, i64>(0).cast_unsigned(), real.get::<_, i64>(1).cast_unsigned());
-    let seen = (table.measured, table.bytes, table.live_tuples);
-    assert!(bytes > 0 && seen == (true, bytes, live), "{}: {bytes} bytes, {live} rows: {table:?}", seer.version);
+    let told = (table.measured, table.bytes, table.live_tuples);
+    assert!(bytes > 0 && told == (true, bytes, live), "{}: {bytes} bytes, {live} rows: {table:?}", seer.version);
     boss.batch_execute(&format!("BEGIN; LOCK TABLE {name}")).await.unwrap();
     let Fragment::Debt(debt) = seer.sees(Source::Debt).await else { unreachable!() };
     let table = of(debt);

@@ -110,8 +110,8 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn began(second: i64, cause: i64) -> Option<Onset> {
-        Some(Onset { cause: Some(at(cause)), ..at(second).into() })
+    fn began(second: i64, cause: i64) -> Onset {
+        Onset { cause: Some(at(cause)), ..at(second).into() }
     }
 
     #[test]
@@ -119,19 +119,25 @@ mod tests {
         let word = word();
         assert_eq!(word.at, at(100));
         let covers = |word: &Acknowledgement, finding: &Finding| word.covers(finding, at(200));
-        assert!(covers(&word, &finding(90, began(90, 80))));
-        assert!(!covers(&word, &finding(120, began(120, 110))), "it began after the word");
-        assert!(covers(&word, &finding(120, began(120, 80))), "others wait anew for a transaction from before it");
+        assert!(covers(&word, &finding(90, Some(began(90, 80)))));
+        assert!(!covers(&word, &finding(120, Some(began(120, 110)))), "it began after the word");
+        assert!(
+            covers(&word, &finding(120, Some(began(120, 80)))),
+            "others wait anew for a transaction from before it"
+        );
         assert!(covers(&word, &finding(120, None)), "the server says nothing of its beginning");
         let muted = Acknowledgement { attention: Attention::Muted, ..word.clone() };
-        assert!(covers(&muted, &finding(120, began(120, 110))), "what is muted is so for its time");
+        assert!(covers(&muted, &finding(120, Some(began(120, 110)))), "what is muted is so for its time");
         // Said in a console, looking at a picture of second 70, and typed until second 100.
         let looked = Acknowledgement { seen: Some(at(70)), cause: Some(at(50)), ..word };
-        assert!(covers(&looked, &finding(60, began(120, 50))));
-        assert!(covers(&looked, &finding(120, began(120, 50))), "the same transaction, seen from another process");
-        assert!(!covers(&looked, &finding(80, began(80, 75))), "it began while the operator typed");
+        assert!(covers(&looked, &finding(60, Some(began(120, 50)))));
         assert!(
-            !covers(&looked, &finding(120, began(120, 60))),
+            covers(&looked, &finding(120, Some(began(120, 50)))),
+            "the same transaction, seen from another process"
+        );
+        assert!(!covers(&looked, &finding(80, Some(began(80, 75)))), "it began while the operator typed");
+        assert!(
+            !covers(&looked, &finding(120, Some(began(120, 60)))),
             "another transaction, however old, that blocks only now"
         );
     }

@@ -215,7 +215,7 @@ fn the_kept_screens_say_who_hurts_whom_and_what_to_do() {
         ("runaway-query", &["has run one statement for", "\u{2192} ", "$ SELECT pg_cancel_backend"]),
         (
             "idle-in-transaction",
-            &["left a transaction open and idle", "\u{2192} End pid", "$ SELECT pg_terminate_backend"],
+            &["left a transaction open and idle", "\u{2192} End these", "$ SELECT pg_terminate_backend"],
         ),
         ("bloat", &["the dead rows that autovacuum allows", "\u{2192} "]),
         ("mixed", &["\u{2192} "]),

@@ -154,6 +154,8 @@ async fn counters_that_begin_anew_are_gaps_and_no_spikes() {
     let boss = session(server.port, "postgres", "postgres").await;
     run(&boss, "INSERT INTO tenant_acme.orders SELECT i, i FROM generate_series(1000, 1000000) i").await;
     run(&boss, "INSERT INTO tenant_globex.orders SELECT i, i FROM generate_series(1000, 300000) i").await;
+    // What a session counted is told by it at the end of a statement, or, idle, ten seconds later: in the middle of what follows.
+    run(&boss, "SELECT pg_stat_force_next_flush()").await;
     let over = Arc::new(AtomicBool::new(false));
     let (end, port) = (Arc::clone(&over), server.port);
     // It writes all the time, and comes back when the server does.

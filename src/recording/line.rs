@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, InstanceConfig, OperationsConfig, PoolerConfig};
 use crate::domain::{InstanceName, Past, Record, Standing, TenantId};
 use crate::poll::{Heard, News};
 
@@ -31,11 +31,9 @@ pub(super) struct Header {
 impl Header {
     pub fn of(config: &Config, began: Timestamp, redacted: bool) -> Self {
         let mut bare = config.clone();
-        for instance in &mut bare.instances {
-            // Where it was and how one gets in is nobody's business who looks at it later.
-            "postgresql://recorded@localhost/recorded".clone_into(&mut instance.url);
-            instance.password = None;
-        }
+        bare.instances = config.instances.iter().map(without_a_way_in).collect();
+        (bare.allow_actions, bare.state, bare.control) = (false, None, None);
+        bare.operations = OperationsConfig::default();
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -45,6 +43,17 @@ impl Header {
             configuration: config::show(&bare),
         }
     }
+}
+
+/// Where it was and how one gets in is nobody's business who looks at it later. What is added to an instance has to be
+/// thought of here.
+fn without_a_way_in(instance: &InstanceConfig) -> InstanceConfig {
+    let InstanceConfig { name, tier, layout, tenant, url: _, password: _, vcpus, pgbouncer, admin: _ } =
+        instance.clone();
+    let pgbouncer =
+        pgbouncer.map(|_| PoolerConfig { url: "postgresql://recorded@localhost/pgbouncer".to_owned(), password: None });
+    let url = "postgresql://recorded@localhost/recorded".to_owned();
+    InstanceConfig { name, tier, layout, tenant, url, password: None, vcpus, pgbouncer, admin: None }
 }
 
 /// What the history said, as it can be written.

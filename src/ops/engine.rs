@@ -222,16 +222,9 @@ impl<'a> Run<'a> {
 
     /// Does a step, and tells how far it is.
     async fn apply(&mut self, number: usize, step: &dyn Step) -> Result<(), OpsError> {
-        let mut hands = Hands {
-            estate: &self.ops.estate,
-            plan: &self.plan,
-            permit: &self.permit,
-            lease: &self.lease,
-            listen: &self.ops.listen,
-            links: &mut self.links,
-            step: number,
-            script: step.forward(),
-        };
+        let listen = &self.ops.listen;
+        // Apart, because the eyes look while the hands work.
+        let (mut hands, eyes) = self.hands(number, step.forward());
         let mut applied = step.apply(&mut hands);
         let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         loop {
@@ -239,17 +232,17 @@ impl<'a> Run<'a> {
                 done = &mut applied => return Ok(done?),
                 _ = clock.tick() => {
                     // Whatever becomes of this look, the step is what counts.
-                    let look = tokio::time::timeout(LOOK, step.progress(&mut self.eyes)).await;
+                    let look = tokio::time::timeout(LOOK, step.progress(eyes)).await;
                     if let Ok(Ok(Some(working))) = look {
-                        (self.ops.listen)(&Progress::Working { step: number, working });
+                        listen(&Progress::Working { step: number, working });
                     }
                 }
             }
         }
     }
 
-    fn hands(&mut self, step: usize, script: Script) -> Hands<'_> {
-        Hands {
+    fn hands(&mut self, step: usize, script: Script) -> (Hands<'_>, &mut Eyes) {
+        let hands = Hands {
             estate: &self.ops.estate,
             plan: &self.plan,
             permit: &self.permit,
@@ -258,7 +251,8 @@ impl<'a> Run<'a> {
             links: &mut self.links,
             step,
             script,
-        }
+        };
+        (hands, &mut self.eyes)
     }
 
     async fn back(&mut self) -> Result<Ended, OpsError> {
@@ -290,7 +284,7 @@ impl<'a> Run<'a> {
             Undo::Needed => {}
         }
         if let Some(script) = step.backward(&before)? {
-            let mut hands = self.hands(number, script);
+            let (mut hands, _) = self.hands(number, script);
             step.undo(&before, &mut hands).await?;
         }
         match step.undone(&before, &mut self.eyes).await? {

@@ -58,7 +58,7 @@ pub enum Event {
     Found { step: usize, output: Value },
     /// It ended in an error.
     Failed { step: usize, error: String },
-    /// Nobody goes on for now; it can be gone on with from anywhere.
+    /// It waits for an operator, who may go on with it from any machine.
     Paused { reason: String },
     /// From here on steps are undone.
     RollingBack,

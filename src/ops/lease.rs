@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::audit::Head;
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, Standing};
 use super::id::OperationId;
 use super::journal::Entry;
 
@@ -53,9 +53,9 @@ impl Lease {
         Ok(())
     }
 
-    pub(super) async fn mirror(&self, entry: &Entry) -> Result<(), ControlError> {
+    pub(super) async fn mirror(&self, entry: &Entry, standing: Standing) -> Result<(), ControlError> {
         let line = serde_json::to_string(entry).unwrap_or_default();
-        self.control.lock().await.mirror(&self.id, self.fence, entry.seq, &line).await
+        self.control.lock().await.mirror(&self.id, self.fence, entry.seq, &line, standing).await
     }
 
     pub(super) async fn note_head(&self, head: &Head) -> Result<(), ControlError> {
@@ -73,11 +73,14 @@ async fn beat(control: Arc<Mutex<Control>>, id: OperationId, fence: i64, every: 
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        match control.lock().await.beat(&id, fence).await {
+        let control = control.lock().await;
+        match control.beat(&id, fence).await {
             Ok(true) => {}
             Ok(false) => return lost.store(true, Ordering::SeqCst),
             // Whatever is done next asks the same connection, and hears the same.
-            Err(_) => return,
+            Err(_) if control.is_closed() => return,
+            // An effect in this very database holds the row until it is done: the next beat tells.
+            Err(_) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::act::Intent;
-use super::control::{Control, ControlError, Known};
+use super::control::{Control, ControlError, Known, Standing};
 use super::engine::Run;
 use super::estate::{Estate, Use};
 use super::gate::{Gate, Permit, Shut};
@@ -286,7 +286,7 @@ impl Operations {
     /// The control database, to work with.
     async fn control(&self, permit: &Permit) -> Result<Control, OpsError> {
         let connection = self.estate.connect(&self.estate.control, None, Use::Control).await?;
-        Ok(Control::prepare(connection, permit).await?)
+        Ok(Control::prepare(connection, &self.estate.place(&self.estate.control)?.monitor, permit).await?)
     }
 
     async fn carry_on(
@@ -397,7 +397,7 @@ impl Operations {
         }
         for entry in &here.entries[common..] {
             let line = serde_json::to_string(entry).unwrap_or_default();
-            control.mirror(&plan.id, fence, entry.seq, &line).await?;
+            control.mirror(&plan.id, fence, entry.seq, &line, Standing::of(here)).await?;
         }
         journal.follow(&there.entries[common..])?;
         Ok(journal)

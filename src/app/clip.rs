@@ -5,11 +5,14 @@ use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::LockTrees;
 use super::model::{FleetFocus, Model, TenantTab, View, Worst};
+use super::operations::OperationColumn;
 use super::pane::Pane;
 use super::statements::StatementColumn;
 use super::table::{Column, Value};
 use super::tables::{TableColumn, TableRow};
+use super::wizard::Page;
 use crate::domain::foreign::sanitise;
+use crate::domain::operation::OperationLine;
 use crate::domain::{Finding, Instance, Session, TopStatement};
 
 impl Model {
@@ -43,6 +46,14 @@ impl Model {
             | (View::Sessions | View::Session(_) | View::Locks, ..) => {
                 let session = self.session_under_cursor()?;
                 Some((row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers), "the row"))
+            }
+            (View::Operations, ..) | (View::Tenant(_), _, TenantTab::Operations) => {
+                let line = self.operation_under_cursor()?;
+                Some((row::<OperationColumn>(&OperationColumn::ALL[1..], line, &self.moment()), "the row"))
+            }
+            (View::Operation, ..) => {
+                let told = self.works.opened.as_ref()?.told.as_ref()?;
+                Some((told.id.clone(), "the operation's id"))
             }
             (View::Fleet, FleetFocus::Findings, _)
             | (View::Tenant(_), _, TenantTab::Findings)
@@ -103,6 +114,13 @@ impl Model {
                 let each = each.into_iter().filter_map(|at| shown.instances.get(at));
                 (each.map(|instance| self.instance_row(instance)).collect(), "\n")
             }
+            Pane::Operations | Pane::TenantOperations => {
+                let lines = &self.works.list;
+                let list = if pane == Pane::Operations { &lines.table.list } else { &self.page.operations };
+                let each = list.chosen(&lines.rows).into_iter().filter_map(|at| lines.rows.get(at));
+                let moment = self.moment();
+                (each.map(|line| row::<OperationColumn>(&OperationColumn::ALL[1..], line, &moment)).collect(), "\n")
+            }
             Pane::Locks => waiters(&self.locks),
             Pane::TenantLocks => waiters(&self.page.locks),
             Pane::Tables => tables(&self.tables),
@@ -126,6 +144,15 @@ impl Model {
     pub(super) fn query_under_cursor(&self) -> Option<(String, &'static str)> {
         if let Some(found) = self.finding_under_cursor() {
             return Some((told(found), "the whole finding"));
+        }
+        if self.view == View::Operation {
+            let opened = self.works.opened.as_ref()?;
+            let told = opened.told.as_ref()?;
+            return Some(match opened.page {
+                Page::Plan => (told.plan.join("\n"), "the plan"),
+                Page::Step => (opened.step()?.forward.join("\n"), "the step's statements"),
+                Page::Report => (told.report.join("\n"), "the report"),
+            });
         }
         if let Some(table) = self.table_under_cursor() {
             let statements: Vec<String> = match &self.view {
@@ -161,6 +188,11 @@ impl Model {
         let held = &self.page.statements;
         let here = matches!(self.view, View::Tenant(_)) && self.page.tab == TenantTab::Statements;
         held.rows.get(held.table.list.selected().filter(|_| here)?)
+    }
+
+    fn operation_under_cursor(&self) -> Option<&OperationLine> {
+        let list = if self.view == View::Operations { &self.works.list.table.list } else { &self.page.operations };
+        list.selected().and_then(|at| self.works.list.rows.get(at))
     }
 
     fn session_under_cursor(&self) -> Option<&Session> {

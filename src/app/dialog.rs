@@ -30,7 +30,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 type Refusal = (&'static str, String);
 
 impl Model {
-    fn ask(&mut self, title: String, about: Vec<String>, fields: Vec<Field>, purpose: Purpose) {
+    pub(super) fn ask(&mut self, title: String, about: Vec<String>, fields: Vec<Field>, purpose: Purpose) {
         let mut form = Form { title, about, fields, at: 0, error: None, purpose };
         form.go_to_words();
         self.mode = Mode::Form(form);
@@ -194,6 +194,8 @@ impl Model {
                 })])
             }
             Purpose::Acknowledge(findings, seen) => self.acknowledged(form, findings, *seen),
+            Purpose::Offer(asked) => self.offer_answered(form, asked).map(|()| Vec::new()),
+            Purpose::Leave => Ok(vec![Effect::Quit]),
         }
     }
 
@@ -244,8 +246,27 @@ fn path(form: &Form) -> Result<String, Refusal> {
     if path.is_empty() { Err((FILE, "name a file".to_owned())) } else { Ok(path.to_owned()) }
 }
 
+impl Model {
+    /// Asks before the console is left while something runs in it.
+    pub(super) fn ask_to_leave(&mut self) {
+        let mut about: Vec<String> = self.works.running().into_iter().map(|it| format!("running here: {it}")).collect();
+        about.push("⏎ leaves: it pauses after the step that is at work, holds its tenant, and stays resumable".to_owned());
+        about.push("from here or from any other console · Esc stays here".to_owned());
+        self.ask("LEAVE WHILE AN OPERATION RUNS?".to_owned(), about, Vec::new(), Purpose::Leave);
+    }
+}
+
 /// When a typed time is over: `30m`, `1h`, `7d`, `1h 30m`.
 fn until(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let long = span(text)?;
+    if long > LONGEST {
+        return Err("at most 90d: what is longer is a threshold to change".to_owned());
+    }
+    now.checked_add(long).map_err(|_| format!("{:?} is no time: write 30m, 1h, 4h, 1d or 7d", sanitise(text)))
+}
+
+/// A typed time: `30m`, `1h`, `7d`, `1h 30m`.
+pub(super) fn span(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("{:?} is no time: write 30m, 1h, 4h, 1d or 7d", sanitise(text));
     let mut seconds: i64 = 0;
     let mut rest = text.trim();
@@ -271,10 +292,7 @@ fn until(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if long.is_zero() {
         return Err(wrong());
     }
-    if long > LONGEST {
-        return Err("at most 90d: what is longer is a threshold to change".to_owned());
-    }
-    now.checked_add(long).map_err(|_| wrong())
+    Ok(long)
 }
 
 #[cfg(test)]

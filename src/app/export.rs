@@ -11,6 +11,7 @@ use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::{LockLine, LockRow, LockTrees};
 use super::model::{Model, Worst};
+use super::operations::OperationColumn;
 use super::pane::Pane;
 use super::statements::StatementColumn;
 use super::table::{Column, Table, Value};
@@ -259,6 +260,15 @@ impl Model {
                 sheet::<StatementColumn>("statements", &held.table, &held.rows, &())
             }
             Pane::Instances => sheet::<InstanceColumn>("instances", &self.instances, &shown.instances, &self.moment()),
+            Pane::Operations => {
+                let held = &self.works.list;
+                sheet::<OperationColumn>("operations", &held.table, &held.rows, &self.moment())
+            }
+            Pane::TenantOperations => {
+                let mut table = Table::by(OperationColumn::Need);
+                table.list = self.page.operations.clone();
+                sheet::<OperationColumn>("operations", &table, &self.works.list.rows, &self.moment())
+            }
             Pane::Tables => self.worst(&self.tables),
             Pane::TenantTables => self.worst(&self.page.tables),
         })

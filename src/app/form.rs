@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use super::message::Document;
+use super::offers::Asked;
 use crate::domain::Finding;
 
 /// What is asked.
@@ -60,6 +61,10 @@ pub enum Purpose {
     Incident,
     /// A file is there already: may it be replaced?
     Replace(Document),
+    /// The inputs of something that is to be planned.
+    Offer(Box<Asked>),
+    /// The console is left while an operation runs in it.
+    Leave,
     /// That somebody knows of these findings.
     Acknowledge(Vec<Finding>, Timestamp),
 }

@@ -162,6 +162,11 @@ impl<T: Keyed> List<T> {
         chosen
     }
 
+    /// The places of what is marked; of what is under the cursor, when nothing is.
+    pub fn meant(&self, items: &[T]) -> Vec<usize> {
+        if self.marks.is_empty() { self.selected().into_iter().collect() } else { self.chosen(items) }
+    }
+
     /// Scrolls by so many rows; the cursor stays in the window.
     pub fn scroll(&mut self, by: isize, items: &[T]) {
         let last = self.rows.len().saturating_sub(self.page);

@@ -12,6 +12,7 @@ use super::preferences::Preferences;
 use super::theme::Theme;
 use crate::domain::history::{Curve, Stretch, Whose};
 use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
+use crate::domain::operation::{Operation, OperationList, Request, Wish};
 use crate::domain::playback::{Order, Playback, Taping};
 use crate::domain::{Acknowledgement, Snapshot};
 
@@ -68,6 +69,34 @@ pub enum Effect {
     Keep(Preferences),
     /// Listen to the mouse, or leave it to the terminal.
     Mouse(bool),
+    /// Ask which operations there are; answered by [`Report::Operations`].
+    Operations,
+    /// Ask for a plan, under a number; answered by [`Report::Prepared`].
+    Prepare(u64, Request),
+    /// Carry out a plan that was shown, approved by what was typed; [`Report::Operation`] tells how it goes.
+    Start {
+        /// Its name.
+        id: String,
+        /// What was typed.
+        typed: String,
+    },
+    /// Go on with an operation that was begun, undo it, or leave it as it is.
+    GoOn {
+        /// Its name.
+        id: String,
+        /// Which way.
+        wish: Wish,
+        /// Whether it is taken from somebody who fell silent: its name was typed.
+        take_over: bool,
+    },
+    /// Pause an operation that is carried out here, after the step that is at work.
+    PauseAfterStep(String),
+    /// Ask where an operation stands; answered by [`Report::Operation`].
+    Follow(String),
+    /// The terminal's title; `None`: as it was.
+    Title(Option<String>),
+    /// Ring: somebody is needed.
+    Bell,
     /// Leave.
     Quit,
 }
@@ -103,6 +132,14 @@ pub enum Report {
     Locks(SessionId, Result<SessionLocks, String>),
     /// The plan of a session's statement, or why there is none.
     Plan(SessionId, Result<Box<Plan>, String>),
+    /// All operations.
+    Operations(OperationList),
+    /// The plan that was asked for under that number, or why there is none.
+    Prepared(u64, Result<Box<Operation>, Vec<String>>),
+    /// Where an operation stands.
+    Operation(Box<Operation>),
+    /// What was asked of that operation was refused: why.
+    Refused(String, Vec<String>),
     /// A file of that name is there already; nothing was written.
     Exists(Document),
     /// The themes there are now, and what is wrong with others.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::domain::operation::Offer;
+
 mod arrange;
 pub mod chooser;
 mod clip;
@@ -23,6 +25,8 @@ pub mod locks;
 mod message;
 mod model;
 mod navigate;
+mod offers;
+pub mod operations;
 pub mod palette;
 mod pane;
 mod past;
@@ -35,6 +39,7 @@ pub mod tables;
 pub mod theme;
 pub mod timeline;
 mod update;
+pub mod wizard;
 
 pub use arrange::Columns;
 pub use dialog::told;
@@ -44,6 +49,8 @@ pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{
     Fleet, FleetFocus, Held, Kept, Mode, Model, Notice, Prompt, Scroll, SessionId, TenantPage, TenantTab, View, Worst,
 };
+pub use offers::{Choice, Offers};
+pub use operations::{OperationColumn, Works};
 pub use pane::Pane;
 pub use past::Looking;
 pub use pointer::{Spot, Target};
@@ -51,6 +58,10 @@ pub use preferences::Preferences;
 pub use seen::{Seen, is_seen};
 pub use theme::Theme;
 pub use timeline::Timeline;
+pub use wizard::{Confirm, Opened, Page};
+
+/// Why nothing can be done here, and what would let it.
+pub const READ_ONLY: &str = "read-only: start it with --allow-actions, or set allow_actions = true in the configuration";
 
 /// What the console is told of the configuration; it never sees the rest.
 #[derive(Debug, Clone)]
@@ -71,6 +82,8 @@ pub struct Settings {
     pub look: Duration,
     /// How long a session may wait for a lock before that is told.
     pub lock_wait: Duration,
+    /// What can be asked for.
+    pub offers: Vec<Offer>,
 }
 
 impl Settings {

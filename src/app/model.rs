@@ -16,6 +16,8 @@ use super::keys::Context;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
 use super::message::Effect;
+use super::offers::Offers;
+use super::operations::Works;
 use super::palette::Palette;
 use super::pane::Pane;
 use super::past::Looking;
@@ -27,6 +29,8 @@ use super::table::{Column, Table};
 use super::tables::{TableColumn, TableRow, gather};
 use super::theme::Theme;
 use super::timeline::Timeline;
+use super::wizard::Confirm;
+use crate::domain::operation::OperationLine;
 use crate::domain::playback::{Playback, Taping};
 use crate::domain::{Attention, Finding, Instance, Session, Snapshot, Tenant};
 
@@ -56,6 +60,10 @@ pub enum View {
     Finding(<Finding as Keyed>::Key),
     /// One session in full.
     Session(SessionId),
+    /// Screen 8: operations.
+    Operations,
+    /// One operation: its plan, how it goes, its report.
+    Operation,
 }
 
 /// Where keys go.
@@ -75,6 +83,10 @@ pub enum Mode {
     Themes(ThemeChooser),
     /// Questions are being answered.
     Form(Form),
+    /// What can be done is being chosen from.
+    Offers(Offers),
+    /// A word is being typed that approves something.
+    Confirm(Confirm),
 }
 
 /// A filter being typed.
@@ -118,12 +130,20 @@ pub enum TenantTab {
     Statements,
     Locks,
     Tables,
+    Operations,
 }
 
 impl TenantTab {
     /// All pages, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Overview, Self::Findings, Self::Sessions, Self::Statements, Self::Locks, Self::Tables];
+    pub const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Findings,
+        Self::Sessions,
+        Self::Statements,
+        Self::Locks,
+        Self::Tables,
+        Self::Operations,
+    ];
 
     /// Its title.
     pub fn title(self) -> &'static str {
@@ -134,6 +154,16 @@ impl TenantTab {
             Self::Statements => "statements",
             Self::Locks => "locks",
             Self::Tables => "tables",
+            Self::Operations => "operations",
+        }
+    }
+
+    /// The same where there is little room.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Statements => "SQL",
+            Self::Operations => "ops",
+            other => other.title(),
         }
     }
 }
@@ -153,6 +183,8 @@ pub struct TenantPage {
     pub locks: LockTrees,
     /// Its worst tables.
     pub tables: Worst,
+    /// What was done about it, as places in the list of all operations.
+    pub operations: List<OperationLine>,
 }
 
 /// Rows that are made for one screen, and how they are shown.
@@ -168,7 +200,7 @@ pub struct Held<C: Column> {
 pub type Worst = Held<TableColumn>;
 
 impl<C: Column> Held<C> {
-    fn by(sort: C) -> Self {
+    pub(super) fn by(sort: C) -> Self {
         Self { rows: Vec::new(), table: Table::by(sort) }
     }
 
@@ -282,6 +314,8 @@ pub struct Model {
     pub session: Option<Kept<Session>>,
     /// The table looked at last.
     pub table: Option<Kept<TableRow>>,
+    /// Operations.
+    pub works: Works,
     /// What was asked about the session looked at last.
     pub inspected: Option<Inspected>,
     /// What is to be asked of the world because of where we went.
@@ -329,7 +363,9 @@ impl Model {
                 statements: Held::by(StatementColumn::Time),
                 locks: LockTrees::default(),
                 tables: Held::by(TableColumn::Debt),
+                operations: List::default(),
             },
+            works: Works::default(),
             sessions: Table::by(SessionColumn::Trouble),
             locks: LockTrees::default(),
             tables: Held::by(TableColumn::Debt),
@@ -375,6 +411,8 @@ impl Model {
             (Mode::Help, _) => &[In::Help, In::Move],
             (Mode::Columns(_), _) => &[In::Columns, In::Chooser],
             (Mode::Themes(_), _) => &[In::Chooser],
+            (Mode::Offers(_), _) => &[In::Chooser],
+            (Mode::Confirm(_), _) => &[In::Confirm],
             (Mode::Form(form), _) if form.chooses() => &[In::Choice, In::Form],
             (Mode::Form(_), _) => &[In::Form],
             (Mode::Normal, View::Fleet) => &[In::Fleet, In::Table, In::Rows, In::Move, In::Everywhere],
@@ -395,6 +433,8 @@ impl Model {
             (Mode::Normal, View::Instance(_)) => &[In::Instances, In::Move, In::Everywhere],
             (Mode::Normal, View::Finding(_)) => &[In::Finding, In::Move, In::Everywhere],
             (Mode::Normal, View::Session(_)) => &[In::Session, In::Move, In::Everywhere],
+            (Mode::Normal, View::Operations) => &[In::Operations, In::Table, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Operation) => &[In::Operation, In::Move, In::Everywhere],
         }
     }
 
@@ -428,6 +468,7 @@ impl Model {
         let moment = self.moment();
         self.instances.refill(&shown.instances, &moment, |_| true);
         self.refill_trees_and_tables();
+        self.refill_operations();
         let Some(Kept { value: tenant, .. }) = &self.tenant else { return };
         let named = in_order(&shown.findings, self.unmuted, |finding| concerns(finding, tenant));
         self.page.findings.refill(named, &shown.findings);

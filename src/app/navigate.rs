@@ -18,9 +18,14 @@ impl Model {
     fn scrolls_text(&self) -> bool {
         matches!(self.mode, Mode::Help)
             || match self.view {
-                View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) => true,
+                View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) | View::Operation => true,
                 View::Tenant(_) => self.page.tab == TenantTab::Overview,
-                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => false,
+                View::Fleet
+                | View::Sessions
+                | View::Locks
+                | View::Tables
+                | View::Instances
+                | View::Operations => false,
             }
     }
 
@@ -34,8 +39,15 @@ impl Model {
             form.step(by);
             return;
         }
+        if let Mode::Offers(offers) = &mut self.mode {
+            offers.at = offers.at.saturating_add_signed(by).min(offers.choices.len().saturating_sub(1));
+            return;
+        }
         if matches!(self.mode, Mode::Columns(_) | Mode::Themes(_)) {
             self.choose(|at| at.saturating_add_signed(by));
+            return;
+        }
+        if self.step_through(by) {
             return;
         }
         if self.scrolls_text() {
@@ -95,7 +107,13 @@ impl Model {
                 let all = !self.instances.filter.is_empty();
                 self.instances.list.seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up));
             }
-            View::Finding(_) | View::Session(_) | View::Locks | View::Table(_) | View::Instance(_) => {}
+            View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
+            View::Finding(_)
+            | View::Session(_)
+            | View::Locks
+            | View::Table(_)
+            | View::Instance(_)
+            | View::Operation => {}
         }
     }
 
@@ -130,8 +148,10 @@ impl Model {
                     self.page.statements.table.list = List::default();
                     self.page.tables.table.list = List::default();
                     self.page.locks.list = List::default();
+                    self.page.operations = List::default();
                     self.tenant = find(&shown.tenants, key);
                 }
+                self.ask_operations(true);
             }
             View::Finding(key) => {
                 if let Some(kept) = find(&shown.findings, key) {
@@ -155,7 +175,8 @@ impl Model {
                     self.instance = Some(kept);
                 }
             }
-            View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => {}
+            View::Operations => self.ask_operations(true),
+            View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operation => {}
         }
         self.refill_lists();
     }
@@ -183,7 +204,13 @@ impl Model {
         let shown = Arc::clone(&self.shown);
         while let Some(step) = self.back.pop() {
             let there = match &step.0 {
-                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances => true,
+                View::Fleet
+                | View::Sessions
+                | View::Locks
+                | View::Tables
+                | View::Instances
+                | View::Operations => true,
+                View::Operation => self.works.opened.is_some(),
                 View::Instance(key) => holds(self.instance.as_ref(), &shown.instances, key),
                 View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
                 View::Finding(key) => holds(self.finding.as_ref(), &shown.findings, key),
@@ -229,6 +256,14 @@ impl Model {
                 return;
             }
             View::Finding(_) => self.finding.as_ref().and_then(|kept| self.blamed(&kept.value)),
+            View::Operations => {
+                let line = self.works.list.table.list.selected().and_then(|at| self.works.list.rows.get(at));
+                line.and_then(|line| self.home_of(line.tenants.first()?))
+            }
+            View::Operation => {
+                let told = self.works.opened.as_ref().and_then(|opened| opened.told.as_ref());
+                told.and_then(|told| self.home_of(told.tenants.first()?))
+            }
             View::Instances | View::Instance(_) => None,
         };
         let last = || self.tenant.as_ref().map(|kept| kept.value.key());
@@ -239,6 +274,10 @@ impl Model {
             Some(key) => self.open(View::Tenant(key)),
             None => self.say(self.why_no("tenant"), true),
         }
+    }
+
+    fn home_of(&self, id: &crate::domain::TenantId) -> Option<<Tenant as Keyed>::Key> {
+        self.shown.tenants.iter().find(|tenant| tenant.id == *id).map(Keyed::key)
     }
 
     /// Why there is none of something.
@@ -256,7 +295,7 @@ impl Model {
     }
 
     /// The tenant that a finding is about.
-    fn blamed(&self, finding: &crate::domain::Finding) -> Option<<Tenant as Keyed>::Key> {
+    pub(super) fn blamed(&self, finding: &crate::domain::Finding) -> Option<<Tenant as Keyed>::Key> {
         let on_it = |tenant: &&Tenant| tenant.instance == finding.subject.instance;
         let by_subject = self.shown.tenants.iter().filter(on_it).find(|tenant| {
             finding.subject.kind == SubjectKind::Tenant && tenant.id.as_str() == finding.subject.id
@@ -290,12 +329,22 @@ impl Model {
                 TenantTab::Overview | TenantTab::Findings => !self.page.findings.rows.is_empty(),
                 // A statement is all there already.
                 TenantTab::Statements => false,
-                TenantTab::Sessions | TenantTab::Locks | TenantTab::Tables => {
+                TenantTab::Sessions | TenantTab::Locks | TenantTab::Tables | TenantTab::Operations => {
                     self.pane().is_some_and(|pane| !self.is_empty(pane))
                 }
             },
             (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
             (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
+            (Command::Open, View::Operations) => !self.works.list.table.list.rows.is_empty(),
+            (
+                Command::GoOn
+                | Command::PauseStep
+                | Command::Retry
+                | Command::RollBack
+                | Command::Abandon,
+                _,
+            ) => self.would(command),
+            (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_)) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::Open, View::Instance(_)) => false,
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
@@ -306,6 +355,18 @@ impl Model {
     }
 
     pub(super) fn open_selected(&mut self) {
+        if self.view == View::Operations || self.shows_operations() {
+            self.open_operation();
+            return;
+        }
+        if let View::Finding(_) = self.view
+            && let Some(found) = self.finding.as_ref().map(|kept| &kept.value.subject)
+            && found.kind == SubjectKind::Operation
+        {
+            let id = found.id.clone();
+            self.follow(id);
+            return;
+        }
         let shown = Arc::clone(&self.shown);
         let finding = |list: &List<crate::domain::Finding>| {
             list.selected().and_then(|at| shown.findings.get(at)).map(|finding| View::Finding(finding.key()))
@@ -333,7 +394,8 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
             (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
             (View::Locks, ..) => locked(&self.locks),
-            (View::Tenant(_), _, TenantTab::Statements) | (View::Instance(_), ..) => None,
+            (View::Tenant(_), _, TenantTab::Statements | TenantTab::Operations)
+            | (View::Instance(_) | View::Operations | View::Operation, ..) => None,
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
             (View::Instances, ..) => self.instance_under_cursor().map(|instance| View::Instance(instance.key())),

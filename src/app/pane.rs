@@ -35,6 +35,10 @@ pub enum Pane {
     TenantTables,
     /// Screen 6.
     Instances,
+    /// Screen 8.
+    Operations,
+    /// What was done about the tenant.
+    TenantOperations,
 }
 
 /// What any list says of itself.
@@ -115,11 +119,15 @@ impl Model {
             (View::Locks, ..) => Pane::Locks,
             (View::Tables, ..) => Pane::Tables,
             (View::Instances, ..) => Pane::Instances,
+            (View::Operations, ..) => Pane::Operations,
+            (View::Tenant(_), _, TenantTab::Operations) => Pane::TenantOperations,
             (View::Tenant(_), _, TenantTab::Statements) => Pane::TenantStatements,
             (View::Tenant(_), _, TenantTab::Locks) => Pane::TenantLocks,
             (View::Tenant(_), _, TenantTab::Tables) => Pane::TenantTables,
             (View::Tenant(_), _, TenantTab::Overview)
-            | (View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_), ..) => return None,
+            | (View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) | View::Operation, ..) => {
+                return None;
+            }
         })
     }
 
@@ -138,6 +146,8 @@ impl Model {
             Pane::TenantTables => held(&mut self.page.tables, act),
             Pane::TenantStatements => held(&mut self.page.statements, act),
             Pane::Instances => act(&mut With(&mut self.instances.list, &shown.instances)),
+            Pane::Operations => held(&mut self.works.list, act),
+            Pane::TenantOperations => act(&mut With(&mut self.page.operations, &self.works.list.rows)),
         }
     }
 
@@ -155,6 +165,8 @@ impl Model {
             Pane::Tables => self.tables.table.list.glance(),
             Pane::TenantTables => self.page.tables.table.list.glance(),
             Pane::Instances => self.instances.list.glance(),
+            Pane::Operations => self.works.list.table.list.glance(),
+            Pane::TenantOperations => self.page.operations.glance(),
         }
     }
 
@@ -183,7 +195,8 @@ impl Model {
             Pane::Tables => Some(&self.tables.table),
             Pane::TenantTables => Some(&self.page.tables.table),
             Pane::Instances => Some(&self.instances),
-            Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
+            Pane::Operations => Some(&self.works.list.table),
+            Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks | Pane::TenantOperations => None,
         }
     }
 
@@ -196,12 +209,13 @@ impl Model {
             Pane::Tables => Some(&mut self.tables.table),
             Pane::TenantTables => Some(&mut self.page.tables.table),
             Pane::Instances => Some(&mut self.instances),
-            Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks => None,
+            Pane::Operations => Some(&mut self.works.list.table),
+            Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks | Pane::TenantOperations => None,
         }
     }
 
     /// Every table that keeps its order and columns, by the name that they are kept under.
-    pub(super) const KEPT: [(&'static str, Pane); 7] = [
+    pub(super) const KEPT: [(&'static str, Pane); 8] = [
         ("tenants", Pane::Tenants),
         ("sessions", Pane::Sessions),
         ("tables", Pane::Tables),
@@ -209,6 +223,7 @@ impl Model {
         ("tenant-statements", Pane::TenantStatements),
         ("tenant-tables", Pane::TenantTables),
         ("instances", Pane::Instances),
+        ("operations", Pane::Operations),
     ];
 
     /// Marks the row under the cursor, or takes its mark away, and goes on to the next.

@@ -61,7 +61,7 @@ impl Model {
 
     /// Whether something lies over the view that has to be closed before the view can be used.
     fn is_covered(&self) -> bool {
-        !matches!(self.mode, Mode::Normal | Mode::Help | Mode::Filter(_))
+        !matches!(self.mode, Mode::Normal | Mode::Help | Mode::Filter(_) | Mode::Confirm(_))
     }
 
     fn wheel(&mut self, target: Option<Target>, by: isize) {
@@ -169,7 +169,14 @@ impl Model {
                     return self.accept();
                 }
             }
-            Mode::Normal | Mode::Help | Mode::Filter(_) => {}
+            Mode::Offers(offers) => {
+                let again = offers.at == line;
+                offers.at = line.min(offers.choices.len().saturating_sub(1));
+                if again {
+                    return self.accept();
+                }
+            }
+            Mode::Normal | Mode::Help | Mode::Filter(_) | Mode::Confirm(_) => {}
         }
         Vec::new()
     }

@@ -9,6 +9,7 @@ use tui_input::{Input, InputRequest};
 
 use super::arrange::Arranged;
 use super::chooser::Change;
+use super::form::Purpose;
 use super::keys::{self, Command};
 use super::message::{Effect, Message, Report, Viewport};
 use super::model::{FleetFocus, Mode, Model, Notice, Prompt, TenantTab, View};
@@ -61,6 +62,7 @@ impl Model {
                 if self.notice.as_ref().is_some_and(|notice| now.duration_since(notice.at).as_secs_f64() > NOTICE) {
                     self.notice = None;
                 }
+                self.refresh_operations();
                 return self.wanted().into_iter().collect();
             }
             Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
@@ -72,6 +74,10 @@ impl Model {
             Message::Report(Report::Plan(of, plan)) => {
                 self.learned(&of, |inspected| &mut inspected.plan, plan.map(|plan| *plan));
             }
+            Message::Report(Report::Operations(list)) => self.listed(list),
+            Message::Report(Report::Prepared(ticket, answer)) => self.prepared(ticket, answer.map(|told| *told)),
+            Message::Report(Report::Operation(told)) => self.heard(*told),
+            Message::Report(Report::Refused(id, reasons)) => self.was_refused(&id, reasons),
             Message::Report(Report::Exists(document)) => self.ask_to_replace(document),
             Message::Report(Report::Themes(themes, problem)) => {
                 self.restock(themes);
@@ -127,7 +133,17 @@ impl Model {
     /// Carries out a command.
     pub(super) fn command(&mut self, command: Command) -> Vec<Effect> {
         match command {
-            Command::Quit => return vec![Effect::Quit],
+            Command::Quit if self.works.running().is_empty() || self.is_leaving() => return vec![Effect::Quit],
+            Command::Quit => self.ask_to_leave(),
+            Command::GoOn
+            | Command::PauseStep
+            | Command::Retry
+            | Command::RollBack
+            | Command::Abandon => return self.work(command),
+            Command::Leave => self.leave_operation(),
+            Command::Actions => self.offer_actions(),
+            Command::Wizards => self.offer_wizards(),
+            Command::Operations => self.open(View::Operations),
             Command::Copy => return self.copied(false),
             Command::CopyQuery => return self.copied(true),
             Command::Faster => return self.refresh(false),
@@ -279,6 +295,7 @@ impl Model {
                     _ => FleetFocus::Tenants,
                 };
             }
+            View::Operation => self.turn_page(forward),
             View::Tenant(_) => {
                 let all = TenantTab::ALL;
                 let at = all.iter().position(|tab| *tab == self.page.tab).unwrap_or(0);
@@ -340,7 +357,11 @@ impl Model {
                     change(input);
                 }
             }
-            Mode::Normal | Mode::Help | Mode::Columns(_) | Mode::Themes(_) => {}
+            Mode::Confirm(confirm) => {
+                confirm.error = None;
+                change(&mut confirm.input);
+            }
+            Mode::Normal | Mode::Help | Mode::Columns(_) | Mode::Themes(_) | Mode::Offers(_) => {}
         }
     }
 
@@ -358,6 +379,8 @@ impl Model {
             },
             Mode::Themes(_) => self.wear(self.theme.clone()),
             Mode::Form(form) => return self.answered(form),
+            Mode::Offers(offers) => return self.take_offer(offers),
+            Mode::Confirm(confirm) => return self.confirmed(confirm),
             Mode::Filter(_) | Mode::Columns(_) | Mode::Normal | Mode::Help => {}
         }
         Vec::new()
@@ -373,6 +396,10 @@ impl Model {
             Mode::Themes(chooser) => self.theme = chooser.before,
             _ => {}
         }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(&self.mode, Mode::Form(form) if matches!(form.purpose, Purpose::Leave))
     }
 
     fn switch_mouse(&mut self) -> Vec<Effect> {

@@ -121,7 +121,7 @@ fn tenant(id: &str) -> Result<TenantId, String> {
     TenantId::parse(id).map_err(|error| error.to_string())
 }
 
-fn milliseconds(time: Duration) -> Result<u32, String> {
+pub(super) fn milliseconds(time: Duration) -> Result<u32, String> {
     let milliseconds = u32::try_from(time.as_millis()).ok().filter(|it| *it > 0 && i32::try_from(*it).is_ok());
     milliseconds.ok_or_else(|| "--statement-timeout: more than nothing, and 24 days at the most".to_owned())
 }

@@ -9,8 +9,9 @@ use color_eyre::eyre::{Result, bail};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::conductor::Conductor;
 use super::inspector::Inspector;
-use super::{Exit, acknowledge, observe, output, record, remember, save, store, themes};
+use super::{Exit, acknowledge, observe, offers, output, record, remember, save, store, themes};
 use crate::app::{Effect, Message, Model, Report, Settings};
 use crate::clients::Environment;
 use crate::config::Config;
@@ -26,7 +27,7 @@ const REPORTS: usize = 16;
 /// How long what is remembered may take to be written when the console ends.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
+pub(super) async fn run(path: Option<&Path>, allow: bool) -> Result<Exit> {
     if !has_terminal() {
         output::say("the console needs a terminal; without one: tierdeck status, tierdeck findings");
         return Ok(Exit::Usage);
@@ -34,7 +35,7 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
     let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, Kept::Console, stop).await
+    open(&config, Kept::Console, allow, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -52,12 +53,18 @@ pub(super) enum Kept {
 }
 
 /// Runs the console until the operator leaves it, or `stop` does.
-pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
+pub(super) async fn open(
+    config: &Config,
+    kept: Kept,
+    allow: bool,
+    stop: impl Future<Output = crate::app::Exit>,
+) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let environment = Environment::of_process();
     let (report, reports) = mpsc::channel(REPORTS);
     let mut inspector = Inspector::new(config, &targets, report.clone());
-    let mut model = Model::new(settings(config, &environment), Timestamp::now());
+    let mut conductor = Conductor::new(config, &environment, allow, report.clone());
+    let mut model = Model::new(settings(config, &environment, allow), Timestamp::now());
     // A full queue means that the operator has enough to read.
     let tell = |said| drop(report.try_send(said));
     let folder = themes::folder(&environment);
@@ -120,12 +127,22 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),
         Effect::Record => tapes.toggle(config, &environment, &poller, &report),
+        Effect::Operations => conductor.list(),
+        Effect::Prepare(ticket, request) => conductor.prepare(ticket, request),
+        Effect::Start { id, typed } => conductor.start(id, typed),
+        Effect::GoOn { id, wish, take_over } => conductor.go_on(id, wish, take_over),
+        Effect::PauseAfterStep(id) => conductor.pause(&id),
+        Effect::Follow(id) => conductor.follow(id),
+        Effect::Title(title) => terminal::title(title.as_deref()),
+        Effect::Bell => terminal::bell(),
         Effect::Play(_) | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;
     drop(guard);
     watch.abort();
+    // The report of an operation that ends now waits for nobody.
+    conductor.close().await;
     // A disk that does not answer must not keep whoever wants to leave; what is kept survives being cut off.
     let goodbye = async {
         tapes.end().await;
@@ -143,12 +160,12 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
 }
 
 /// What the console is told of a configuration.
-pub(super) fn settings(config: &Config, environment: &Environment) -> Settings {
+pub(super) fn settings(config: &Config, environment: &Environment, allow: bool) -> Settings {
     let refresh = config.poll.get(&Source::Activity).copied().unwrap_or_default();
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Settings {
         environment: config.environment.clone(),
-        read_only: true,
+        read_only: !(allow || config.allow_actions),
         refresh,
         instances: config.instances.iter().map(|instance| instance.name.to_string()).collect(),
         signals: REGISTRY.iter().map(|check| (check.signal().name(), check.about())).collect(),
@@ -156,5 +173,6 @@ pub(super) fn settings(config: &Config, environment: &Environment) -> Settings {
         // Rates take two looks, and what they say must then hold.
         look: refresh * 2 + seconds(config.thresholds.hold_seconds),
         lock_wait: seconds(config.thresholds.lock_wait_seconds.warning),
+        offers: offers::all(),
     }
 }

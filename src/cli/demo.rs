@@ -34,7 +34,7 @@ struct ReadyInstance {
     url: String,
 }
 
-pub(super) async fn run(demo: Demo) -> Result<Exit> {
+pub(super) async fn run(demo: Demo, allow: bool) -> Result<Exit> {
     let scenario = match Scenario::named(&demo.scenario) {
         Ok(scenario) => scenario,
         Err(error) => {
@@ -49,7 +49,7 @@ pub(super) async fn run(demo: Demo) -> Result<Exit> {
         output::say("the console needs a terminal; without one: tierdeck demo --headless");
         return Ok(Exit::Usage);
     }
-    beside(&demo).await
+    beside(&demo, allow).await
 }
 
 /// Serves until a signal comes, or until standard input is closed where we are tied to it.
@@ -82,7 +82,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
 }
 
 /// The estate in a process beside us, the console here.
-async fn beside(demo: &Demo) -> Result<Exit> {
+async fn beside(demo: &Demo, allow: bool) -> Result<Exit> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["demo", "--headless", "--tied", "--scenario", &demo.scenario]);
     command.args(["--tenants", &demo.tenants.to_string(), "--layout"]);
@@ -103,7 +103,7 @@ async fn beside(demo: &Demo) -> Result<Exit> {
     let mut estate = command.spawn()?;
     let ended = tokio::select! {
         ready = ready(&mut estate) => match ready? {
-            Some(ready) => open(&ready, stop).await,
+            Some(ready) => open(&ready, allow, stop).await,
             None => Ok(Exit::Found),
         },
         _ = &mut stop => Ok(Exit::Interrupted),
@@ -116,9 +116,9 @@ async fn beside(demo: &Demo) -> Result<Exit> {
     ended
 }
 
-async fn open(ready: &Ready, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
+async fn open(ready: &Ready, allow: bool, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        Some(config) => console::open(&config, console::Kept::Demo, stop).await,
+        Some(config) => console::open(&config, console::Kept::Demo, allow, stop).await,
         None => Ok(Exit::Usage),
     }
 }

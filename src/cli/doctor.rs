@@ -17,6 +17,7 @@ use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Roles, Server, Sizes};
 use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
+use crate::sources::postgres::operations::{ControlPlace, grants, place};
 use crate::sources::postgres::statements::setup::setup as setup_of_statements;
 use crate::sources::postgres::{Desk, Privileges, ask, privileges, server};
 
@@ -141,10 +142,11 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         let roles = facts(&desk, instance).await?;
         let sight = Sight::of(&desk, instance, &privileges).await;
         let counted = setup_of_statements(&desk).await;
-        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles, sight, counted))
+        let control = place(&desk).await?;
+        Ok::<_, crate::clients::postgres::QueryError>((server, privileges, roles, sight, counted, control))
     };
     match seen.await {
-        Ok((server, privileges, (roles, sizes), sight, counted)) => {
+        Ok((server, privileges, (roles, sizes), sight, counted, control)) => {
             component.version = Some(server.version.clone());
             component.login = Some(privileges.login.to_string());
             component.checks = setup(&server, &privileges, encrypted, warning);
@@ -152,6 +154,7 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
             component.checks.extend(sight.checks(&privileges));
             component.checks.extend(statements::checks(&counted, &privileges));
             component.checks.push(sight::settings(&privileges.login, &server.database, &roles));
+            component.checks.extend(control.map(|control| operations(&control, &privileges.login)));
             component.checks.push(tenants(naming, instance.layout, &roles, &sizes, &instance.name));
         }
         Err(error) => component.checks.push(unreachable(error.to_string())),
@@ -321,6 +324,28 @@ fn setup(server: &Server, privileges: &Privileges, encrypted: bool, warning: Opt
         ));
     }
     checks
+}
+
+/// Whether we are told of operations, where a control database is.
+fn operations(control: &ControlPlace, login: &Foreign) -> Check {
+    const LEFT_OUT: &[Signal] = &[Signal::FenceHeld, Signal::OperationStalled];
+    let login = quoted(login);
+    let renewed = control.renewed;
+    Check::of(
+        "operations",
+        renewed && control.granted,
+        "who works on which tenant is shown to us",
+        Finding {
+            verdict: Verdict::Missing,
+            detail: if renewed {
+                format!("operations are not shown to {login}: who works on which tenant, and whom a fence shuts out")
+            } else {
+                "the control schema is an earlier version's: the next operation that begins renews it".to_owned()
+            },
+            leaves_out: LEFT_OUT,
+            fix: renewed.then(|| grants(&login)),
+        },
+    )
 }
 
 /// Whether the naming of the configuration finds any tenant, and the account that most sessions share.

@@ -6,6 +6,7 @@ pub mod acknowledged;
 mod act;
 pub mod arguments;
 mod audit;
+mod conductor;
 mod config;
 mod console;
 mod demo;
@@ -15,6 +16,7 @@ mod findings;
 mod guests;
 mod inspector;
 mod observe;
+mod offers;
 mod operations;
 pub mod ops;
 mod output;
@@ -29,6 +31,7 @@ mod sight;
 mod status;
 mod store;
 mod themes;
+mod told;
 mod whole;
 
 use clap::{CommandFactory, Parser};
@@ -74,8 +77,8 @@ pub async fn run() -> Result<Exit> {
     let config = arguments.config.as_deref();
     let allow = arguments.allow_actions;
     match arguments.command {
-        None => console::run(config).await,
-        Some(Command::Demo(demo)) => demo::run(demo).await,
+        None => console::run(config, allow).await,
+        Some(Command::Demo(demo)) => demo::run(demo, allow).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),

@@ -21,32 +21,46 @@ use crate::ops::journal::{Event, Operator, folder};
 use crate::ops::plan::Plan;
 use crate::ops::report::Report;
 use crate::ops::step::Working;
+use crate::ops::operations::Listen;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 
 /// Everything that an operation needs, from the configuration; `None` when that is wrong, and said.
 pub(super) fn operations(config: Option<&Path>, allow: bool) -> Result<Option<(Config, Operations)>> {
     let Some(config) = observe::configuration(config) else { return Ok(None) };
     let environment = Environment::of_process();
-    let Some(state) = config.state_folder(&environment) else {
-        output::say(
-            "there is no folder for the journal of operations; name one in TIERDECK_STATE or with state = \"…\"",
-        );
-        return Ok(None);
-    };
+    match assemble(&config, &environment, allow, Arc::new(tell), Arc::default()) {
+        Ok(operations) => Ok(Some((config, operations))),
+        Err(reason) => {
+            output::say(&reason);
+            Ok(None)
+        }
+    }
+}
+
+/// The engine on the instances of a configuration, for somebody who listens and may ask for a pause.
+pub(super) fn assemble(
+    config: &Config,
+    environment: &Environment,
+    allow: bool,
+    listen: Listen,
+    pause: Arc<AtomicBool>,
+) -> Result<Operations, String> {
+    let state = config.state_folder(environment).ok_or(
+        "there is no folder for the journal of operations; name one in TIERDECK_STATE or with state = \"…\"",
+    )?;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let operator = Operator {
         user: environment.user.clone().unwrap_or_else(|| "unknown".to_owned()),
         host: host.unwrap_or_else(|| "unknown".to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let operations = Operations {
-        estate: Arc::new(estate(&config, &environment)?),
+    Ok(Operations {
+        estate: Arc::new(estate(config, environment).map_err(|error| error.to_string())?),
         folder: folder(&state),
         gate: Gate::new(allow || config.allow_actions, operator, Audit::at(&state)),
-        listen: Arc::new(tell),
-        pause: Arc::new(AtomicBool::new(false)),
-    };
-    Ok(Some((config, operations)))
+        listen,
+        pause,
+    })
 }
 
 /// Where operations act, as the configuration says.

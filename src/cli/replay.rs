@@ -68,7 +68,7 @@ fn found(film: Film) -> Result<Exit> {
 
 async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     let environment = Environment::of_process();
-    let settings = console::settings(&film.config, &environment);
+    let settings = console::settings(&film.config, &environment, false);
     let began = film.began;
     let player = Player::start(film)?;
     let mut model = Model::new(settings, began);
@@ -135,7 +135,16 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
         Effect::Record | Effect::Refresh(_) => {
             let _ = report.try_send(Report::Failed("this is a recording already".to_owned()));
         }
-        Effect::Keep(_) | Effect::Quit => {}
+        Effect::Keep(_)
+        | Effect::Operations
+        | Effect::Prepare(..)
+        | Effect::Start { .. }
+        | Effect::GoOn { .. }
+        | Effect::PauseAfterStep(_)
+        | Effect::Follow(_)
+        | Effect::Title(_)
+        | Effect::Bell
+        | Effect::Quit => {}
     };
     let depth = Depth::detect(|name| std::env::var(name).ok());
     let ended = event_loop::run(&mut guard.terminal, inputs, &mut model, depth, act).await;

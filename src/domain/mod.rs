@@ -12,6 +12,7 @@ pub mod ids;
 pub mod inspection;
 pub mod lock_graph;
 pub mod observed;
+pub mod operation;
 pub mod playback;
 pub mod policy;
 pub mod psql;

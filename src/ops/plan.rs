@@ -230,12 +230,20 @@ impl Plan {
     }
 
     fn script(&self, line: &mut impl FnMut(&str, &str), name: &str, script: &Script) {
+        for (at, said) in self.told(script).iter().enumerate() {
+            line(if at == 0 { name } else { "" }, said);
+        }
+    }
+
+    /// A script of this plan as people read it, line by line: where, how, exactly what.
+    pub fn told(&self, script: &Script) -> Vec<String> {
         let target = self.targets.get(script.target).map(|target| target.instance.to_string()).unwrap_or_default();
         let manner = if script.transaction { "in one transaction" } else { "by itself" };
-        line(name, &format!("on {target}, {manner}:"));
-        for statement in &script.statements {
-            line("", &format!("  {statement};"));
-        }
+        let statements = script.statements.iter().map(|statement| format!("  {statement};"));
+        std::iter::once(format!("on {target}, {manner}:"))
+            .chain(statements)
+            .map(|line| sanitise(&line).into_owned())
+            .collect()
     }
 }
 

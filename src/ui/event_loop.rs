@@ -121,7 +121,11 @@ where
             }
             report = reports.recv(), if reporting => {
                 match report {
-                    Some(report) => { model.update(Message::Report(report)); }
+                    Some(report) => {
+                        for effect in model.update(Message::Report(report)) {
+                            act(effect);
+                        }
+                    }
                     None => reporting = false,
                 }
                 due = due.or(Some(drawn + FRAME));

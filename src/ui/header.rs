@@ -40,7 +40,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     } else if model.settings.read_only {
         Line::from(Span::styled(" READ-ONLY ", look.dim))
     } else {
-        Line::from(Span::styled(" ACTIONS ALLOWED ", look.warning))
+        Line::from(Span::styled(" ACTIONS ", look.warning))
     });
     let clock = model.now.strftime("%H:%M:%SZ").to_string();
     right.push(Line::from(Span::styled(format!(" {clock} "), look.text)));

@@ -43,6 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
     let below = 1 + strip;
     let body = Rect { y: area.y + below, height: area.height - below - 1, ..area };
     pen.sides(Rect { y: area.y + 1, height: area.height - 2, ..area });
+    let mut typing = None;
     let mut viewport = match (&model.mode, &model.view) {
         (Mode::Help, _) => screens::help::draw(&mut pen, body),
         (_, View::Fleet) => screens::fleet::draw(&mut pen, body),
@@ -55,6 +56,12 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         (_, View::Instance(_)) => screens::instances::page(&mut pen, body),
         (_, View::Finding(_)) => screens::finding::draw(&mut pen, body),
         (_, View::Session(_)) => screens::session::draw(&mut pen, body),
+        (_, View::Operations) => screens::operations::draw(&mut pen, body),
+        (_, View::Operation) => {
+            let (viewport, at) = screens::operation::draw(&mut pen, body);
+            typing = at;
+            viewport
+        }
     };
     let cursor = footer::draw(&mut pen, area);
     let cursor = match &model.mode {
@@ -62,6 +69,11 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         Mode::Columns(chooser) => screens::choosers::columns(&mut pen, body, chooser),
         Mode::Themes(chooser) => screens::choosers::themes(&mut pen, body, chooser),
         Mode::Form(form) => screens::form::draw(&mut pen, body, form),
+        Mode::Offers(offers) => {
+            screens::offers::draw(&mut pen, body, offers);
+            None
+        }
+        Mode::Confirm(_) => typing,
         Mode::Normal | Mode::Help | Mode::Filter(_) => cursor,
     };
     viewport.spots = pen.spots;

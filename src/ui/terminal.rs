@@ -32,6 +32,9 @@ const LOOK_UP: Duration = Duration::from_millis(250);
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Whether the terminal's title is ours now.
+static TITLED: AtomicBool = AtomicBool::new(false);
+
 /// Told of every panic, also of one in a task that nobody waits for.
 static PANICKED: Notify = Notify::const_new();
 
@@ -71,6 +74,7 @@ impl Drop for Guard {
 pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // Nothing can be done, or told to anybody, when the terminal itself is gone.
+        title(None);
         let _ = mouse(false);
         let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
@@ -84,6 +88,28 @@ pub fn mouse(on: bool) -> io::Result<()> {
     let mut out = stdout();
     out.write_all(if on { b"\x1b[?1000h\x1b[?1006h" } else { b"\x1b[?1006l\x1b[?1000l" })?;
     out.flush()
+}
+
+/// Says something in the terminal's title; `None`: as it was before. A terminal that keeps no titles to come back to ignores what it
+/// does not know.
+pub fn title(words: Option<&str>) {
+    let mut out = stdout();
+    // Who cannot be told needs not know.
+    let _ = match words {
+        Some(words) => {
+            let before = if TITLED.swap(true, Ordering::SeqCst) { "" } else { "\x1b[22;2t" };
+            let words = crate::domain::foreign::sanitise(words);
+            write!(out, "{before}\x1b]2;{words}\x07").and_then(|()| out.flush())
+        }
+        None if TITLED.swap(false, Ordering::SeqCst) => write!(out, "\x1b[23;2t").and_then(|()| out.flush()),
+        None => Ok(()),
+    };
+}
+
+/// Rings: somebody is needed.
+pub fn bell() {
+    let mut out = stdout();
+    let _ = out.write_all(b"\x07").and_then(|()| out.flush());
 }
 
 fn hook_panics() {

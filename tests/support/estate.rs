@@ -42,6 +42,7 @@ pub fn settings() -> Settings {
         // As if it had been looked at for long.
         look: Duration::ZERO,
         lock_wait: Duration::from_secs(5),
+        offers: Vec::new(),
     }
 }
 

@@ -71,6 +71,7 @@ impl Watch {
             operator: "somebody".into(),
             look: Duration::from_secs(5),
             lock_wait: Duration::from_secs(5),
+            offers: Vec::new(),
         };
         let poller = Poller::start(&config, vec![target], Evaluator::steady());
         // As beside a history that has just begun.

@@ -10,12 +10,14 @@ use crate::ui::overlay;
 use crate::ui::pen::Pen;
 use crate::ui::widgets::text;
 
-/// Cells for the names of questions.
+/// Cells for the names of questions, at least.
 const LABEL: usize = 8;
 
 /// Draws it; says where the terminal's cursor belongs.
 pub(in crate::ui) fn draw(pen: &mut Pen<'_>, body: Rect, form: &Form) -> Option<Position> {
     let look = pen.look;
+    let longest = form.fields.iter().map(|field| text::width(field.label) + 1).max().unwrap_or(0);
+    let named = longest.max(LABEL);
     let width = body.width.saturating_sub(8).min(92);
     let room = usize::from(width.saturating_sub(4));
     let about: Vec<String> = form.about.iter().flat_map(|words| text::wrap_in(words, room, 3)).collect();
@@ -41,9 +43,9 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, body: Rect, form: &Form) -> Option<
     let mut cursor = None;
     for (index, field) in form.fields.iter().enumerate() {
         let here = index == form.at;
-        let label = Span::styled(text::fit(field.label, LABEL), if here { look.accent } else { look.dim });
+        let label = Span::styled(text::fit(field.label, named), if here { look.accent } else { look.dim });
         let mut line = Line::from(label);
-        let room = room.saturating_sub(LABEL + 2);
+        let room = room.saturating_sub(named + 2);
         let row = match &field.answer {
             Answer::Text(input) => {
                 let shown = text::tail(&sanitise(input.value()), room);
@@ -53,7 +55,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, body: Rect, form: &Form) -> Option<
                 if here && row.height > 0 {
                     let after = input.value().chars().count().saturating_sub(input.cursor());
                     let before = text::width(&shown).saturating_sub(after);
-                    let at = u16::try_from(LABEL + before).unwrap_or(0);
+                    let at = u16::try_from(named + before).unwrap_or(0);
                     cursor = Some(Position::new((row.x + at).min(row.right().saturating_sub(1)), row.y));
                 }
                 row
@@ -78,7 +80,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, body: Rect, form: &Form) -> Option<
         pen.spot(row, Target::Line(index));
         if !field.hint.is_empty() {
             let words = text::cut(field.hint, room);
-            put(pen, &Line::from(vec![Span::raw(" ".repeat(LABEL)), Span::styled(words, look.faint)]));
+            put(pen, &Line::from(vec![Span::raw(" ".repeat(named)), Span::styled(words, look.faint)]));
         }
     }
     if let Some(error) = &form.error {

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::charts::{self, Chart};
 use super::fresh::Fresh;
-use super::{finding, limits, locks, sessions, statements, tables};
+use super::{finding, limits, locks, operations, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Measure, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
@@ -38,6 +38,10 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
             let window = locks::draw_trees(pen, area, &model.page.locks, "ITS LOCKS");
             Viewport { list: Some(window), ..Viewport::default() }
         }
+        TenantTab::Operations => {
+            let window = operations::of_tenant(pen, area);
+            Viewport { list: Some(window), ..Viewport::default() }
+        }
         TenantTab::Tables => {
             let window = tables::draw_table(pen, area, &model.page.tables, "TABLES", false);
             Viewport { list: Some(window), ..Viewport::default() }
@@ -60,13 +64,15 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     for tab in TenantTab::ALL {
         let count = match tab {
             TenantTab::Overview | TenantTab::Statements | TenantTab::Locks => None,
+            TenantTab::Operations => Some(model.page.operations.rows.len()).filter(|count| *count > 0),
             TenantTab::Findings => Some(model.page.findings.rows.len()),
             TenantTab::Sessions => Some(model.page.sessions.total),
             TenantTab::Tables => Some(model.page.tables.table.total),
         };
         // On a narrow screen every page's name is worth more than a number.
         let count = count.filter(|_| area.width >= 100);
-        let words = count.map_or(tab.title().to_owned(), |count| format!("{} {count}", tab.title()));
+        let title = if area.width >= 100 { tab.title() } else { tab.short() };
+        let words = count.map_or(title.to_owned(), |count| format!("{title} {count}"));
         let style = if tab == model.page.tab {
             look.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
         } else {
@@ -84,6 +90,10 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let mut line = Line::default();
     if gone {
         line.push_span(Span::styled("gone: as it was last seen  ", look.warning));
+    }
+    // What was done to it and is in force comes before all that is as always.
+    for words in model.standing(tenant) {
+        line.push_span(Span::styled(format!("▪ {}  ", text::cut(&words, width / 2)), look.warning));
     }
     let tier = match tenant.tier {
         Tier::Shared => "shared",

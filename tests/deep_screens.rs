@@ -10,6 +10,8 @@ mod instances;
 mod lab;
 #[path = "deep_screens/locks.rs"]
 mod locks;
+#[path = "deep_screens/operations.rs"]
+mod operations;
 #[path = "deep_screens/session.rs"]
 mod session;
 #[path = "deep_screens/statements.rs"]

@@ -8,6 +8,8 @@ mod support;
 mod actions;
 #[path = "ops/cli.rs"]
 mod cli;
+#[path = "ops/console.rs"]
+mod console;
 #[path = "ops/faults.rs"]
 mod faults;
 #[path = "ops/journal.rs"]

@@ -250,7 +250,9 @@ impl Model {
     /// Asks before the console is left while something runs in it.
     pub(super) fn ask_to_leave(&mut self) {
         let mut about: Vec<String> = self.works.running().into_iter().map(|it| format!("running here: {it}")).collect();
-        about.push("⏎ leaves: it pauses after the step that is at work, holds its tenant, and stays resumable".to_owned());
+        about.push(
+            "⏎ leaves: it pauses after the step that is at work, holds its tenant, and stays resumable".to_owned(),
+        );
         about.push("from here or from any other console · Esc stays here".to_owned());
         self.ask("LEAVE WHILE AN OPERATION RUNS?".to_owned(), about, Vec::new(), Purpose::Leave);
     }

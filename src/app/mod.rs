@@ -61,7 +61,8 @@ pub use timeline::Timeline;
 pub use wizard::{Confirm, Opened, Page};
 
 /// Why nothing can be done here, and what would let it.
-pub const READ_ONLY: &str = "read-only: start it with --allow-actions, or set allow_actions = true in the configuration";
+pub const READ_ONLY: &str =
+    "read-only: start it with --allow-actions, or set allow_actions = true in the configuration";
 
 /// What the console is told of the configuration; it never sees the rest.
 #[derive(Debug, Clone)]

@@ -135,15 +135,8 @@ pub enum TenantTab {
 
 impl TenantTab {
     /// All pages, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Overview,
-        Self::Findings,
-        Self::Sessions,
-        Self::Statements,
-        Self::Locks,
-        Self::Tables,
-        Self::Operations,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Overview, Self::Findings, Self::Sessions, Self::Statements, Self::Locks, Self::Tables, Self::Operations];
 
     /// Its title.
     pub fn title(self) -> &'static str {

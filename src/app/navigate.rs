@@ -20,12 +20,7 @@ impl Model {
             || match self.view {
                 View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) | View::Operation => true,
                 View::Tenant(_) => self.page.tab == TenantTab::Overview,
-                View::Fleet
-                | View::Sessions
-                | View::Locks
-                | View::Tables
-                | View::Instances
-                | View::Operations => false,
+                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operations => false,
             }
     }
 
@@ -204,12 +199,7 @@ impl Model {
         let shown = Arc::clone(&self.shown);
         while let Some(step) = self.back.pop() {
             let there = match &step.0 {
-                View::Fleet
-                | View::Sessions
-                | View::Locks
-                | View::Tables
-                | View::Instances
-                | View::Operations => true,
+                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operations => true,
                 View::Operation => self.works.opened.is_some(),
                 View::Instance(key) => holds(self.instance.as_ref(), &shown.instances, key),
                 View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
@@ -336,14 +326,9 @@ impl Model {
             (Command::Open | Command::Expand | Command::Collapse, View::Locks) => !self.locks.rows.is_empty(),
             (Command::Open | Command::CopyQuery, View::Tables) => !self.tables.table.list.rows.is_empty(),
             (Command::Open, View::Operations) => !self.works.list.table.list.rows.is_empty(),
-            (
-                Command::GoOn
-                | Command::PauseStep
-                | Command::Retry
-                | Command::RollBack
-                | Command::Abandon,
-                _,
-            ) => self.would(command),
+            (Command::GoOn | Command::PauseStep | Command::Retry | Command::RollBack | Command::Abandon, _) => {
+                self.would(command)
+            }
             (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_)) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::Open, View::Instance(_)) => false,

@@ -56,6 +56,8 @@ pub struct Offers {
     pub choices: Vec<Choice>,
     /// The chosen one.
     pub at: usize,
+    /// What is acted on; `None`: wizards, which need nothing.
+    meant: Option<Meant>,
 }
 
 /// An offer whose questions are being answered.
@@ -102,16 +104,19 @@ impl Model {
                 let rows = worst.table.list.meant(&worst.rows);
                 let rows: Vec<_> = rows.into_iter().filter_map(|at| worst.rows.get(at)).collect();
                 meant.tables = rows.iter().map(|row| table(row)).collect();
-                meant.tenants = rows.iter().filter_map(|row| Some((row.tenant.clone()?, row.instance.clone()))).collect();
+                meant.tenants =
+                    rows.iter().filter_map(|row| Some((row.tenant.clone()?, row.instance.clone()))).collect();
             }
             _ => match &self.view {
                 View::Session(_) => {
-                    meant.sessions = self.session.iter().filter(|it| !it.gone).map(|it| Target::of(&it.value)).collect();
+                    meant.sessions =
+                        self.session.iter().filter(|it| !it.gone).map(|it| Target::of(&it.value)).collect();
                 }
                 View::Table(_) => {
                     let row = self.table.as_ref().map(|kept| &kept.value);
                     meant.tables = row.map(table).into_iter().collect();
-                    meant.tenants = row.and_then(|row| Some((row.tenant.clone()?, row.instance.clone()))).into_iter().collect();
+                    meant.tenants =
+                        row.and_then(|row| Some((row.tenant.clone()?, row.instance.clone()))).into_iter().collect();
                 }
                 View::Fleet | View::Finding(_) => self.meant_by_findings(&mut meant),
                 _ => {}
@@ -134,7 +139,12 @@ impl Model {
         }
         meant.tenants.extend(own);
         let mut known = Vec::new();
-        meant.tenants.retain(|tenant| !known.contains(tenant) && { known.push(tenant.clone()); true });
+        meant.tenants.retain(|tenant| {
+            !known.contains(tenant) && {
+                known.push(tenant.clone());
+                true
+            }
+        });
         meant
     }
 
@@ -144,9 +154,7 @@ impl Model {
         meant.tenants.extend(self.blamed(finding));
         if finding.subject.kind == SubjectKind::Session {
             let pid = finding.subject.id.parse::<i32>().ok();
-            let of = |session: &&Session| {
-                Some(session.key.pid) == pid && session.instance == finding.subject.instance
-            };
+            let of = |session: &&Session| Some(session.key.pid) == pid && session.instance == finding.subject.instance;
             meant.sessions.extend(self.shown.sessions.iter().find(of).map(Target::of));
         }
     }
@@ -158,17 +166,35 @@ impl Model {
             return;
         }
         let meant = self.meant_here();
-        let mut choices: Vec<Choice> =
-            self.settings.offers.iter().filter_map(|offer| self.choice(offer, &meant)).collect();
+        let choices = self.choices_for(&meant);
         if choices.is_empty() {
             self.say("nothing to act on here: select a tenant, a session or a table", true);
             return;
         }
-        choices.sort_by_key(|choice| choice.why_not.is_some());
         // What is in force may have changed since.
         self.ask_operations(true);
         let title = title(&meant);
-        self.mode = Mode::Offers(Offers { title, choices, at: 0 });
+        self.mode = Mode::Offers(Offers { title, choices, at: 0, meant: Some(meant) });
+    }
+
+    /// What applies first.
+    fn choices_for(&self, meant: &Meant) -> Vec<Choice> {
+        let offers = self.settings.offers.iter();
+        let mut choices: Vec<Choice> = offers.filter_map(|offer| self.choice(offer, meant)).collect();
+        choices.sort_by_key(|choice| choice.why_not.is_some());
+        choices
+    }
+
+    /// What is in force became known: what applies may be another; the cursor stays on what it was on.
+    pub(super) fn offer_anew(&mut self) {
+        let Mode::Offers(offers) = &self.mode else { return };
+        let Some(meant) = offers.meant.clone() else { return };
+        let on = offers.choices.get(offers.at).map(|choice| choice.offer.kind);
+        let choices = self.choices_for(&meant);
+        if let Mode::Offers(offers) = &mut self.mode {
+            offers.at = choices.iter().position(|it| Some(it.offer.kind) == on).unwrap_or(0);
+            offers.choices = choices;
+        }
     }
 
     /// Opens the list of wizards that can be started without anything selected.
@@ -192,7 +218,7 @@ impl Model {
             self.say("no wizard is known here", true);
             return;
         }
-        self.mode = Mode::Offers(Offers { title: "WIZARDS".to_owned(), choices, at: 0 });
+        self.mode = Mode::Offers(Offers { title: "WIZARDS".to_owned(), choices, at: 0, meant: None });
     }
 
     fn choice(&self, offer: &Offer, meant: &Meant) -> Option<Choice> {
@@ -201,7 +227,11 @@ impl Model {
             Kind::Sessions if !meant.sessions.is_empty() => {
                 let idle = meant.sessions.iter().filter(|it| !it.busy).count();
                 let idle = (offer.needs == Needs::Statement && idle > 0).then(|| {
-                    if meant.sessions.len() == 1 { "it runs no statement".to_owned() } else { format!("{idle} run no statement") }
+                    if meant.sessions.len() == 1 {
+                        "it runs no statement".to_owned()
+                    } else {
+                        format!("{idle} run no statement")
+                    }
                 });
                 (by_instance(&meant.sessions), idle)
             }
@@ -218,7 +248,8 @@ impl Model {
         if offer.of == Kind::Tenant {
             for (id, instance) in &meant.tenants {
                 let known = self.shown.tenants.iter().find(|it| it.id == *id && it.instance == *instance);
-                let force = |kind: &str| self.works.in_force(id).find(|line| line.kind == kind).map(|line| line.id.clone());
+                let force =
+                    |kind: &str| self.works.in_force(id).find(|line| line.kind == kind).map(|line| line.id.clone());
                 let why = match offer.needs {
                     Needs::OwnLogin if known.is_some_and(|it| it.limit_scope == LimitScope::ServiceAccount) => {
                         Some(format!("{id} works as the account that all share: no limit of its own would bind it"))
@@ -272,9 +303,14 @@ impl Model {
             self.request(requests(&asked, &[]));
             return Vec::new();
         }
-        let about = if choice.whom.is_empty() { choice.offer.about.to_owned() } else { format!("{}: {}", choice.whom, choice.offer.about) };
+        let about = if choice.whom.is_empty() {
+            choice.offer.about.to_owned()
+        } else {
+            format!("{}: {}", choice.whom, choice.offer.about)
+        };
         let title = choice.offer.title.to_uppercase();
-        let about = vec![sanitise(&about).into_owned(), "⏎ makes the plan; nothing is done before you approve it".to_owned()];
+        let about =
+            vec![sanitise(&about).into_owned(), "⏎ makes the plan; nothing is done before you approve it".to_owned()];
         self.ask(title, about, fields, Purpose::Offer(Box::new(asked)));
         Vec::new()
     }
@@ -318,9 +354,7 @@ impl Model {
 fn acceptable(blank: Blank, answer: &str) -> Result<(), String> {
     match blank {
         Blank::Words(_) if answer.is_empty() => Err("it has to be said".to_owned()),
-        Blank::Number(_) if answer.parse::<u32>().is_err() => {
-            Err(format!("{:?} is no whole number", sanitise(answer)))
-        }
+        Blank::Number(_) if answer.parse::<u32>().is_err() => Err(format!("{:?} is no whole number", sanitise(answer))),
         Blank::Time(offered) if answer.is_empty() && offered.is_empty() => Ok(()),
         Blank::Time(_) => super::dialog::span(answer).map(|_| ()),
         Blank::Words(_) | Blank::Number(_) | Blank::Choice(_) => Ok(()),
@@ -339,9 +373,7 @@ fn field(question: &crate::domain::operation::Question) -> Field {
 fn requests(asked: &Asked, answers: &[(&'static str, String)]) -> VecDeque<Request> {
     let nothing = [Aim::Nothing];
     let aims = if asked.aims.is_empty() { &nothing[..] } else { &asked.aims };
-    aims.iter()
-        .map(|aim| Request { kind: asked.offer.kind, aim: aim.clone(), answers: answers.to_vec() })
-        .collect()
+    aims.iter().map(|aim| Request { kind: asked.offer.kind, aim: aim.clone(), answers: answers.to_vec() }).collect()
 }
 
 fn table(row: &super::tables::TableRow) -> Aim {

@@ -204,7 +204,13 @@ impl Model {
         self.works.list.rows = list.lines;
         self.works.trouble = list.trouble;
         self.works.at = Some(list.at);
+        // Somebody else went on with it, or ended it: nobody is needed here any more.
+        let lines = &self.works.list.rows;
+        let waits = |id: &String| lines.iter().find(|line| line.id == *id).is_none_or(|line| line.state == "paused");
+        self.works.here.retain(|id, (_, stage)| *stage != Stage::Paused || waits(id));
+        self.entitle();
         self.refill_operations();
+        self.offer_anew();
     }
 
     pub(super) fn refill_operations(&mut self) {

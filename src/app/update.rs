@@ -135,11 +135,9 @@ impl Model {
         match command {
             Command::Quit if self.works.running().is_empty() || self.is_leaving() => return vec![Effect::Quit],
             Command::Quit => self.ask_to_leave(),
-            Command::GoOn
-            | Command::PauseStep
-            | Command::Retry
-            | Command::RollBack
-            | Command::Abandon => return self.work(command),
+            Command::GoOn | Command::PauseStep | Command::Retry | Command::RollBack | Command::Abandon => {
+                return self.work(command);
+            }
             Command::Leave => self.leave_operation(),
             Command::Actions => self.offer_actions(),
             Command::Wizards => self.offer_wizards(),

@@ -357,7 +357,9 @@ impl Model {
         let words = match opened.told.as_ref().map(|told| (told.stage, told.here)) {
             Some((Stage::Running, true)) => Some("it goes on: 8 leads back to it".to_owned()),
             Some((Stage::Paused, _)) => Some("it stays paused and holds its tenant: 8 leads back to it".to_owned()),
-            None | Some((Stage::Planned, _)) if left > 0 => Some(format!("nothing was done, nor will be to {left} more")),
+            None | Some((Stage::Planned, _)) if left > 0 => {
+                Some(format!("nothing was done, nor will be to {left} more"))
+            }
             None | Some((Stage::Planned, _)) => Some("nothing was done".to_owned()),
             Some(_) if left > 0 => Some(format!("{left} more were not asked for")),
             Some(_) => None,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::operations::{assemble, new_id};
 use super::told::{self, Besides};
-use super::offers;
+use super::{offers, output};
 use crate::app::Report;
 use crate::clients::Environment;
 use crate::clients::postgres::{Timeouts, connect};
@@ -74,7 +74,9 @@ impl Conductor {
     pub(super) fn start(&mut self, id: String, typed: String) {
         self.task(move |shared| async move {
             let plan = lock(&shared.plans).remove(&id);
-            let Some(plan) = plan else { return Some(Report::Refused(id, vec!["there is no such plan any more".to_owned()])) };
+            let Some(plan) = plan else {
+                return Some(Report::Refused(id, vec!["there is no such plan any more".to_owned()]));
+            };
             let name = plan.id.clone();
             shared.carry_out(&name, |operations| async move { operations.start(&plan, &typed).await }).await
         });
@@ -113,7 +115,7 @@ impl Conductor {
             let name = OperationId::parse(&id)?;
             Some(match shared.stands(&name).await {
                 Ok(told) => Report::Operation(Box::new(told)),
-                Err(error) => Report::Refused(id, reasons(&error)),
+                Err(reasons) => Report::Refused(id, reasons),
             })
         });
     }
@@ -127,6 +129,7 @@ impl Conductor {
         };
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if running > 0 {
+            output::say("pausing what runs here after the step that is at work …");
             let _ = tokio::time::timeout(GOODBYE, ended).await;
         }
     }
@@ -224,13 +227,12 @@ impl Shared {
     }
 
     /// Where an operation stands, asked of the journal here and of the control database.
-    async fn stands(&self, id: &OperationId) -> Result<Operation, OpsError> {
-        let unknown = |_| OpsError::Unknown(id.clone());
-        let operations = self.quiet().map_err(unknown)?;
+    async fn stands(&self, id: &OperationId) -> Result<Operation, Vec<String>> {
+        let operations = self.quiet().map_err(|reason| vec![reason])?;
         let running = lock(&self.running).contains_key(id.as_str());
-        let story = operations.story(id).await?;
+        let story = operations.story(id).await.map_err(|error| reasons(&error))?;
         let row = self.rows(&operations, Some(id)).await.ok().and_then(|rows| rows.into_iter().next());
-        let carried = row.filter(|row| row.state == "running" && !running);
+        let carried = row.filter(|row| row.state == "running" && !running && !died_here(&operations, id, row));
         let besides = Besides {
             here: running,
             silent: carried.as_ref().map(|row| row.silent),
@@ -305,8 +307,20 @@ impl Shared {
     }
 }
 
+/// Whether the process that carried it out was one of this machine's, and is dead: nobody has the file's lock, and nobody went on with
+/// it elsewhere. Then it needs no taking over.
+fn died_here(operations: &Operations, id: &OperationId, row: &Known) -> bool {
+    let Ok(Some(journal)) = journal::Journal::open(&operations.folder, id) else { return false };
+    journal.story().entries.last().map_or(1, |last| last.fence) == row.fence
+}
+
 /// What the journal here says.
-fn here(operations: &Operations, id: &OperationId, running: bool, working: Option<(usize, Working)>) -> Option<Operation> {
+fn here(
+    operations: &Operations,
+    id: &OperationId,
+    running: bool,
+    working: Option<(usize, Working)>,
+) -> Option<Operation> {
     let story = journal::look(&operations.folder, id).ok().flatten()?;
     Some(told::begun(&story, &Besides { here: running, working, ..Besides::default() }))
 }

@@ -18,10 +18,10 @@ use crate::ops::audit::Audit;
 use crate::ops::estate::{Admin, Estate, Place};
 use crate::ops::gate::Gate;
 use crate::ops::journal::{Event, Operator, folder};
+use crate::ops::operations::Listen;
 use crate::ops::plan::Plan;
 use crate::ops::report::Report;
 use crate::ops::step::Working;
-use crate::ops::operations::Listen;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 
 /// Everything that an operation needs, from the configuration; `None` when that is wrong, and said.
@@ -45,9 +45,9 @@ pub(super) fn assemble(
     listen: Listen,
     pause: Arc<AtomicBool>,
 ) -> Result<Operations, String> {
-    let state = config.state_folder(environment).ok_or(
-        "there is no folder for the journal of operations; name one in TIERDECK_STATE or with state = \"…\"",
-    )?;
+    let state = config
+        .state_folder(environment)
+        .ok_or("there is no folder for the journal of operations; name one in TIERDECK_STATE or with state = \"…\"")?;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let operator = Operator {
         user: environment.user.clone().unwrap_or_else(|| "unknown".to_owned()),

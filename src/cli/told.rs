@@ -92,14 +92,22 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
         });
         times(step, story, number);
     }
-    let shuts = plan.steps.iter().zip(&told.steps).find_map(|(planned, step)| {
-        Some((step.since?, planned.action.step().fences()?.as_secs_f64()))
-    });
+    let shuts = plan
+        .steps
+        .iter()
+        .zip(&told.steps)
+        .find_map(|(planned, step)| Some((step.since?, planned.action.step().fences()?.as_secs_f64())));
     let undo = Operations::may_roll_back(story).map_err(|error| safe(&error.to_string()));
     Operation {
         stage,
-        state: if stage == Stage::Running { "running".to_owned() } else { state(story).to_owned() },
-        reason: story.status.paused.as_deref().map(safe),
+        state: match stage {
+            Stage::Running => "running".to_owned(),
+            Stage::Paused => "paused".to_owned(),
+            Stage::Planned | Stage::Over => state(story).to_owned(),
+        },
+        reason: story.status.paused.as_deref().map(safe).or_else(|| {
+            (stage == Stage::Paused).then(|| "whoever carried it out is gone; ⏎ goes on where that ended".to_owned())
+        }),
         back: phase == Phase::Back,
         here: besides.here,
         operator: report.operators.last().map(|name| safe(name)).unwrap_or_default(),
@@ -189,7 +197,11 @@ pub(super) fn known(row: &Known, local: Option<&OperationLine>, here: bool) -> O
         operator: safe(&format!("{}@{}", row.operator, row.host)),
         silent: Some(row.silent),
         in_force: row.in_force.or(local.map(|local| local.in_force)).unwrap_or(false),
-        tenants: if tenants.is_empty() { local.map(|local| local.tenants.clone()).unwrap_or_default() } else { tenants },
+        tenants: if tenants.is_empty() {
+            local.map(|local| local.tenants.clone()).unwrap_or_default()
+        } else {
+            tenants
+        },
         began: Some(local.and_then(|local| local.began).unwrap_or(row.began)),
     }
 }

@@ -225,7 +225,8 @@ impl Control {
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<Known>, ControlError> {
         // What an earlier version made has it not yet, and is renewed by whoever begins the next operation.
-        let more = if self.renewed { "subjects, in_force" } else { "'{}'::text[] AS subjects, NULL::boolean AS in_force" };
+        let more =
+            if self.renewed { "subjects, in_force" } else { "'{}'::text[] AS subjects, NULL::boolean AS in_force" };
         let sql = format!(
             "SELECT id, kind, summary, state, operator, host, fence, began, {more},
                     extract(epoch FROM clock_timestamp() - heartbeat)::float8 AS silent

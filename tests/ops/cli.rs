@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use super::world::{ADMIN, World, key_of};
 use crate::support::watcher::{SECRET, session};
 
-struct Desk {
-    home: TempDir,
+pub struct Desk {
+    pub home: TempDir,
 }
 
 impl Desk {
-    fn new(world: &World) -> Self {
+    pub fn new(world: &World) -> Self {
         let home = tempfile::tempdir().unwrap();
         let secret = home.path().join("secret");
         fs::write(&secret, SECRET).unwrap();
@@ -29,7 +29,12 @@ password = {{ file = \"secret\" }}\nadmin = {{ user = \"{ADMIN}\", password = {{
         Self { home }
     }
 
-    fn run(&self, line: &str) -> Output {
+    /// Where its configuration is.
+    pub fn config(&self) -> String {
+        self.home.path().join("tierdeck.toml").display().to_string()
+    }
+
+    pub fn run(&self, line: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
         command.args(line.split_whitespace()).env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
         command.env("TIERDECK_STATE", self.home.path().join("state")).stdin(Stdio::null());
@@ -37,7 +42,7 @@ password = {{ file = \"secret\" }}\nadmin = {{ user = \"{ADMIN}\", password = {{
     }
 
     #[track_caller]
-    fn says(&self, line: &str, code: i32) -> (String, String) {
+    pub fn says(&self, line: &str, code: i32) -> (String, String) {
         let output = self.run(line);
         let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(code), "{line}\n{out}\n{err}");

@@ -21,7 +21,14 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, body: Rect, offers: &Offers) {
     let name = offers.choices.iter().map(|choice| text::width(choice.offer.title)).max().unwrap_or(0) + 2;
     for ((at, choice), y) in offers.choices.iter().enumerate().zip(inside.top()..inside.bottom()) {
         let shut = read_only || choice.why_not.is_some();
-        let about = choice.why_not.clone().unwrap_or_else(|| choice.offer.about.to_owned());
+        let about = match &choice.why_not {
+            Some(why) => why.clone(),
+            // To another thing than the title says.
+            None if !choice.whom.is_empty() && !offers.title.ends_with(choice.whom.as_str()) => {
+                format!("{}: {}", choice.whom, choice.offer.about)
+            }
+            None => choice.offer.about.to_owned(),
+        };
         let line = Line::from(vec![
             Span::styled(text::fit(choice.offer.title, name), if shut { look.faint } else { look.strong }),
             Span::styled(text::cut(&about, width.saturating_sub(name)), if shut { look.faint } else { look.text }),

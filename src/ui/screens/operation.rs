@@ -44,7 +44,11 @@ fn head(pen: &mut Pen<'_>, area: Rect, opened: &Opened) {
     let look = pen.look;
     let mut right = Vec::new();
     for page in Page::ALL {
-        let style = if page == opened.page { look.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED) } else { look.dim };
+        let style = if page == opened.page {
+            look.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
+        } else {
+            look.dim
+        };
         right.push(Line::from(vec![Span::raw(" "), Span::styled(page.title(), style), Span::raw(" ")]));
     }
     if let Some((at, of)) = opened.place() {
@@ -70,7 +74,12 @@ fn steps(pen: &mut Pen<'_>, area: Rect, opened: &Opened) {
             if y < inside.bottom() {
                 let words = " no way back from here ";
                 let rest = "─".repeat(width.saturating_sub(text::width(words) + 2));
-                pen.put(inside.x, y, inside.width, &Line::from(Span::styled(format!("──{words}{rest}"), look.critical)));
+                pen.put(
+                    inside.x,
+                    y,
+                    inside.width,
+                    &Line::from(Span::styled(format!("──{words}{rest}"), look.critical)),
+                );
             }
             y += 1;
         }
@@ -125,7 +134,8 @@ fn state_of(pen: &Pen<'_>, step: &Step, paused: bool) -> String {
         let until = step.until.unwrap_or(pen.model.now);
         until.duration_since(since).as_secs_f64().max(0.0)
     });
-    let time = seconds.filter(|_| step.state != StepState::ToCome).map_or(String::new(), |it| format!(" {}", duration(it)));
+    let time =
+        seconds.filter(|_| step.state != StepState::ToCome).map_or(String::new(), |it| format!(" {}", duration(it)));
     let words = match step.state {
         StepState::ToCome | StepState::Running if paused => "paused",
         state => state.words(),
@@ -152,7 +162,9 @@ fn right_side(pen: &Pen<'_>, opened: &Opened, width: usize) -> Vec<Line<'static>
     };
     match opened.page {
         Page::Plan => lines.extend(told.plan.iter().flat_map(|line| planned(pen, line, width))),
-        Page::Step => lines.extend(opened.step().map(|step| one(pen, told, step, opened.at, width)).unwrap_or_default()),
+        Page::Step => {
+            lines.extend(opened.step().map(|step| one(pen, told, step, opened.at, width)).unwrap_or_default())
+        }
         Page::Report if told.stage == Stage::Planned => {
             lines.push(Line::from(Span::styled("nothing was done yet", look.dim)));
         }
@@ -311,7 +323,11 @@ fn typed(pen: &mut Pen<'_>, row: Rect, confirm: &Confirm) -> Position {
 fn standing(pen: &Pen<'_>, opened: &Opened) -> (String, Style) {
     let look = pen.look;
     let Some(told) = &opened.told else {
-        return if opened.refused.is_empty() { ("PLANNING".to_owned(), look.accent) } else { ("REFUSED".to_owned(), look.critical) };
+        return if opened.refused.is_empty() {
+            ("PLANNING".to_owned(), look.accent)
+        } else {
+            ("REFUSED".to_owned(), look.critical)
+        };
     };
     let by = if told.here { "here".to_owned() } else { format!("by {}", told.operator) };
     match told.stage {
@@ -362,12 +378,19 @@ fn hint(pen: &Pen<'_>, opened: &Opened) -> Option<String> {
     Some(match told.stage {
         _ if read_only && told.stage != Stage::Over => READ_ONLY.to_owned(),
         Stage::Planned if !opened.refused.is_empty() => "r plans again · q leaves".to_owned(),
-        Stage::Planned => format!("⏎ and the word {} carry it out · q leaves, and nothing was done", sanitise(&told.confirm)),
+        Stage::Planned => {
+            format!("⏎ and the word {} carry it out · q leaves, and nothing was done", sanitise(&told.confirm))
+        }
         Stage::Running if told.here => "q leaves the screen: it goes on · p pauses it after this step".to_owned(),
-        Stage::Running if told.forsaken => "⏎ takes it over, u takes it over and rolls it back: its id is typed".to_owned(),
-        Stage::Running => format!("{} carries it out; last heard of {} ago", told.operator, duration(told.silent.unwrap_or_default())),
+        Stage::Running if told.forsaken => {
+            "⏎ takes it over, u takes it over and rolls it back: its id is typed".to_owned()
+        }
+        Stage::Running => {
+            format!("{} carries it out; last heard of {} ago", told.operator, duration(told.silent.unwrap_or_default()))
+        }
         Stage::Paused => match &told.undo {
-            Ok(()) => "⏎ goes on · r tries again · u rolls back · A leaves it as it is · q leaves: it stays resumable".to_owned(),
+            Ok(()) => "⏎ goes on · r tries again · u rolls back · A leaves it as it is · q leaves: it stays resumable"
+                .to_owned(),
             Err(why) => format!("⏎ goes on · r tries again · A leaves it as it is · no way back: {why}"),
         },
         Stage::Over if told.undo.is_ok() => "u rolls it back: what it did is in force".to_owned(),

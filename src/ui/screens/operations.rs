@@ -31,15 +31,12 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let lower = 4.min(area.height / 4);
     let upper = Rect { height: area.height - lower, ..area };
     let table = &works.list.table;
-    let remarks = works.trouble.iter().map(|words| {
-        Line::from(Span::styled(format!(" {} ", text::cut(words, 60)), pen.look.warning))
-    });
-    let heading = Heading {
-        name: "OPERATIONS",
-        uncounted: works.at.is_none(),
-        remarks: remarks.collect(),
-        ..Heading::default()
-    };
+    let remarks = works
+        .trouble
+        .iter()
+        .map(|words| Line::from(Span::styled(format!(" {} ", text::cut(words, 60)), pen.look.warning)));
+    let heading =
+        Heading { name: "OPERATIONS", uncounted: works.at.is_none(), remarks: remarks.collect(), ..Heading::default() };
     let inside = table::heading(pen, upper, table, heading);
     let looks = table::arranged(&LOOKS, &table.columns);
     let window = rows(pen, inside, &looks, &table.list, Some((table.sort, table.descending)));
@@ -57,12 +54,17 @@ pub(super) fn of_tenant(pen: &mut Pen<'_>, area: Rect) -> Window {
     let mut inside = inner(below(area, 1));
     for words in &standing {
         let undo = if model.settings.read_only { "" } else { " · a undoes it" };
-        let line = vec![Span::styled("▪ ", look.warning), Span::styled(words.clone(), look.strong), Span::styled(undo, look.dim)];
+        let line = vec![
+            Span::styled("▪ ", look.warning),
+            Span::styled(words.clone(), look.strong),
+            Span::styled(undo, look.dim),
+        ];
         pen.put(inside.x, inside.y, inside.width, &Line::from(line));
         inside = below(inside, 1);
     }
     if standing.is_empty() {
-        let words = if model.works.at.is_none() { "operations are not known yet" } else { "nothing of ours is in force" };
+        let words =
+            if model.works.at.is_none() { "operations are not known yet" } else { "nothing of ours is in force" };
         pen.put(inside.x, inside.y, inside.width, &Line::from(Span::styled(words, look.dim)));
         inside = below(inside, 1);
     }

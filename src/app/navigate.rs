@@ -216,6 +216,8 @@ impl Model {
 
     pub(super) fn go_previous(&mut self) {
         match self.previous.take() {
+            // What was only planned is forgotten when it is left.
+            Some(View::Operation) if self.works.opened.is_none() => self.say("no view before this one", true),
             Some(view) => self.open(view),
             None => self.say("no view before this one", true),
         }
@@ -329,6 +331,8 @@ impl Model {
             (Command::GoOn | Command::PauseStep | Command::Retry | Command::RollBack | Command::Abandon, _) => {
                 self.would(command)
             }
+            // The keys say why they do nothing; to be offered they would have to do something.
+            (Command::Actions | Command::Wizards, _) if self.settings.read_only => false,
             (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_)) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::Open, View::Instance(_)) => false,

@@ -309,10 +309,20 @@ impl Model {
             format!("{}: {}", choice.whom, choice.offer.about)
         };
         let title = choice.offer.title.to_uppercase();
-        let about =
-            vec![sanitise(&about).into_owned(), "⏎ makes the plan; nothing is done before you approve it".to_owned()];
+        let mut about = vec![sanitise(&about).into_owned()];
+        about.extend(self.now_of(&asked.aims));
+        about.push("⏎ makes the plan; nothing is done before you approve it".to_owned());
         self.ask(title, about, fields, Purpose::Offer(Box::new(asked)));
         Vec::new()
+    }
+
+    /// How a tenant stands now, where it is one: what limits are chosen by.
+    fn now_of(&self, aims: &[Aim]) -> Option<String> {
+        let [Aim::Tenant { tenant, instance }] = aims else { return None };
+        let known = self.shown.tenants.iter().find(|it| it.id == *tenant && it.instance == *instance)?;
+        let sessions = known.connections.map_or("—".to_owned(), |count| count.to_string());
+        let limit = known.limits.effective.connection_limit.map_or("—".to_owned(), |limit| limit.to_string());
+        Some(format!("now: {sessions} sessions, CONNECTION LIMIT {limit}"))
     }
 
     fn some_tenant(&self) -> Option<String> {

@@ -14,7 +14,7 @@ use super::told::{self, Besides};
 use super::{offers, output};
 use crate::app::Report;
 use crate::clients::Environment;
-use crate::clients::postgres::{Timeouts, connect};
+use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{Config, Secret};
 use crate::domain::foreign::sanitise;
 use crate::domain::operation::{Operation, OperationLine, OperationList, Request, Wish};
@@ -291,16 +291,16 @@ impl Shared {
         })
     }
 
-    /// A session in the control database: the admin login's, or where there is none, that of the login that watches.
+    /// A session in the control database: the admin login's where it may act here, else that of the login that watches.
     async fn look(&self, operations: &Operations) -> Result<Option<Control>, String> {
         let estate = &operations.estate;
-        if estate.admin(&estate.control).is_ok() {
+        let admin = estate.admin(&estate.control).is_ok();
+        if admin && operations.gate.is_open().is_ok() {
             return operations.look_at_control().await.map_err(|error| error.to_string());
         }
         let instance = self.config.instances.iter().find(|instance| instance.name == estate.control);
         let Some(instance) = instance else { return Ok(None) };
-        let target = crate::clients::postgres::Target::parse(&instance.url, &self.environment);
-        let target = target.map_err(|error| error.to_string())?;
+        let target = Target::parse(&instance.url, &self.environment).map_err(|error| error.to_string())?;
         let password = instance.password.as_ref().map(Secret::read).transpose().map_err(|error| error.to_string())?;
         let link = connect(&target, password, &Timeouts::default()).await.map_err(|error| error.to_string())?;
         Control::look(link).await.map_err(|error| error.to_string())

@@ -62,8 +62,8 @@ static REGISTRY: &[Entry] = &[
             questions: &[
                 Question {
                     label: "connections",
-                    blank: Blank::Number("10"),
-                    hint: "CONNECTION LIMIT of its login; new sessions beyond it are refused",
+                    blank: Blank::Number(""),
+                    hint: "CONNECTION LIMIT of its login: new sessions beyond it are refused",
                 },
                 Question {
                     label: "statement timeout",

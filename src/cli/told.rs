@@ -74,10 +74,9 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
     let phase = story.status.phase;
     let stage = match phase {
         Phase::Closed(_) => Stage::Over,
-        // Whoever paused is not at work any more, unless this very console has just gone on.
-        _ if story.status.paused.is_some() && !besides.here => Stage::Paused,
+        // Whoever goes on says so in the control database before the journal hears of it.
         _ if besides.here || besides.silent.is_some() => Stage::Running,
-        // A journal that ends in the middle and that nobody carries on: it waits.
+        // Paused in order, or a journal that ends in the middle and that nobody carries on.
         _ => Stage::Paused,
     };
     let mut told = planned(plan);
@@ -105,7 +104,7 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
             Stage::Paused => "paused".to_owned(),
             Stage::Planned | Stage::Over => state(story).to_owned(),
         },
-        reason: story.status.paused.as_deref().map(safe).or_else(|| {
+        reason: story.status.paused.as_deref().filter(|_| stage == Stage::Paused).map(safe).or_else(|| {
             (stage == Stage::Paused).then(|| "whoever carried it out is gone; ⏎ goes on where that ended".to_owned())
         }),
         back: phase == Phase::Back,

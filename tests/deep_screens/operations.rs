@@ -215,9 +215,13 @@ fn following(told: Operation) -> Model {
 fn pictures_of_operations() {
     let silent = Operation { here: false, silent: Some(95.0), forsaken: true, ..operation(Stage::Running) };
     for size in SIZES {
-        let mut shoot = |name: &str, model: &mut Model, keys: &str| {
+        let shoot = |name: &str, model: &mut Model, keys: &str| {
             type_keys(model, keys, size);
-            insta::assert_snapshot!(format!("operation-{name}-{}x{}", size.0, size.1), screen(model, size));
+            let shown = screen(model, size);
+            // Beside those of the other screens.
+            insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+                insta::assert_snapshot!(format!("deep_screens__operation-{name}-{}x{}", size.0, size.1), shown);
+            });
         };
         let mut model = console(false);
         model.update(Message::Report(Report::Operations(list())));

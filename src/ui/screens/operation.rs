@@ -365,6 +365,13 @@ fn progress(pen: &Pen<'_>, told: &Operation) -> Line<'static> {
             String::new()
         };
         line.push_span(Span::styled(format!(" · {}{of}", working.phase), look.text));
+        let since = told.steps.get(told.at()).and_then(|step| step.since);
+        if let Some(since) = since.filter(|_| working.total > 0 && working.done > 0) {
+            // By what it has done so far; never a per cent of what nobody counted.
+            let took = pen.model.now.duration_since(since).as_secs_f64().max(0.0);
+            let left = took * (working.total - working.done).max(0) as f64 / working.done as f64;
+            line.push_span(Span::styled(format!(" · ~{} left", duration(left.round())), look.dim));
+        }
     }
     line
 }

@@ -16,13 +16,13 @@ use OperationColumn as Of;
 const LOOKS: [Look<Of>; 9] = [
     Look::new(Of::Need, "", 1, false, 0),
     Look::new(Of::State, "state", 11, false, 0),
-    Look::new(Of::Kind, "kind", 10, false, 3),
+    Look::new(Of::Kind, "kind", 10, false, 7),
     Look::new(Of::Tenant, "tenant", 12, false, 1),
-    Look::new(Of::Summary, "what", 24, false, 0),
+    Look::new(Of::Summary, "what", 40, false, 0),
     Look::new(Of::Operator, "by", 16, false, 4),
     Look::new(Of::Silent, "heard", 7, true, 5),
     Look::new(Of::Began, "age", 7, true, 0),
-    Look::new(Of::Id, "id", 18, false, 2),
+    Look::new(Of::Id, "id", 18, false, 6),
 ];
 
 /// The list, and below it what the one under the cursor wants.

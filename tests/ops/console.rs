@@ -24,16 +24,14 @@ fn opened(desk: &Desk, more: &[&str]) -> Console {
 fn choose(console: &mut Console, title: &str) {
     console.keys("a");
     console.shows("ACTIONS on ");
-    let chosen = |screen: &str| screen.lines().any(|line| line.contains(&format!("▌ {title} ")));
     console.until("what is in force", PATIENCE, |screen| !screen.contains("is not known yet"));
-    for _ in 0..10 {
-        if chosen(&console.settled()) {
-            console.keys("\r");
-            return;
-        }
-        console.keys("j");
-    }
-    panic!("no {title} is offered:\n{}", console.screen());
+    let offered = |line: &str| line.contains(&format!("│ {title} ")) || line.contains(&format!("▌ {title} "));
+    let screen = console.screen();
+    let mut rows = screen.lines().skip_while(|line| !line.contains("ACTIONS on "));
+    let at = rows.position(offered).unwrap_or_else(|| panic!("no {title} is offered:\n{screen}"));
+    console.keys(&"j".repeat(at - 1));
+    console.until("the cursor", PATIENCE, |screen| screen.contains(&format!("▌ {title} ")));
+    console.keys("\r");
 }
 
 fn wrote(console: &Console, sequence: &str) -> bool {

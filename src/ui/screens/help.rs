@@ -12,7 +12,7 @@ use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 19] = [
+const ORDER: [Context; 22] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,

@@ -1,9 +1,12 @@
 //! The control database: who holds what, and the copies by which somebody else can go on. A schema `tierdeck` of the admin
 //! login's own, by default in the shared instance's database; it bears our mark, and one without it is left alone.
 
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use super::audit::Head;
+use super::audit::{Head, chain_prefix};
 use super::gate::Permit;
 use super::id::OperationId;
 use super::journal::Operator;
@@ -14,6 +17,18 @@ const MARK: &str = "tierdeck control 1";
 
 /// Made by two consoles at the same time, the schema would be an error for one of them.
 const MAKING: i64 = 0x7469_6572_6465_636b;
+
+/// How often what changes hands is tried for.
+const HOLD_TRIES: usize = 20;
+
+/// Which database it is, whatever its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPlace {
+    /// `pg_control_system().system_identifier`.
+    pub system_identifier: String,
+    /// The database.
+    pub database: String,
+}
 
 /// What an operation's row says.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +54,8 @@ pub struct Known {
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ControlError {
     #[error(
-        "there is a schema \"tierdeck\" in the control database that does not bear our mark; it is left alone: name another database in [control]"
+        "there is a schema \"tierdeck\" in the control database that does not bear our mark, or that the admin login does not own; it is left \
+         alone: name another database in [control], or the admin login that made it"
     )]
     Foreign,
     #[error(
@@ -53,6 +69,13 @@ pub enum ControlError {
     Query(#[from] QueryError),
     #[error("the journal in the control database is another one: line {seq}")]
     Differs { seq: u64 },
+    #[error("what this operation has to hold changes hands all the time; try again")]
+    Contended,
+    #[error(
+        "line {seq} of the audit log is not the one that the control database knows: the log was rewritten or cut off; nothing is changed \
+         by a log that cannot be trusted. See tierdeck audit verify; the file can be moved away, and a new chain begins"
+    )]
+    Rewritten { seq: u64 },
 }
 
 /// A session in the control database.
@@ -100,8 +123,16 @@ impl Control {
         Ok(self.connection.query(sql, &[]).await?.first().map(|row| row.get(0)))
     }
 
+    /// The mark alone is what anybody who may create a schema could write: it and what is in it must be this login's own.
     async fn is_ours(&self) -> Result<(), ControlError> {
-        if self.mark().await?.as_deref() == Some(MARK) { Ok(()) } else { Err(ControlError::Foreign) }
+        let sql = "SELECT obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $1
+                          AND pg_has_role(n.nspowner, 'USAGE')
+                          AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner <> n.nspowner)
+                          AND NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                                          WHERE c.relnamespace = n.oid AND NOT t.tgisinternal)
+                   FROM pg_namespace n WHERE n.nspname = 'tierdeck'";
+        let ours = self.connection.query(sql, &[&MARK]).await?.first().is_some_and(|row| row.get(0));
+        if ours { Ok(()) } else { Err(ControlError::Foreign) }
     }
 
     async fn batch(&self, sql: &str) -> Result<(), ControlError> {
@@ -121,19 +152,37 @@ impl Control {
         }
     }
 
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// Which database this is: its cluster and its name.
+    pub async fn place(&self) -> Result<ControlPlace, ControlError> {
+        let sql = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()";
+        let row = self.connection.query_one(sql, &[]).await?;
+        Ok(ControlPlace { system_identifier: row.get(0), database: row.get(1) })
+    }
+
     /// Notes that an operation begins, with what it holds; refused when somebody holds any of it.
-    pub async fn begin(&self, plan: &Plan, operator: &Operator, header: &str) -> Result<i64, ControlError> {
+    pub async fn begin(
+        &self,
+        plan: &Plan,
+        operator: &Operator,
+        header: &str,
+        fence: i64,
+    ) -> Result<i64, ControlError> {
         self.atomically(async {
             let sql =
                 "INSERT INTO tierdeck.operation (id, kind, summary, state, operator, host, version, fence, heartbeat)
-                       VALUES ($1, $2, $3, 'running', $4, $5, $6, 1, clock_timestamp())";
+                       VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, clock_timestamp())";
             let id = plan.id.as_str();
             let Operator { user, host, version } = operator;
-            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version]).await?;
+            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version, &fence]).await?;
             self.hold(&plan.id, &plan.subjects).await?;
             let sql = "INSERT INTO tierdeck.journal (operation, seq, line) VALUES ($1, 0, $2)";
             self.connection.query(sql, &[&id, &header]).await?;
-            Ok(1)
+            Ok(fence)
         })
         .await
     }
@@ -141,6 +190,9 @@ impl Control {
     /// Goes on with an operation: the counter is raised, so that whoever held it before does nothing more.
     pub async fn take(&self, plan: &Plan, fence: i64, operator: &Operator) -> Result<i64, ControlError> {
         self.atomically(async {
+            // Waits for whoever guards an effect with the old number; a heartbeat waits for nobody.
+            let sql = "SELECT 1 FROM tierdeck.operation WHERE id = $1 FOR UPDATE";
+            self.connection.query(sql, &[&plan.id.as_str()]).await?;
             let sql =
                 "UPDATE tierdeck.operation SET fence = fence + 1, heartbeat = clock_timestamp(), state = 'running',
                               operator = $3, host = $4, version = $5
@@ -154,18 +206,31 @@ impl Control {
         .await
     }
 
+    /// Holds the subjects. That nobody else is seen holding them is not enough: whoever did may have let go between the two
+    /// questions, and then they are nobody's.
     async fn hold(&self, id: &OperationId, subjects: &[Subject]) -> Result<(), ControlError> {
-        let keys: Vec<String> = subjects.iter().map(Subject::key).collect();
-        let sql = "INSERT INTO tierdeck.hold (subject, operation) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING";
-        self.connection.query(sql, &[&keys, &id.as_str()]).await?;
-        let sql = "SELECT h.subject, o.id, o.summary, o.state, o.operator, o.host, o.fence,
-                          extract(epoch FROM clock_timestamp() - o.heartbeat)::float8 AS silent
-                   FROM tierdeck.hold h JOIN tierdeck.operation o ON o.id = h.operation
-                   WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
-        match self.connection.query(sql, &[&keys, &id.as_str()]).await?.first() {
-            None => Ok(()),
-            Some(row) => Err(ControlError::Held { subject: row.get("subject"), by: Box::new(read(row)) }),
+        // In one order for everybody, or two could wait for each other.
+        let keys: BTreeSet<String> = subjects.iter().map(Subject::key).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        for _ in 0..HOLD_TRIES {
+            let sql = "INSERT INTO tierdeck.hold (subject, operation)
+                       SELECT subject, $2 FROM unnest($1::text[]) WITH ORDINALITY AS s (subject, nth) ORDER BY nth
+                       ON CONFLICT DO NOTHING";
+            self.connection.query(sql, &[&keys, &id.as_str()]).await?;
+            let sql = "SELECT h.subject, o.id, o.summary, o.state, o.operator, o.host, o.fence,
+                              extract(epoch FROM clock_timestamp() - o.heartbeat)::float8 AS silent
+                       FROM tierdeck.hold h JOIN tierdeck.operation o ON o.id = h.operation
+                       WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
+            if let Some(row) = self.connection.query(sql, &[&keys, &id.as_str()]).await?.first() {
+                return Err(ControlError::Held { subject: row.get("subject"), by: Box::new(read(row)) });
+            }
+            let sql = "SELECT count(*) FROM tierdeck.hold WHERE subject = ANY ($1::text[]) AND operation = $2";
+            let ours: i64 = self.connection.query_one(sql, &[&keys, &id.as_str()]).await?.get(0);
+            if usize::try_from(ours) == Ok(keys.len()) {
+                return Ok(());
+            }
         }
+        Err(ControlError::Contended)
     }
 
     /// What is known of an operation.
@@ -193,7 +258,7 @@ impl Control {
 
     /// Copies a line of the journal, if the operation is still ours.
     pub async fn mirror(&self, id: &OperationId, fence: i64, seq: u64, line: &str) -> Result<(), ControlError> {
-        let sql = "WITH ours AS (SELECT id FROM tierdeck.operation WHERE id = $1 AND fence = $2 FOR SHARE)
+        let sql = "WITH ours AS (SELECT id FROM tierdeck.operation WHERE id = $1 AND fence = $2 FOR KEY SHARE)
                    INSERT INTO tierdeck.journal (operation, seq, line) SELECT id, $3, $4 FROM ours
                    ON CONFLICT DO NOTHING RETURNING seq";
         let number = i64::try_from(seq).unwrap_or(i64::MAX);
@@ -245,32 +310,45 @@ impl Control {
         .await
     }
 
-    /// Notes where an audit chain stands; never backwards.
-    pub async fn note_head(&self, head: &Head) -> Result<(), ControlError> {
-        let sql = "INSERT INTO tierdeck.audit_head AS known (chain, seq, hash) VALUES ($1, $2, $3)
-                   ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, at = clock_timestamp()
-                   WHERE known.seq < excluded.seq";
+    /// Notes where an audit chain stands, if the operation is still ours: a line of it is noted once, and a log in which it, or
+    /// the one before it, is another one was rewritten.
+    pub async fn note_head(&self, id: &OperationId, fence: i64, head: &Head) -> Result<(), ControlError> {
         let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
-        self.connection.query(sql, &[&head.chain, &seq, &head.hash]).await?;
-        Ok(())
+        let sql = "SELECT hash FROM tierdeck.audit_head WHERE chain = $1 AND seq = $2";
+        let before = self.connection.query(sql, &[&head.chain, &(seq - 1)]).await?;
+        if before.first().is_some_and(|row| row.get::<_, String>(0) != head.previous) {
+            return Err(ControlError::Rewritten { seq: head.seq - 1 });
+        }
+        let insert = "WITH ours AS (SELECT id FROM tierdeck.operation WHERE id = $4 AND fence = $5 FOR KEY SHARE)
+                      INSERT INTO tierdeck.audit_head (chain, seq, hash) SELECT $1, $2, $3 FROM ours
+                      ON CONFLICT DO NOTHING RETURNING seq";
+        let noted = self.connection.query(insert, &[&head.chain, &seq, &head.hash, &id.as_str(), &fence]).await?;
+        if !noted.is_empty() {
+            return Ok(());
+        }
+        if !self.is_held(id, fence).await? {
+            return Err(ControlError::Lost);
+        }
+        let rows = self.connection.query(sql, &[&head.chain, &seq]).await?;
+        let same = rows.first().is_some_and(|row| row.get::<_, String>(0) == head.hash);
+        if same { Ok(()) } else { Err(ControlError::Rewritten { seq: head.seq }) }
     }
 
-    /// Where a chain stood when it was last noted.
-    pub async fn head(&self, chain: &str) -> Result<Option<Head>, ControlError> {
-        let rows =
-            self.connection.query("SELECT seq, hash FROM tierdeck.audit_head WHERE chain = $1", &[&chain]).await?;
-        Ok(rows.first().map(|row| Head {
-            chain: chain.to_owned(),
-            seq: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
-            hash: row.get(1),
-        }))
+    /// What is known of the chains that somebody began on a machine: chain, line and hash.
+    pub async fn heads(&self, operator: &Operator) -> Result<Vec<(String, u64, String)>, ControlError> {
+        let sql = "SELECT chain, seq, hash FROM tierdeck.audit_head WHERE starts_with(chain, $1) ORDER BY chain, seq";
+        let begins = chain_prefix(operator);
+        let rows = self.connection.query(sql, &[&begins]).await?;
+        let read = |row: &Row| (row.get(0), u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(), row.get(2));
+        Ok(rows.iter().map(read).collect())
     }
 }
 
 /// What an effect's transaction begins with: no row, and the operation is not ours any more. Locked until the
-/// transaction's end, so that nobody takes it over in between.
+/// transaction's end, so that nobody takes it over in between (`take` locks the row for itself first); heartbeats, which
+/// change no key, go on meanwhile.
 pub(super) fn guard(id: &OperationId, fence: i64) -> String {
-    format!("SELECT 1 FROM tierdeck.operation WHERE id = '{id}' AND fence = {fence} FOR SHARE")
+    format!("SELECT 1 FROM tierdeck.operation WHERE id = '{id}' AND fence = {fence} FOR KEY SHARE")
 }
 
 fn read(row: &Row) -> Known {

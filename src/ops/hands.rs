@@ -129,9 +129,10 @@ impl Hands<'_> {
         let Some(target) = target.filter(|_| *script == self.script && self.permit.is_for(self.plan)) else {
             return Err(HandsError::NotInPlan(script.statements.join("; ")));
         };
-        self.lease.still_ours().await?;
         let place = format!("{}/{}", target.instance, target.database);
         let link = self.link(target, script).await?;
+        // In this order: whoever takes over from now on sees this session, and ends it.
+        self.lease.still_ours().await?;
         self.record("attempt", &place, script, None).await?;
         let done = self.act(&link, target, script).await;
         if done.is_ok() {
@@ -173,7 +174,7 @@ impl Hands<'_> {
         for subject in &self.plan.subjects {
             let key = subject.key();
             let got = link.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory(&key)]).await?;
-            if !got.try_get::<_, bool>(0).map_err(QueryError::from)? && held_by_us(&link, &key).await? {
+            if !got.try_get::<_, bool>(0).map_err(QueryError::from)? && held_by_us(&link, &key, &name).await? {
                 return Err(HandsError::Busy(key));
             }
         }
@@ -221,10 +222,12 @@ fn advisory(key: &str) -> i64 {
 }
 
 /// Whether a lock that we did not get is held by a session of our own kind: a tenant's that took the same key is nobody.
-async fn held_by_us(link: &Connection, key: &str) -> Result<bool, HandsError> {
+/// An earlier one of this very operation that has not quite gone yet is nobody either: the lease is what tells them apart.
+async fn held_by_us(link: &Connection, key: &str, name: &str) -> Result<bool, HandsError> {
     let sql = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                  AND (l.classid::int8 << 32 | l.objid::int8) = $1
-                 AND a.usename = session_user AND a.application_name LIKE 'tierdeck op %'";
-    Ok(!link.query(sql, &[&advisory(key)]).await?.is_empty())
+                 AND a.usename = session_user AND a.application_name LIKE 'tierdeck op %'
+                 AND a.application_name <> $2";
+    Ok(!link.query(sql, &[&advisory(key), &name]).await?.is_empty())
 }

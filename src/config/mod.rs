@@ -138,7 +138,7 @@ pub struct PoolerConfig {
 pub fn default_poll() -> BTreeMap<Source, Duration> {
     let every = |source| match source {
         Source::Activity => 1,
-        Source::Databases | Source::Vacuums | Source::Pooler => 5,
+        Source::Databases | Source::Vacuums | Source::Operations | Source::Pooler => 5,
         Source::Churn | Source::Replication | Source::Horizon | Source::Statements => 10,
         Source::Roles | Source::Debt => 30,
         Source::Sizes | Source::Freeze | Source::Catalog => 300,

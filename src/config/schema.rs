@@ -417,6 +417,7 @@ impl Table for Poll {
             Source::Vacuums => "vacuums that run, with their progress",
             Source::Replication => "replication slots and standbys",
             Source::Horizon => "who holds vacuum back; prepared transactions",
+            Source::Operations => "operations that are under way or in force, from the control database",
             Source::Statements => "pg_stat_statements: what each tenant's statements cost",
             Source::Catalog => "sequences, invalid indexes, rights, schemas, audit",
             Source::Bloat => "wasted space, estimated; dear with many tables",

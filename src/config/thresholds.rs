@@ -40,6 +40,8 @@ impl Table for Thresholds {
             sequence_used,
             restart_warning_seconds,
             restart_info_seconds,
+            operation_silent_seconds,
+            operation_paused_seconds,
             tier_rows_shared,
             tier_rows_dedicated,
             tier_spikiness,
@@ -183,6 +185,16 @@ impl Table for Thresholds {
                 "restart_info_seconds",
                 "restart: a server that started is worth knowing for so long",
                 Number(restart_info_seconds, Seconds),
+            ),
+            Field::new(
+                "operation_silent_seconds",
+                "operation-stalled: who carries one out has not been heard of for so long",
+                Ladder(operation_silent_seconds, Seconds),
+            ),
+            Field::new(
+                "operation_paused_seconds",
+                "operation-stalled: it has waited for an operator for so long, and holds its tenant",
+                Ladder(operation_paused_seconds, Seconds),
             ),
             Field::new(
                 "tier_rows_shared",

@@ -62,6 +62,8 @@ pub enum Signal {
     Orphan,
     Restart,
     TierMisfit,
+    FenceHeld,
+    OperationStalled,
 }
 
 impl Signal {
@@ -94,6 +96,8 @@ impl Signal {
             Self::Orphan => "orphan",
             Self::Restart => "restart",
             Self::TierMisfit => "tier-misfit",
+            Self::FenceHeld => "fence-held",
+            Self::OperationStalled => "operation-stalled",
         }
     }
 
@@ -140,6 +144,7 @@ pub enum SubjectKind {
     Index,
     Schema,
     Pool,
+    Operation,
 }
 
 /// What a finding is about.

@@ -164,6 +164,10 @@ pub struct Thresholds {
     pub restart_warning_seconds: f64,
     /// restart: a server that started is worth knowing for so long.
     pub restart_info_seconds: f64,
+    /// operation-stalled: who carries one out has not been heard of for so long.
+    pub operation_silent_seconds: Ladder,
+    /// operation-stalled: it has waited for an operator for so long, and holds its tenant.
+    pub operation_paused_seconds: Ladder,
     /// tier-misfit: a dedicated tenant that writes fewer rows a day would fit a shared instance.
     pub tier_rows_shared: f64,
     /// tier-misfit: a tenant that writes more rows a day wants an instance of its own.
@@ -215,6 +219,8 @@ impl Default for Thresholds {
             sequence_used: Ladder::new(0.75, 0.9),
             restart_warning_seconds: 300.0,
             restart_info_seconds: 900.0,
+            operation_silent_seconds: Ladder::new(60.0, 600.0),
+            operation_paused_seconds: Ladder::new(900.0, 14_400.0),
             tier_rows_shared: 10_000.0,
             tier_rows_dedicated: 1_000_000.0,
             tier_spikiness: 10.0,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Bloat, Catalog, Database, Debt, Freeze, Horizon, Pooler, Replication, Roles, Server, Sizes, Source, Statements,
+    Bloat, Catalog, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes, Source, Statements,
     Vacuums,
 };
 use super::finding::{Finding, Severity, Signal, Unknown};
@@ -161,6 +161,8 @@ pub struct Instance {
     pub replication: Observed<Arc<Replication>>,
     /// Who holds vacuum back.
     pub horizon: Observed<Arc<Horizon>>,
+    /// Operations, where a control database is here.
+    pub operations: Observed<Arc<Operations>>,
     /// Counters of statements.
     pub statements: Observed<Arc<Statements>>,
     /// How things are set up.
@@ -207,6 +209,7 @@ impl Instance {
             vacuums: Observed::nothing(every),
             replication: Observed::nothing(every),
             horizon: Observed::nothing(every),
+            operations: Observed::nothing(every),
             statements: Observed::nothing(every),
             catalog: Observed::nothing(every),
             bloat: Observed::nothing(every),

@@ -1,19 +1,21 @@
 //! The control database: who holds what, and the copies by which somebody else can go on. A schema `tierdeck` of the admin
-//! login's own, by default in the shared instance's database; it bears our mark, and one without it is left alone.
+//! login's own, by default in the shared instance's database; it bears our mark, and one without it is left alone. Of all that,
+//! the monitoring login is shown who works on what since when, and nothing else: that is how every console knows.
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
 use super::audit::{Head, chain_prefix};
 use super::gate::Permit;
 use super::id::OperationId;
-use super::journal::Operator;
+use super::journal::{Operator, Story};
 use super::plan::{Plan, Subject};
 use crate::clients::postgres::{Connection, QueryError};
-
-const MARK: &str = "tierdeck control 1";
+use crate::sources::postgres::operations::{ControlPlace, MARK, PLACE, grants, told};
 
 /// Made by two consoles at the same time, the schema would be an error for one of them.
 const MAKING: i64 = 0x7469_6572_6465_636b;
@@ -23,7 +25,7 @@ const HOLD_TRIES: usize = 20;
 
 /// Which database it is, whatever its address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ControlPlace {
+pub struct ControlDatabase {
     /// `pg_control_system().system_identifier`.
     pub system_identifier: String,
     /// The database.
@@ -35,8 +37,16 @@ pub struct ControlPlace {
 pub struct Known {
     /// The operation.
     pub id: String,
+    /// What kind.
+    pub kind: String,
     /// What it does.
     pub summary: String,
+    /// What it holds, or held.
+    pub subjects: Vec<String>,
+    /// It is done, and can still be undone; `None`: an earlier version did not say.
+    pub in_force: Option<bool>,
+    /// When it began.
+    pub began: Timestamp,
     /// `running`, `paused`, or how it ended.
     pub state: String,
     /// Who goes on with it.
@@ -47,6 +57,22 @@ pub struct Known {
     pub fence: i64,
     /// Seconds since it was last heard of, by the server's clock.
     pub silent: f64,
+}
+
+/// What an operation's row tells every console of where its journal stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Standing {
+    /// It shuts out who wants to write; for so many seconds it may.
+    refuses: Option<f64>,
+    /// It is done, and can still be undone.
+    in_force: bool,
+}
+
+impl Standing {
+    /// As a story has it.
+    pub fn of(story: &Story) -> Self {
+        Self { refuses: story.refuses_writes().map(|budget| budget.as_secs_f64()), in_force: story.in_force() }
+    }
 }
 
 /// Why the control database does not do.
@@ -82,57 +108,76 @@ pub enum ControlError {
 #[derive(Debug)]
 pub struct Control {
     connection: Connection,
+    /// Whether it is as this version makes it.
+    renewed: bool,
 }
 
 impl Control {
-    /// Takes a session of the admin login, and makes what is missing.
-    pub async fn prepare(connection: Connection, _permit: &Permit) -> Result<Self, ControlError> {
-        let control = Self { connection };
-        if control.mark().await?.is_none() {
+    /// Takes a session of the admin login, and makes what is missing: the schema, what an earlier version did not have in it,
+    /// and what lets the login that watches know of operations.
+    pub async fn prepare(connection: Connection, monitor: &str, _permit: &Permit) -> Result<Self, ControlError> {
+        let control = Self { connection, renewed: true };
+        if control.lacks(monitor).await? {
             control.batch("BEGIN").await?;
-            let made = control.make().await;
+            let made = control.make(monitor).await;
             control.batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
             made?;
         }
-        control.is_ours().await?;
+        control.is_own().await?;
         Ok(control)
     }
 
     /// Takes a session that only reads; `None` when nothing was ever made here.
     pub async fn look(connection: Connection) -> Result<Option<Self>, ControlError> {
-        let control = Self { connection };
-        if control.mark().await?.is_none() {
-            return Ok(None);
-        }
-        control.is_ours().await?;
+        let mut control = Self { connection, renewed: true };
+        let Some(place) = control.place("").await? else { return Ok(None) };
+        control.renewed = place.renewed;
+        control.is_own().await?;
         Ok(Some(control))
     }
 
-    async fn make(&self) -> Result<(), ControlError> {
+    /// Whether something is missing for us, or for the login that watches.
+    async fn lacks(&self, monitor: &str) -> Result<bool, ControlError> {
+        let place = self.place(monitor).await?;
+        Ok(place.is_none_or(|place| !place.renewed || place.known && !place.granted))
+    }
+
+    async fn make(&self, monitor: &str) -> Result<(), ControlError> {
         self.connection.query("SELECT pg_advisory_xact_lock($1)", &[&MAKING]).await?;
-        if self.mark().await?.is_none() {
+        let made = self.place(monitor).await?;
+        if made.is_none() {
             self.batch(include_str!("../../assets/sql/ops/control.sql")).await?;
+        } else if made.is_some_and(|place| !place.renewed) {
+            self.batch(include_str!("../../assets/sql/ops/control_renew.sql")).await?;
+        }
+        let place = self.place(monitor).await?;
+        if place.is_some_and(|place| place.known && !place.granted) {
+            self.batch(&grants(&escape_identifier(monitor))).await?;
         }
         Ok(())
     }
 
-    /// The schema's comment; `None` when there is no schema.
-    async fn mark(&self) -> Result<Option<String>, ControlError> {
-        let sql =
-            "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = 'tierdeck'";
-        Ok(self.connection.query(sql, &[]).await?.first().map(|row| row.get(0)))
+    /// The schema as a login sees it; `None` when there is none, refused when it is not ours.
+    async fn place(&self, login: &str) -> Result<Option<ControlPlace>, ControlError> {
+        let rows = self.connection.query(PLACE, &[&login, &told()]).await?;
+        let place = rows.first().map(ControlPlace::of).transpose()?;
+        if place.as_ref().is_some_and(|place| place.mark != MARK) { Err(ControlError::Foreign) } else { Ok(place) }
     }
 
     /// The mark alone is what anybody who may create a schema could write: it and what is in it must be this login's own.
-    async fn is_ours(&self) -> Result<(), ControlError> {
-        let sql = "SELECT obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $1
-                          AND pg_has_role(n.nspowner, 'USAGE')
+    async fn is_own(&self) -> Result<(), ControlError> {
+        let sql = "SELECT pg_has_role(n.nspowner, 'USAGE')
                           AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner <> n.nspowner)
                           AND NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
                                           WHERE c.relnamespace = n.oid AND NOT t.tgisinternal)
                    FROM pg_namespace n WHERE n.nspname = 'tierdeck'";
-        let ours = self.connection.query(sql, &[&MARK]).await?.first().is_some_and(|row| row.get(0));
-        if ours { Ok(()) } else { Err(ControlError::Foreign) }
+        let own = self.connection.query(sql, &[]).await?.first().is_some_and(|row| row.get(0));
+        if own { Ok(()) } else { Err(ControlError::Foreign) }
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.connection.is_closed()
     }
 
     async fn batch(&self, sql: &str) -> Result<(), ControlError> {
@@ -152,16 +197,11 @@ impl Control {
         }
     }
 
-    /// Whether the session is over.
-    pub fn is_closed(&self) -> bool {
-        self.connection.is_closed()
-    }
-
     /// Which database this is: its cluster and its name.
-    pub async fn place(&self) -> Result<ControlPlace, ControlError> {
+    pub async fn database(&self) -> Result<ControlDatabase, ControlError> {
         let sql = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()";
         let row = self.connection.query_one(sql, &[]).await?;
-        Ok(ControlPlace { system_identifier: row.get(0), database: row.get(1) })
+        Ok(ControlDatabase { system_identifier: row.get(0), database: row.get(1) })
     }
 
     /// Notes that an operation begins, with what it holds; refused when somebody holds any of it.
@@ -174,11 +214,12 @@ impl Control {
     ) -> Result<i64, ControlError> {
         self.atomically(async {
             let sql =
-                "INSERT INTO tierdeck.operation (id, kind, summary, state, operator, host, version, fence, heartbeat)
-                       VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, clock_timestamp())";
+                "INSERT INTO tierdeck.operation (id, kind, summary, state, operator, host, version, fence, heartbeat, subjects)
+                       VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, clock_timestamp(), $8)";
             let id = plan.id.as_str();
             let Operator { user, host, version } = operator;
-            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version, &fence]).await?;
+            let subjects: Vec<String> = plan.subjects.iter().map(Subject::key).collect();
+            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version, &fence, &subjects]).await?;
             self.hold(&plan.id, &plan.subjects).await?;
             let sql = "INSERT INTO tierdeck.journal (operation, seq, line) VALUES ($1, 0, $2)";
             self.connection.query(sql, &[&id, &header]).await?;
@@ -217,7 +258,7 @@ impl Control {
                        SELECT subject, $2 FROM unnest($1::text[]) WITH ORDINALITY AS s (subject, nth) ORDER BY nth
                        ON CONFLICT DO NOTHING";
             self.connection.query(sql, &[&keys, &id.as_str()]).await?;
-            let sql = "SELECT h.subject, o.id, o.summary, o.state, o.operator, o.host, o.fence,
+            let sql = "SELECT h.subject, o.id, o.kind, o.summary, o.state, o.operator, o.host, o.fence, o.began, o.subjects, o.in_force,
                               extract(epoch FROM clock_timestamp() - o.heartbeat)::float8 AS silent
                        FROM tierdeck.hold h JOIN tierdeck.operation o ON o.id = h.operation
                        WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
@@ -248,21 +289,36 @@ impl Control {
         which: &str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<Known>, ControlError> {
+        // What an earlier version made has it not yet, and is renewed by whoever begins the next operation.
+        let more = if self.renewed { "subjects, in_force" } else { "'{}'::text[] AS subjects, NULL::boolean AS in_force" };
         let sql = format!(
-            "SELECT id, summary, state, operator, host, fence,
+            "SELECT id, kind, summary, state, operator, host, fence, began, {more},
                     extract(epoch FROM clock_timestamp() - heartbeat)::float8 AS silent
              FROM tierdeck.operation {which}"
         );
         Ok(self.connection.query(&sql, parameters).await?.iter().map(read).collect())
     }
 
-    /// Copies a line of the journal, if the operation is still ours.
-    pub async fn mirror(&self, id: &OperationId, fence: i64, seq: u64, line: &str) -> Result<(), ControlError> {
-        let sql = "WITH ours AS (SELECT id FROM tierdeck.operation WHERE id = $1 AND fence = $2 FOR KEY SHARE)
+    /// Copies a line of the journal, if the operation is still ours, and notes what every console is told of where it stands.
+    pub(super) async fn mirror(
+        &self,
+        id: &OperationId,
+        fence: i64,
+        seq: u64,
+        line: &str,
+        standing: Standing,
+    ) -> Result<(), ControlError> {
+        let sql = "WITH ours AS (UPDATE tierdeck.operation
+                                 SET refused_since = CASE WHEN $5::float8 IS NOT NULL
+                                                          THEN coalesce(refused_since, clock_timestamp()) END,
+                                     refused_budget = $5, in_force = $6
+                                 WHERE id = $1 AND fence = $2 RETURNING id)
                    INSERT INTO tierdeck.journal (operation, seq, line) SELECT id, $3, $4 FROM ours
                    ON CONFLICT DO NOTHING RETURNING seq";
         let number = i64::try_from(seq).unwrap_or(i64::MAX);
-        if !self.connection.query(sql, &[&id.as_str(), &fence, &number, &line]).await?.is_empty() {
+        let Standing { refuses, in_force } = standing;
+        let copied = self.connection.query(sql, &[&id.as_str(), &fence, &number, &line, &refuses, &in_force]).await?;
+        if !copied.is_empty() {
             return Ok(());
         }
         // Not ours any more, or written already and only the answer was lost.
@@ -354,6 +410,10 @@ pub(super) fn guard(id: &OperationId, fence: i64) -> String {
 fn read(row: &Row) -> Known {
     Known {
         id: row.get("id"),
+        kind: row.get("kind"),
+        subjects: row.get("subjects"),
+        in_force: row.get("in_force"),
+        began: row.get("began"),
         summary: row.get("summary"),
         state: row.get("state"),
         operator: row.get("operator"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::control::Standing;
 use super::gate::Permit;
 use super::hands::{Eyes, Hands};
 use super::journal::{Event, Journal};
@@ -82,7 +83,7 @@ impl<'a> Run<'a> {
     /// Copies what the control database does not have yet.
     async fn copy(&mut self) -> Result<(), OpsError> {
         while let Some(entry) = self.journal.story().entries.get(self.copied) {
-            self.lease.mirror(entry).await?;
+            self.lease.mirror(entry, Standing::of(self.journal.story())).await?;
             self.copied += 1;
             (self.ops.listen)(&Progress::Mirrored { seq: entry.seq });
         }

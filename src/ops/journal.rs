@@ -7,16 +7,17 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::control::ControlPlace;
+use super::control::ControlDatabase;
 use super::id::OperationId;
 use super::plan::{Plan, SCHEMA};
-use super::status::{Illegal, Outcome, Status};
+use super::status::{Illegal, Outcome, Phase, Status};
 
 /// Who works, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct Header {
     /// [`Plan::sha256`]: what was approved.
     pub sha256: String,
     /// The control database: who goes on with the operation looks there who else does, and nowhere else.
-    pub control: ControlPlace,
+    pub control: ControlDatabase,
     /// The plan.
     pub plan: Plan,
 }
@@ -173,6 +174,20 @@ impl Story {
             story.push(entry).map_err(|reason| broken(line, reason))?;
         }
         Ok(story)
+    }
+
+    /// Whether writers are shut out, or may be, and how long that may last.
+    pub fn refuses_writes(&self) -> Option<Duration> {
+        let steps = self.header.plan.steps.iter().zip(&self.status.steps);
+        steps.filter(|(_, status)| status.may_stand()).find_map(|(planned, _)| planned.action.step().fences())
+    }
+
+    /// Whether it is done and can still be undone: what is in force stays visible.
+    pub fn in_force(&self) -> bool {
+        let status = &self.status;
+        status.phase == Phase::Closed(Outcome::Succeeded)
+            && status.to_undo().is_some()
+            && status.no_way_back().is_none()
     }
 
     fn push(&mut self, entry: Entry) -> Result<(), String> {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::audit::Head;
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, Standing};
 use super::estate::{Estate, Use};
 use super::id::OperationId;
 use super::journal::Entry;
@@ -64,9 +64,9 @@ impl Lease {
         Ok(())
     }
 
-    pub(super) async fn mirror(&self, entry: &Entry) -> Result<(), ControlError> {
+    pub(super) async fn mirror(&self, entry: &Entry, standing: Standing) -> Result<(), ControlError> {
         let line = serde_json::to_string(entry).unwrap_or_default();
-        self.control.lock().await.mirror(&self.id, self.fence, entry.seq, &line).await
+        self.control.lock().await.mirror(&self.id, self.fence, entry.seq, &line, standing).await
     }
 
     pub(super) async fn note_head(&self, head: &Head) -> Result<(), ControlError> {

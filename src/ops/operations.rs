@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::act::Intent;
-use super::control::{Control, ControlError, ControlPlace, Known};
+use super::control::{Control, ControlDatabase, ControlError, Known, Standing};
 use super::engine::Run;
 use super::estate::{Estate, Use};
 use super::gate::{Gate, Permit, Shut};
@@ -155,9 +155,9 @@ pub enum OpsError {
         /// Which.
         id: OperationId,
         /// The header's.
-        was: ControlPlace,
+        was: ControlDatabase,
         /// The configuration's.
-        is: ControlPlace,
+        is: ControlDatabase,
     },
     /// The control database lost it.
     #[error(
@@ -274,7 +274,7 @@ impl Operations {
                 at: Timestamp::now(),
                 operator: self.gate.operator().clone(),
                 sha256: plan.sha256(),
-                control: control.place().await?,
+                control: control.database().await?,
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
@@ -301,7 +301,7 @@ impl Operations {
             }
             let permit = self.gate.go_on(plan)?;
             let control = self.control(&permit).await?;
-            let (was, is) = (kept.story().header.control.clone(), control.place().await?);
+            let (was, is) = (kept.story().header.control.clone(), control.database().await?);
             if was != is {
                 return Err(OpsError::OtherControl { id: id.clone(), was, is });
             }
@@ -312,7 +312,7 @@ impl Operations {
     /// The control database, to work with.
     async fn control(&self, permit: &Permit) -> Result<Control, OpsError> {
         let connection = self.estate.connect(&self.estate.control, None, Use::Control).await?;
-        Ok(Control::prepare(connection, permit).await?)
+        Ok(Control::prepare(connection, &self.estate.place(&self.estate.control)?.monitor, permit).await?)
     }
 
     async fn carry_on(
@@ -354,7 +354,7 @@ impl Operations {
             return match control.begin(plan, operator, &header, last + 1).await {
                 Ok(fence) => {
                     for (line, seq) in lines.iter().zip(1..) {
-                        control.mirror(&plan.id, fence, seq, line).await?;
+                        control.mirror(&plan.id, fence, seq, line, Standing::of(journal.story())).await?;
                     }
                     Ok((*journal, fence))
                 }
@@ -438,7 +438,7 @@ impl Operations {
         }
         for entry in &here.entries[common..] {
             let line = serde_json::to_string(entry).unwrap_or_default();
-            control.mirror(&plan.id, fence, entry.seq, &line).await?;
+            control.mirror(&plan.id, fence, entry.seq, &line, Standing::of(here)).await?;
         }
         journal.follow(&there.entries[common..])?;
         Ok(journal)

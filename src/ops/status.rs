@@ -267,6 +267,11 @@ impl StepState {
 }
 
 impl StepStatus {
+    /// Whether its effect is there, or may be.
+    pub fn may_stand(&self) -> bool {
+        self.wants_undo()
+    }
+
     fn wants_undo(&self) -> bool {
         self.before.is_some() && self.state != StepState::Undone
     }

@@ -1,6 +1,7 @@
 //! A step: stateless, a plain value of the plan. What it will run is data; what it adds is how to see whether it was done.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,12 @@ pub trait Step: Send + Sync + fmt::Debug {
 
     /// Looks whether it can be done; `before` is the first before-image, where it was begun already.
     fn check<'a>(&'a self, before: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>>;
+
+    /// Whether its work shuts out who wants to write to a tenant, until it is undone, and how long that may last. Every console
+    /// is told since when.
+    fn fences(&self) -> Option<Duration> {
+        None
+    }
 
     /// Does it.
     fn apply<'a>(&'a self, hands: &'a mut Hands<'_>) -> BoxFuture<'a, Result<(), StepError>> {

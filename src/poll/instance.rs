@@ -15,7 +15,7 @@ use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
 use crate::domain::facts::{
-    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Pooler, Replication, Roles, Server, Sizes,
+    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes,
     Source, Statements, Vacuums,
 };
 use crate::domain::observed::Trouble;
@@ -58,6 +58,7 @@ pub(super) struct InstanceState {
     vacuums: Option<Arc<Vacuums>>,
     replication: Option<Arc<Replication>>,
     horizon: Option<Arc<Horizon>>,
+    operations: Option<Arc<Operations>>,
     statements: Option<Arc<Statements>>,
     catalog: Option<Arc<Catalog>>,
     bloat: Option<Arc<Bloat>>,
@@ -114,6 +115,7 @@ impl InstanceState {
             vacuums: None,
             replication: None,
             horizon: None,
+            operations: None,
             statements: None,
             catalog: None,
             bloat: None,
@@ -189,6 +191,7 @@ impl InstanceState {
             Fragment::Vacuums(vacuums) => self.vacuums = Some(Arc::new(vacuums)),
             Fragment::Replication(replication) => self.replication = Some(Arc::new(replication)),
             Fragment::Horizon(horizon) => self.horizon = Some(Arc::new(horizon)),
+            Fragment::Operations(operations) => self.operations = Some(Arc::new(operations)),
             Fragment::Statements(statements) => {
                 let statements = Arc::new(statements);
                 self.spoken.take(&self.directory, Arc::clone(&statements));
@@ -245,6 +248,7 @@ impl InstanceState {
             self.vacuums.as_ref().map(|it| Fragment::Vacuums(Vacuums::clone(it))),
             self.replication.as_ref().map(|it| Fragment::Replication(Replication::clone(it))),
             self.horizon.as_ref().map(|it| Fragment::Horizon(Horizon::clone(it))),
+            self.operations.as_ref().map(|it| Fragment::Operations(Operations::clone(it))),
             self.statements.as_ref().map(|it| Fragment::Statements(Statements::clone(it))),
             self.catalog.as_ref().map(|it| Fragment::Catalog(Catalog::clone(it))),
             self.bloat.as_ref().map(|it| Fragment::Bloat(Bloat::clone(it))),
@@ -483,6 +487,7 @@ impl InstanceState {
             vacuums: self.observed(Source::Vacuums, self.vacuums.clone()),
             replication: self.observed(Source::Replication, self.replication.clone()),
             horizon: self.observed(Source::Horizon, self.horizon.clone()),
+            operations: self.observed(Source::Operations, self.operations.clone()),
             statements: self.observed(Source::Statements, self.statements.clone()),
             catalog: self.observed(Source::Catalog, self.catalog.clone()),
             bloat: self.observed(Source::Bloat, self.bloat.clone()),

@@ -32,6 +32,10 @@ const SOON: Duration = Duration::from_secs(1);
 const LOCKED: &str = "55P03";
 const LATER: Duration = Duration::from_secs(10);
 
+/// What is quick and needs not be quicker.
+const ROUND: [Source; 6] =
+    [Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon, Source::Operations];
+
 /// The lanes of an instance: a connection each. Sessions have one of their own; what reads every table has one too, and so
 /// has what may take seconds on a large catalogue. Where tenants have databases, the tours take a connection beside their
 /// lane's: both kinds share a lane, so that there are never more than four.
@@ -39,13 +43,13 @@ pub(super) fn lanes(layout: Layout) -> &'static [&'static [Source]] {
     match layout {
         Layout::Schema => &[
             &[Source::Activity],
-            &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
+            &ROUND,
             &[Source::Churn, Source::Sizes, Source::Debt, Source::Freeze, Source::Statements],
             &[Source::Catalog, Source::Bloat],
         ],
         Layout::Database => &[
             &[Source::Activity],
-            &[Source::Databases, Source::Roles, Source::Vacuums, Source::Replication, Source::Horizon],
+            &ROUND,
             &[
                 Source::Churn,
                 Source::Sizes,
@@ -105,9 +109,10 @@ fn share(source: Source) -> f64 {
         Source::Statements => 2.5,
         // The pooler is asked itself, not the server.
         Source::Debt | Source::Catalog | Source::Pooler => 2.0,
-        Source::Databases | Source::Roles | Source::Vacuums | Source::Horizon => 1.0,
+        Source::Databases | Source::Roles | Source::Horizon => 1.0,
+        Source::Vacuums => 0.75,
         Source::Replication | Source::Sizes => 0.5,
-        Source::Freeze | Source::Bloat => 0.25,
+        Source::Freeze | Source::Bloat | Source::Operations => 0.25,
     }
 }
 

@@ -10,6 +10,7 @@ mod connection_saturation;
 mod cross_tenant_grant;
 mod deadlocks;
 mod evaluator;
+mod fence_held;
 mod grants;
 mod idle_in_transaction;
 mod inactive_slot;
@@ -21,6 +22,7 @@ mod lock_chain;
 mod login_limits;
 mod long_running_query;
 mod noisy_neighbour;
+mod operation_stalled;
 mod orphan;
 mod place;
 mod prepared_transactions;
@@ -244,6 +246,7 @@ pub trait Check: Sync {
 /// Every signal, in the order in which help and README list them: what to look at first comes first.
 pub static REGISTRY: &[&dyn Check] = &[
     &unreachable::Unreachable,
+    &fence_held::FenceHeld,
     &connection_saturation::ConnectionSaturation,
     &lock_chain::LockChain,
     &noisy_neighbour::NoisyNeighbour,
@@ -256,6 +259,7 @@ pub static REGISTRY: &[&dyn Check] = &[
     &replication_lag::ReplicationLag,
     &prepared_transactions::PreparedTransactions,
     &xmin_horizon::XminHorizon,
+    &operation_stalled::OperationStalled,
     &temp_spill::TempSpill,
     &restart::Restart,
     &autovacuum_debt::AutovacuumDebt,

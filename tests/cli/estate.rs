@@ -157,6 +157,7 @@ fn the_status_is_the_contracts(place: &Place, lab: &Lab) {
             "vacuums",
             "replication",
             "horizon",
+            "operations",
             "statements",
             "catalog",
             "bloat"

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use tierdeck::domain::Foreign;
 use tierdeck::domain::facts::{
-    Audit, Bloat, BloatEstimate, Catalog, Grant, Holder, HolderKind, Horizon, InvalidIndex, ObjectKind, Prepared,
+    Audit, Bloat, BloatEstimate, Catalog, Grant, Holder, HolderKind, Horizon, InvalidIndex, ObjectKind, OperationRow, Operations, Prepared,
     Recovery, Registered, Replication, Schema, Sequence, Slot, Standby,
 };
 
@@ -214,6 +214,29 @@ impl HorizonSpec {
             prepared: self.prepared.iter().map(prepared).collect(),
         }
     }
+}
+
+/// `ID KIND STATE TENANT|- [silent=60s] [began=2h] [refused=12s] [budget=300] [in-force]`
+pub fn operations(lines: &[String], now: Timestamp) -> Operations {
+    let ago = |words: &Words<'_>, key: &str| words.get(key).map(|age| now - span(age));
+    let row = |line: &String| {
+        let words = Words::of(line);
+        OperationRow {
+            id: Foreign::from(words.plain[0]),
+            kind: Foreign::from(words.plain[1]),
+            summary: Foreign::from("what it does"),
+            state: Foreign::from(&*words.plain[2].replace('_', " ")),
+            operator: Foreign::from("ann"),
+            host: Foreign::from("desk"),
+            began: ago(&words, "began").unwrap_or(now - span("1h")),
+            heartbeat: ago(&words, "silent").unwrap_or(now),
+            tenants: OperationRow::tenant(&format!("tenant {}", words.plain[3])).into_iter().collect(),
+            refused_since: ago(&words, "refused"),
+            refused_budget: words.get("budget").map(|budget| budget.parse().unwrap()),
+            in_force: words.has("in-force"),
+        }
+    };
+    Operations { server_now: now, rows: lines.iter().map(row).collect() }
 }
 
 #[derive(Deserialize, Clone, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, size};
+use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, RecordSpec, ReplicationSpec, operations, size};
 use tierdeck::domain::TenantStatements;
 use tierdeck::domain::facts::{
     Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
@@ -211,6 +211,9 @@ pub struct InstanceSpec {
     replication: ReplicationSpec,
     #[serde(default)]
     horizon: HorizonSpec,
+    /// `ID KIND STATE TENANT …`: see `operations` in `facts.rs`.
+    #[serde(default)]
+    operations: Vec<String>,
     #[serde(default)]
     catalog: CatalogSpec,
     #[serde(default)]
@@ -364,6 +367,8 @@ impl InstanceSpec {
         self.observe(&mut instance.bloat, Source::Bloat, Arc::new(self.bloat.build()), now);
         self.observe(&mut instance.replication, Source::Replication, Arc::new(self.replication.build(now)), now);
         self.observe(&mut instance.horizon, Source::Horizon, Arc::new(self.horizon.build(now)), now);
+        let known = operations(&self.operations, now);
+        self.observe(&mut instance.operations, Source::Operations, Arc::new(known), now);
         self.observe(&mut instance.catalog, Source::Catalog, Arc::new(self.catalog.build()), now);
         instance
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tierdeck::app::Settings;
-use tierdeck::domain::facts::{Debt, Role, Roles, Server, Source, TableDebt};
+use tierdeck::domain::facts::{Debt, Operations, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
@@ -122,6 +122,7 @@ pub fn instance(at: Timestamp) -> Instance {
         vacuums: observed(Arc::default(), 5, at),
         replication: observed(Arc::default(), 10, at),
         horizon: observed(Arc::default(), 10, at),
+        operations: observed(Arc::new(Operations { server_now: at, rows: Vec::new() }), 5, at),
         statements: observed(Arc::default(), 30, at),
         catalog: observed(Arc::default(), 300, at),
         bloat: observed(Arc::default(), 21_600, at),

@@ -1,5 +1,6 @@
 -- Where leases, mirrored journals and heads of audit chains live: a schema of the admin login's own, in the control database.
--- Made once, by the first operation. Nothing in it is a secret; nothing in it is granted to anybody.
+-- Made once, by the first operation. Nothing in it is a secret. The monitoring login is granted to read who works on what; plans,
+-- statements and heads of audit chains are granted to nobody.
 CREATE SCHEMA tierdeck;
 COMMENT ON SCHEMA tierdeck IS 'tierdeck control 1';
 REVOKE ALL ON SCHEMA tierdeck FROM PUBLIC;
@@ -14,7 +15,14 @@ CREATE TABLE tierdeck.operation (
     -- Raised whenever somebody goes on with it: whoever holds an older one may do nothing more.
     fence bigint NOT NULL,
     heartbeat timestamptz NOT NULL,
-    began timestamptz NOT NULL DEFAULT clock_timestamp()
+    began timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- What it holds, or held.
+    subjects text[] NOT NULL DEFAULT '{}',
+    -- Since when it shuts out who wants to write, and for how many seconds it may.
+    refused_since timestamptz,
+    refused_budget float8,
+    -- It is done, and what it did can still be undone.
+    in_force boolean NOT NULL DEFAULT false
 );
 -- What an unfinished operation holds. The primary key is what makes it one operation a tenant.
 CREATE TABLE tierdeck.hold (

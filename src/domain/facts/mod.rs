@@ -2,6 +2,7 @@
 //! by whoever compares two of them.
 
 mod catalog;
+mod operations;
 mod pooler;
 mod replication;
 mod statements;
@@ -17,6 +18,7 @@ use super::foreign::Foreign;
 use super::session::Session;
 
 pub use catalog::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, Schema, Sequence};
+pub use operations::{OperationRow, Operations};
 pub use pooler::{Pool, Pooler};
 pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
 pub use statements::{Account, Statement, StatementCounters, StatementKey, Statements};
@@ -36,6 +38,7 @@ pub enum Source {
     Vacuums,
     Replication,
     Horizon,
+    Operations,
     Statements,
     Catalog,
     Bloat,
@@ -44,7 +47,7 @@ pub enum Source {
 
 impl Source {
     /// All of them, the fast ones first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Activity,
         Self::Databases,
         Self::Roles,
@@ -55,6 +58,7 @@ impl Source {
         Self::Vacuums,
         Self::Replication,
         Self::Horizon,
+        Self::Operations,
         Self::Statements,
         Self::Catalog,
         Self::Bloat,
@@ -74,6 +78,7 @@ impl Source {
             Self::Vacuums => "vacuums",
             Self::Replication => "replication",
             Self::Horizon => "horizon",
+            Self::Operations => "operations",
             Self::Statements => "statements",
             Self::Catalog => "catalog",
             Self::Bloat => "bloat",
@@ -336,6 +341,7 @@ pub enum Fragment {
     Vacuums(Vacuums),
     Replication(Replication),
     Horizon(Horizon),
+    Operations(Operations),
     Statements(Statements),
     Catalog(Catalog),
     Bloat(Bloat),
@@ -356,6 +362,7 @@ impl Fragment {
             Self::Vacuums(_) => Source::Vacuums,
             Self::Replication(_) => Source::Replication,
             Self::Horizon(_) => Source::Horizon,
+            Self::Operations(_) => Source::Operations,
             Self::Statements(_) => Source::Statements,
             Self::Catalog(_) => Source::Catalog,
             Self::Bloat(_) => Source::Bloat,

@@ -11,6 +11,7 @@ pub mod explain;
 mod freeze;
 mod horizon;
 mod locks;
+pub mod operations;
 mod privileges;
 mod replication;
 mod roles;
@@ -49,6 +50,7 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Vacuums, _) => Fragment::Vacuums(vacuums::ask(desk).await?),
         (Source::Replication, _) => Fragment::Replication(replication::ask(desk).await?),
         (Source::Horizon, _) => Fragment::Horizon(horizon::ask(desk).await?),
+        (Source::Operations, _) => Fragment::Operations(operations::ask(desk).await?),
         (Source::Catalog, Layout::Schema) => Fragment::Catalog(catalog::ask(desk).await?),
         (Source::Catalog, Layout::Database) => Fragment::Catalog(catalog::around(desk).await?),
         (Source::Bloat, _) => Fragment::Bloat(bloat::ask(desk, bloat::MIN_PAGES).await?),

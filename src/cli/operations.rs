@@ -17,8 +17,7 @@ use crate::domain::{InstanceName, Tier};
 use crate::ops::audit::Audit;
 use crate::ops::estate::{Admin, Estate, Place};
 use crate::ops::gate::Gate;
-use crate::ops::journal::{Event, Operator, folder};
-use crate::ops::plan::Plan;
+use crate::ops::journal::{self, Event, Operator, folder};
 use crate::ops::report::Report;
 use crate::ops::step::Working;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
@@ -115,19 +114,16 @@ pub(super) fn new_id() -> OperationId {
 }
 
 /// What was typed to approve a plan: with `--confirm`, or now, after the plan. `None`: it cannot be asked for, and that was said.
-pub(super) fn approval(plan: &Plan, given: Option<String>) -> Option<String> {
+pub(super) fn approval(text: &str, confirm: &str, given: Option<String>) -> Option<String> {
     if given.is_some() {
         return given;
     }
     if !std::io::stdin().is_terminal() {
-        output::say(&format!("to carry it out: --confirm {}", sanitise(&plan.confirm)));
+        output::say(&format!("to carry it out: --confirm {}", sanitise(confirm)));
         return None;
     }
-    output::say(&plan.text());
-    output::say(&format!(
-        "type {} to carry it out, anything else to leave everything as it is:",
-        sanitise(&plan.confirm)
-    ));
+    output::say(text);
+    output::say(&format!("type {} to carry it out, anything else to leave everything as it is:", sanitise(confirm)));
     let mut line = String::new();
     // What cannot be read approves nothing.
     let _ = std::io::stdin().lock().read_line(&mut line);
@@ -177,10 +173,17 @@ pub(super) async fn finish(
         }
         Ok(_) => Exit::Fine,
     };
+    // What was begun left its journal, here or there; what left none was not.
+    let begun = operations.story(id).await;
+    if exit == Exit::Paused && begun.is_err() && journal::look(&operations.folder, id).is_ok_and(|here| here.is_none())
+    {
+        output::say("nothing was done");
+        return Ok(Exit::Refused);
+    }
     if exit != Exit::Fine {
         output::say(&format!("to go on: tierdeck ops resume {id}; what happened: tierdeck ops show {id}"));
     }
-    if let Ok(story) = operations.story(id).await {
+    if let Ok(story) = begun {
         let report = Report::of(&story);
         let written = if json {
             output::document(&report)?
@@ -189,7 +192,8 @@ pub(super) async fn finish(
                 if report.can_roll_back { format!("; to undo it: tierdeck ops rollback {id}") } else { String::new() };
             output::text(&format!("{id} {}: {}{undo}\n", report.state, sanitise(&report.summary)))?
         };
-        if written != Exit::Fine {
+        // How the operation ended is what the exit code says, whether or not somebody still listens.
+        if written != Exit::Fine && exit == Exit::Fine {
             return Ok(written);
         }
     }
@@ -202,6 +206,7 @@ pub(super) fn refused(error: &OpsError) -> Exit {
     match error {
         error if error.is_refusal() => Exit::Refused,
         OpsError::Unknown(_) => Exit::Usage,
-        _ => Exit::Paused,
+        // Nothing was begun, so there is nothing to go on with.
+        _ => Exit::Refused,
     }
 }

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Bloat, Catalog, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes, Source, Statements,
-    Vacuums,
+    Bloat, Catalog, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes, Source,
+    Statements, Vacuums,
 };
 use super::finding::{Finding, Severity, Signal, Unknown};
 use super::foreign::Foreign;

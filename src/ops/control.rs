@@ -205,13 +205,7 @@ impl Control {
     }
 
     /// Notes that an operation begins, with what it holds; refused when somebody holds any of it.
-    pub async fn begin(
-        &self,
-        plan: &Plan,
-        operator: &Operator,
-        header: &str,
-        fence: i64,
-    ) -> Result<i64, ControlError> {
+    pub async fn begin(&self, plan: &Plan, operator: &Operator, header: &str, fence: i64) -> Result<i64, ControlError> {
         self.atomically(async {
             let sql =
                 "INSERT INTO tierdeck.operation (id, kind, summary, state, operator, host, version, fence, heartbeat, subjects)
@@ -279,6 +273,12 @@ impl Control {
         Ok(self.rows("WHERE id = $1", &[&id.as_str()]).await?.into_iter().next())
     }
 
+    /// All operations of a kind that may have left something, the newest first, by the server's clock.
+    pub async fn of_kind(&self, kind: &str) -> Result<Vec<Known>, ControlError> {
+        let which = "WHERE kind = $1 AND state IN ('succeeded', 'paused', 'running') ORDER BY began DESC, id DESC";
+        self.rows(which, &[&kind]).await
+    }
+
     /// All operations, the newest first.
     pub async fn all(&self) -> Result<Vec<Known>, ControlError> {
         self.rows("ORDER BY id DESC LIMIT 500", &[]).await
@@ -290,7 +290,8 @@ impl Control {
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<Known>, ControlError> {
         // What an earlier version made has it not yet, and is renewed by whoever begins the next operation.
-        let more = if self.renewed { "subjects, in_force" } else { "'{}'::text[] AS subjects, NULL::boolean AS in_force" };
+        let more =
+            if self.renewed { "subjects, in_force" } else { "'{}'::text[] AS subjects, NULL::boolean AS in_force" };
         let sql = format!(
             "SELECT id, kind, summary, state, operator, host, fence, began, {more},
                     extract(epoch FROM clock_timestamp() - heartbeat)::float8 AS silent

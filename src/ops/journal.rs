@@ -42,7 +42,9 @@ pub struct Header {
     /// [`Plan::sha256`]: what was approved.
     pub sha256: String,
     /// The control database: who goes on with the operation looks there who else does, and nowhere else.
-    pub control: ControlDatabase,
+    /// `None`: written by a version that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlDatabase>,
     /// The plan.
     pub plan: Plan,
 }

@@ -19,9 +19,11 @@ use super::hands::{Eyes, HandsError};
 use super::id::OperationId;
 use super::journal::{self, Entry, Header, Journal, JournalError, Story};
 use super::lease::Lease;
-use super::plan::{Plan, Refusals, SCHEMA};
+use super::plan::{Plan, Refusals, SCHEMA, Subject};
+use super::report::Report;
 use super::status::{Outcome, Phase};
 use super::step::{StepError, Working};
+use crate::domain::{InstanceName, TenantId};
 
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,7 +146,7 @@ pub enum OpsError {
     #[error("there is no operation {0}, neither in the state folder nor in the control database")]
     Unknown(OperationId),
     /// The databases are not those of the plan.
-    #[error("{0}; nothing was done")]
+    #[error("{0}; nothing is changed there")]
     OtherTarget(String),
     /// It was begun under another control database.
     #[error(
@@ -206,7 +208,8 @@ impl From<StepError> for OpsError {
 impl OpsError {
     /// Whether it was refused, as against: it went wrong.
     pub fn is_refusal(&self) -> bool {
-        let held = matches!(self, Self::Control(ControlError::Held { .. } | ControlError::Foreign | ControlError::Contended));
+        let held =
+            matches!(self, Self::Control(ControlError::Held { .. } | ControlError::Foreign | ControlError::Contended));
         held || matches!(
             self,
             Self::Refused(_)
@@ -274,7 +277,7 @@ impl Operations {
                 at: Timestamp::now(),
                 operator: self.gate.operator().clone(),
                 sha256: plan.sha256(),
-                control: control.database().await?,
+                control: Some(control.database().await?),
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
@@ -302,7 +305,7 @@ impl Operations {
             let permit = self.gate.go_on(plan)?;
             let control = self.control(&permit).await?;
             let (was, is) = (kept.story().header.control.clone(), control.database().await?);
-            if was != is {
+            if let Some(was) = was.filter(|was| *was != is) {
                 return Err(OpsError::OtherControl { id: id.clone(), was, is });
             }
             self.carry_on(control, kept, permit, way, take_over).await
@@ -475,6 +478,45 @@ impl Operations {
             (Some(here), Err(_)) => Ok(here),
             (None, there) => there,
         }
+    }
+
+    /// The newest operation of a kind that left something for a tenant that can be undone, by the server's clock. One that
+    /// cannot be read is an error: it might be the one.
+    pub async fn undoable(
+        &self,
+        kind: &str,
+        tenant: &TenantId,
+        instance: Option<&InstanceName>,
+    ) -> Result<Option<Story>, OpsError> {
+        let Some(control) = self.look_at_control().await? else { return Ok(None) };
+        let subject = Subject::Tenant { id: tenant.clone() };
+        let mut found: Option<Story> = None;
+        for known in control.of_kind(kind).await? {
+            let Some(id) = OperationId::parse(&known.id) else { continue };
+            let story = self.story(&id).await?;
+            let plan = &story.header.plan;
+            let at = |plan: &Plan| plan.targets.first().map(|target| target.instance.clone());
+            if !plan.subjects.contains(&subject)
+                || instance.is_some_and(|instance| at(plan).as_ref() != Some(instance))
+                || !Report::of(&story).can_roll_back
+            {
+                continue;
+            }
+            match &found {
+                None => found = Some(story),
+                Some(first) if at(&first.header.plan) != at(plan) => {
+                    let places =
+                        [&first.header.plan, plan].map(|plan| at(plan).map(|it| it.to_string()).unwrap_or_default());
+                    let which = format!(
+                        "{tenant} is subject to a {kind} on {}: say which with --instance",
+                        places.join(" and on ")
+                    );
+                    return Err(Refusals::one(which).into());
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(found)
     }
 
     /// Whether a pause was asked for.

@@ -192,6 +192,27 @@ impl Plan {
         changed
     }
 
+    /// What rolling back runs, from the before-images of the steps that were begun: the last step first.
+    pub fn way_back<'a>(&self, begun: impl IntoIterator<Item = Option<&'a Value>>) -> String {
+        let mut text = format!("operation   {}, rolled back\n", self.id);
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<12}{}", sanitise(value));
+        };
+        line("did", &self.summary);
+        let steps: Vec<_> = self.steps.iter().zip(begun).zip(1..).collect();
+        for ((step, before), number) in steps.into_iter().rev() {
+            let Some(before) = before else { continue };
+            line(&format!("undo {number}"), &step.title);
+            match step.action.step().backward(before) {
+                Ok(Some(script)) => self.script(&mut line, "  runs", &script),
+                Ok(None) => line("  runs", "nothing: nothing needs to be undone"),
+                Err(error) => line("  runs", &format!("unknown: {error}")),
+            }
+        }
+        line("to approve", &format!("type {}", self.confirm));
+        text
+    }
+
     fn body(&self) -> String {
         let mut text = format!("operation   {}\n", self.id);
         let mut line = |name: &str, value: &str| {

@@ -104,7 +104,7 @@ impl Report {
             verified: status.output.clone().unwrap_or_default(),
             error: status.error.clone(),
         };
-        let touched = story.status.to_undo().is_some();
+        let touched = story.status.to_undo().is_some() && plan.steps.iter().any(|step| step.backward.is_some());
         let ended = matches!(story.status.phase, Phase::Closed(outcome) if outcome != Outcome::Succeeded);
         Self {
             schema: SCHEMA,

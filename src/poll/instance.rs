@@ -15,8 +15,8 @@ use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
 use crate::domain::facts::{
-    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes,
-    Source, Statements, Vacuums,
+    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles,
+    Server, Sizes, Source, Statements, Vacuums,
 };
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use tierdeck::domain::Foreign;
 use tierdeck::domain::facts::{
-    Audit, Bloat, BloatEstimate, Catalog, Grant, Holder, HolderKind, Horizon, InvalidIndex, ObjectKind, OperationRow, Operations, Prepared,
-    Recovery, Registered, Replication, Schema, Sequence, Slot, Standby,
+    Audit, Bloat, BloatEstimate, Catalog, Grant, Holder, HolderKind, Horizon, InvalidIndex, ObjectKind, OperationRow,
+    Operations, Prepared, Recovery, Registered, Replication, Schema, Sequence, Slot, Standby,
 };
 
 use super::scene::{span, time};

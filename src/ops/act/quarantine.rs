@@ -32,6 +32,7 @@ pub(super) struct Login {
     may_enter: bool,
     superuser: bool,
     may_alter: bool,
+    may_signal: bool,
     sessions: i64,
 }
 
@@ -45,6 +46,7 @@ pub(super) async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<O
             may_enter: row.try_get("can_login")?,
             superuser: row.try_get("superuser")?,
             may_alter: row.try_get("may_alter")?,
+            may_signal: row.try_get("may_signal")?,
             sessions: row.try_get("sessions")?,
         })
     };
@@ -83,6 +85,10 @@ pub(super) fn plan(
     if !login.may_alter {
         let grant = format!("GRANT {role} TO {} WITH ADMIN OPTION", target.login);
         refusals.push(format!("{} may not alter {role}; as whoever created it: {grant}", target.login));
+    }
+    if !login.may_signal {
+        let login = &target.login;
+        refusals.push(format!("{login} may not end the sessions of {role}: GRANT pg_signal_backend TO {login}"));
     }
     if let Err(Refusals(more)) = identifier(role) {
         refusals.extend(more);

@@ -197,6 +197,45 @@ async fn sealed_gone_and_silent_are_told_apart() {
     assert!(matches!(said, VaultError::Timeout { .. }), "{said:?}");
 }
 
+/// A token goes to where it was sent, and nowhere else, whatever an answer says; and what a balancer says is not what Vault says.
+#[tokio::test]
+async fn no_redirect_is_followed_and_only_vault_says_that_it_is_sealed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let thief = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = thief.local_addr().unwrap();
+    for (answer, is) in [
+        (format!("307 Temporary Redirect\r\nLocation: http://{elsewhere}/v1/secret/data/x"), "standby"),
+        ("503 Service Unavailable".to_owned(), "HTTP 503"),
+        ("429 Too Many Requests".to_owned(), "HTTP 429"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut heard = [0; 4096];
+                let _ = socket.read(&mut heard).await;
+                let text = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = socket.write_all(text.as_bytes()).await;
+            }
+        });
+        let said = vault(&url, ROOT).write(PATH, &fields("x"), Expected::Nothing).await.unwrap_err();
+        assert!(said.to_string().contains(is), "{said}");
+        serving.abort();
+    }
+    let came = tokio::time::timeout(Duration::from_millis(200), thief.accept()).await;
+    assert!(came.is_err(), "somebody came to where the redirect pointed");
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_look_itself_up_works() {
+    let Some(bao) = bao("a token without the default policy") else { return };
+    bao.policy("deck", DECK);
+    let token = bao.does(&["token", "create", "-policy=deck", "-no-default-policy", "-field=token"]);
+    let vault = vault(&bao.url(), &token);
+    assert_eq!(vault.write(PATH, &fields("one"), Expected::Nothing).await, Ok(1));
+    assert_eq!(vault.read(PATH).await.unwrap().unwrap().version, 1);
+}
+
 #[tokio::test]
 async fn a_configuration_that_cannot_work_is_said_to_be_one() {
     for (address, token) in [("vault:8200", ROOT), ("http://:80", ROOT), ("", ROOT), ("http://localhost:1", "a\nb")] {

@@ -12,9 +12,8 @@ mod facts;
 #[path = "versions/standby.rs"]
 mod standby;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tierdeck::clients::Environment;
@@ -31,33 +30,6 @@ use tokio::time::Instant;
 /// What is supported.
 const MAJORS: std::ops::RangeInclusive<u32> = 14..=18;
 
-/// What is installed, each major once: `(version, folder)`.
-fn installed() -> BTreeMap<u32, (String, PathBuf)> {
-    let given = std::env::var_os("TIERDECK_PG_BINS").unwrap_or_default();
-    let given = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty());
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_default();
-    // As .ci/install has it.
-    let root = nix::unistd::geteuid().is_root();
-    let cache = if root { "/var/cache/tierdeck".into() } else { cache.join("tierdeck") }.join("postgres");
-    let within = |folder: PathBuf| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path().join("bin")).collect::<Vec<_>>()
-    };
-    let version = |folder: &Path| {
-        let said = std::process::Command::new(folder.join("postgres")).arg("--version").output().ok()?;
-        String::from_utf8_lossy(&said.stdout).split_whitespace().nth(2).map(str::to_owned)
-    };
-    let mut found = BTreeMap::new();
-    for folder in given.chain(within("/usr/lib/postgresql".into())).chain(within(cache)) {
-        let Some(version) = version(&folder) else { continue };
-        let major = version.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap();
-        found.entry(major).or_insert((version, folder));
-    }
-    assert!(!found.is_empty(), "no PostgreSQL found: apt-get install postgresql, or name folders in TIERDECK_PG_BINS");
-    found
-}
-
 /// Said past the harness, which keeps what a passing test prints to itself.
 #[expect(clippy::explicit_write, reason = "what is printed is captured")]
 fn aloud(words: &str) {
@@ -66,7 +38,7 @@ fn aloud(words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_on_every_version_found() {
-    let versions = installed();
+    let versions = support::server::installed();
     for (version, folder) in versions.values() {
         for layout in [Layout::Schema, Layout::Database] {
             let began = Instant::now();

@@ -9,7 +9,7 @@ use super::keys::Command;
 use super::message::Effect;
 use super::model::{Mode, Model, View};
 use crate::domain::foreign::sanitise;
-use crate::domain::operation::{Operation, Request, Stage, StepState, Wish};
+use crate::domain::operation::{Operation, Request, Stage, Wish};
 
 /// What stands on the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,16 +280,8 @@ impl Model {
             }
             Ok(Do::Confirm(deed, wanted)) => {
                 self.mode = Mode::Confirm(Confirm { input: Input::default(), wanted, deed, error: None });
-                if let (Deed::Go(Wish::Back, _), Some(opened)) = (deed, &mut self.works.opened) {
-                    // What will be undone is what has to be read now.
-                    opened.page = Page::Step;
-                    if let Some(told) = &opened.told {
-                        let undoes = |step: &crate::domain::operation::Step| {
-                            matches!(step.state, StepState::Done | StepState::Failed | StepState::Running)
-                        };
-                        opened.at = told.steps.iter().rposition(undoes).unwrap_or(opened.at);
-                        opened.chosen = true;
-                    }
+                if matches!(deed, Deed::Go(Wish::Back, _)) {
+                    // What would be undone is another text.
                     self.scroll.top = 0;
                 }
                 Vec::new()

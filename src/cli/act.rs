@@ -13,9 +13,8 @@ use super::{Exit, output};
 use crate::config::Config;
 use crate::domain::{InstanceName, SessionKey, TenantId, Tier};
 use crate::ops::act::{Aim, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
-use crate::ops::plan::{Plan, Subject};
-use crate::ops::report::Report;
-use crate::ops::{OperationId, Operations, TakeOver, Way};
+use crate::ops::plan::Plan;
+use crate::ops::{Operations, TakeOver, Way};
 
 /// A plan, its text and its hash: `--plan --json`.
 #[derive(Debug, Serialize)]
@@ -30,7 +29,16 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
     let options = act.options;
     let intent = match intent(&config, &options, act.action) {
         Ok(Asked::Do(intent)) => intent,
-        Ok(Asked::Undo(kind, tenant)) => return undo(&operations, kind, &tenant, options.json).await,
+        Ok(Asked::Undo(kind, tenant)) => {
+            let instance = match options.instance.as_ref().map(|_| place(&config, &options, None)).transpose() {
+                Ok(instance) => instance,
+                Err(message) => {
+                    output::say(&message);
+                    return Ok(Exit::Usage);
+                }
+            };
+            return undo(&operations, kind, &tenant, instance.as_ref(), options).await;
+        }
         Err(message) => {
             output::say(&message);
             return Ok(Exit::Usage);
@@ -52,7 +60,7 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
             output::text(&plan.text())
         };
     }
-    let Some(typed) = approval(&plan, options.confirm) else { return Ok(Exit::Usage) };
+    let Some(typed) = approval(&plan.text(), &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
     let ended = interruptible(&operations, operations.start(&plan, &typed)).await;
     finish(&operations, &plan.id, ended, options.json).await
 }
@@ -141,31 +149,48 @@ fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Re
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())
 }
 
+/// What an undo would run: `--plan --json`.
+#[derive(Debug, Serialize)]
+struct WayBack {
+    operation: String,
+    text: String,
+}
+
 /// Undoes the newest operation of a kind that is in force for a tenant.
-async fn undo(operations: &Operations, kind: &str, tenant: &TenantId, json: bool) -> Result<Exit> {
-    if let Err(shut) = operations.gate.is_open() {
+async fn undo(
+    operations: &Operations,
+    kind: &str,
+    tenant: &TenantId,
+    instance: Option<&InstanceName>,
+    options: ActOptions,
+) -> Result<Exit> {
+    if !options.plan
+        && let Err(shut) = operations.gate.is_open()
+    {
         return Ok(refused(&shut.into()));
     }
-    let mut ids: Vec<OperationId> = crate::ops::journal::all(&operations.folder);
-    match operations.look_at_control().await {
-        Ok(Some(control)) => match control.all().await {
-            Ok(known) => ids.extend(known.iter().filter_map(|it| OperationId::parse(&it.id))),
-            Err(error) => return Ok(refused(&error.into())),
-        },
-        Ok(None) => {}
-        Err(error) => return Ok(refused(&error)),
-    }
-    ids.sort_by(|one, other| other.cmp(one));
-    ids.dedup();
-    for id in ids {
-        let Ok(story) = operations.story(&id).await else { continue };
-        let plan = &story.header.plan;
-        let is_it = plan.kind == kind && plan.subjects.contains(&Subject::Tenant { id: tenant.clone() });
-        if is_it && Report::of(&story).can_roll_back {
-            let ended = interruptible(operations, operations.go_on(&id, Way::Back, TakeOver::No)).await;
-            return finish(operations, &id, ended, json).await;
+    let story = match operations.undoable(kind, tenant, instance).await {
+        Ok(Some(story)) => story,
+        Ok(None) => {
+            output::say(&format!("no {kind} of {tenant} by tierdeck is in force: tierdeck ops list"));
+            return Ok(Exit::Refused);
         }
+        Err(error) => return Ok(refused(&error)),
+    };
+    let plan = &story.header.plan;
+    let text = plan.way_back(story.status.steps.iter().map(|step| step.before.as_ref()));
+    if options.plan {
+        return if options.json {
+            output::document(&WayBack { operation: plan.id.to_string(), text })
+        } else {
+            output::text(&text)
+        };
     }
-    output::say(&format!("no {kind} of {tenant} by tierdeck is in force: tierdeck ops list"));
-    Ok(Exit::Refused)
+    let Some(typed) = approval(&text, &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
+    if typed != plan.confirm {
+        output::say(&format!("not approved: {} has to be typed; nothing was done", plan.confirm));
+        return Ok(Exit::Refused);
+    }
+    let ended = interruptible(operations, operations.go_on(&plan.id, Way::Back, TakeOver::No)).await;
+    finish(operations, &plan.id, ended, options.json).await
 }

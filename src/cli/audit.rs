@@ -8,7 +8,7 @@ use super::operations::operations;
 use super::{Exit, output};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::ops::audit::{Head, matches};
+use crate::ops::audit::{Line, matches};
 use crate::ops::{Operations, OpsError};
 
 pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit> {
@@ -26,16 +26,12 @@ pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit>
     if offline {
         return output::text(&format!("{whole}; not compared with the control database\n"));
     }
-    // Without a line there is no name of a chain to ask for; what is known of this operator's machine cannot be told.
-    let known = match &head {
-        Some(head) => known(&operations, head).await,
-        None => Ok(None),
-    };
-    match known.map(|known| known.map(|known| matches(&lines, &known))) {
-        Ok(Some(Ok(()))) => output::text(&format!("{whole}; the control database knows the same\n")),
-        Ok(None) => output::text(&format!("{whole}; the control database knows nothing of it\n")),
-        Ok(Some(Err(reason))) => {
-            output::say(&format!("{path} is not what was written: {reason}"));
+    let chain = head.as_ref().map_or("", |head| head.chain.as_str());
+    match known(&operations).await.map(|known| compare(&lines, chain, &known)) {
+        Ok(Ok(true)) => output::text(&format!("{whole}; the control database knows the same\n")),
+        Ok(Ok(false)) => output::text(&format!("{whole}; the control database knows nothing of it\n")),
+        Ok(Err(reason)) => {
+            output::say(&format!("{path} is not what was written: {}", sanitise(&reason)));
             Ok(Exit::Found)
         }
         Err(error) => {
@@ -48,9 +44,24 @@ pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit>
     }
 }
 
-async fn known(operations: &Operations, head: &Head) -> Result<Option<Head>, OpsError> {
+/// Whether the control database knows of the chain here, what it knows being the same; and of no other of this operator's.
+fn compare(lines: &[Line], chain: &str, known: &[Known]) -> Result<bool, String> {
+    if let Some((other, ..)) = known.iter().find(|(name, ..)| name != chain) {
+        return Err(format!(
+            "the control database knows of a log that was begun by {other}, which is not here; where it was moved away on purpose, or is in another \
+             state folder, verify it there"
+        ));
+    }
+    matches(lines, known.iter().map(|(_, seq, hash)| (*seq, hash.as_str())))?;
+    Ok(!known.is_empty())
+}
+
+/// Chain, line, hash.
+type Known = (String, u64, String);
+
+async fn known(operations: &Operations) -> Result<Vec<Known>, OpsError> {
     match operations.look_at_control().await? {
-        Some(control) => Ok(control.head(&head.chain).await?),
-        None => Ok(None),
+        Some(control) => Ok(control.heads(operations.gate.operator()).await?),
+        None => Ok(Vec::new()),
     }
 }

@@ -17,9 +17,8 @@ use crate::domain::{InstanceName, Tier};
 use crate::ops::audit::Audit;
 use crate::ops::estate::{Admin, Estate, Place};
 use crate::ops::gate::Gate;
-use crate::ops::journal::{Event, Operator, folder};
+use crate::ops::journal::{self, Event, Operator, folder};
 use crate::ops::operations::Listen;
-use crate::ops::plan::Plan;
 use crate::ops::report::Report;
 use crate::ops::step::Working;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
@@ -55,7 +54,7 @@ pub(super) fn assemble(
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok(Operations {
-        estate: Arc::new(estate(config, environment).map_err(|error| error.to_string())?),
+        estate: Arc::new(estate(config, environment, &state).map_err(|error| error.to_string())?),
         folder: folder(&state),
         gate: Gate::new(allow || config.allow_actions, operator, Audit::at(&state)),
         listen,
@@ -64,7 +63,7 @@ pub(super) fn assemble(
 }
 
 /// Where operations act, as the configuration says.
-fn estate(config: &Config, environment: &Environment) -> Result<Estate> {
+fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Estate> {
     let places = config.instances.iter().map(|instance| place(instance, environment)).collect::<Result<Vec<_>>>()?;
     let shared = config.instances.iter().find(|instance| instance.tier == Tier::Shared);
     let first = shared.or(config.instances.first()).map_or_else(|| InstanceName::new(""), |it| it.name.clone());
@@ -72,6 +71,8 @@ fn estate(config: &Config, environment: &Environment) -> Result<Estate> {
         places,
         control: config.control.clone().unwrap_or(first),
         naming: Arc::new(config.naming.clone()),
+        vault: Err("this version does not ask Vault yet".to_owned()),
+        work: state.join("work"),
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,
         stale_after: config.operations.stale_after,
@@ -83,7 +84,7 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
     let admin = match &instance.admin {
         None => Err("it can only be watched: its [[instance]] names no admin login".to_owned()),
         Some(login) => match login.password.as_ref().map(Secret::read).transpose() {
-            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password }),
+            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password: password.map(Into::into) }),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -127,19 +128,16 @@ pub(super) fn new_id() -> OperationId {
 }
 
 /// What was typed to approve a plan: with `--confirm`, or now, after the plan. `None`: it cannot be asked for, and that was said.
-pub(super) fn approval(plan: &Plan, given: Option<String>) -> Option<String> {
+pub(super) fn approval(text: &str, confirm: &str, given: Option<String>) -> Option<String> {
     if given.is_some() {
         return given;
     }
     if !std::io::stdin().is_terminal() {
-        output::say(&format!("to carry it out: --confirm {}", sanitise(&plan.confirm)));
+        output::say(&format!("to carry it out: --confirm {}", sanitise(confirm)));
         return None;
     }
-    output::say(&plan.text());
-    output::say(&format!(
-        "type {} to carry it out, anything else to leave everything as it is:",
-        sanitise(&plan.confirm)
-    ));
+    output::say(text);
+    output::say(&format!("type {} to carry it out, anything else to leave everything as it is:", sanitise(confirm)));
     let mut line = String::new();
     // What cannot be read approves nothing.
     let _ = std::io::stdin().lock().read_line(&mut line);
@@ -189,10 +187,17 @@ pub(super) async fn finish(
         }
         Ok(_) => Exit::Fine,
     };
+    // What was begun left its journal, here or there; what left none was not.
+    let begun = operations.story(id).await;
+    if exit == Exit::Paused && begun.is_err() && journal::look(&operations.folder, id).is_ok_and(|here| here.is_none())
+    {
+        output::say("nothing was done");
+        return Ok(Exit::Refused);
+    }
     if exit != Exit::Fine {
         output::say(&format!("to go on: tierdeck ops resume {id}; what happened: tierdeck ops show {id}"));
     }
-    if let Ok(story) = operations.story(id).await {
+    if let Ok(story) = begun {
         let report = Report::of(&story);
         let written = if json {
             output::document(&report)?
@@ -201,7 +206,8 @@ pub(super) async fn finish(
                 if report.can_roll_back { format!("; to undo it: tierdeck ops rollback {id}") } else { String::new() };
             output::text(&format!("{id} {}: {}{undo}\n", report.state, sanitise(&report.summary)))?
         };
-        if written != Exit::Fine {
+        // How the operation ended is what the exit code says, whether or not somebody still listens.
+        if written != Exit::Fine && exit == Exit::Fine {
             return Ok(written);
         }
     }
@@ -214,6 +220,7 @@ pub(super) fn refused(error: &OpsError) -> Exit {
     match error {
         error if error.is_refusal() => Exit::Refused,
         OpsError::Unknown(_) => Exit::Usage,
-        _ => Exit::Paused,
+        // Nothing was begun, so there is nothing to go on with.
+        _ => Exit::Refused,
     }
 }

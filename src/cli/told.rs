@@ -59,6 +59,7 @@ pub(super) fn planned(plan: &Plan) -> Operation {
         plan: plan.text().lines().map(str::to_owned).collect(),
         confirm: plan.confirm.clone(),
         steps: plan.steps.iter().map(step).collect(),
+        way_back: Vec::new(),
         report: Vec::new(),
         began: None,
         last: None,
@@ -116,6 +117,11 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
         last: story.entries.last().map(|entry| entry.at),
         undo: if story.status.to_undo().is_some() { undo } else { Err("there is nothing to undo".to_owned()) },
         refuses: story.refuses_writes().and(shuts),
+        way_back: plan
+            .way_back(story.status.steps.iter().map(|step| step.before.as_ref()))
+            .lines()
+            .map(str::to_owned)
+            .collect(),
         report: report.markdown().lines().map(str::to_owned).collect(),
         ..told
     }

@@ -268,6 +268,8 @@ pub struct Operation {
     pub confirm: String,
     /// The steps.
     pub steps: Vec<Step>,
+    /// What an undo would run, line by line.
+    pub way_back: Vec<String>,
     /// What happened, for people.
     pub report: Vec<String>,
     /// When it began.

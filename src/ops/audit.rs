@@ -69,6 +69,8 @@ pub struct Head {
     pub seq: u64,
     /// The hash of the last.
     pub hash: String,
+    /// The hash of the one before it; of the first, the name of the chain.
+    pub previous: String,
 }
 
 /// Why the log cannot be written or is not what it was.
@@ -149,7 +151,7 @@ impl Audit {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.io("keep"))?;
         }
         let chain = chain.head.map_or_else(|| line.previous.clone(), |head| head.chain);
-        Ok(Head { chain, seq: line.seq, hash: line.hash })
+        Ok(Head { chain, seq: line.seq, hash: line.hash, previous: line.previous })
     }
 
     /// Checks every line; returns them and where the chain stands.
@@ -164,18 +166,26 @@ impl Audit {
     }
 }
 
-/// Checks lines against where the control database says that the chain stood.
-pub fn matches(lines: &[Line], known: &Head) -> Result<(), String> {
-    match lines.iter().find(|line| line.seq == known.seq) {
-        Some(line) if line.hash == known.hash => Ok(()),
-        Some(_) => Err(format!("line {} is another one than the control database knows", known.seq)),
-        None => Err(format!("the control database knows {} lines, and here are {}", known.seq, lines.len())),
+/// Checks lines against what the control database knows of their chain: numbers and hashes.
+pub fn matches<'a>(lines: &[Line], known: impl IntoIterator<Item = (u64, &'a str)>) -> Result<(), String> {
+    for (seq, hash) in known {
+        match lines.iter().find(|line| line.seq == seq) {
+            Some(line) if line.hash == hash => {}
+            Some(_) => return Err(format!("line {seq} is another one than the control database knows")),
+            None => return Err(format!("the control database knows a line {seq}, and here are {}", lines.len())),
+        }
     }
+    Ok(())
+}
+
+/// What the names of somebody's chains begin with.
+pub fn chain_prefix(operator: &Operator) -> String {
+    format!("{}@{} ", operator.user, operator.host)
 }
 
 /// The name of a new chain: nobody else begins one at the same moment on the same machine.
 fn name(operator: &Operator, at: Timestamp) -> String {
-    format!("{}@{} {at}", operator.user, operator.host)
+    format!("{}{at}", chain_prefix(operator))
 }
 
 struct Chain {
@@ -199,8 +209,8 @@ impl Chain {
                 break;
             }
             chain.open = last;
-            let line = if last { None } else { serde_json::from_slice::<Line>(piece).ok() };
-            let Some(line) = line else {
+            // One that lacks nothing but the end of its line is one: the next begins a line of its own.
+            let Ok(line) = serde_json::from_slice::<Line>(piece) else {
                 // Torn in the middle of being written: the line after it says so, and with which bytes.
                 chain.torn.get_or_insert_default().extend_from_slice(piece);
                 continue;
@@ -220,7 +230,8 @@ impl Chain {
                 return Err(tampered(number, "it does not follow the line before it"));
             }
             let name = chain.head.take().map_or_else(|| line.previous.clone(), |head| head.chain);
-            chain.head = Some(Head { chain: name, seq: line.seq, hash: line.hash.clone() });
+            let previous = line.previous.clone();
+            chain.head = Some(Head { chain: name, seq: line.seq, hash: line.hash.clone(), previous });
             chain.lines.push(line);
         }
         Ok(chain)

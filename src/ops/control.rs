@@ -2,11 +2,14 @@
 //! login's own, by default in the shared instance's database; it bears our mark, and one without it is left alone. Of all that,
 //! the monitoring login is shown who works on what since when, and nothing else: that is how every console knows.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use postgres_protocol::escape::escape_identifier;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use super::audit::Head;
+use super::audit::{Head, chain_prefix};
 use super::gate::Permit;
 use super::id::OperationId;
 use super::journal::{Operator, Story};
@@ -16,6 +19,18 @@ use crate::sources::postgres::operations::{ControlPlace, MARK, PLACE, grants, to
 
 /// Made by two consoles at the same time, the schema would be an error for one of them.
 const MAKING: i64 = 0x7469_6572_6465_636b;
+
+/// How often what changes hands is tried for.
+const HOLD_TRIES: usize = 20;
+
+/// Which database it is, whatever its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlDatabase {
+    /// `pg_control_system().system_identifier`.
+    pub system_identifier: String,
+    /// The database.
+    pub database: String,
+}
 
 /// What an operation's row says.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +80,8 @@ impl Standing {
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ControlError {
     #[error(
-        "there is a schema \"tierdeck\" in the control database that does not bear our mark; it is left alone: name another database in [control]"
+        "there is a schema \"tierdeck\" in the control database that does not bear our mark, or that the admin login does not own; it is left \
+         alone: name another database in [control], or the admin login that made it"
     )]
     Foreign,
     #[error(
@@ -79,6 +95,13 @@ pub enum ControlError {
     Query(#[from] QueryError),
     #[error("the journal in the control database is another one: line {seq}")]
     Differs { seq: u64 },
+    #[error("what this operation has to hold changes hands all the time; try again")]
+    Contended,
+    #[error(
+        "line {seq} of the audit log is not the one that the control database knows: the log was rewritten or cut off; nothing is changed \
+         by a log that cannot be trusted. See tierdeck audit verify; the file can be moved away, and a new chain begins"
+    )]
+    Rewritten { seq: u64 },
 }
 
 /// A session in the control database.
@@ -100,6 +123,7 @@ impl Control {
             control.batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
             made?;
         }
+        control.is_own().await?;
         Ok(control)
     }
 
@@ -108,6 +132,7 @@ impl Control {
         let mut control = Self { connection, renewed: true };
         let Some(place) = control.place("").await? else { return Ok(None) };
         control.renewed = place.renewed;
+        control.is_own().await?;
         Ok(Some(control))
     }
 
@@ -139,6 +164,17 @@ impl Control {
         if place.as_ref().is_some_and(|place| place.mark != MARK) { Err(ControlError::Foreign) } else { Ok(place) }
     }
 
+    /// The mark alone is what anybody who may create a schema could write: it and what is in it must be this login's own.
+    async fn is_own(&self) -> Result<(), ControlError> {
+        let sql = "SELECT pg_has_role(n.nspowner, 'USAGE')
+                          AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner <> n.nspowner)
+                          AND NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                                          WHERE c.relnamespace = n.oid AND NOT t.tgisinternal)
+                   FROM pg_namespace n WHERE n.nspname = 'tierdeck'";
+        let own = self.connection.query(sql, &[]).await?.first().is_some_and(|row| row.get(0));
+        if own { Ok(()) } else { Err(ControlError::Foreign) }
+    }
+
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.connection.is_closed()
@@ -161,20 +197,27 @@ impl Control {
         }
     }
 
+    /// Which database this is: its cluster and its name.
+    pub async fn database(&self) -> Result<ControlDatabase, ControlError> {
+        let sql = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()";
+        let row = self.connection.query_one(sql, &[]).await?;
+        Ok(ControlDatabase { system_identifier: row.get(0), database: row.get(1) })
+    }
+
     /// Notes that an operation begins, with what it holds; refused when somebody holds any of it.
-    pub async fn begin(&self, plan: &Plan, operator: &Operator, header: &str) -> Result<i64, ControlError> {
+    pub async fn begin(&self, plan: &Plan, operator: &Operator, header: &str, fence: i64) -> Result<i64, ControlError> {
         self.atomically(async {
             let sql =
                 "INSERT INTO tierdeck.operation (id, kind, summary, state, operator, host, version, fence, heartbeat, subjects)
-                       VALUES ($1, $2, $3, 'running', $4, $5, $6, 1, clock_timestamp(), $7)";
+                       VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, clock_timestamp(), $8)";
             let id = plan.id.as_str();
             let Operator { user, host, version } = operator;
             let subjects: Vec<String> = plan.subjects.iter().map(Subject::key).collect();
-            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version, &subjects]).await?;
+            self.connection.query(sql, &[&id, &plan.kind, &plan.summary, user, host, version, &fence, &subjects]).await?;
             self.hold(&plan.id, &plan.subjects).await?;
             let sql = "INSERT INTO tierdeck.journal (operation, seq, line) VALUES ($1, 0, $2)";
             self.connection.query(sql, &[&id, &header]).await?;
-            Ok(1)
+            Ok(fence)
         })
         .await
     }
@@ -182,6 +225,9 @@ impl Control {
     /// Goes on with an operation: the counter is raised, so that whoever held it before does nothing more.
     pub async fn take(&self, plan: &Plan, fence: i64, operator: &Operator) -> Result<i64, ControlError> {
         self.atomically(async {
+            // Waits for whoever guards an effect with the old number; a heartbeat waits for nobody.
+            let sql = "SELECT 1 FROM tierdeck.operation WHERE id = $1 FOR UPDATE";
+            self.connection.query(sql, &[&plan.id.as_str()]).await?;
             let sql =
                 "UPDATE tierdeck.operation SET fence = fence + 1, heartbeat = clock_timestamp(), state = 'running',
                               operator = $3, host = $4, version = $5
@@ -195,23 +241,42 @@ impl Control {
         .await
     }
 
+    /// Holds the subjects. That nobody else is seen holding them is not enough: whoever did may have let go between the two
+    /// questions, and then they are nobody's.
     async fn hold(&self, id: &OperationId, subjects: &[Subject]) -> Result<(), ControlError> {
-        let keys: Vec<String> = subjects.iter().map(Subject::key).collect();
-        let sql = "INSERT INTO tierdeck.hold (subject, operation) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING";
-        self.connection.query(sql, &[&keys, &id.as_str()]).await?;
-        let sql = "SELECT h.subject, o.id, o.kind, o.summary, o.state, o.operator, o.host, o.fence, o.began, o.subjects, o.in_force,
-                          extract(epoch FROM clock_timestamp() - o.heartbeat)::float8 AS silent
-                   FROM tierdeck.hold h JOIN tierdeck.operation o ON o.id = h.operation
-                   WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
-        match self.connection.query(sql, &[&keys, &id.as_str()]).await?.first() {
-            None => Ok(()),
-            Some(row) => Err(ControlError::Held { subject: row.get("subject"), by: Box::new(read(row)) }),
+        // In one order for everybody, or two could wait for each other.
+        let keys: BTreeSet<String> = subjects.iter().map(Subject::key).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        for _ in 0..HOLD_TRIES {
+            let sql = "INSERT INTO tierdeck.hold (subject, operation)
+                       SELECT subject, $2 FROM unnest($1::text[]) WITH ORDINALITY AS s (subject, nth) ORDER BY nth
+                       ON CONFLICT DO NOTHING";
+            self.connection.query(sql, &[&keys, &id.as_str()]).await?;
+            let sql = "SELECT h.subject, o.id, o.kind, o.summary, o.state, o.operator, o.host, o.fence, o.began, o.subjects, o.in_force,
+                              extract(epoch FROM clock_timestamp() - o.heartbeat)::float8 AS silent
+                       FROM tierdeck.hold h JOIN tierdeck.operation o ON o.id = h.operation
+                       WHERE h.subject = ANY ($1::text[]) AND h.operation <> $2 LIMIT 1";
+            if let Some(row) = self.connection.query(sql, &[&keys, &id.as_str()]).await?.first() {
+                return Err(ControlError::Held { subject: row.get("subject"), by: Box::new(read(row)) });
+            }
+            let sql = "SELECT count(*) FROM tierdeck.hold WHERE subject = ANY ($1::text[]) AND operation = $2";
+            let ours: i64 = self.connection.query_one(sql, &[&keys, &id.as_str()]).await?.get(0);
+            if usize::try_from(ours) == Ok(keys.len()) {
+                return Ok(());
+            }
         }
+        Err(ControlError::Contended)
     }
 
     /// What is known of an operation.
     pub async fn find(&self, id: &OperationId) -> Result<Option<Known>, ControlError> {
         Ok(self.rows("WHERE id = $1", &[&id.as_str()]).await?.into_iter().next())
+    }
+
+    /// All operations of a kind that may have left something, the newest first, by the server's clock.
+    pub async fn of_kind(&self, kind: &str) -> Result<Vec<Known>, ControlError> {
+        let which = "WHERE kind = $1 AND state IN ('succeeded', 'paused', 'running') ORDER BY began DESC, id DESC";
+        self.rows(which, &[&kind]).await
     }
 
     /// All operations, the newest first.
@@ -302,32 +367,45 @@ impl Control {
         .await
     }
 
-    /// Notes where an audit chain stands; never backwards.
-    pub async fn note_head(&self, head: &Head) -> Result<(), ControlError> {
-        let sql = "INSERT INTO tierdeck.audit_head AS known (chain, seq, hash) VALUES ($1, $2, $3)
-                   ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, at = clock_timestamp()
-                   WHERE known.seq < excluded.seq";
+    /// Notes where an audit chain stands, if the operation is still ours: a line of it is noted once, and a log in which it, or
+    /// the one before it, is another one was rewritten.
+    pub async fn note_head(&self, id: &OperationId, fence: i64, head: &Head) -> Result<(), ControlError> {
         let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
-        self.connection.query(sql, &[&head.chain, &seq, &head.hash]).await?;
-        Ok(())
+        let sql = "SELECT hash FROM tierdeck.audit_head WHERE chain = $1 AND seq = $2";
+        let before = self.connection.query(sql, &[&head.chain, &(seq - 1)]).await?;
+        if before.first().is_some_and(|row| row.get::<_, String>(0) != head.previous) {
+            return Err(ControlError::Rewritten { seq: head.seq - 1 });
+        }
+        let insert = "WITH ours AS (SELECT id FROM tierdeck.operation WHERE id = $4 AND fence = $5 FOR KEY SHARE)
+                      INSERT INTO tierdeck.audit_head (chain, seq, hash) SELECT $1, $2, $3 FROM ours
+                      ON CONFLICT DO NOTHING RETURNING seq";
+        let noted = self.connection.query(insert, &[&head.chain, &seq, &head.hash, &id.as_str(), &fence]).await?;
+        if !noted.is_empty() {
+            return Ok(());
+        }
+        if !self.is_held(id, fence).await? {
+            return Err(ControlError::Lost);
+        }
+        let rows = self.connection.query(sql, &[&head.chain, &seq]).await?;
+        let same = rows.first().is_some_and(|row| row.get::<_, String>(0) == head.hash);
+        if same { Ok(()) } else { Err(ControlError::Rewritten { seq: head.seq }) }
     }
 
-    /// Where a chain stood when it was last noted.
-    pub async fn head(&self, chain: &str) -> Result<Option<Head>, ControlError> {
-        let rows =
-            self.connection.query("SELECT seq, hash FROM tierdeck.audit_head WHERE chain = $1", &[&chain]).await?;
-        Ok(rows.first().map(|row| Head {
-            chain: chain.to_owned(),
-            seq: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
-            hash: row.get(1),
-        }))
+    /// What is known of the chains that somebody began on a machine: chain, line and hash.
+    pub async fn heads(&self, operator: &Operator) -> Result<Vec<(String, u64, String)>, ControlError> {
+        let sql = "SELECT chain, seq, hash FROM tierdeck.audit_head WHERE starts_with(chain, $1) ORDER BY chain, seq";
+        let begins = chain_prefix(operator);
+        let rows = self.connection.query(sql, &[&begins]).await?;
+        let read = |row: &Row| (row.get(0), u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(), row.get(2));
+        Ok(rows.iter().map(read).collect())
     }
 }
 
 /// What an effect's transaction begins with: no row, and the operation is not ours any more. Locked until the
-/// transaction's end, so that nobody takes it over in between.
+/// transaction's end, so that nobody takes it over in between (`take` locks the row for itself first); heartbeats, which
+/// change no key, go on meanwhile.
 pub(super) fn guard(id: &OperationId, fence: i64) -> String {
-    format!("SELECT 1 FROM tierdeck.operation WHERE id = '{id}' AND fence = {fence} FOR SHARE")
+    format!("SELECT 1 FROM tierdeck.operation WHERE id = '{id}' AND fence = {fence} FOR KEY SHARE")
 }
 
 fn read(row: &Row) -> Known {

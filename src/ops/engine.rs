@@ -2,6 +2,7 @@
 //! and an operator picks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -145,12 +146,13 @@ impl<'a> Run<'a> {
             let major = |target: &Target| target.server_version.split('.').next().map(str::to_owned);
             if now.system_identifier != planned.system_identifier
                 || now.database != planned.database
+                || now.login != planned.login
                 || major(&now) != major(planned)
             {
                 let said = |target: &Target| {
                     format!(
-                        "system {}, database {}, PostgreSQL {}",
-                        target.system_identifier, target.database, target.server_version
+                        "system {}, database {}, as {}, PostgreSQL {}",
+                        target.system_identifier, target.database, target.login, target.server_version
                     )
                 };
                 let other = format!(
@@ -224,6 +226,7 @@ impl<'a> Run<'a> {
     /// Does a step, and tells how far it is.
     async fn apply(&mut self, number: usize, step: &dyn Step) -> Result<(), OpsError> {
         let listen = &self.ops.listen;
+        let lost = self.lease.lost();
         // Apart, because the eyes look while the hands work.
         let (mut hands, eyes) = self.hands(number, step.forward());
         let mut applied = step.apply(&mut hands);
@@ -232,6 +235,9 @@ impl<'a> Run<'a> {
             tokio::select! {
                 done = &mut applied => return Ok(done?),
                 _ = clock.tick() => {
+                    if lost.load(Ordering::SeqCst) {
+                        return Err(OpsError::Lost);
+                    }
                     // Whatever becomes of this look, the step is what counts.
                     let look = tokio::time::timeout(LOOK, step.progress(eyes)).await;
                     if let Ok(Ok(Some(working))) = look {

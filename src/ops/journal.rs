@@ -14,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::control::ControlDatabase;
 use super::id::OperationId;
 use super::plan::{Plan, SCHEMA};
 use super::status::{Illegal, Outcome, Phase, Status};
@@ -40,6 +41,10 @@ pub struct Header {
     pub operator: Operator,
     /// [`Plan::sha256`]: what was approved.
     pub sha256: String,
+    /// The control database: who goes on with the operation looks there who else does, and nowhere else.
+    /// `None`: written by a version that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlDatabase>,
     /// The plan.
     pub plan: Plan,
 }
@@ -214,6 +219,10 @@ pub struct Journal {
     story: Story,
     path: PathBuf,
     file: Flock<File>,
+    /// How much of the file is whole lines.
+    whole: u64,
+    /// A line could not be written: nothing more is, because nobody knows what of it is there.
+    shut: bool,
 }
 
 /// Where journals are, below the state folder.
@@ -244,10 +253,14 @@ impl Journal {
         let opened = OpenOptions::new().create_new(true).append(true).read(true).mode(0o600).open(&path);
         let mut file = lock(opened.map_err(io("make", &path))?, id, &path)?;
         let text = story.lines().join("\n") + "\n";
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", &path))?;
+        if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
+            // Half of one would be taken for a whole one that was torn.
+            let _ = fs::remove_file(&path);
+            return Err(io("write", &path)(error));
+        }
         // The file's name must be as durable as what is in it.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("keep", folder))?;
-        Ok(Self { story, path, file })
+        Ok(Self { story, path, file, whole: text.len() as u64, shut: false })
     }
 
     /// Opens one to go on with; `None` when there is none here.
@@ -271,7 +284,7 @@ impl Journal {
             file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(io("mend", &path))?;
         }
         let story = read_bytes(&bytes[..whole])?;
-        Ok(Some(Self { story, path, file }))
+        Ok(Some(Self { story, path, file, whole: whole as u64, shut: false }))
     }
 
     /// What is in it.
@@ -302,8 +315,19 @@ impl Journal {
     fn write(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let line = serde_json::to_string(entry).unwrap_or_default() + "\n";
         let file = &mut *self.file;
-        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-        written.map_err(io("write", &self.path))
+        if self.shut {
+            let before = std::io::Error::other("an earlier line could not be written");
+            return Err(io("write", &self.path)(before));
+        }
+        if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_data()) {
+            self.shut = true;
+            // As far as that still can be done: what is left of it is torn, and dropped by who opens it next; or it is whole,
+            // and then it says what was to be tried, which is not more than is true.
+            let _ = file.set_len(self.whole).and_then(|()| file.sync_data());
+            return Err(io("write", &self.path)(error));
+        }
+        self.whole += line.len() as u64;
+        Ok(())
     }
 
     /// Gives it another name: another machine's is the true one.

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::audit::Head;
 use super::control::{Control, ControlError, Standing};
+use super::estate::{Estate, Use};
 use super::id::OperationId;
 use super::journal::Entry;
 
@@ -33,11 +34,21 @@ impl Drop for Lease {
 
 impl Lease {
     /// A lease that was taken, kept alive from now on.
-    pub(super) fn keep(control: Control, id: OperationId, fence: i64, every: Duration) -> Self {
+    pub(super) fn keep(control: Control, estate: Arc<Estate>, id: OperationId, fence: i64, every: Duration) -> Self {
         let control = Arc::new(Mutex::new(control));
         let lost = Arc::new(AtomicBool::new(false));
-        let heart = tokio::spawn(beat(Arc::clone(&control), id.clone(), fence, every, Arc::clone(&lost)));
-        Self { control, id, fence, lost, heart }
+        let heart = Heart { control: Arc::clone(&control), estate, id: id.clone(), fence, lost: Arc::clone(&lost) };
+        Self { control, id, fence, lost, heart: tokio::spawn(heart.beat(every)) }
+    }
+
+    /// Whether it is known not to be ours any more, without asking.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// The same, for who cannot keep the lease at hand.
+    pub(super) fn lost(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.lost)
     }
 
     /// The counter.
@@ -47,7 +58,7 @@ impl Lease {
 
     /// Whether it still is ours, asked now.
     pub async fn still_ours(&self) -> Result<(), ControlError> {
-        if self.lost.load(Ordering::SeqCst) || !self.control.lock().await.is_held(&self.id, self.fence).await? {
+        if self.is_lost() || !self.control.lock().await.is_held(&self.id, self.fence).await? {
             return Err(ControlError::Lost);
         }
         Ok(())
@@ -59,7 +70,7 @@ impl Lease {
     }
 
     pub(super) async fn note_head(&self, head: &Head) -> Result<(), ControlError> {
-        self.control.lock().await.note_head(head).await
+        self.control.lock().await.note_head(&self.id, self.fence, head).await
     }
 
     pub(super) async fn leave(&self, state: &str, over: bool) -> Result<(), ControlError> {
@@ -68,19 +79,35 @@ impl Lease {
     }
 }
 
-async fn beat(control: Arc<Mutex<Control>>, id: OperationId, fence: i64, every: Duration, lost: Arc<AtomicBool>) {
-    let mut clock = tokio::time::interval(every);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        clock.tick().await;
-        let control = control.lock().await;
-        match control.beat(&id, fence).await {
-            Ok(true) => {}
-            Ok(false) => return lost.store(true, Ordering::SeqCst),
-            // Whatever is done next asks the same connection, and hears the same.
-            Err(_) if control.is_closed() => return,
-            // An effect in this very database holds the row until it is done: the next beat tells.
-            Err(_) => {}
+/// What keeps a lease alive: an effect may take hours, and whoever is not heard of meanwhile may be taken over.
+struct Heart {
+    control: Arc<Mutex<Control>>,
+    estate: Arc<Estate>,
+    id: OperationId,
+    fence: i64,
+    lost: Arc<AtomicBool>,
+}
+
+impl Heart {
+    async fn beat(self, every: Duration) {
+        let mut clock = tokio::time::interval(every);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            let mut control = self.control.lock().await;
+            match control.beat(&self.id, self.fence).await {
+                Ok(true) => {}
+                Ok(false) => return self.lost.store(true, Ordering::SeqCst),
+                // A lock that did not come in time is no reason to fall silent, nor is a connection that is gone.
+                Err(_) if control.is_closed() => {
+                    if let Ok(again) = self.estate.connect(&self.estate.control, None, Use::Control).await
+                        && let Ok(Some(again)) = Control::look(again).await
+                    {
+                        *control = again;
+                    }
+                }
+                Err(_) => {}
+            }
         }
     }
 }

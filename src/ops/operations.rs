@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::act::Intent;
-use super::control::{Control, ControlError, Known, Standing};
+use super::control::{Control, ControlDatabase, ControlError, Known, Standing};
 use super::engine::Run;
 use super::estate::{Estate, Use};
 use super::gate::{Gate, Permit, Shut};
@@ -19,9 +19,11 @@ use super::hands::{Eyes, HandsError};
 use super::id::OperationId;
 use super::journal::{self, Entry, Header, Journal, JournalError, Story};
 use super::lease::Lease;
-use super::plan::{Plan, Refusals, SCHEMA};
+use super::plan::{Plan, Refusals, SCHEMA, Subject};
+use super::report::Report;
 use super::status::{Outcome, Phase};
 use super::step::{StepError, Working};
+use crate::domain::{InstanceName, TenantId};
 
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,8 +146,27 @@ pub enum OpsError {
     #[error("there is no operation {0}, neither in the state folder nor in the control database")]
     Unknown(OperationId),
     /// The databases are not those of the plan.
-    #[error("{0}; nothing was done")]
+    #[error("{0}; nothing is changed there")]
     OtherTarget(String),
+    /// It was begun under another control database.
+    #[error(
+        "operation {id} was begun with leases in database {} of system {}, and the configuration's control database is {} of system {}: \
+         nobody would see here who else works on it; nothing was done. See [control]", was.database, was.system_identifier, is.database, is.system_identifier
+    )]
+    OtherControl {
+        /// Which.
+        id: OperationId,
+        /// The header's.
+        was: ControlDatabase,
+        /// The configuration's.
+        is: ControlDatabase,
+    },
+    /// The control database lost it.
+    #[error(
+        "the control database knows nothing of operation {0}, which was begun: was it restored, or did it fail over? Nothing was done. If nobody \
+         else works on it, type its id: --take-over {0}"
+    )]
+    Forgotten(OperationId),
     /// Somebody else goes on with it.
     #[error("somebody else went on with this operation; this one has stopped and changes nothing more")]
     Lost,
@@ -187,7 +208,8 @@ impl From<StepError> for OpsError {
 impl OpsError {
     /// Whether it was refused, as against: it went wrong.
     pub fn is_refusal(&self) -> bool {
-        let held = matches!(self, Self::Control(ControlError::Held { .. } | ControlError::Foreign));
+        let held =
+            matches!(self, Self::Control(ControlError::Held { .. } | ControlError::Foreign | ControlError::Contended));
         held || matches!(
             self,
             Self::Refused(_)
@@ -199,6 +221,8 @@ impl OpsError {
                 | Self::NoWayBack { .. }
                 | Self::Over(..)
                 | Self::OtherTarget(_)
+                | Self::OtherControl { .. }
+                | Self::Forgotten(_)
                 | Self::Journal(JournalError::Busy(_))
                 | Self::Hands(HandsError::NoAdmin(..) | HandsError::NoPlace(_) | HandsError::Busy(_))
         )
@@ -253,6 +277,7 @@ impl Operations {
                 at: Timestamp::now(),
                 operator: self.gate.operator().clone(),
                 sha256: plan.sha256(),
+                control: Some(control.database().await?),
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
@@ -279,6 +304,10 @@ impl Operations {
             }
             let permit = self.gate.go_on(plan)?;
             let control = self.control(&permit).await?;
+            let (was, is) = (kept.story().header.control.clone(), control.database().await?);
+            if let Some(was) = was.filter(|was| *was != is) {
+                return Err(OpsError::OtherControl { id: id.clone(), was, is });
+            }
             self.carry_on(control, kept, permit, way, take_over).await
         })
     }
@@ -300,7 +329,8 @@ impl Operations {
         let plan = Arc::new(kept.story().header.plan.clone());
         let (journal, fence) = self.claim(kept, &control, &plan, way, take_over).await?;
         let every = self.estate.stale_after / 6;
-        let lease = Lease::keep(control, plan.id.clone(), fence, every.max(Duration::from_millis(50)));
+        let estate = Arc::clone(&self.estate);
+        let lease = Lease::keep(control, estate, plan.id.clone(), fence, every.max(Duration::from_millis(50)));
         let eyes = Eyes::of(Arc::clone(&self.estate), &plan.targets);
         let mut run = Run::new(self, plan, permit, journal, lease, eyes);
         run.work_through(way).await
@@ -318,9 +348,19 @@ impl Operations {
         let operator = self.gate.operator();
         let Some(known) = control.find(&plan.id).await? else {
             let Kept::Here(journal) = kept else { return Err(OpsError::Unknown(plan.id.clone())) };
-            let header = journal.story().lines().swap_remove(0);
-            return match control.begin(plan, operator, &header).await {
-                Ok(fence) => Ok((*journal, fence)),
+            let mut lines = journal.story().lines();
+            let header = lines.remove(0);
+            let last = journal.story().entries.last().map_or(0, |last| last.fence);
+            if last > 0 && take_over == TakeOver::No {
+                return Err(OpsError::Forgotten(plan.id.clone()));
+            }
+            return match control.begin(plan, operator, &header, last + 1).await {
+                Ok(fence) => {
+                    for (line, seq) in lines.iter().zip(1..) {
+                        control.mirror(&plan.id, fence, seq, line, Standing::of(journal.story())).await?;
+                    }
+                    Ok((*journal, fence))
+                }
                 Err(error) => {
                     // Refused before anything was done: as if it had never been asked for.
                     if matches!(error, ControlError::Held { .. }) && journal.story().entries.is_empty() {
@@ -336,7 +376,11 @@ impl Operations {
         }
         // The one that wrote last wrote here, and it is dead: nobody else has the file's lock.
         let own = match &kept {
-            Kept::Here(journal) => journal.story().entries.last().map_or(1, |last| last.fence) == known.fence,
+            // On this machine: a copy of the state folder elsewhere proves nothing.
+            Kept::Here(journal) => {
+                known.host == operator.host
+                    && journal.story().entries.last().map_or(1, |last| last.fence) == known.fence
+            }
             Kept::Elsewhere(_) => false,
         };
         let Known { operator: user, host, silent, .. } = known.clone();
@@ -434,6 +478,45 @@ impl Operations {
             (Some(here), Err(_)) => Ok(here),
             (None, there) => there,
         }
+    }
+
+    /// The newest operation of a kind that left something for a tenant that can be undone, by the server's clock. One that
+    /// cannot be read is an error: it might be the one.
+    pub async fn undoable(
+        &self,
+        kind: &str,
+        tenant: &TenantId,
+        instance: Option<&InstanceName>,
+    ) -> Result<Option<Story>, OpsError> {
+        let Some(control) = self.look_at_control().await? else { return Ok(None) };
+        let subject = Subject::Tenant { id: tenant.clone() };
+        let mut found: Option<Story> = None;
+        for known in control.of_kind(kind).await? {
+            let Some(id) = OperationId::parse(&known.id) else { continue };
+            let story = self.story(&id).await?;
+            let plan = &story.header.plan;
+            let at = |plan: &Plan| plan.targets.first().map(|target| target.instance.clone());
+            if !plan.subjects.contains(&subject)
+                || instance.is_some_and(|instance| at(plan).as_ref() != Some(instance))
+                || !Report::of(&story).can_roll_back
+            {
+                continue;
+            }
+            match &found {
+                None => found = Some(story),
+                Some(first) if at(&first.header.plan) != at(plan) => {
+                    let places =
+                        [&first.header.plan, plan].map(|plan| at(plan).map(|it| it.to_string()).unwrap_or_default());
+                    let which = format!(
+                        "{tenant} is subject to a {kind} on {}: say which with --instance",
+                        places.join(" and on ")
+                    );
+                    return Err(Refusals::one(which).into());
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(found)
     }
 
     /// Whether a pause was asked for.

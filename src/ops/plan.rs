@@ -192,6 +192,27 @@ impl Plan {
         changed
     }
 
+    /// What rolling back runs, from the before-images of the steps that were begun: the last step first.
+    pub fn way_back<'a>(&self, begun: impl IntoIterator<Item = Option<&'a Value>>) -> String {
+        let mut text = format!("operation   {}, rolled back\n", self.id);
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<12}{}", sanitise(value));
+        };
+        line("did", &self.summary);
+        let steps: Vec<_> = self.steps.iter().zip(begun).zip(1..).collect();
+        for ((step, before), number) in steps.into_iter().rev() {
+            let Some(before) = before else { continue };
+            line(&format!("undo {number}"), &step.title);
+            match step.action.step().backward(before) {
+                Ok(Some(script)) => self.script(&mut line, "  runs", &script),
+                Ok(None) => line("  runs", "nothing: nothing needs to be undone"),
+                Err(error) => line("  runs", &format!("unknown: {error}")),
+            }
+        }
+        line("to approve", &format!("type {}", self.confirm));
+        text
+    }
+
     fn body(&self) -> String {
         let mut text = format!("operation   {}\n", self.id);
         let mut line = |name: &str, value: &str| {
@@ -237,13 +258,18 @@ impl Plan {
 
     /// A script of this plan as people read it, line by line: where, how, exactly what.
     pub fn told(&self, script: &Script) -> Vec<String> {
-        let target = self.targets.get(script.target).map(|target| target.instance.to_string()).unwrap_or_default();
-        let manner = if script.transaction { "in one transaction" } else { "by itself" };
-        let statements = script.statements.iter().map(|statement| format!("  {statement};"));
-        std::iter::once(format!("on {target}, {manner}:"))
-            .chain(statements)
-            .map(|line| sanitise(&line).into_owned())
-            .collect()
+        let place = match script {
+            Script::Sql(sql) => {
+                let target = self.targets.get(sql.target).map(|target| target.instance.to_string());
+                let manner = if sql.transaction { "in one transaction" } else { "by itself" };
+                format!("on {}, {manner}:", target.unwrap_or_default())
+            }
+            Script::Vault(vault) => format!("at {}:", vault.vault),
+            Script::Command(_) => "on this machine:".to_owned(),
+        };
+        let shown = script.shown();
+        let shown = shown.iter().map(|shown| format!("  {shown}"));
+        std::iter::once(place).chain(shown).map(|line| sanitise(&line).into_owned()).collect()
     }
 }
 

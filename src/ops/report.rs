@@ -99,12 +99,12 @@ impl Report {
         let step = |(planned, status): (&super::plan::PlannedStep, &super::status::StepStatus)| ReportStep {
             title: planned.title.clone(),
             state: word(status.state),
-            ran: if status.before.is_some() { planned.forward.statements.clone() } else { Vec::new() },
+            ran: if status.before.is_some() { planned.forward.lines() } else { Vec::new() },
             before: status.before.clone().unwrap_or_default(),
             verified: status.output.clone().unwrap_or_default(),
             error: status.error.clone(),
         };
-        let touched = story.status.to_undo().is_some();
+        let touched = story.status.to_undo().is_some() && plan.steps.iter().any(|step| step.backward.is_some());
         let ended = matches!(story.status.phase, Phase::Closed(outcome) if outcome != Outcome::Succeeded);
         Self {
             schema: SCHEMA,

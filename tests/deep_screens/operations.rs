@@ -143,6 +143,7 @@ fn operation(stage: Stage) -> Operation {
         ]
         .map(str::to_owned)
         .to_vec(),
+        way_back: vec!["undoes      promote acme".to_owned()],
         confirm: "acme".to_owned(),
         steps,
         report: [

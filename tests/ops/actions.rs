@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tierdeck::domain::SessionKey;
 use tierdeck::ops::act::{Aim, Intent, Signal, Signalling, Throttling, Vacuuming};
 use tierdeck::ops::audit::Audit;
 use tierdeck::ops::gate::Shut;
+use tierdeck::ops::journal::{Event, Operator};
 use tierdeck::ops::plan::Plan;
 use tierdeck::ops::report::Report;
+use tierdeck::ops::step::Script;
 use tierdeck::ops::{Ended, Operations, OpsError, Progress, TakeOver, Way};
 
 use super::world::{World, key_of, new_id, shared, signal, tenant, throttle};
@@ -15,7 +18,7 @@ use crate::support::watcher::session;
 
 /// Everything that the plan says it will run.
 fn promised(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().flat_map(|step| step.forward.statements.clone()).collect()
+    plan.steps.iter().flat_map(|step| step.forward.lines()).collect()
 }
 
 /// What the server was told under the operation's name, but for how the engine holds and lets go.
@@ -99,7 +102,11 @@ async fn a_throttle_does_what_its_plan_says_and_its_undo_brings_back_what_was() 
     assert_eq!(said, ["attempt", "done", "attempt", "done"]);
     assert_eq!(lines[0].record.statements, promised(&plan));
     let control = operations.look_at_control().await.unwrap().unwrap();
-    assert_eq!(control.head(&head.as_ref().unwrap().chain).await.unwrap(), head);
+    let head = head.unwrap();
+    let operator = Operator { user: "ann".to_owned(), host: machine.host.clone(), version: String::new() };
+    let known = control.heads(&operator).await.unwrap();
+    assert_eq!(known.len(), 4);
+    assert_eq!(known[3], (head.chain, head.seq, head.hash));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +138,7 @@ async fn a_plan_that_is_no_longer_true_is_refused_with_what_changed() {
     world.nothing_is_held().await;
     // A plan that was changed after it was approved is another plan.
     let mut forged = operations.plan(&throttle("globex"), new_id()).await.unwrap();
-    forged.steps[0].forward.statements[0] = "ALTER ROLE role_globex SUPERUSER".to_owned();
+    forged.steps[0].forward = Script::sql(0, vec!["ALTER ROLE role_globex SUPERUSER".to_owned()]);
     let refused = operations.start(&forged, "globex").await;
     assert!(matches!(refused, Err(OpsError::Drifted(_))), "{refused:?}");
 }
@@ -289,6 +296,49 @@ async fn idle_transactions_of_a_tenant_are_those_that_certainly_are_its() {
     assert_eq!(said, aimed);
 }
 
+/// A session that goes on to another transaction just before it would be hit is not hit, and nobody says that it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_went_on_is_not_said_to_be_gone() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let victim = Arc::new(session(world.server.port, "role_acme", "portarium").await);
+    victim.batch_execute("BEGIN; SELECT 1").await.unwrap();
+    let key = key_of(&victim).await;
+    let moving = Arc::clone(&victim);
+    let operations = world.machine(&folder, "laptop").operations(true, move |it| {
+        if matches!(it, Progress::Journal(entry) if matches!(entry.event, Event::Started { .. })) {
+            let moved = async { moving.batch_execute("COMMIT; BEGIN; SELECT 2").await.unwrap() };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(moved));
+        }
+    });
+    let aim = Aim::Idle { tenant: tenant("acme"), longer_than: 0 };
+    let intent = Intent::Signal(Signalling { signal: Signal::Terminate, instance: shared(), aim, even_system: false });
+    let plan = operations.plan(&intent, new_id()).await.unwrap();
+    assert_eq!(operations.start(&plan, "acme").await.unwrap(), Ended::Succeeded);
+    assert_eq!(key_of(&victim).await, key, "it is still there");
+    let output = operations.story(&plan.id).await.unwrap().status.steps[0].output.clone().unwrap();
+    assert_eq!((&output["went_on"], &output["ended"]), (&json!([key.pid]), &json!([])), "{output}");
+}
+
+/// What an operation did not set, others may set: it is undone all the same, and theirs stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttle_leaves_alone_what_it_did_not_set() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let operations = world.machine(&folder, "laptop").quiet();
+    let intent = Intent::Throttle(Throttling {
+        tenant: tenant("acme"),
+        instance: shared(),
+        connections: 5,
+        statement_timeout_ms: None,
+    });
+    let plan = operations.plan(&intent, new_id()).await.unwrap();
+    assert_eq!(operations.start(&plan, "acme").await.unwrap(), Ended::Succeeded);
+    world.boss.batch_execute("ALTER ROLE role_acme SET statement_timeout = '7s'").await.unwrap();
+    assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+    assert!(world.settled().await.contains("role_acme | t | 40 | {statement_timeout=7s}"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vacuum_is_done_and_looked_at() {
     let world = World::start().await;
@@ -301,11 +351,17 @@ async fn a_vacuum_is_done_and_looked_at() {
     assert!(refusal(&operations, &of("tenant_acme", "nosuch")).await.contains("there is no table"));
     world
         .boss
-        .batch_execute("CREATE TABLE public.bosses (id int); CREATE TABLE public.\"a\u{202e}b\" (id int)")
+        .batch_execute(
+            "ALTER DATABASE portarium OWNER TO postgres; CREATE TABLE public.bosses (id int); CREATE TABLE public.\"a\u{202e}b\" (id int)",
+        )
         .await
         .unwrap();
     assert!(refusal(&operations, &of("public", "bosses")).await.contains("may not vacuum it"));
-    world.boss.batch_execute("ALTER TABLE public.\"a\u{202e}b\" OWNER TO portarium_admin").await.unwrap();
+    // Who owns the database may, whosever the table is.
+    let mine =
+        "ALTER DATABASE portarium OWNER TO portarium_admin; ALTER TABLE public.\"a\u{202e}b\" OWNER TO portarium_admin";
+    world.boss.batch_execute(mine).await.unwrap();
+    assert_eq!(operations.plan(&of("public", "bosses"), new_id()).await.unwrap().kind, "vacuum");
     assert!(refusal(&operations, &of("public", "a\u{202e}b")).await.contains("cannot be shown"));
     let plan = operations.plan(&of("tenant_acme", "orders"), new_id()).await.unwrap();
     assert_eq!(plan.subjects[0].key(), "tenant acme");
@@ -335,12 +391,9 @@ async fn a_vacuum_is_done_and_looked_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_version_found_as_an_admin_that_is_no_superuser() {
-    let given = std::env::var_os("TIERDECK_PG_BINS").unwrap_or_default();
-    let fetched = std::fs::read_dir("/var/cache/tierdeck/postgres").into_iter().flatten().flatten();
-    let fetched = fetched.map(|entry| entry.path().join("bin")).filter(|path| path.join("postgres").exists());
-    let folders: Vec<_> =
-        std::env::split_paths(&given).filter(|it| !it.as_os_str().is_empty()).chain(fetched).collect();
-    for programs in &folders {
+    let folders = crate::support::server::installed();
+    assert!(!folders.is_empty());
+    for (_, programs) in folders.values() {
         let world = World::start_of(programs).await;
         let folder = tempfile::tempdir().unwrap();
         let operations = world.machine(&folder, "laptop").quiet();
@@ -379,5 +432,5 @@ async fn every_version_found_as_an_admin_that_is_no_superuser() {
         }
         println!("actions on {}", programs.display());
     }
-    println!("actions: {} further versions", folders.len());
+    println!("actions: {} versions", folders.len());
 }

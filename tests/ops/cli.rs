@@ -98,7 +98,18 @@ async fn throttle_list_show_roll_back_report_verify() {
     desk.says("ops show nonsense", 2);
     assert!(desk.says(&format!("ops rollback {id}"), 3).1.contains("--allow-actions"));
     assert!(desk.says(&format!("--allow-actions ops abandon {id} --confirm x"), 3).1.contains("not approved"));
-    let (out, _) = desk.says("--allow-actions act unthrottle acme", 0);
+    // The plan of an undo is shown, and changes nothing; nor does what was not approved, or is meant for another instance.
+    let (out, _) = desk.says("--allow-actions act unthrottle acme --plan", 0);
+    assert!(out.contains("ALTER ROLE \"role_acme\" CONNECTION LIMIT 40;") && out.contains("type acme"), "{out}");
+    assert_eq!(desk.document("act unthrottle acme --plan --json")["operation"], id.as_str());
+    assert!(desk.says("--allow-actions act unthrottle acme", 2).1.contains("--confirm acme"));
+    assert!(desk.says("--allow-actions act unthrottle acme --confirm globex", 3).1.contains("nothing was done"));
+    assert!(
+        desk.says("--allow-actions act unthrottle acme --confirm acme --instance other", 2).1.contains("\"other\"")
+    );
+    assert!(desk.says("act unthrottle acme --confirm acme", 3).1.contains("--allow-actions"));
+    assert!(world.settled().await.contains("role_acme | t | 7 |"));
+    let (out, _) = desk.says("--allow-actions act unthrottle acme --confirm acme", 0);
     assert!(out.contains("rolled back"), "{out}");
     assert_eq!(world.settled().await, start);
     assert!(desk.says(&format!("--allow-actions ops rollback {id}"), 3).1.contains("is over"));
@@ -109,7 +120,18 @@ async fn throttle_list_show_roll_back_report_verify() {
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     fs::write(&path, format!("{}\n{}\n", lines[0], lines[1])).unwrap();
-    assert!(desk.says("audit verify", 1).1.contains("knows 4 lines"));
+    assert!(desk.says("audit verify", 1).1.contains("knows a line 3"));
+    // Nor does writing on hide it: the next line is known as another one, and what cannot be trusted is not acted by.
+    let (_, err) = desk.says("--allow-actions act throttle acme --connections 9 --confirm acme", 4);
+    assert!(err.contains("line 3 of the audit log is not the one"), "{err}");
+    assert_eq!(world.settled().await, start);
+    let id = desk.document("ops list --json")["operations"][0]["id"].as_str().unwrap().to_owned();
+    fs::write(&path, &text).unwrap();
+    assert!(desk.says(&format!("--allow-actions ops rollback {id}"), 0).0.contains("rolled back"));
+    // Taken away, it is missed.
+    fs::remove_file(&path).unwrap();
+    assert!(desk.says("audit verify", 1).1.contains("which is not here"));
+    fs::write(&path, &text).unwrap();
     fs::write(&path, text.replacen("LIMIT 7", "LIMIT 8", 1)).unwrap();
     assert!(desk.says("audit verify --offline", 1).1.contains("line 1"));
     assert!(desk.says("--allow-actions act throttle acme --confirm acme", 4).1.contains("audit log"));
@@ -131,6 +153,50 @@ async fn throttle_list_show_roll_back_report_verify() {
     assert!(searched >= 2);
     let kept = "SELECT count(*) FROM tierdeck.journal WHERE line LIKE '%' || $$a secret that$$ || '%'";
     assert_eq!(world.number(kept).await, 0);
+}
+
+/// A disk that is full, at whatever byte: what could not be written is not done, and the journal stays one that can be gone on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_cannot_be_written_is_gone_on_with_later() {
+    let world = World::start().await;
+    let desk = Desk::new(&world);
+    let start = world.settled().await;
+    let line = "--allow-actions act throttle acme --connections 7 --confirm acme";
+    let newest = || desk.document("ops list --json")["operations"][0]["id"].as_str().map(str::to_owned);
+    desk.says(line, 0);
+    let id = newest().unwrap();
+    let journal = fs::read_to_string(desk.home.path().join(format!("state/operations/{id}.jsonl"))).unwrap();
+    desk.says(&format!("--allow-actions ops rollback {id}"), 0);
+    let (header, whole) = (journal.find('\n').unwrap() + 1, journal.len());
+    let (mut tried, mut stopped, mut refused) = (0, 0, 0);
+    for limit in (header - 200..whole).step_by(111) {
+        // Each time from the beginning: the audit log grows too.
+        fs::remove_dir_all(desk.home.path().join("state")).unwrap();
+        world.forget().await;
+        // Past the limit a write fails, as on a full disk, half of it done.
+        let script = format!("trap '' XFSZ; exec prlimit --fsize={limit} '{}' {line}", env!("CARGO_BIN_EXE_tierdeck"));
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).env_clear().env("HOME", desk.home.path()).env("PATH", "/usr/bin:/bin");
+        command.env("TIERDECK_STATE", desk.home.path().join("state")).current_dir(desk.home.path());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        tried += 1;
+        match (output.status.code(), newest()) {
+            (Some(3), None) => refused += 1,
+            (Some(4), Some(id)) => {
+                assert!(err.contains("cannot write"), "{limit}: {err}");
+                desk.says(&format!("--allow-actions ops resume {id}"), 0);
+                assert!(world.settled().await.contains("role_acme | t | 7 |"), "{limit}: {err}");
+                desk.says(&format!("--allow-actions ops rollback {id}"), 0);
+                world.nothing_is_held().await;
+                stopped += 1;
+            }
+            other => panic!("{limit} of {whole}: {other:?}: {err}"),
+        }
+        assert_eq!(world.settled().await, start, "{limit}: {err}");
+    }
+    println!("full disks: {tried} tried, {refused} refused before anything, {stopped} stopped and gone on with");
+    assert!(stopped > 3 && refused > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -301,7 +301,7 @@ async fn the_monitoring_login_is_told_who_works_and_no_more_and_doctor_knows() {
     world.boss.batch_execute(old).await.unwrap();
     assert!(desk.says("ops list", 0).0.contains("succeeded"));
     assert!(doctor(false).unwrap()["detail"].as_str().unwrap().contains("earlier version"));
-    desk.says("--allow-actions act unthrottle acme", 0);
+    desk.says("--allow-actions act unthrottle acme --confirm acme", 0);
     assert!(doctor(true).is_some());
     assert_eq!(watcher.query(told, &[]).await.unwrap().len(), 1);
     world.nothing_is_held().await;

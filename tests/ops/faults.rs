@@ -22,6 +22,8 @@ enum Fault {
     After,
     /// Nothing happens any more.
     Hang,
+    /// It is let through once the test says so.
+    Wait,
 }
 
 /// A way to the server that knows the protocol well enough to count calls.
@@ -35,6 +37,8 @@ struct State {
     calls: AtomicUsize,
     at: AtomicUsize,
     fault: std::sync::Mutex<Fault>,
+    /// A call waits.
+    waits: AtomicBool,
     over: AtomicBool,
 }
 
@@ -47,6 +51,7 @@ impl Meddler {
             calls: AtomicUsize::new(0),
             at: AtomicUsize::new(0),
             fault: std::sync::Mutex::new(Fault::Error),
+            waits: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
         let serving = Arc::clone(&state);
@@ -153,6 +158,12 @@ fn calls(state: &State, mut near: &TcpStream, mut far: &TcpStream, deaf: &Atomic
                             let _ = near.read(&mut [0]);
                             return;
                         }
+                        Fault::Wait => {
+                            state.waits.store(true, Ordering::SeqCst);
+                            while state.waits.load(Ordering::SeqCst) {
+                                std::thread::sleep(Duration::from_millis(1));
+                            }
+                        }
                     }
                 }
             }
@@ -228,6 +239,57 @@ async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends()
     }
     println!("faults: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held");
     assert_eq!(tried, held);
+}
+
+/// Whoever held a tenant lets go of it between any two of our questions: what runs holds it, or is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_let_go_of_meanwhile_is_ours_or_nobodys() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let meddler = Meddler::to(world.server.port);
+    let direct = world.machine(&folder, "direct").quiet();
+    let first = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+    direct.start(&first, "acme").await.unwrap();
+    direct.go_on(&first.id, Way::Back, TakeOver::No).await.unwrap();
+    let unheld = "SELECT count(*) FROM tierdeck.operation o WHERE state IN ('running', 'paused')
+                  AND NOT EXISTS (SELECT FROM tierdeck.hold h WHERE h.operation = o.id)";
+    let (mut refused, mut held) = (0, 0);
+    for at in 1.. {
+        world
+            .boss
+            .execute("INSERT INTO tierdeck.hold VALUES ('tenant acme', $1)", &[&first.id.as_str()])
+            .await
+            .unwrap();
+        let machine = Machine { port: meddler.port, ..world.machine(&folder, &format!("bob-{at}")) };
+        let plan = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+        meddler.meddle(at, Fault::Wait);
+        let id = plan.id.clone();
+        let (run, stop) = (machine.quiet(), machine.quiet());
+        run.pause.store(true, Ordering::SeqCst);
+        let started = tokio::spawn(async move { run.start(&plan, "acme").await });
+        while !meddler.state.waits.load(Ordering::SeqCst) && !started.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.boss.execute("DELETE FROM tierdeck.hold WHERE operation = $1", &[&first.id.as_str()]).await.unwrap();
+        let waited = meddler.state.waits.swap(false, Ordering::SeqCst);
+        let ended = started.await.unwrap();
+        meddler.meddle(0, Fault::Wait);
+        assert_eq!(world.number(unheld).await, 0, "at call {at}: {ended:?}");
+        match ended {
+            Ok(Ended::Paused(_)) => {
+                held += 1;
+                assert_eq!(stop.go_on(&id, Way::Abandon, TakeOver::No).await.unwrap(), Ended::Abandoned);
+            }
+            Err(error) if error.is_refusal() => refused += 1,
+            other => panic!("at call {at}: {other:?}"),
+        }
+        world.nothing_is_held().await;
+        if !waited {
+            break;
+        }
+    }
+    println!("holds: let go of at each of {} calls: {held} held, {refused} refused", held + refused);
+    assert!(held > 5 && refused > 0, "{held} {refused}");
 }
 
 #[tokio::test]

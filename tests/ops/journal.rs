@@ -50,7 +50,7 @@ fn header(steps: usize) -> Header {
         steps: (0..steps).map(step).collect(),
         confirm: "acme".to_owned(),
     };
-    Header { schema: SCHEMA, at: at(0), operator: operator(), sha256: plan.sha256(), plan }
+    Header { schema: SCHEMA, at: at(0), operator: operator(), sha256: plan.sha256(), control: None, plan }
 }
 
 fn step_event(made: Move, step: usize) -> Event {
@@ -230,7 +230,18 @@ fn the_audit_chain_notices_whatever_is_done_to_it() {
     // Cut off, the chain is whole; only where it is known to have stood tells.
     fs::write(audit.path(), format!("{}\n{}\n", kept[0], kept[1])).unwrap();
     let (lines, _) = audit.verify().unwrap();
-    assert!(matches(&lines, &heads[1]).is_ok() && matches(&lines, &heads[3]).is_err());
+    let known = |most: usize| heads[..most].iter().map(|head| (head.seq, head.hash.as_str()));
+    assert!(matches(&lines, known(2)).is_ok() && matches(&lines, known(4)).is_err());
+    assert!(matches(&lines, [(2, heads[0].hash.as_str())]).is_err(), "a line that is another one");
+    // Torn at every byte of its last line: what is whole but for its end counts, and the chain goes on.
+    for cut in kept[0].len() + 2..=kept[0].len() + 1 + kept[1].len() {
+        fs::write(audit.path(), &whole[..cut]).unwrap();
+        let next = audit.append(&operator(), record("attempt"), at(9)).unwrap();
+        let is_whole = cut == kept[0].len() + 1 + kept[1].len();
+        assert_eq!(next.seq, if is_whole { 3 } else { 2 }, "cut at {cut}");
+        assert_eq!(audit.verify().unwrap().1, Some(next), "cut at {cut}");
+    }
+    fs::write(audit.path(), format!("{}\n{}\n", kept[0], kept[1])).unwrap();
     // Torn while a line was written: the next line tells of it, and the chain goes on.
     let mut file = fs::OpenOptions::new().append(true).open(audit.path()).unwrap();
     file.write_all(b"{\"seq\":3,\"at\":").unwrap();

@@ -135,6 +135,64 @@ async fn what_was_paused_on_one_laptop_is_gone_on_with_on_another() {
     elsewhere.nothing_is_held().await;
 }
 
+/// Under another control database nobody sees who works on what: what was begun is gone on with only where it was begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_belongs_to_its_control_database() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ann = world.machine(&folder, "ann");
+    let operations = ann.quiet();
+    let plan = operations.plan(&throttle("acme"), new_id()).await.unwrap();
+    operations.pause.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(matches!(operations.start(&plan, "acme").await.unwrap(), Ended::Paused(_)));
+    let elsewhere = World::start().await;
+    let other = Machine { port: elsewhere.server.port, ..ann.clone() };
+    let refused = other.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await.unwrap_err();
+    assert!(refused.is_refusal() && refused.to_string().contains("was begun with leases in"), "{refused}");
+    assert_eq!(elsewhere.number("SELECT count(*) FROM tierdeck.operation").await, 0);
+    // The control database was set back to before the operation began: said, and gone on with only deliberately.
+    world.boss.batch_execute("TRUNCATE tierdeck.operation, tierdeck.hold, tierdeck.journal").await.unwrap();
+    let forgotten = ann.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await.unwrap_err();
+    assert!(matches!(forgotten, OpsError::Forgotten(_)) && forgotten.is_refusal(), "{forgotten:?}");
+    let ended = ann.quiet().go_on(&plan.id, Way::Forward, TakeOver::Deliberately).await;
+    assert_eq!(ended.unwrap(), Ended::Succeeded);
+    // Others know all of it again.
+    let bob = world.machine(&folder, "bob").quiet();
+    assert_eq!(bob.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+    world.nothing_is_held().await;
+}
+
+/// An effect that waits keeps the operation's row, and its heartbeats go on; also when the session for them is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heart_beats_on_while_an_effect_waits_and_when_its_session_is_lost() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ann = Machine { stale_ms: 600, ..world.machine(&folder, "ann") };
+    let plan = ann.quiet().plan(&throttle("acme"), new_id()).await.unwrap();
+    let blocker = crate::support::watcher::session(world.server.port, "postgres", "portarium").await;
+    blocker.batch_execute("BEGIN; ALTER ROLE role_acme CONNECTION LIMIT 40").await.unwrap();
+    let run = ann.quiet();
+    let running = tokio::spawn(async move { run.start(&plan, "acme").await });
+    let waiting = "SELECT (count(*) = 0)::int::int8 FROM pg_stat_activity
+                   WHERE application_name LIKE 'tierdeck op %' AND wait_event_type = 'Lock'";
+    world.until_zero(waiting).await;
+    let behind = "SELECT (extract(epoch FROM clock_timestamp() - heartbeat) * 1000)::int8 FROM tierdeck.operation";
+    let mut worst = 0;
+    for moment in 0..60 {
+        if moment == 10 {
+            let cut =
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tierdeck control'";
+            world.boss.batch_execute(cut).await.unwrap();
+        }
+        worst = worst.max(world.number(behind).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.number(waiting).await, 0, "it waited all the while");
+    assert!(worst < 600, "silent for {worst} ms");
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(running.await.unwrap().unwrap(), Ended::Succeeded);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_at_once_on_one_tenant_one_is_refused() {
     let world = World::start().await;

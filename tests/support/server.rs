@@ -37,6 +37,33 @@ fn binaries() -> PathBuf {
     found.pop().expect("PostgreSQL's server programs are not installed")
 }
 
+/// What is installed, each major once: `(version, folder)`: of `TIERDECK_PG_BINS`, the system, and what `make install-test` fetched.
+pub fn installed() -> std::collections::BTreeMap<u32, (String, PathBuf)> {
+    let given = std::env::var_os("TIERDECK_PG_BINS").unwrap_or_default();
+    let given = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty());
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home).unwrap_or_default();
+    // As .ci/install has it.
+    let root = nix::unistd::geteuid().is_root();
+    let cache = if root { "/var/cache/tierdeck".into() } else { cache.join("tierdeck") }.join("postgres");
+    let within = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().join("bin")).collect::<Vec<_>>()
+    };
+    let version = |folder: &Path| {
+        let said = std::process::Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+        String::from_utf8_lossy(&said.stdout).split_whitespace().nth(2).map(str::to_owned)
+    };
+    let mut found = std::collections::BTreeMap::new();
+    for folder in given.chain(within("/usr/lib/postgresql".into())).chain(within(cache)) {
+        let Some(version) = version(&folder) else { continue };
+        let major = version.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap();
+        found.entry(major).or_insert((version, folder));
+    }
+    assert!(!found.is_empty(), "no PostgreSQL found: apt-get install postgresql, or name folders in TIERDECK_PG_BINS");
+    found
+}
+
 /// Runs as `postgres` when we are root: PostgreSQL refuses root.
 pub fn unprivileged(command: &mut Command) -> &mut Command {
     if nix::unistd::geteuid().is_root() {

@@ -35,10 +35,12 @@ CREATE TABLE tierdeck.journal (
     line text NOT NULL,
     PRIMARY KEY (operation, seq)
 );
+-- A row a line of each audit log, never changed: a log that says otherwise was rewritten.
 CREATE TABLE tierdeck.audit_head (
-    chain text PRIMARY KEY,
+    chain text NOT NULL,
     seq bigint NOT NULL,
     hash text NOT NULL,
-    at timestamptz NOT NULL DEFAULT clock_timestamp()
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (chain, seq)
 );
 REVOKE ALL ON ALL TABLES IN SCHEMA tierdeck FROM PUBLIC;

@@ -8,3 +8,5 @@ ALTER TABLE tierdeck.operation
 UPDATE tierdeck.operation o
 SET subjects = (SELECT array_agg(h.subject ORDER BY h.subject) FROM tierdeck.hold h WHERE h.operation = o.id)
 WHERE o.subjects = '{}' AND EXISTS (SELECT FROM tierdeck.hold h WHERE h.operation = o.id);
+-- A row a line of an audit log, where there was one a log.
+ALTER TABLE tierdeck.audit_head DROP CONSTRAINT audit_head_pkey, ADD PRIMARY KEY (chain, seq);

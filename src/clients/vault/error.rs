@@ -36,7 +36,9 @@ pub enum VaultError {
     #[error("Vault at {0} is a standby that does not pass requests on: point vault.address at the active node")]
     Standby(String),
     /// The token is not, or no longer, known.
-    #[error("Vault does not know the token (expired, revoked, or wrong): log in again, then go on")]
+    #[error(
+        "Vault does not take the token: expired, revoked or wrong, or it may neither do this nor look itself up; log in again, then go on"
+    )]
     Token,
     /// The login was refused.
     #[error("Vault refuses the login by {method}: {reason}")]
@@ -135,9 +137,10 @@ impl Attempt<'_> {
         let reason = sanitise(&errors.join("; ")).into_owned();
         let says = |words: &str| reason.contains(words);
         match status {
-            503 if says("sealed") || errors.is_empty() => VaultError::Sealed(address),
-            _ if says("Vault is sealed") => VaultError::Sealed(address),
-            429 | 472 | 473 => VaultError::Standby(address),
+            // Only by its own words: a balancer before it says 503 too, and 429 is a quota.
+            _ if says("is sealed") => VaultError::Sealed(address),
+            // It points at the active node; followed it is not.
+            301 | 302 | 307 | 308 => VaultError::Standby(address),
             _ if says("local node not active") || says("standby") => VaultError::Standby(address),
             400 if says("check-and-set parameter did not match") => {
                 VaultError::Changed { path, expected: self.expected }

@@ -103,7 +103,7 @@ impl Vault {
             Ok(_) => Ok(true),
             Err(error) => match self.login("look up our token").failed(&error) {
                 VaultError::Denied { .. } | VaultError::Token => Ok(false),
-                // A token without the default policy may not look itself up: what was said first stands.
+                // What was said first stands.
                 VaultError::Server { .. } | VaultError::Odd { .. } => Ok(true),
                 other => Err(other),
             },
@@ -171,8 +171,8 @@ impl Vault {
         let (renew, renewable) = match vaultrs::token::lookup_self(&client).await {
             Ok(found) => (renewal(found.ttl), found.renewable.unwrap_or(false)),
             Err(error) => match self.login("look up our token").failed(&error) {
-                VaultError::Denied { .. } | VaultError::Token => return Err(VaultError::Token),
-                VaultError::Server { .. } | VaultError::Odd { .. } => (None, false),
+                // One without the default policy may not look itself up; whether Vault knows it shows when it is used.
+                VaultError::Denied { .. } | VaultError::Server { .. } | VaultError::Odd { .. } => (None, false),
                 other => return Err(other),
             },
         };
@@ -222,7 +222,27 @@ impl Vault {
             .namespace(self.place.namespace.clone())
             .build()
             .map_err(|error| VaultError::Setup(error.to_string()))?;
-        VaultClient::new(settings).map_err(|error| self.login("connect").failed(&error))
+        let mut client = VaultClient::new(settings).map_err(|error| self.login("connect").failed(&error))?;
+        client.http.http = self.straight()?;
+        Ok(client)
+    }
+
+    /// An HTTP client that follows no redirect: the token, and what is written, would go wherever one points, in clear too.
+    fn straight(&self) -> Result<reqwest::Client, VaultError> {
+        let setup = |why: String| VaultError::Setup(why);
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_rustls()
+            .timeout(self.place.timeout)
+            .redirect(reqwest::redirect::Policy::none());
+        if self.place.address.starts_with("http://") {
+            // No TLS, so no certificates either: to read the system's takes a moment.
+            builder = builder.tls_certs_only(Vec::new());
+        } else if let Some(path) = &self.place.ca_cert {
+            let bad = || setup(format!("{} holds no certificates in PEM that can be read", path.display()));
+            let pem = std::fs::read(path).map_err(|_| bad())?;
+            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| bad())?);
+        }
+        builder.build().map_err(|_| setup("no HTTPS client can be made".to_owned()))
     }
 }
 

@@ -89,18 +89,22 @@ impl Intent {
             _ => None,
         };
         let mut eyes = Eyes::on(Arc::clone(estate), self.instance().clone(), database);
-        let target = identity(&mut eyes, 0, self.instance()).await?;
+        let target = match identity(&mut eyes, 0, self.instance()).await {
+            // Where nothing can be changed, nothing is planned.
+            Err(StepError::NotVerified(reason)) => return Err(Refusals::one(reason).into()),
+            identified => identified?,
+        };
         let plan = match self {
             Self::Signal(intent) => {
                 sessions::plan(intent, &sessions::look(intent, &mut eyes, place).await?, target, id)
             }
             Self::Throttle(intent) => {
-                let names = naming(estate, place, &intent.tenant);
+                let names = naming(estate, place, &intent.tenant)?;
                 let facts = throttle::look(&names.role, &mut eyes).await?;
                 throttle::plan(intent, &names, facts.as_ref(), target, id)
             }
             Self::Quarantine(intent) => {
-                let names = naming(estate, place, &intent.tenant);
+                let names = naming(estate, place, &intent.tenant)?;
                 let facts = quarantine::look(&names.role, 0, &mut eyes).await?;
                 quarantine::plan(intent, &names, facts.as_ref(), target, id)
             }
@@ -113,6 +117,9 @@ impl Intent {
     }
 }
 
+/// `NAMEDATALEN` less one.
+const LONGEST_NAME: usize = 63;
+
 /// How a tenant is called on an instance.
 pub(super) struct Names {
     /// Its own login, where it has one.
@@ -121,12 +128,19 @@ pub(super) struct Names {
     pub service: String,
 }
 
-fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Names {
+fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Result<Names, Refusals> {
     let template = match place.layout {
         crate::domain::Layout::Schema => &estate.naming.tenant_role,
         crate::domain::Layout::Database => &estate.naming.tenant_login,
     };
-    Names { role: template.name(tenant), service: estate.naming.service_account.clone() }
+    let role = template.name(tenant);
+    if role.len() > LONGEST_NAME {
+        return Err(Refusals::one(format!(
+            "the login {role} has {} bytes, and PostgreSQL cuts names off at {LONGEST_NAME}: there can be no such login",
+            role.len()
+        )));
+    }
+    Ok(Names { role, service: estate.naming.service_account.clone() })
 }
 
 /// Which server and database eyes see, and as whom.

@@ -32,6 +32,7 @@ pub(super) struct Login {
     may_enter: bool,
     superuser: bool,
     may_alter: bool,
+    may_signal: bool,
     sessions: i64,
 }
 
@@ -45,6 +46,7 @@ pub(super) async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<O
             may_enter: row.try_get("can_login")?,
             superuser: row.try_get("superuser")?,
             may_alter: row.try_get("may_alter")?,
+            may_signal: row.try_get("may_signal")?,
             sessions: row.try_get("sessions")?,
         })
     };
@@ -83,6 +85,10 @@ pub(super) fn plan(
     if !login.may_alter {
         let grant = format!("GRANT {role} TO {} WITH ADMIN OPTION", target.login);
         refusals.push(format!("{} may not alter {role}; as whoever created it: {grant}", target.login));
+    }
+    if !login.may_signal {
+        let login = &target.login;
+        refusals.push(format!("{login} may not end the sessions of {role}: GRANT pg_signal_backend TO {login}"));
     }
     if let Err(Refusals(more)) = identifier(role) {
         refusals.extend(more);
@@ -132,12 +138,12 @@ impl Step for Bar {
 
     fn forward(&self) -> Script {
         let statements = vec![format!("ALTER ROLE {} NOLOGIN", escape_identifier(&self.role))];
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {
         let statements = vec![format!("ALTER ROLE {} LOGIN", escape_identifier(&self.role))];
-        Ok(Some(Script { target: self.target, transaction: true, statements }))
+        Ok(Some(Script::sql(self.target, statements)))
     }
 
     fn check<'a>(&'a self, _: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
@@ -193,7 +199,7 @@ impl Step for Drain {
     fn forward(&self) -> Script {
         let role = literal(&self.role);
         let statement = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {role}");
-        Script { target: self.target, transaction: true, statements: vec![statement] }
+        Script::sql(self.target, vec![statement])
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

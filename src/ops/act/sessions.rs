@@ -72,6 +72,7 @@ pub(super) struct Seen {
     key: SessionKey,
     kind: String,
     superuser: bool,
+    may_signal: bool,
     /// A console's or an operation's of ours.
     ours: bool,
     tenant: Option<TenantId>,
@@ -133,6 +134,7 @@ pub(super) async fn look(intent: &Signalling, eyes: &mut Eyes, place: &Place) ->
         seen.push(Seen {
             key: backend.key,
             superuser: row.try_get("superuser").map_err(QueryError::from)?,
+            may_signal: row.try_get("may_signal").map_err(QueryError::from)?,
             ours: ours || row.try_get::<_, bool>("self").map_err(QueryError::from)?,
             kind: backend.kind,
             role: backend.role,
@@ -245,6 +247,13 @@ fn forbidden(intent: &Signalling, it: &Seen) -> Option<String> {
             it.kind
         ));
     }
+    if !it.may_signal {
+        return Some(if it.role.is_empty() {
+            format!("process {pid} is a {} of the server's own: the admin login may not signal it", it.kind)
+        } else {
+            format!("the admin login may not signal session {pid} of {}: GRANT pg_signal_backend TO it", it.role)
+        });
+    }
     if let Aim::Sessions { tenant: Some(tenant), .. } = &intent.aim
         && it.tenant.as_ref() != Some(tenant)
     {
@@ -325,29 +334,47 @@ pub struct SignalSessions {
     pub sessions: Vec<AimedAt>,
 }
 
+/// What has become of the sessions that were aimed at.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Become {
+    /// As they were aimed at: not signalled, or not gone yet.
+    as_aimed_at: Vec<i32>,
+    /// They are no more.
+    ended: Vec<i32>,
+    /// What ran in them does so no more, or the transaction that told whose they are is over: they go on.
+    went_on: Vec<i32>,
+    /// Nothing tells whether what they did was cancelled.
+    not_known: Vec<i32>,
+}
+
 /// How long a session may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl SignalSessions {
-    /// Those that are still as they were.
-    async fn there(&self, eyes: &mut Eyes) -> Result<Vec<i32>, StepError> {
+    async fn become_of(&self, eyes: &mut Eyes) -> Result<Become, StepError> {
         let pids: Vec<i32> = self.sessions.iter().map(|aim| aim.key.pid).collect();
         let desk = eyes.desk(self.target).await?;
         let rows = desk.rows(include_str!("../../../assets/sql/ops/backends.sql"), &[&pids]).await?;
-        let mut there = Vec::new();
-        for row in &rows {
-            let now = backend(row)?;
-            let same = self.sessions.iter().any(|aim| {
-                aim.key == now.key
-                    && aim.transaction.is_none_or(|at| now.transaction == Some(at))
-                    && aim.statement.is_none_or(|at| now.statement == Some(at) && now.active)
-            });
-            if same {
-                there.push(now.key.pid);
-            }
+        let now = rows.iter().map(backend).collect::<Result<Vec<_>, _>>()?;
+        let mut found = Become::default();
+        for aim in &self.sessions {
+            let list = match now.iter().find(|now| now.key == aim.key) {
+                None => &mut found.ended,
+                Some(_) if self.signal == Signal::Cancel && aim.statement.is_none() => &mut found.not_known,
+                Some(now) => {
+                    let same = aim.transaction.is_none_or(|at| now.transaction == Some(at))
+                        && aim.statement.is_none_or(|at| now.statement == Some(at) && now.active);
+                    if same { &mut found.as_aimed_at } else { &mut found.went_on }
+                }
+            };
+            list.push(aim.key.pid);
         }
-        Ok(there)
+        Ok(found)
     }
+}
+
+fn output(found: &Become) -> Result<Value, StepError> {
+    serde_json::to_value(found).map_err(|error| StepError::Values(error.to_string()))
 }
 
 impl Step for SignalSessions {
@@ -383,7 +410,7 @@ impl Step for SignalSessions {
             }
             sql
         });
-        Script { target: self.target, transaction: true, statements: statements.collect() }
+        Script::sql(self.target, statements.collect())
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {
@@ -392,10 +419,12 @@ impl Step for SignalSessions {
 
     fn check<'a>(&'a self, _: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
         Box::pin(async move {
-            let there = self.there(eyes).await?;
-            Ok(match there.as_slice() {
-                [] => Check::Already { output: json!({ "gone": "all of them" }) },
-                there => Check::Ready { before: json!({ "there": there }) },
+            let found = self.become_of(eyes).await?;
+            // What nothing tells of is signalled once, and again by who goes on with it.
+            Ok(if found.as_aimed_at.is_empty() && found.not_known.is_empty() {
+                Check::Already { output: output(&found)? }
+            } else {
+                Check::Ready { before: json!({ "there": found.as_aimed_at }) }
             })
         })
     }
@@ -404,10 +433,10 @@ impl Step for SignalSessions {
         Box::pin(async move {
             let deadline = tokio::time::Instant::now() + PATIENCE;
             loop {
-                let there = self.there(eyes).await?;
+                let found = self.become_of(eyes).await?;
+                let there = &found.as_aimed_at;
                 if there.is_empty() {
-                    let gone: Vec<i32> = self.sessions.iter().map(|aim| aim.key.pid).collect();
-                    return Ok(json!({ "gone": gone }));
+                    return output(&found);
                 }
                 if tokio::time::Instant::now() > deadline {
                     let after = duration(PATIENCE.as_secs_f64());

@@ -180,6 +180,12 @@ impl Throttle {
         }
     }
 
+    /// Whether limits are the same, as far as the step sets them: what it leaves alone, others may change.
+    fn same(&self, one: &LoginLimits, other: &LoginLimits) -> bool {
+        one.connections == other.connections
+            && (self.statement_timeout.is_none() || one.statement_timeout == other.statement_timeout)
+    }
+
     async fn now(&self, eyes: &mut Eyes) -> Result<LoginLimits, StepError> {
         let login = login(&self.role, self.target, eyes).await?;
         let login = login.ok_or_else(|| StepError::NotVerified(format!("the login {} is gone", self.role)))?;
@@ -222,7 +228,7 @@ impl Step for Throttle {
         if let Some(limit) = &self.statement_timeout {
             statements.push(format!("ALTER ROLE {role} SET statement_timeout = {}", literal(limit)));
         }
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, before: &Value) -> Result<Option<Script>, StepError> {
@@ -235,18 +241,18 @@ impl Step for Throttle {
                 None => format!("ALTER ROLE {role} RESET statement_timeout"),
             });
         }
-        Ok(Some(Script { target: self.target, transaction: true, statements }))
+        Ok(Some(Script::sql(self.target, statements)))
     }
 
     fn check<'a>(&'a self, before: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
         Box::pin(async move {
             let now = self.now(eyes).await?;
             let first = before.map(read).transpose()?;
-            if now == self.wanted(first.as_ref().unwrap_or(&now)) {
+            if self.same(&now, &self.wanted(first.as_ref().unwrap_or(&now))) {
                 return Ok(Check::Already { output: write(&now)? });
             }
             Ok(match first {
-                Some(first) if first != now => Check::Blocked(self.changed(&now)),
+                Some(first) if !self.same(&first, &now) => Check::Blocked(self.changed(&now)),
                 _ => Check::Ready { before: write(&now)? },
             })
         })
@@ -255,7 +261,7 @@ impl Step for Throttle {
     fn verify<'a>(&'a self, before: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Value, StepError>> {
         Box::pin(async move {
             let now = self.now(eyes).await?;
-            if now != self.wanted(&read(before)?) {
+            if !self.same(&now, &self.wanted(&read(before)?)) {
                 return Err(StepError::NotVerified(self.changed(&now)));
             }
             write(&now)
@@ -265,9 +271,9 @@ impl Step for Throttle {
     fn undone<'a>(&'a self, before: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Undo, StepError>> {
         Box::pin(async move {
             let (now, before) = (self.now(eyes).await?, read(before)?);
-            Ok(if now == before {
+            Ok(if self.same(&now, &before) {
                 Undo::Done
-            } else if now == self.wanted(&before) {
+            } else if self.same(&now, &self.wanted(&before)) {
                 Undo::Needed
             } else {
                 Undo::Blocked(self.changed(&now))

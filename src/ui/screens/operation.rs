@@ -160,6 +160,11 @@ fn right_side(pen: &Pen<'_>, opened: &Opened, width: usize) -> Vec<Line<'static>
         }
         return lines;
     };
+    // What is about to be undone is what has to be read, whatever was looked at before.
+    if let Mode::Confirm(Confirm { deed: Deed::Go(Wish::Back, _), .. }) = &pen.model.mode {
+        lines.extend(told.way_back.iter().flat_map(|line| planned(pen, line, width)));
+        return lines;
+    }
     match opened.page {
         Page::Plan => lines.extend(told.plan.iter().flat_map(|line| planned(pen, line, width))),
         Page::Step => {

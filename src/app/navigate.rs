@@ -333,9 +333,9 @@ impl Model {
             }
             // The keys say why they do nothing; to be offered they would have to do something.
             (Command::Actions | Command::Wizards, _) if self.settings.read_only => false,
-            (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_)) => false,
+            (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_))
+            | (Command::Open, View::Instance(_)) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
-            (Command::Open, View::Instance(_)) => false,
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),
             (Command::Tenant, _) => tenants || self.tenant.is_some(),

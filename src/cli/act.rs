@@ -25,7 +25,7 @@ struct PlanDocument<'a> {
 }
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<Exit> {
-    let Some((config, operations)) = operations(config, allow)? else { return Ok(Exit::Usage) };
+    let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
     let options = act.options;
     let intent = match intent(&config, &options, act.action) {
         Ok(Asked::Do(intent)) => intent,

@@ -12,7 +12,7 @@ use crate::ops::audit::{Line, matches};
 use crate::ops::{Operations, OpsError};
 
 pub(super) async fn verify(config: Option<&Path>, offline: bool) -> Result<Exit> {
-    let Some((_, operations)) = operations(config, false)? else { return Ok(Exit::Usage) };
+    let Some((_, operations)) = operations(config, false) else { return Ok(Exit::Usage) };
     let audit = operations.gate.audit();
     let (lines, head) = match audit.verify() {
         Ok(verified) => verified,

@@ -6,11 +6,14 @@ use crate::domain::operation::{Aim, Blank, Kind, Needs, Offer, Question, Request
 use crate::domain::{InstanceName, TenantId};
 use crate::ops::act::{Aim as At, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
 
+/// From the answers to what is asked of the engine, or which answer does not do.
+type Ask = fn(&Request) -> Result<Intent, String>;
+
 /// One line.
 struct Entry {
     offer: Offer,
     /// `None`: it undoes another, which the console opens instead.
-    intent: Option<fn(&Request) -> Result<Intent, String>>,
+    intent: Option<Ask>,
 }
 
 /// All of them, in the order in which they are offered.

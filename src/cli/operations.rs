@@ -24,14 +24,14 @@ use crate::ops::step::Working;
 use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 
 /// Everything that an operation needs, from the configuration; `None` when that is wrong, and said.
-pub(super) fn operations(config: Option<&Path>, allow: bool) -> Result<Option<(Config, Operations)>> {
-    let Some(config) = observe::configuration(config) else { return Ok(None) };
+pub(super) fn operations(config: Option<&Path>, allow: bool) -> Option<(Config, Operations)> {
+    let config = observe::configuration(config)?;
     let environment = Environment::of_process();
     match assemble(&config, &environment, allow, Arc::new(tell), Arc::default()) {
-        Ok(operations) => Ok(Some((config, operations))),
+        Ok(operations) => Some((config, operations)),
         Err(reason) => {
             output::say(&reason);
-            Ok(None)
+            None
         }
     }
 }

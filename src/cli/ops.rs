@@ -44,7 +44,7 @@ pub struct OpsEntry {
 }
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, action: OpsAction) -> Result<Exit> {
-    let Some((_, operations)) = operations(config, allow)? else { return Ok(Exit::Usage) };
+    let Some((_, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
     match action {
         OpsAction::List { json } => list(&operations, json).await,
         OpsAction::Show { id, json } => match known(&id) {

@@ -168,7 +168,7 @@ fn right_side(pen: &Pen<'_>, opened: &Opened, width: usize) -> Vec<Line<'static>
     match opened.page {
         Page::Plan => lines.extend(told.plan.iter().flat_map(|line| planned(pen, line, width))),
         Page::Step => {
-            lines.extend(opened.step().map(|step| one(pen, told, step, opened.at, width)).unwrap_or_default())
+            lines.extend(opened.step().map(|step| one(pen, told, step, opened.at, width)).unwrap_or_default());
         }
         Page::Report if told.stage == Stage::Planned => {
             lines.push(Line::from(Span::styled("nothing was done yet", look.dim)));

@@ -13,7 +13,7 @@ use tierdeck::domain::TenantStatements;
 use tierdeck::domain::facts::{
     Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
 };
-use tierdeck::domain::history::TenantPoint;
+use tierdeck::domain::history::{Series, TenantPoint};
 use tierdeck::domain::observed::{Trouble, TroubleKind};
 use tierdeck::domain::session::{Reason, Wait};
 use tierdeck::domain::snapshot::{LimitScope, Noise, Pressure, Reach, Spilled, Starved};
@@ -286,7 +286,9 @@ impl TenantSpec {
         tenant.record = full.record.as_ref().map(|record| Arc::new(record.build()));
         tenant.size_bytes = full.size.as_deref().map(size);
         if let Some(active) = full.busy {
-            Arc::make_mut(&mut tenant.series).push(time(0), TenantPoint { active, ..TenantPoint::default() });
+            let mut series = Series::default();
+            series.push(time(0), TenantPoint { active, ..TenantPoint::default() });
+            tenant.series = series.into();
         }
         tenant.statements = full
             .spills

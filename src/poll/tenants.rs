@@ -15,6 +15,11 @@ use crate::domain::facts::Source;
 use crate::domain::snapshot::{Lately, Noise, Pressure, Starved};
 use crate::domain::{Session, Tenant, TenantId, TenantStatements};
 
+/// Rows counted for fewer seconds than an hour make a day's figure an estimate; for fewer than these, none at all: a schema
+/// that was just filled does not go on like that.
+const COUNTED_WELL: f64 = 3_600.0;
+const COUNTED_LEAST: f64 = 300.0;
+
 /// Sessions of one tenant, counted.
 #[derive(Debug, Clone, Default)]
 struct Tally {
@@ -102,8 +107,9 @@ pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
         let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
         // The stored history first, where it is longer than an hour.
         let record = resident.settled.record.as_ref();
-        let remembered =
-            record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
+        let remembered = record
+            .filter(|record| record.watched_seconds > COUNTED_WELL)
+            .and_then(|record| record.rows_written_per_day);
         let rates = common.counted.and_then(|written| written.rates(resident.churned));
         let waits = tally.waits.iter().max_by(|(a, few), (b, many)| (few, a).cmp(&(many, b)));
         rows.push(Tenant {
@@ -122,10 +128,11 @@ pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
             starved: starved(common.load, *usage),
             lately: lately(&common, resident, *just_now, noise),
             rows_written_per_day: remembered.or_else(|| {
-                let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
+                let (home, since) = churned.zip(since).filter(|(_, since)| *since >= COUNTED_LEAST)?;
                 Some(home.rows_written as f64 * 86_400.0 / since)
             }),
-            rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
+            rows_written_estimated: remembered.is_none()
+                && since.is_some_and(|since| (COUNTED_LEAST..COUNTED_WELL).contains(&since)),
             rows_written_per_second: rates.map(|(rows, _)| rows),
             dead_tuples: churned.and_then(|home| home.dead_tuples),
             live_tuples: churned.and_then(|home| home.live_tuples),

@@ -4,6 +4,8 @@
 
 #[path = "signals/facts.rs"]
 mod facts;
+#[path = "signals/instance.rs"]
+mod instance;
 #[path = "signals/scene.rs"]
 mod scene;
 
@@ -11,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use scene::{Case, Expected, File, Full, InstanceSpec, Round, START, TenantSpec};
+use instance::InstanceSpec;
+use scene::{Case, Expected, File, Full, Round, START, TenantSpec};
 use tierdeck::domain::{Finding, Naming, Severity, Signal, SubjectKind, Unknown, quantity};
 use tierdeck::signals::{Evaluator, REGISTRY, Scene};
 

@@ -47,7 +47,7 @@ pub use model::{
 pub use pane::Pane;
 pub use past::Looking;
 pub use pointer::{Spot, Target};
-pub use preferences::Preferences;
+pub use preferences::{Preferences, TablePreferences};
 pub use seen::{Seen, is_seen};
 pub use theme::Theme;
 pub use timeline::Timeline;

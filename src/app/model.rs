@@ -220,6 +220,8 @@ pub struct Model {
     pub themes: Vec<Theme>,
     /// The theme that somebody chose, by name, whether it is there or not.
     pub(super) chosen_theme: Option<String>,
+    /// Kept orders of tables by columns that are not shown here.
+    pub(super) unshown_sorts: super::preferences::Orders,
     /// Whether the mouse is used.
     pub mouse: bool,
     /// The refresh interval of the configuration.
@@ -300,6 +302,7 @@ impl Model {
             theme: Theme::default(),
             themes: Theme::built_in().to_vec(),
             chosen_theme: None,
+            unshown_sorts: super::preferences::Orders::new(),
             mouse: true,
             configured_refresh: settings.refresh,
             kept: Preferences::default(),

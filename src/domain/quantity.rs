@@ -73,6 +73,18 @@ pub fn plural(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
+/// `1st`, `2nd`, `3rd`, `4th`, `11th`.
+pub fn ordinal(count: usize) -> String {
+    let ending = match (count % 100, count % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{count}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +105,7 @@ mod tests {
             ["0.0s", "10s", "3m 20s", "2h 05m", "4d 02h"]
         );
         assert_eq!(duration(-3.0), "0s");
+        assert_eq!([1, 2, 3, 4, 11, 23].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "23rd"]);
         assert_eq!(
             (percent(0.71), plural(1, "tenant"), plural(6, "tenant")),
             ("71%".into(), "1 tenant".into(), "6 tenants".into())

@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backends::BackendWindow;
-use super::board::News;
+use super::board::{News, Rules};
 use super::charts::Charts;
 use super::counters::DatabaseWindow;
-use super::residents::{self, Resident};
+use super::residents::{Grounds, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
@@ -19,8 +19,9 @@ use crate::domain::facts::{
     Source, Statements, Vacuums,
 };
 use crate::domain::observed::Trouble;
+use crate::domain::session::Reason;
 use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
-use crate::domain::{InstanceName, Layout, Naming, Observed, Record, Session, TenantId, Tier};
+use crate::domain::{InstanceName, Layout, Observed, Record, Session, TenantId, Tier};
 
 /// What the configuration says of an instance, as far as merging needs it.
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ pub struct InstancePlan {
 #[derive(Debug, Clone)]
 pub(super) struct InstanceState {
     pub plan: InstancePlan,
+    rules: Arc<Rules>,
     pub directory: Directory,
     attributor: Attributor,
     pub reach: Reach,
@@ -84,19 +86,18 @@ pub(super) struct InstanceState {
 }
 
 impl InstanceState {
-    pub fn new(plan: InstancePlan, naming: &Arc<Naming>, every: impl Fn(Source) -> Duration) -> Self {
-        let directory = Directory::new(naming.clone(), plan.layout, plan.tenant.clone());
+    pub fn new(plan: InstancePlan, rules: Arc<Rules>, every: impl Fn(Source) -> Duration) -> Self {
         let tenants: Vec<TenantId> = plan.tenant.iter().cloned().collect();
-        let written = ChurnWindow::default();
         let mut charts = Charts::default();
         charts.settle(&[], &tenants);
-        Self {
-            residents: residents::settle(&tenants, &plan, &directory, None, None, &written, None),
+        let mut state = Self {
+            directory: Directory::new(rules.naming.clone(), plan.layout, plan.tenant.clone()),
+            rules,
+            residents: Vec::new(),
             places: tenants.iter().cloned().zip(0..).collect(),
             tenants,
             settled: 0,
-            written,
-            directory,
+            written: ChurnWindow::default(),
             attributor: Attributor::default(),
             reach: Reach::Connecting,
             server: None,
@@ -127,7 +128,9 @@ impl InstanceState {
             own_login: HashSet::new(),
             on_account: HashSet::new(),
             plan,
-        }
+        };
+        state.settle();
+        state
     }
 
     /// A connection was made. A server that was restarted starts its counters and sessions anew.
@@ -181,7 +184,7 @@ impl InstanceState {
                     self.relist(true);
                 } else {
                     for resident in &mut self.residents {
-                        resident.size = sizes.homes.get(&resident.home).copied();
+                        resident.measure(&sizes, &self.rules.thresholds);
                     }
                 }
             }
@@ -291,7 +294,9 @@ impl InstanceState {
             let account = role == self.directory.naming().service_account;
             let on = if account {
                 &mut self.on_account
-            } else if self.directory.by_login(role).as_ref() == Some(tenant) {
+            } else if session.attribution.reason() == Some(Reason::LoginRole)
+                || self.directory.by_login(role).as_ref() == Some(tenant)
+            {
                 &mut self.own_login
             } else {
                 continue;
@@ -301,6 +306,7 @@ impl InstanceState {
                 let place = self.places.get(tenant);
                 if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
                     *(if account { &mut resident.on_account } else { &mut resident.own_login }) = true;
+                    resident.bind();
                     self.settled += 1;
                 }
             }
@@ -322,7 +328,7 @@ impl InstanceState {
     pub fn recall(&mut self, records: HashMap<TenantId, Arc<Record>>) {
         self.records = records;
         for resident in &mut self.residents {
-            resident.record = self.records.get(&resident.id).cloned();
+            resident.recall(self.records.get(&resident.settled.id), &self.rules.thresholds);
         }
     }
 
@@ -365,15 +371,24 @@ impl InstanceState {
             self.charts.settle(&before, &self.tenants);
             self.places = self.tenants.iter().cloned().zip(0..).collect();
         }
-        let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
-        let database = self.server.as_ref().map(|server| server.database.raw());
-        self.residents =
-            residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written, database);
-        for resident in &mut self.residents {
-            resident.record = self.records.get(&resident.id).cloned();
-            resident.own_login = self.own_login.contains(&resident.id);
-            resident.on_account = self.on_account.contains(&resident.id);
-        }
+        self.settle();
+    }
+
+    /// Works out anew what rarely changes of everybody.
+    fn settle(&mut self) {
+        let grounds = Grounds {
+            plan: &self.plan,
+            rules: &self.rules,
+            directory: &self.directory,
+            roles: self.roles.as_deref(),
+            sizes: self.sizes.as_deref(),
+            written: &self.written,
+            records: &self.records,
+            own_login: &self.own_login,
+            on_account: &self.on_account,
+            database: self.server.as_ref().map(|server| server.database.raw()),
+        };
+        self.residents = grounds.settle(&self.tenants);
         self.settled += 1;
     }
 

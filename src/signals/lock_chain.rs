@@ -112,19 +112,21 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
         evidence,
         advice,
         statement,
-        since: waits_since(oldest).map(|at| Onset { cause: cause(root), ..at.into() }),
+        since: waits_since(oldest).map(|at| Onset { cause: cause(chain), ..at.into() }),
         culprits,
         victims,
         rests_on: vec![Source::Activity],
     })
 }
 
-/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same.
-fn cause(root: &Root<'_>) -> Option<Timestamp> {
-    match root {
+/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same. Of several
+/// the oldest, and not the one that stands in front: who that is turns with every waiter that gives up.
+fn cause(chain: &Chain<'_>) -> Option<Timestamp> {
+    let began = |root: &Root<'_>| match root {
         Root::Session(root) => root.transaction_started,
         Root::Prepared | Root::Other(_) | Root::Unseen | Root::Cycle(_) => None,
-    }
+    };
+    chain.roots.iter().filter_map(began).min()
 }
 
 /// The tenants at the beginning, by strong evidence.

@@ -149,23 +149,30 @@ impl<'a> Scarcity<'a> {
         pressure: f64,
         severity: Severity,
     ) -> Self {
-        let limit = |share: &Share| {
-            let active = place.tenants.iter().filter(|tenant| (share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
-            let fair = scene.thresholds.noisy_fair_shares / active.count().max(1) as f64;
+        let least = scene.thresholds.noisy_victim_seconds;
+        let mut active = vec![0_usize; resource.shares.len()];
+        let mut sufferers = BTreeSet::new();
+        // Once through all of them: with ten thousand it is the walk that takes its time.
+        for tenant in &place.tenants {
+            for (active, share) in active.iter_mut().zip(resource.shares) {
+                *active += usize::from((share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
+            }
+            let waited = (resource.waited)(&tenant.starved);
+            if waited > 0.0 && waited >= least && (resource.waited)(&tenant.lately.starved) > 0.0 {
+                sufferers.insert(&tenant.id);
+            }
+        }
+        let limit = |active: usize| {
+            let fair = scene.thresholds.noisy_fair_shares / active.max(1) as f64;
             scene.thresholds.noisy_share.max(fair.min(0.9))
         };
-        let least = scene.thresholds.noisy_victim_seconds;
-        let suffering = place.tenants.iter().filter(|tenant| {
-            let waited = (resource.waited)(&tenant.starved);
-            waited > 0.0 && waited >= least && (resource.waited)(&tenant.lately.starved) > 0.0
-        });
         Self {
             resource,
             pressure,
             severity,
             ladder: scene.thresholds.noisy_pressure,
-            limits: resource.shares.iter().map(limit).collect(),
-            sufferers: suffering.map(|tenant| &tenant.id).collect(),
+            limits: active.into_iter().map(limit).collect(),
+            sufferers,
         }
     }
 

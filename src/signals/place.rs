@@ -1,6 +1,6 @@
 //! One instance with its tenants and sessions: what most checks look at, one after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::domain::snapshot::{LimitScope, Reach};
 use crate::domain::{
@@ -27,16 +27,22 @@ impl<'a> Scene<'a> {
             .iter()
             .map(|instance| Place { instance, tenants: Vec::new(), sessions: Vec::new(), naming: self.naming })
             .collect();
-        let at: HashMap<&InstanceName, usize> =
-            self.instances.iter().enumerate().map(|(at, instance)| (&instance.name, at)).collect();
+        // Those of one instance mostly stand together, and there may be ten thousand of them.
+        let mut at = 0;
+        let mut here = |places: &[Place<'_>], name: &InstanceName| {
+            if places.get(at).is_none_or(|place| place.instance.name != *name) {
+                at = places.iter().position(|place| place.instance.name == *name)?;
+            }
+            Some(at)
+        };
         for tenant in self.tenants {
-            if let Some(place) = at.get(&tenant.instance).and_then(|&at| places.get_mut(at)) {
-                place.tenants.push(tenant);
+            if let Some(at) = here(&places, &tenant.instance) {
+                places[at].tenants.push(tenant);
             }
         }
         for session in self.sessions {
-            if let Some(place) = at.get(&session.instance).and_then(|&at| places.get_mut(at)) {
-                place.sessions.push(session);
+            if let Some(at) = here(&places, &session.instance) {
+                places[at].sessions.push(session);
             }
         }
         places

@@ -1,11 +1,11 @@
 //! How findings speak: lists of tenants, SQL that can be pasted, and the limit that would have helped.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::foreign::sanitise;
+pub(super) use crate::domain::identifier::{is_plain, quoted};
 use crate::domain::quantity::plural;
 use crate::domain::{Foreign, Session, SessionKey, TenantId, Tier};
 
@@ -156,20 +156,6 @@ pub(super) fn cancel_all(login: &str) -> String {
     format!("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND state = 'active';")
 }
 
-/// An identifier as it stands in SQL, safe to print.
-pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
-    if is_plain(identifier) {
-        return Cow::Borrowed(identifier);
-    }
-    Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
-}
-
-/// Whether a name stands for itself wherever it is put: in SQL without quotes (but for keywords), and in a shell.
-pub(super) fn is_plain(name: &str) -> bool {
-    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
-    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|char: char| char.is_ascii_digit())
-}
-
 /// A time as PostgreSQL's settings take it: `30s`, `5min`, `250ms`.
 pub(super) fn setting(time: Duration) -> String {
     let milliseconds = time.as_millis();
@@ -214,8 +200,6 @@ mod tests {
         assert_eq!(names(&ids[..3]), "aaa, bbb, ccc");
         assert_eq!(tenants(&ids), "4 tenants (aaa, bbb, ccc +1)");
         assert_eq!(tenants(&ids[..1]), "aaa");
-        assert_eq!(quoted("tenant_acme"), "tenant_acme");
-        assert_eq!(quoted("Bad\"\u{1b}"), "\"Bad\"\"␛\"");
         assert_eq!(
             ["30s", "5min", "250ms", "0"],
             [30_000, 300_000, 250, 0].map(|ms| setting(Duration::from_millis(ms)))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tierdeck::app::Settings;
+use tierdeck::domain::chart::Chart;
 use tierdeck::domain::facts::{Debt, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
@@ -14,6 +15,7 @@ use tierdeck::domain::session::{Blocking, Reason, Wait};
 use tierdeck::domain::snapshot::{
     Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
+use tierdeck::domain::tenant::Settled;
 use tierdeck::domain::{
     Attribution, Evidence, Finding, Foreign, Instance, InstanceName, Layout, Limits, Observed, Session, SessionKey,
     SessionState, Severity, Signal, Snapshot, Subject, SubjectKind, Tenant, TenantId, Tier, Unit, Unknown,
@@ -203,21 +205,9 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         lock_timeout: Some(Duration::from_secs(5)),
         idle_in_transaction_session_timeout: Some(Duration::from_secs(60)),
     };
-    Tenant {
-        id: id(name),
-        tier: Tier::Shared,
-        instance: instance_name(),
+    let settled = Settled {
         schema: Some(format!("tenant_{}", name.replace('-', "_")).into()),
-        database: None,
         role: Some(format!("role_{}", name.replace('-', "_")).into()),
-        connections: Some(2 + nth % 9),
-        strong: 2,
-        claimed: nth % 3,
-        active: Some(nth % 2),
-        waiting: Some(0),
-        waits_for: None,
-        idle_in_transaction: Some(0),
-        oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
         limit_scope: if own { LimitScope::Tenant } else { LimitScope::ServiceAccount },
         limits: TenantLimits {
             unknown: Vec::new(),
@@ -225,23 +215,8 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
             login: Some(Foreign::from(if own { "role_acme" } else { "portarium_shared" })),
             wanted: Limits { lock_timeout: Some(Duration::from_secs(2)), ..limits },
         },
-        noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
-        noise_score: Some(f64::from(nth % 5)),
-        statements: None,
-        rows_written_estimated: false,
-        starved: tierdeck::domain::snapshot::Starved::default(),
-        lately: tierdeck::domain::snapshot::Lately::default(),
-        rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
-        rows_written_per_second: Some(12.0),
-        dead_tuples: Some(u64::from(nth) * 1_000),
-        live_tuples: Some(100_000),
         size_bytes: Some(1 << (20 + nth % 17)),
         size_estimated: true,
-        findings: Vec::new(),
-        suffers: Vec::new(),
-        severity: None,
-        record: None,
-        recommended_tier: None,
         notes: (name == "acme").then(|| {
             Arc::new(TenantNotes {
                 limits: Limits::default(),
@@ -249,7 +224,25 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
                 notes: Some("payroll on the 25th\u{1b}]0;x\u{7}".into()),
             })
         }),
-        series: Arc::new(series),
+        ..Settled::named(id(name), Tier::Shared, instance_name())
+    };
+    Tenant {
+        settled: Arc::new(settled),
+        connections: Some(2 + nth % 9),
+        strong: 2,
+        claimed: nth % 3,
+        active: Some(nth % 2),
+        waiting: Some(0),
+        idle_in_transaction: Some(0),
+        oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
+        noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
+        noise_score: Some(f64::from(nth % 5)),
+        rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
+        rows_written_per_second: Some(12.0),
+        dead_tuples: Some(u64::from(nth) * 1_000),
+        live_tuples: Some(100_000),
+        series: series.into(),
+        ..Tenant::named(id(name), Tier::Shared, instance_name())
     }
 }
 
@@ -553,7 +546,7 @@ pub fn crowd(count: u32) -> Snapshot {
     let mut snapshot = firing();
     snapshot.tenants.extend((0..count).map(|nth| {
         let mut tenant = tenant(&format!("tenant-{nth:05}"), nth);
-        tenant.series = Arc::default();
+        tenant.series = Chart::default();
         tenant
     }));
     snapshot.tenants.sort_by(|left, right| left.id.cmp(&right.id));

@@ -170,7 +170,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             Line::from(known(tenant.size_bytes.map(|bytes| format!("{mark}{}", size(bytes))), style))
         }
         Of::Trend => {
-            let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
+            let points = tenant.series.iter().map(|(at, point)| (at, Some(f64::from(point.active))));
             let time = chart::Time::recent(pen.model.moment(), tenant.series.width());
             let style = if fresh.activity { look.second } else { look.faint };
             // One scale for all tenants of an instance: a tall bar is a tenant that fills its CPUs.

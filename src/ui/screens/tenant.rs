@@ -246,7 +246,7 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let count = |value: Option<u32>| value.map(f64::from);
     let whose = whose(tenant);
     let points = |take: fn(&TenantPoint) -> Option<f64>, measure| {
-        let recent = tenant.series.iter().map(move |(at, point)| (*at, take(point)));
+        let recent = tenant.series.iter().map(move |(at, point)| (at, take(&point)));
         charts::points(pen, &whose, recent, tenant.series.width(), measure)
     };
     let drawn = [

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::list::Keyed;
 use super::table::{Column, Value};
 use crate::domain::facts::{BloatEstimate, Holder, HolderKind, TableDebt, Vacuum};
+use crate::domain::identifier::in_quotes;
 use crate::domain::{Foreign, Instance, InstanceName, Layout, Snapshot, Tenant, TenantId};
 
 /// Rows of all instances together, more or less: with hundreds of instances only the worst of each are shown.
@@ -160,9 +161,9 @@ pub struct Remedy {
     pub sure: bool,
 }
 
-/// A quoted identifier that is safe on a clipboard; a name with control characters in it comes out visibly wrong instead.
+/// A quoted identifier that is safe on a clipboard.
 fn quoted(name: &Foreign) -> String {
-    format!("\"{}\"", name.shown().replace('"', "\"\""))
+    in_quotes(name.raw())
 }
 
 impl Keyed for TableRow {

@@ -118,6 +118,10 @@ impl Model {
         if let Some(command) = keys::lookup(self.playing(), &key).or_else(|| keys::lookup(self.contexts(), &key)) {
             return self.command(command);
         }
+        if let (Mode::Normal, KeyCode::Char(char)) = (&self.mode, key.code) {
+            let shown = sanitise(char.encode_utf8(&mut [0; 4])).into_owned();
+            self.say(format!("{shown} does nothing here; ? says what does"), false);
+        }
         self.type_in(|input| {
             input.handle_event(&Event::Key(key));
         });

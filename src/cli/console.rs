@@ -31,10 +31,10 @@ pub(super) async fn run(path: Option<&Path>) -> Result<Exit> {
         output::say("the console needs a terminal; without one: tierdeck status, tierdeck findings");
         return Ok(Exit::Usage);
     }
-    let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
+    let Some((place, checked)) = observe::checked(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, Kept::Console, stop).await
+    open(&checked.config, Some(&place), Kept::Console, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -51,8 +51,14 @@ pub(super) enum Kept {
     Demo,
 }
 
-/// Runs the console until the operator leaves it, or `stop` does.
-pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
+/// Runs the console until the operator leaves it, or `stop` does. `place`: the configuration's file, where themes may be
+/// beside it.
+pub(super) async fn open(
+    config: &Config,
+    place: Option<&Path>,
+    kept: Kept,
+    stop: impl Future<Output = crate::app::Exit>,
+) -> Result<Exit> {
     let targets = observe::targets(config)?;
     let environment = Environment::of_process();
     let (report, reports) = mpsc::channel(REPORTS);
@@ -60,7 +66,7 @@ pub(super) async fn open(config: &Config, kept: Kept, stop: impl Future<Output =
     let mut model = Model::new(settings(config, &environment), Timestamp::now());
     // A full queue means that the operator has enough to read.
     let tell = |said| drop(report.try_send(said));
-    let folder = themes::folder(&environment);
+    let folder = themes::folder(&environment, place);
     let stock = themes::load(folder.as_deref());
     tell(Report::Themes(stock.themes.clone(), stock.problem.clone()));
     model.update(Message::Report(Report::Themes(stock.themes.clone(), None)));

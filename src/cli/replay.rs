@@ -73,7 +73,7 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
     let player = Player::start(film)?;
     let mut model = Model::new(settings, began);
     // As the operator likes it; what is chosen here is not kept.
-    let stock = themes::load(themes::folder(&environment).as_deref());
+    let stock = themes::load(themes::folder(&environment, None).as_deref());
     model.update(Message::Report(Report::Themes(stock.themes, None)));
     model.prefer(&store::read(environment.state_folder.as_deref(), "console.toml").0);
     let mut guard = terminal::Guard::take()?;

@@ -9,7 +9,40 @@ pub fn quoted(identifier: &str) -> Cow<'_, str> {
     if is_plain(identifier) && KEYWORDS.binary_search(&identifier).is_err() {
         return Cow::Borrowed(identifier);
     }
-    Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
+    Cow::Owned(in_quotes(identifier))
+}
+
+/// The same, in quotes whatever it is. What could not be printed as it is is written as its number: a name that merely
+/// looks like it may be that of something else.
+pub fn in_quotes(identifier: &str) -> String {
+    between(identifier, '"')
+}
+
+/// A text constant as it stands in SQL, safe to print, and the very text.
+pub fn literal(text: &str) -> String {
+    between(text, '\'')
+}
+
+fn between(text: &str, quote: char) -> String {
+    let twice = format!("{quote}{quote}");
+    if sanitise(text) == text {
+        return format!("{quote}{}{quote}", text.replace(quote, &twice));
+    }
+    let mut escaped = String::with_capacity(text.len() * 2);
+    for char in text.chars() {
+        match char {
+            '\\' => escaped.push_str("\\\\"),
+            // A second space would be lost wherever text is made printable.
+            ' ' if escaped.ends_with(' ') => escaped.push_str("\\0020"),
+            char if char == quote => escaped.push_str(&twice),
+            ' '..='~' => escaped.push(char),
+            char => {
+                let number = u32::from(char);
+                escaped.push_str(&if number > 0xffff { format!("\\+{number:06X}") } else { format!("\\{number:04X}") });
+            }
+        }
+    }
+    format!("U&{quote}{escaped}{quote}")
 }
 
 /// Whether a name stands for itself wherever it is put: in SQL without quotes (but for keywords), and in a shell.
@@ -204,9 +237,16 @@ mod tests {
             ("Acme", "\"Acme\""),
             ("9lives", "\"9lives\""),
             ("", "\"\""),
-            ("Bad\"\u{1b}", "\"Bad\"\"␛\""),
+            ("Bad\"\u{1b}", "U&\"Bad\"\"\\001B\""),
+            ("a\nb", "U&\"a\\000Ab\""),
+            ("a b", "\"a b\""),
+            ("a  b\\", "U&\"a \\0020b\\\\\""),
+            ("über\u{200b}\u{1f600}", "U&\"\\00FCber\\200B\\+01F600\""),
         ] {
             assert_eq!(quoted(name), in_sql);
+            assert_eq!(sanitise(in_sql), in_sql, "as it will be printed");
         }
+        assert_eq!(literal("o'neil\n"), "U&'o''neil\\000A'");
+        assert_eq!(literal("o'neil"), "'o''neil'");
     }
 }

@@ -40,6 +40,19 @@ pub fn count(value: f64) -> String {
     if scaled.abs() < 9.95 { format!("{scaled:.1}{unit}") } else { format!("{scaled:.0}{unit}") }
 }
 
+/// `7`, `1,204`, `2,147,483,647`.
+pub fn exact(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Seconds as `0.4s`, `12s`, `3m 20s`, `2h 05m`, `4d 02h`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -55,6 +68,11 @@ pub fn duration(seconds: f64) -> String {
         3_600..=86_399 => format!("{}h {:02}m", whole / 3_600, whole % 3_600 / 60),
         _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3_600),
     }
+}
+
+/// Milliseconds as `12.3`, `0.4`, `<0.1`: what took no time at all is not known of.
+pub fn milliseconds(value: f64) -> String {
+    if value > 0.0 && value < 0.05 { "<0.1".to_owned() } else { format!("{value:.1}") }
 }
 
 /// A moment to come, no earlier than it is: `2026-11-23 08:10Z`.
@@ -88,6 +106,12 @@ pub fn ordinal(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_digit_that_counts_and_none_that_does_not() {
+        assert_eq!([0.0, 999.0, 1_000.0, 2_147_483_647.0, -12_345.0].map(exact), ["0", "999", "1,000", "2,147,483,647", "-12,345"]);
+        assert_eq!([0.0, 0.004, 0.05, 12.34].map(milliseconds), ["0.0", "<0.1", "0.1", "12.3"]);
+    }
 
     #[test]
     fn numbers_read_well_at_every_size() {

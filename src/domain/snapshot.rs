@@ -115,6 +115,24 @@ impl Spilled {
     }
 }
 
+/// Deadlocks of the last minutes, five at most.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Deadlocks {
+    /// How many in which database, most first.
+    pub databases: Vec<(Foreign, u64)>,
+    /// In how many seconds they were counted.
+    pub seconds: f64,
+    /// When the newest were counted.
+    pub last: Option<Timestamp>,
+}
+
+impl Deadlocks {
+    /// How many in all.
+    pub fn count(&self) -> u64 {
+        self.databases.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// One instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -170,6 +188,10 @@ pub struct Instance {
     pub pooler: Option<Observed<Arc<Pooler>>>,
     /// Rates.
     pub rates: Rates,
+    /// Who was seen writing temporary files while [`Rates::temp`] was counted, and when last.
+    pub spillers: Vec<(TenantId, Timestamp)>,
+    /// Deadlocks of the last minutes.
+    pub deadlocks: Deadlocks,
     /// How near it is to its limits.
     pub pressure: Pressure,
     /// How its sources do.
@@ -211,6 +233,8 @@ impl Instance {
             bloat: Observed::nothing(every),
             pooler: None,
             rates: Rates::default(),
+            spillers: Vec::new(),
+            deadlocks: Deadlocks::default(),
             pressure: Pressure::default(),
             sources: Vec::new(),
             series: Arc::default(),

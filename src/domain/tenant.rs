@@ -50,6 +50,8 @@ pub struct Tenant {
     pub settled: Arc<Settled>,
     /// Sessions, strong and claimed; `None` when sessions are not fresh.
     pub connections: Option<u32>,
+    /// Of those, on the login that its limits are set on: an administrator who works on its tables is bound by his own.
+    pub bound: Option<u32>,
     /// Of those, by strong evidence.
     pub strong: u32,
     /// Of those, by claims only.
@@ -136,6 +138,7 @@ impl Tenant {
         Self {
             settled: Arc::new(Settled::named(id, tier, instance)),
             connections: None,
+            bound: None,
             strong: 0,
             claimed: 0,
             active: None,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::backends::BackendWindow;
 use super::board::{News, Rules};
 use super::charts::Charts;
-use super::counters::DatabaseWindow;
+use super::counters::{DatabaseWindow, SPAN_SECONDS};
 use super::residents::{Grounds, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
@@ -20,8 +20,8 @@ use crate::domain::facts::{
 };
 use crate::domain::observed::Trouble;
 use crate::domain::session::Reason;
-use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
-use crate::domain::{InstanceName, Layout, Observed, Record, Session, TenantId, Tier};
+use crate::domain::snapshot::{Deadlocks, Instance, Pressure, Rates, Reach, SourceState};
+use crate::domain::{InstanceName, Layout, Observed, Record, Session, TenantId, TenantStatements, Tier};
 
 /// What the configuration says of an instance, as far as merging needs it.
 #[derive(Debug, Clone)]
@@ -80,6 +80,8 @@ pub(super) struct InstanceState {
     pub charts: Charts,
     /// What the stored history says of its tenants.
     pub records: HashMap<TenantId, Arc<Record>>,
+    /// Who was seen writing temporary files, and when last.
+    spillers: BTreeMap<TenantId, Timestamp>,
     /// Tenants whose sessions were seen on a login of their own, and on the shared account.
     own_login: HashSet<TenantId>,
     on_account: HashSet<TenantId>,
@@ -125,6 +127,7 @@ impl InstanceState {
             counters: DatabaseWindow::default(),
             charts,
             records: HashMap::new(),
+            spillers: BTreeMap::new(),
             own_login: HashSet::new(),
             on_account: HashSet::new(),
             plan,
@@ -195,6 +198,10 @@ impl InstanceState {
             Fragment::Statements(statements) => {
                 let statements = Arc::new(statements);
                 self.spoken.take(&self.directory, Arc::clone(&statements));
+                let least = self.rules.thresholds.noisy_share;
+                let much = |of: &TenantStatements| of.temp_share.is_some_and(|share| share >= least);
+                let spilled = self.spoken.all().filter(|(_, of)| much(of)).map(|(tenant, _)| (tenant.clone(), now));
+                self.spillers.extend(spilled);
                 self.statements = Some(statements);
             }
             Fragment::Catalog(catalog) => {
@@ -283,6 +290,10 @@ impl InstanceState {
         self.spoken.sessions(&self.directory, version, &activity.sessions);
         self.backends.sample(&activity);
         self.note_logins(&activity.sessions);
+        let old = |at: &Timestamp| now.duration_since(*at).as_secs_f64().abs() >= SPAN_SECONDS;
+        self.spillers.retain(|_, at| !old(at));
+        let spilling = activity.sessions.iter().filter(|session| session.is_spilling());
+        self.spillers.extend(spilling.filter_map(|session| Some((session.attribution.strong()?.clone(), now))));
         self.fill_charts(now, every, &activity);
         self.activity = Some(activity);
     }
@@ -476,6 +487,7 @@ impl InstanceState {
             seen.map(|activity| activity.sessions.iter().filter(|session| what(session)).count() as u32)
         };
         let (vcpus, vcpus_estimated) = self.vcpus();
+        let counted = self.is_fresh(Source::Databases, now);
         Instance {
             name: self.plan.name.clone(),
             tier: self.plan.tier,
@@ -502,7 +514,9 @@ impl InstanceState {
             catalog: self.observed(Source::Catalog, self.catalog.clone()),
             bloat: self.observed(Source::Bloat, self.bloat.clone()),
             pooler: self.plan.pooled.then(|| self.observed(Source::Pooler, self.pooler.clone())),
-            rates: if self.is_fresh(Source::Databases, now) { self.counters.rates() } else { Rates::default() },
+            rates: if counted { self.counters.rates() } else { Rates::default() },
+            spillers: self.spillers.iter().map(|(tenant, at)| (tenant.clone(), *at)).collect(),
+            deadlocks: if counted { self.counters.deadlocks() } else { Deadlocks::default() },
             pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),
             series: self.charts.instance(),

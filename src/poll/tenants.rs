@@ -25,6 +25,7 @@ const COUNTED_LEAST: f64 = 300.0;
 struct Tally {
     strong: u32,
     claimed: u32,
+    bound: u32,
     active: u32,
     waiting: u32,
     idle_in_transaction: u32,
@@ -115,6 +116,7 @@ pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
         rows.push(Tenant {
             settled: Arc::clone(&resident.settled),
             connections: known(tally.strong + tally.claimed),
+            bound: known(tally.bound).filter(|_| resident.settled.limits.login.is_some()),
             strong: tally.strong,
             claimed: tally.claimed,
             active: seen(tally.active),
@@ -151,9 +153,12 @@ fn doings(common: &Common<'_>, newest: HashMap<&TenantId, Usage>, sessions: &[Se
     let mut doings = Doings { places: vec![0; state.residents.len()], known: vec![Doing::default()] };
     let place = |tenant: &TenantId| state.place(tenant);
     for session in sessions {
-        let place = session.attribution.tenant().and_then(place);
-        if let Some(of_it) = place.and_then(|place| doings.of_mut(place)) {
+        let Some(place) = session.attribution.tenant().and_then(place) else { continue };
+        let login = state.residents.get(place).and_then(|resident| resident.settled.limits.login.as_ref());
+        let bound = login == Some(&session.role);
+        if let Some(of_it) = doings.of_mut(place) {
             of_it.tally.add(session);
+            of_it.tally.bound += u32::from(bound);
         }
     }
     for (tenant, usage) in state.window.usages() {

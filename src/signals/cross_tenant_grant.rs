@@ -92,6 +92,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, crossings: &[Cr
             " Where several objects are alike, look at each (\\dp, \\df+): ALL … IN SCHEMA takes from others too.",
         );
     }
+    if revocation.keeps {
+        rest.push_str(" Its GRANTs give nobody anything new: whose it is keeps what went by PUBLIC.");
+    }
     let tenant = (subject.kind == SubjectKind::Tenant).then(|| TenantId::parse(&subject.id).ok()).flatten();
     let open = crossings.iter().filter(|it| it.severity == Severity::Critical).count() as f64;
     Some(Raised {

@@ -227,6 +227,8 @@ pub(super) const CLOSED: usize = 20;
 /// What takes rights away, and what of it cannot be written down for somebody else.
 #[derive(Debug, Default)]
 pub(super) struct Revocation {
+    /// It grants first: to those who had by PUBLIC what is theirs, so that they keep it.
+    pub keeps: bool,
     pub statement: Option<String>,
     /// Rights on several objects alike, of which one only is known by name: `ALL … IN SCHEMA` would take away more.
     pub unnamed: usize,
@@ -273,6 +275,7 @@ pub(super) fn revoke<'a>(
         taken.join(" ")
     } else {
         // Together or not at all: a REVOKE after a GRANT that failed would shut the tenant out.
+        revocation.keeps = true;
         format!("BEGIN; {} {} COMMIT;", given.join(" "), taken.join(" "))
     };
     revocation.statement = match within {
@@ -362,7 +365,7 @@ fn keepers(place: &Place<'_>, roles: &Roles, grant: &Grant, owner: &TenantId) ->
     let seen = place
         .sessions
         .iter()
-        .filter(|session| session.attribution.strong() == Some(owner) && session.database == grant.database);
+        .filter(|session| place.doer(session) == Some(owner) && session.database == grant.database);
     logins.extend(seen.map(|session| session.role.raw().to_owned()));
     // One that does not exist would make the whole statement fail.
     logins.retain(|login| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::session::Reason;
 use crate::domain::snapshot::{LimitScope, Reach};
 use crate::domain::{
     Foreign, Instance, InstanceName, Layout, Naming, Session, Subject, SubjectKind, Tenant, TenantId, Tier, foreign,
@@ -136,11 +137,36 @@ impl<'a> Place<'a> {
         &self.naming.service_account
     }
 
+    /// Whose doing a session is: its tenant's, by strong evidence, unless somebody else is logged in who merely works on what
+    /// is that tenant's.
+    pub(super) fn doer<'s>(&self, session: &'s Session) -> Option<&'s TenantId> {
+        session.attribution.strong().filter(|_| self.visited(session).is_none())
+    }
+
+    /// On whose things a session works that is neither that tenant's nor the shared account's: an administrator's, a report's.
+    /// Where a login says nothing, the database does: only of a superuser is it known that it is nobody's.
+    pub(super) fn visited<'s>(&self, session: &'s Session) -> Option<&'s TenantId> {
+        let tenant = session.attribution.strong()?;
+        let role = session.role.raw();
+        let own = || self.owns_login(tenant, role) || self.role_owner(role).as_ref() == Some(tenant);
+        let stranger = match session.attribution.reason()? {
+            Reason::Locks | Reason::SameTransaction => !self.is_service_account(role) && !own(),
+            Reason::Database => self.is_superuser(role),
+            _ => false,
+        };
+        stranger.then_some(tenant)
+    }
+
+    fn is_superuser(&self, role: &str) -> bool {
+        let roles = self.instance.roles.value.as_ref();
+        roles.is_some_and(|roles| roles.roles.iter().any(|it| it.superuser && it.name.raw() == role))
+    }
+
     /// The sessions of each tenant that strong evidence points to.
     pub(super) fn by_tenant(&self) -> BTreeMap<&'a TenantId, Vec<&'a Session>> {
         let mut sessions: BTreeMap<&TenantId, Vec<&Session>> = BTreeMap::new();
         for session in &self.sessions {
-            if let Some(tenant) = session.attribution.strong() {
+            if let Some(tenant) = self.doer(session) {
                 sessions.entry(tenant).or_default().push(session);
             }
         }
@@ -158,7 +184,7 @@ impl<'a> Place<'a> {
 
     /// Whom a session is blamed on: its tenant by strong evidence, else its login.
     fn blamed(&self, session: &Session) -> Subject {
-        match session.attribution.strong() {
+        match self.doer(session) {
             Some(tenant) => self.about(SubjectKind::Tenant, tenant.as_str()),
             None => self.about(SubjectKind::Role, session.role.raw()),
         }

@@ -13,8 +13,8 @@ use tierdeck::domain::facts::{
     Database, Debt, Freeze, OldestTable, Pool, Pooler, Role, Roles, Server, Source, TableDebt,
 };
 use tierdeck::domain::observed::{Trouble, TroubleKind};
-use tierdeck::domain::snapshot::{Pressure, Reach, Spilled};
-use tierdeck::domain::{Foreign, Instance, InstanceName, Layout, Observed, Tier};
+use tierdeck::domain::snapshot::{Deadlocks, Pressure, Reach, Spilled};
+use tierdeck::domain::{Foreign, Instance, InstanceName, Layout, Observed, TenantId, Tier};
 
 #[derive(Deserialize, Clone, Default)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +34,13 @@ pub struct InstanceSpec {
     reads: Option<f64>,
     writes: Option<f64>,
     deadlocks: Option<f64>,
+    /// `DATABASE COUNT` of the last five minutes, and how long ago the last was.
+    #[serde(default)]
+    deadlocked: Vec<String>,
+    deadlocked_ago: Option<String>,
+    /// `TENANT AGO`: who was seen spilling.
+    #[serde(default)]
+    spilled: Vec<String>,
     /// What went to temporary files: `20MiB`, and in how long; left out: five minutes.
     temp: Option<String>,
     temp_for: Option<String>,
@@ -142,6 +149,14 @@ impl InstanceSpec {
         let seconds = self.temp_for.as_deref().map_or(300.0, |time| span(time).as_secs_f64());
         instance.rates.temp = known("temp").then_some(Spilled { bytes: spilled, seconds });
         instance.rates.deadlocks_per_minute = known("deadlocks").then_some(self.deadlocks.unwrap_or(0.0));
+        let counted = self.deadlocked.iter().map(|text| text.split_once(' ').unwrap());
+        instance.deadlocks = Deadlocks {
+            databases: counted.map(|(name, count)| (Foreign::from(name), count.parse().unwrap())).collect(),
+            seconds: 300.0,
+            last: self.deadlocked_ago.as_deref().map(|ago| now - span(ago)),
+        };
+        let spilled = self.spilled.iter().map(|text| text.split_once(' ').unwrap());
+        instance.spillers = spilled.map(|(id, ago)| (TenantId::parse(id).unwrap(), now - span(ago))).collect();
         instance.pooler = self.pools.as_ref().map(|pools| {
             let mut pooler = Observed::nothing(Duration::from_secs(1));
             self.observe(&mut pooler, Source::Pooler, Arc::new(pooled(pools, &self.pooling)), now);

@@ -225,21 +225,22 @@ impl TenantSpec {
 
 /// Sessions from `OWNER PID STATE[:AGE] [word=value…] [xCOUNT]`.
 ///
-/// OWNER: `acme` by locks under the shared account, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
+/// OWNER: `acme` by locks under the shared account, `acme<login` by locks under another, `acme@login` by its login, `?acme` by a claim, `-` nobody's (also
 /// `-@login`). AGE: of the state, the statement and, unless `tx=` says more, the transaction. `by=1,2` and `waits=6s`:
 /// blocked, `guessed=1,2` instead of `by`: by inference, `on=` a relation, `rows-of=` its rows; `db=`: its database;
 /// `wait=IO` or `wait=IO/EVENT`: any other wait. `x20`: as many, each with the next pid.
 pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
-    let (owner, role) = {
+    let (owner, role, by_locks) = {
         let owner = words.next().unwrap();
-        owner.split_once('@').unwrap_or((owner, "portarium_shared"))
+        let (owner, role) = owner.split_once(['@', '<']).map_or((owner, None), |(name, role)| (name, Some((owner, role))));
+        role.map_or((owner, "portarium_shared", true), |(whole, role)| (owner, role, whole.contains('<')))
     };
     let attribution = match owner.strip_prefix('?') {
         Some(claimed) => Attribution::Tenant { tenant: tenant_id(claimed), reason: Reason::ApplicationName },
         None if owner == "-" => Attribution::None,
         None => {
-            let reason = if role == "portarium_shared" { Reason::Locks } else { Reason::LoginRole };
+            let reason = if by_locks { Reason::Locks } else { Reason::LoginRole };
             Attribution::Tenant { tenant: tenant_id(owner), reason }
         }
     };

@@ -305,7 +305,7 @@ fn a_reset_of_counters_is_a_gap_and_never_a_spike() {
     };
     assert_eq!(a_day(299), (None, false));
     assert_eq!(a_day(300), (Some(172_800.0), true));
-    assert_eq!(a_day(3_599).1, true);
+    assert!(a_day(3_599).1);
     assert_eq!(a_day(3_600), (Some(14_400.0), false));
 }
 

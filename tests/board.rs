@@ -305,7 +305,7 @@ fn a_reset_of_counters_is_a_gap_and_never_a_spike() {
     };
     assert_eq!(a_day(299), (None, false));
     assert_eq!(a_day(300), (Some(172_800.0), true));
-    assert_eq!(a_day(3_599).1, true);
+    assert!(a_day(3_599).1);
     assert_eq!(a_day(3_600), (Some(14_400.0), false));
 }
 
@@ -531,7 +531,7 @@ fn what_was_before_is_known_and_a_finding_is_as_old_as_it_is() {
     story.board.recall(&past(7_200.0));
     let acme = story.tenant("acme");
     assert_eq!((acme.rows_written_per_day, acme.rows_written_estimated), (Some(777.0), false));
-    assert_eq!(acme.record.map(|record| record.noisy_times), Some(2));
+    assert_eq!(acme.record.as_ref().map(|record| record.noisy_times), Some(2));
 
     // A steady evaluator, just started, on an instance that was down already when the last console looked.
     let mut story = Story::steady();

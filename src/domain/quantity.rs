@@ -93,11 +93,11 @@ pub fn plural(count: usize, one: &str) -> String {
 
 /// `1st`, `2nd`, `3rd`, `4th`, `11th`.
 pub fn ordinal(count: usize) -> String {
-    let ending = match (count % 100, count % 10) {
-        (11..=13, _) => "th",
-        (_, 1) => "st",
-        (_, 2) => "nd",
-        (_, 3) => "rd",
+    let teens = (11..=13).contains(&(count % 100));
+    let ending = match count % 10 {
+        1 if !teens => "st",
+        2 if !teens => "nd",
+        3 if !teens => "rd",
         _ => "th",
     };
     format!("{count}{ending}")

@@ -142,6 +142,7 @@ impl InstanceState {
             self.window.clear();
             self.restarted = true;
             self.spoken.clear();
+            self.note_statements();
             self.backends.clear();
         }
         if self.reach == Reach::Connecting {
@@ -202,6 +203,7 @@ impl InstanceState {
                 let much = |of: &TenantStatements| of.temp_share.is_some_and(|share| share >= least);
                 let spilled = self.spoken.all().filter(|(_, of)| much(of)).map(|(tenant, _)| (tenant.clone(), now));
                 self.spillers.extend(spilled);
+                self.note_statements();
                 self.statements = Some(statements);
             }
             Fragment::Catalog(catalog) => {
@@ -287,7 +289,9 @@ impl InstanceState {
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
         let version = self.server.as_ref().map_or(0, |server| server.version_num);
-        self.spoken.sessions(&self.directory, version, &activity.sessions);
+        if self.spoken.sessions(&self.directory, version, &activity.sessions) {
+            self.note_statements();
+        }
         self.backends.sample(&activity);
         self.note_logins(&activity.sessions);
         let old = |at: &Timestamp| now.duration_since(*at).as_secs_f64().abs() >= SPAN_SECONDS;
@@ -400,7 +404,21 @@ impl InstanceState {
             database: self.server.as_ref().map(|server| server.database.raw()),
         };
         self.residents = grounds.settle(&self.tenants);
+        self.note_statements();
         self.settled += 1;
+    }
+
+    /// Puts what is known of statements beside those whose they are: it was worked out anew.
+    fn note_statements(&mut self) {
+        for resident in &mut self.residents {
+            resident.statements = None;
+        }
+        for (tenant, statements) in self.spoken.all() {
+            let place = self.places.get(tenant);
+            if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
+                resident.statements = Some(Arc::clone(statements));
+            }
+        }
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {

@@ -12,7 +12,7 @@ use crate::attribution::Directory;
 use crate::domain::facts::{Roles, Sizes};
 use crate::domain::snapshot::{LimitScope, TenantLimits};
 use crate::domain::tenant::Settled;
-use crate::domain::{Layout, Record, TenantId, Thresholds};
+use crate::domain::{Layout, Record, TenantId, TenantStatements, Thresholds};
 use crate::signals::recommended_tier;
 
 /// One tenant of an instance.
@@ -28,6 +28,8 @@ pub(super) struct Resident {
     account: Option<Arc<Bound>>,
     /// The place of its home among the counters.
     pub churned: Option<usize>,
+    /// What its statements cost; `None`: nothing is known of them.
+    pub statements: Option<Arc<TenantStatements>>,
     /// Whether its sessions were seen on a login of its own, and on the shared account.
     pub own_login: bool,
     pub on_account: bool,
@@ -89,6 +91,7 @@ impl Grounds<'_> {
                 bound: login.map(|(facts, role)| limits::bound(facts, role, database.unwrap_or(&home))),
                 account: if database.is_some() { shared.clone() } else { bound(&home) },
                 churned,
+                statements: None,
                 own_login: self.own_login.contains(id),
                 on_account: self.on_account.contains(id),
                 home,

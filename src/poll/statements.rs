@@ -57,14 +57,16 @@ pub(super) struct StatementWindow {
 }
 
 impl StatementWindow {
-    /// Takes one poll's sessions, attributed: evidence of whose statements are whose.
-    pub fn sessions(&mut self, directory: &Directory, version: u32, sessions: &[Session]) {
+    /// Takes one poll's sessions, attributed: evidence of whose statements are whose. Says whether all was worked out anew.
+    pub fn sessions(&mut self, directory: &Directory, version: u32, sessions: &[Session]) -> bool {
         self.version = version;
         self.outdated |= self.evidence.take(directory, version, sessions);
-        let Some(now) = sessions.first().map(|session| session.server_now).filter(|_| self.outdated) else { return };
-        if self.added.is_none_or(|added| now.duration_since(added).as_secs_f64().abs() >= REST) {
-            self.add_up(directory, now);
-        }
+        let now = sessions.first().map(|session| session.server_now).filter(|_| self.outdated);
+        let rested =
+            |now: &Timestamp| self.added.is_none_or(|added| now.duration_since(added).as_secs_f64().abs() >= REST);
+        let Some(now) = now.filter(rested) else { return false };
+        self.add_up(directory, now);
+        true
     }
 
     /// Takes one answer.

@@ -3,7 +3,6 @@
 //! Ten thousand of them are made each second. What is the same for all is found out once, what is known of few is put
 //! beside the rows by their places, and nothing is looked up by a name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -40,7 +39,6 @@ struct Doing {
     usage: Usage,
     /// Of the newest seconds.
     just_now: Usage,
-    statements: Option<Arc<TenantStatements>>,
     /// What part of the WAL its backends wrote.
     wal: Option<f64>,
 }
@@ -85,26 +83,26 @@ impl Doings {
 /// All tenants of an instance, sorted by id.
 pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
-    let (newest, newest_usages) = state.window.lately();
     let common = Common {
         state,
         load: state.window.load(),
-        newest,
+        newest: state.window.newest_load(),
         sampled: fresh.is_some(),
         counted: Some(&state.written).filter(|_| state.is_fresh(Source::Churn, now)),
         spoken: state.is_fresh(Source::Statements, now),
         sees_all: state.sees_all(),
     };
-    let doings = doings(&common, newest_usages, fresh.map_or(&[], |activity| &activity.sessions));
+    let doings = doings(&common, fresh.map_or(&[], |activity| &activity.sessions));
     let churn = state.written.newest();
     let pressure = state.pressure(now);
     let mut rows = Vec::with_capacity(state.residents.len());
     for (place, resident) in state.residents.iter().enumerate() {
-        let Doing { tally, usage, just_now, statements, wal } = doings.of(place);
+        let Doing { tally, usage, just_now, wal } = doings.of(place);
+        let statements = resident.statements.as_ref().filter(|_| common.spoken);
         let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
         let known = |count: u32| common.sampled.then_some(count);
         let seen = |count: u32| (common.sampled && common.sees_all).then_some(count);
-        let noise = noise(&common, resident, *usage, statements.as_deref(), *wal);
+        let noise = noise(&common, resident, *usage, statements.map(AsRef::as_ref), *wal);
         let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
         // The stored history first, where it is longer than an hour.
         let record = resident.settled.record.as_ref();
@@ -126,7 +124,7 @@ pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
             oldest_transaction_seconds: tally.oldest_transaction,
             noise_score: score(noise, pressure),
             noise,
-            statements: statements.clone(),
+            statements: statements.cloned(),
             starved: starved(common.load, *usage),
             lately: lately(&common, resident, *just_now, noise),
             rows_written_per_day: remembered.or_else(|| {
@@ -148,7 +146,7 @@ pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
 }
 
 /// Beside each tenant what it does.
-fn doings(common: &Common<'_>, newest: HashMap<&TenantId, Usage>, sessions: &[Session]) -> Doings {
+fn doings(common: &Common<'_>, sessions: &[Session]) -> Doings {
     let state = common.state;
     let mut doings = Doings { places: vec![0; state.residents.len()], known: vec![Doing::default()] };
     let place = |tenant: &TenantId| state.place(tenant);
@@ -161,19 +159,9 @@ fn doings(common: &Common<'_>, newest: HashMap<&TenantId, Usage>, sessions: &[Se
             of_it.tally.bound += u32::from(bound);
         }
     }
-    for (tenant, usage) in state.window.usages() {
+    for (tenant, used) in state.window.usages() {
         if let Some(of_it) = place(tenant).and_then(|place| doings.of_mut(place)) {
-            of_it.usage = usage;
-        }
-    }
-    for (tenant, usage) in newest {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.of_mut(place)) {
-            of_it.just_now = usage;
-        }
-    }
-    for (tenant, statements) in state.spoken.all().filter(|_| common.spoken) {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.of_mut(place)) {
-            of_it.statements = Some(Arc::clone(statements));
+            (of_it.usage, of_it.just_now) = (used.minute, used.lately);
         }
     }
     for (tenant, share) in state.backends.wal_shares().filter(|_| common.sampled) {

@@ -126,16 +126,15 @@ fn raise_open(scene: &Scene<'_>, place: &Place<'_>, doors: &[Crossing<'_>]) -> O
     let many = counted.max(owners.len());
     let roles = place.instance.roles.fresh(scene.now);
     let revocation = revoke(place, roles.map(AsRef::as_ref), doors.iter().take(CLOSED));
-    let mut rest = String::new();
-    if revocation.unkept > 0 {
-        rest = format!(
+    let unkept = match revocation.unkept {
+        0 => String::new(),
+        some => format!(
             " Of {} no login is known, which would be shut out as well: GRANT them CONNECT first.",
-            plural(revocation.unkept, "tenant")
-        );
-    }
-    if many > CLOSED {
-        rest.push_str(&format!(" It takes {CLOSED} at a time: look again afterwards."));
-    }
+            plural(some, "tenant")
+        ),
+    };
+    let more =
+        if many > CLOSED { format!(" It takes {CLOSED} at a time: look again afterwards.") } else { String::new() };
     let shown = names(&owners);
     let among = if many > owners.len() {
         format!("{}, those of {shown} among them", plural(many, "database"))
@@ -148,7 +147,7 @@ fn raise_open(scene: &Scene<'_>, place: &Place<'_>, doors: &[Crossing<'_>]) -> O
         summary: format!("on {} PUBLIC may CONNECT to {among}", place.name()),
         evidence: vec![Evidence::against("databases that everybody gets into", many as f64, 1.0, Unit::Count)],
         advice: format!(
-            "Let each tenant's own logins in and take CONNECT from PUBLIC, once you know that nobody else relies on it.{rest}"
+            "Let each tenant's own logins in and take CONNECT from PUBLIC, once you know that nobody else relies on it.{unkept}{more}"
         ),
         statement: revocation.statement,
         since: None,

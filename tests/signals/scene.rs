@@ -344,7 +344,8 @@ pub fn starve(instances: &[Instance], tenants: &mut [Tenant], sessions: &[Sessio
         let runnable: u32 = here().filter(|session| session.is_runnable()).map(|session| 1 + session.workers).sum();
         let crowded = f64::from(runnable) > instance.vcpus;
         for tenant in tenants.iter_mut().filter(|tenant| tenant.instance == instance.name) {
-            let own = || here().filter(|session| session.attribution.strong() == Some(&tenant.id));
+            let id = tenant.id.clone();
+            let own = || here().filter(|session| session.attribution.strong() == Some(&id));
             if tenant.starved != Starved::default() {
                 continue;
             }

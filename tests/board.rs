@@ -502,11 +502,51 @@ fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
     story.pass(55);
     story.deliver(Fragment::Databases(vec![database(1, 2)]));
     assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 2.0), "a reset adds nothing");
+    let known = story.snapshot().instances[0].deadlocks.clone();
+    assert_eq!(known.databases, [(Foreign::from("portarium"), 2)]);
+    assert_eq!((known.seconds, known.last), (60.0, Some(story.now - SignedDuration::from_secs(55))));
     for _ in 0..6 {
         story.pass(60);
         story.deliver(Fragment::Databases(vec![database(1, 2)]));
     }
     assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 0.0));
+    assert_eq!(story.snapshot().instances[0].deadlocks.last, None);
+}
+
+#[test]
+fn who_was_seen_spilling_is_known_for_as_long_as_what_was_spilled() {
+    let mut story = Story::begin();
+    story.churn(900_000, &[("tenant_acme", 1_000)]);
+    let mut spilling = session(1, "role_acme");
+    spilling.wait = Some(Wait { kind: "IO".into(), event: "BufFileWrite".into() });
+    story.sessions(vec![spilling, session(2, "role_globex")]);
+    let began = story.now;
+    for (seconds, expected) in [(0, 1), (60, 1), (239, 1), (1, 0)] {
+        story.pass(seconds);
+        story.sessions(vec![session(1, "role_acme")]);
+        let spillers = story.snapshot().instances[0].spillers.clone();
+        let known: Vec<_> = spillers.iter().map(|(tenant, at)| (tenant.as_str(), *at)).collect();
+        assert_eq!(known, vec![("acme", began); expected], "after {seconds} s more");
+    }
+}
+
+#[test]
+fn a_limit_counts_the_sessions_of_its_login_and_no_administrators() {
+    let mut story = Story::begin();
+    let role = Role {
+        name: Foreign::from("role_acme"),
+        can_login: true,
+        connection_limit: Some(40),
+        superuser: false,
+        settings: Arc::default(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    story.deliver(Fragment::Roles(Roles { roles: vec![role], ..Roles::default() }));
+    let at_work = |pid, role| Session { touched: vec![Arc::from("tenant_acme")], ..session(pid, role) };
+    story.sessions(vec![at_work(1, "role_acme"), at_work(2, "portarium_admin"), at_work(3, "portarium_admin")]);
+    let acme = story.tenant("acme");
+    assert_eq!((acme.connections, acme.bound), (Some(3), Some(1)));
+    assert_eq!((acme.limit_scope, acme.limits.effective.connection_limit), (LimitScope::Tenant, Some(40)));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use super::model::SessionId;
 use super::pointer::Spot;
 use super::preferences::Preferences;
 use super::theme::Theme;
+use crate::domain::facts::TableDebt;
 use crate::domain::history::{Curve, Stretch, Whose};
-use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
+use crate::domain::inspection::{HomeInquiry, Inquiry, Plan, PlanInquiry, SessionLocks};
 use crate::domain::playback::{Order, Playback, Taping};
 use crate::domain::{Acknowledgement, Snapshot};
 
@@ -62,6 +63,8 @@ pub enum Effect {
     Locks(Inquiry),
     /// Ask how the server would carry out this statement; answered by [`Report::Plan`].
     Plan(Box<PlanInquiry>),
+    /// Ask for all tables of this tenant; answered by [`Report::Tables`].
+    Tables(HomeInquiry),
     /// Write this file.
     Save(Document),
     /// Keep these choices for the next time.
@@ -103,6 +106,8 @@ pub enum Report {
     Locks(SessionId, Result<SessionLocks, String>),
     /// The plan of a session's statement, or why there is none.
     Plan(SessionId, Result<Box<Plan>, String>),
+    /// The tables of a tenant, or why they are not known.
+    Tables(HomeInquiry, Result<Vec<TableDebt>, String>),
     /// A file of that name is there already; nothing was written.
     Exists(Document),
     /// The themes there are now, and what is wrong with others.

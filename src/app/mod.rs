@@ -14,6 +14,7 @@ mod export;
 pub mod filter;
 mod fold;
 pub mod form;
+mod homes;
 pub mod incident;
 pub mod inspect;
 pub mod instances;
@@ -39,6 +40,7 @@ mod update;
 pub use arrange::Columns;
 pub use dialog::told;
 pub use fold::along;
+pub use homes::HomeTables;
 pub use keys::{Binding, Command, Context, bindings};
 pub use message::{Document, Effect, Exit, Message, Report, Span, Viewport};
 pub use model::{

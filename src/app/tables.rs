@@ -356,6 +356,21 @@ pub fn gather(snapshot: &Snapshot, of: Option<&Tenant>) -> Vec<TableRow> {
     rows
 }
 
+/// Puts a tenant's tables beside the rows, where the row of one does not say more already.
+pub(super) fn add(rows: &mut Vec<TableRow>, instance: &Instance, tenant: &TenantId, tables: &[TableDebt]) {
+    let known: HashMap<TableId, usize> = rows.iter().enumerate().map(|(place, row)| (row.key(), place)).collect();
+    for table in tables {
+        let mut row = TableRow::named(instance, &table.database, &table.schema, &table.table);
+        match known.get(&row.key()).and_then(|place| rows.get_mut(*place)) {
+            Some(row) => row.debt = row.debt.take().or_else(|| Some(table.clone())),
+            None => {
+                (row.tenant, row.debt) = (Some(tenant.clone()), Some(table.clone()));
+                rows.push(row);
+            }
+        }
+    }
+}
+
 struct Found<'a> {
     instance: &'a Instance,
     rows: Vec<TableRow>,

@@ -28,6 +28,7 @@ impl Model {
     /// Takes in what happened and says what should be done about it.
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         let mut effects = self.take_in(message);
+        self.want_tables();
         effects.append(&mut self.asks);
         effects
     }
@@ -65,6 +66,7 @@ impl Model {
             }
             Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
             Message::Report(Report::Taping(taping)) => self.taping = taping,
+            Message::Report(Report::Tables(of, answer)) => self.tables_told(&of, answer),
             Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),

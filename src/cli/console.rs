@@ -125,6 +125,7 @@ pub(super) async fn open(
         }
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),
+        Effect::Tables(inquiry) => inspector.tables(inquiry),
         Effect::Record => tapes.toggle(config, &environment, &poller, &report),
         Effect::Play(_) | Effect::Quit => {}
     };

@@ -126,6 +126,9 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
             let session = (inquiry.session.instance, inquiry.session.key);
             let _ = report.try_send(Report::Plan(session, Err(PAST.to_owned())));
         }
+        Effect::Tables(inquiry) => {
+            let _ = report.try_send(Report::Tables(inquiry, Err(PAST.to_owned())));
+        }
         Effect::Save(document) => save::aside(document, environment.clone(), report.clone()),
         Effect::Mouse(on) => {
             if let Err(error) = terminal::mouse(on) {

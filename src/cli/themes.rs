@@ -137,7 +137,8 @@ mod tests {
     fn they_are_beside_the_configuration_or_in_the_user_s_folder() {
         let place = tempfile::tempdir().unwrap();
         let config = place.path().join("tierdeck.toml");
-        let environment = Environment { config_folder: Some("/home/ann/.config".into()), ..Environment::default() };
+        let mut environment = Environment::default();
+        environment.config_folder = Some("/home/ann/.config".into());
         let users = Some(PathBuf::from("/home/ann/.config/tierdeck/themes"));
         assert_eq!(folder(&environment, Some(&config)), users);
         fs::create_dir(place.path().join("themes")).unwrap();

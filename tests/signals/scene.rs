@@ -36,6 +36,9 @@ pub struct Case {
     /// Held and cleared over the rounds, as in the console; else each round is one look.
     #[serde(default)]
     pub steady: bool,
+    /// One look after the other, as `status --watch`.
+    #[serde(default)]
+    pub looks: bool,
     #[serde(default)]
     pub thresholds: BTreeMap<String, f64>,
     #[serde(default)]

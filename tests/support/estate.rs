@@ -12,7 +12,7 @@ use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
 use tierdeck::domain::session::{Blocking, Reason, Wait};
-use tierdeck::domain::snapshot::{
+use tierdeck::domain::snapshot::{Deadlocks, 
     Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
 use tierdeck::domain::tenant::Settled;
@@ -135,6 +135,8 @@ pub fn instance(at: Timestamp) -> Instance {
             temp: Some(Spilled { bytes: 0, seconds: 300.0 }),
             cache_hit: Some(0.993),
         },
+        spillers: Vec::new(),
+        deadlocks: Deadlocks::default(),
         pressure: Pressure { cpu: Some(0.4), reads: Some(0.1), writes: Some(0.2), connections: Some(0.22) },
         sources: Source::ALL
             .map(|source| SourceState {
@@ -229,6 +231,7 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
     Tenant {
         settled: Arc::new(settled),
         connections: Some(2 + nth % 9),
+        bound: Some(2 + nth % 9),
         strong: 2,
         claimed: nth % 3,
         active: Some(nth % 2),
@@ -425,6 +428,7 @@ pub fn firing() -> Snapshot {
                 tenant.findings = vec![Signal::NoisyNeighbour];
                 tenant.severity = Some(Severity::Critical);
                 tenant.connections = Some(38);
+                tenant.bound = Some(38);
                 tenant.active = Some(21);
                 tenant.waiting = Some(9);
                 tenant.waits_for = Some("IO".into());
@@ -509,6 +513,7 @@ pub fn down() -> Snapshot {
     };
     for tenant in &mut snapshot.tenants {
         tenant.connections = None;
+        tenant.bound = None;
         tenant.active = None;
         tenant.waiting = None;
         tenant.idle_in_transaction = None;

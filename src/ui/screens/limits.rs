@@ -17,7 +17,10 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let fresh = Fresh::of(pen, tenant);
     let account = account(tenant);
     let own = bearers(pen, tenant);
-    let connections = fresh.activity.then_some(own.len()).and_then(|own| u32::try_from(own).ok());
+    let connections = match account {
+        Some(_) => fresh.activity.then_some(own.len()).and_then(|own| u32::try_from(own).ok()),
+        None => tenant.bound.or(tenant.connections),
+    };
     let known = binding_known(pen, tenant);
     let oldest = |age: fn(&Session) -> Option<f64>| own.iter().filter_map(|session| age(session)).reduce(f64::max);
     let (effective, wanted) = (tenant.limits.effective, tenant.limits.wanted);

@@ -286,7 +286,7 @@ fn a_reset_of_counters_is_a_gap_and_never_a_spike() {
     story.churn(1_000_015, &[("tenant_acme", 3), ("tenant_globex", 1)]);
     let acme = story.tenant("acme");
     assert_eq!((acme.noise.rows_written, acme.rows_written_per_second), (None, None));
-    assert!(acme.rows_written_estimated, "extrapolated from five seconds");
+    assert_eq!((acme.rows_written_per_day, acme.rows_written_estimated), (None, false), "five seconds are no day");
     story.pass(10);
     story.churn(1_000_015, &[("tenant_acme", 4), ("tenant_globex", 4)]);
     assert!(close(story.tenant("acme").noise.rows_written, 0.25));
@@ -295,6 +295,18 @@ fn a_reset_of_counters_is_a_gap_and_never_a_spike() {
     story.pass(61);
     story.churn(1_000_015, &[("tenant_acme", 0), ("tenant_globex", 14)]);
     assert!(close(story.tenant("globex").noise.rows_written, 1.0));
+
+    // What was counted for less than five minutes says nothing of a day, for less than an hour not much.
+    let mut a_day = |counted: i64| {
+        story.now = Timestamp::from_second(1_000_015 + counted).unwrap();
+        story.churn(1_000_015, &[("tenant_acme", 0), ("tenant_globex", 600)]);
+        let globex = story.tenant("globex");
+        (globex.rows_written_per_day.map(f64::round), globex.rows_written_estimated)
+    };
+    assert_eq!(a_day(299), (None, false));
+    assert_eq!(a_day(300), (Some(172_800.0), true));
+    assert!(a_day(3_599).1);
+    assert_eq!(a_day(3_600), (Some(14_400.0), false));
 }
 
 #[test]
@@ -490,11 +502,51 @@ fn deadlocks_are_counted_over_minutes_and_not_across_a_reset() {
     story.pass(55);
     story.deliver(Fragment::Databases(vec![database(1, 2)]));
     assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 2.0), "a reset adds nothing");
+    let known = story.snapshot().instances[0].deadlocks.clone();
+    assert_eq!(known.databases, [(Foreign::from("portarium"), 2)]);
+    assert_eq!((known.seconds, known.last), (60.0, Some(story.now - SignedDuration::from_secs(55))));
     for _ in 0..6 {
         story.pass(60);
         story.deliver(Fragment::Databases(vec![database(1, 2)]));
     }
     assert!(close(story.snapshot().instances[0].rates.deadlocks_per_minute, 0.0));
+    assert_eq!(story.snapshot().instances[0].deadlocks.last, None);
+}
+
+#[test]
+fn who_was_seen_spilling_is_known_for_as_long_as_what_was_spilled() {
+    let mut story = Story::begin();
+    story.churn(900_000, &[("tenant_acme", 1_000)]);
+    let mut spilling = session(1, "role_acme");
+    spilling.wait = Some(Wait { kind: "IO".into(), event: "BufFileWrite".into() });
+    story.sessions(vec![spilling, session(2, "role_globex")]);
+    let began = story.now;
+    for (seconds, expected) in [(0, 1), (60, 1), (239, 1), (1, 0)] {
+        story.pass(seconds);
+        story.sessions(vec![session(1, "role_acme")]);
+        let spillers = story.snapshot().instances[0].spillers.clone();
+        let known: Vec<_> = spillers.iter().map(|(tenant, at)| (tenant.as_str(), *at)).collect();
+        assert_eq!(known, vec![("acme", began); expected], "after {seconds} s more");
+    }
+}
+
+#[test]
+fn a_limit_counts_the_sessions_of_its_login_and_no_administrators() {
+    let mut story = Story::begin();
+    let role = Role {
+        name: Foreign::from("role_acme"),
+        can_login: true,
+        connection_limit: Some(40),
+        superuser: false,
+        settings: Arc::default(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    story.deliver(Fragment::Roles(Roles { roles: vec![role], ..Roles::default() }));
+    let at_work = |pid, role| Session { touched: vec![Arc::from("tenant_acme")], ..session(pid, role) };
+    story.sessions(vec![at_work(1, "role_acme"), at_work(2, "portarium_admin"), at_work(3, "portarium_admin")]);
+    let acme = story.tenant("acme");
+    assert_eq!((acme.connections, acme.bound), (Some(3), Some(1)));
+    assert_eq!((acme.limit_scope, acme.limits.effective.connection_limit), (LimitScope::Tenant, Some(40)));
 }
 
 #[test]
@@ -519,7 +571,7 @@ fn what_was_before_is_known_and_a_finding_is_as_old_as_it_is() {
     story.board.recall(&past(7_200.0));
     let acme = story.tenant("acme");
     assert_eq!((acme.rows_written_per_day, acme.rows_written_estimated), (Some(777.0), false));
-    assert_eq!(acme.record.map(|record| record.noisy_times), Some(2));
+    assert_eq!(acme.record.as_ref().map(|record| record.noisy_times), Some(2));
 
     // A steady evaluator, just started, on an instance that was down already when the last console looked.
     let mut story = Story::steady();
@@ -676,6 +728,60 @@ fn an_acknowledgement_of_one_incident_does_not_silence_the_next_whatever_the_ser
         let next = chains(&story.snapshot());
         assert_eq!((next.since, next.acknowledged), (story.now - SignedDuration::from_secs(7), None), "{ahead}");
     }
+}
+
+#[test]
+fn a_chain_with_two_sessions_in_front_is_the_same_whichever_of_them_is_waited_for_longest() {
+    let mut story = Story::begin();
+    story.churn(0, &[("tenant_acme", 5), ("tenant_globex", 5)]);
+    let ago = |story: &Story, seconds: i64| Some(story.now - SignedDuration::from_secs(seconds));
+    // Pid, since when its transaction is open; and for how long somebody has waited for it.
+    let look = |story: &mut Story, roots: &[(i32, Option<Timestamp>, i64)]| {
+        let mut sessions = Vec::new();
+        for &(pid, opened, waits) in roots {
+            sessions.push(Session {
+                state: SessionState::IdleInTransaction,
+                transaction_started: opened,
+                touched: vec![Arc::from("tenant_globex")],
+                ..session(pid, "portarium_shared")
+            });
+            let since = ago(story, waits);
+            let by = vec![pid];
+            sessions.push(Session {
+                blocking: Some(tierdeck::domain::session::Blocking { by, since, ..Default::default() }),
+                wait: Some(Wait { kind: Arc::from("Lock"), event: Arc::from("relation") }),
+                transaction_started: since,
+                touched: vec![Arc::from("tenant_acme")],
+                ..session(1_000 + pid, "portarium_shared")
+            });
+        }
+        story.sessions(sessions);
+        let snapshot = story.snapshot();
+        snapshot.findings.into_iter().find(|finding| finding.signal == Signal::LockChain).unwrap()
+    };
+    let (first, second) = (ago(&story, 40), ago(&story, 30));
+    let seen = look(&mut story, &[(1, first, 20), (2, second, 10)]);
+    story.board.acknowledge(Arc::new(vec![Acknowledgement {
+        signal: seen.signal,
+        kind: seen.subject.kind,
+        id: seen.subject.id.clone(),
+        instance: seen.subject.instance.to_string(),
+        attention: Attention::Acknowledged,
+        by: "ann@desk".to_owned(),
+        why: "ending them".to_owned(),
+        at: story.now,
+        seen: Some(story.now),
+        cause: seen.onset.and_then(|onset| onset.cause),
+        until: story.now + SignedDuration::from_secs(3_600),
+    }]));
+    // Both waiters gave up and wait anew, the other one in front.
+    story.pass(30);
+    let still = look(&mut story, &[(1, first, 6), (2, second, 8)]);
+    assert!(still.summary.contains("pid 2") && still.acknowledged.is_some(), "{still:?}");
+    // The one ended: what is left of it began later.
+    story.pass(30);
+    let another = look(&mut story, &[(2, second, 8)]);
+    assert!(another.acknowledged.is_none(), "{another:?}");
 }
 
 #[test]

@@ -19,7 +19,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use support::estate;
-use tierdeck::app::{Effect, Exit, FleetFocus, Message, Model, Pane, Report, TenantTab, Theme, View};
+use tierdeck::app::{
+    Effect, Exit, FleetFocus, Message, Model, Pane, Preferences, Report, TablePreferences, TenantTab, Theme, View,
+};
 use tierdeck::domain::{Acknowledgement, Attention, Foreign, Severity, Snapshot};
 use tierdeck::ui::event_loop::{Inputs, run};
 use tierdeck::ui::{Depth, draw};
@@ -229,6 +231,30 @@ async fn columns_are_chosen_moved_sorted_by_and_kept() {
     narrow.hides("rows/day");
     narrow.keys("c").await;
     narrow.shows("no room now");
+}
+
+#[tokio::test]
+async fn an_order_by_a_column_that_is_not_shown_is_said_and_kept_for_where_it_is() {
+    for (sort, hidden) in
+        [("rows", vec!["rows".to_owned()]), ("instance", Vec::new()), ("of a later version", Vec::new())]
+    {
+        let order = |sort: &str| TablePreferences {
+            sort: Some(sort.to_owned()),
+            descending: Some(true),
+            hidden: hidden.clone(),
+            ..TablePreferences::default()
+        };
+        let kept = Preferences { table: [("tenants".to_owned(), order(sort))].into(), ..Preferences::default() };
+        let mut hands = Hands::on(estate::firing(), (200, 40));
+        hands.model.settings.instances.truncate(1);
+        hands.model.prefer(&kept);
+        hands.shown(estate::firing()).await;
+        hands.shows(&format!("tenants stand in their usual order: {sort} is not shown here"));
+        hands.shows("sort: severity ↓");
+        assert_eq!(hands.model.preferences().table["tenants"].sort.as_deref(), Some(sort));
+        hands.keys("s").await;
+        assert_ne!(hands.model.preferences().table["tenants"].sort.as_deref(), Some(sort), "until another is chosen");
+    }
 }
 
 #[tokio::test]
@@ -515,6 +541,20 @@ async fn findings_are_acknowledged_muted_shown_and_taken_back() {
     hands.shown(all).await;
     hands.shows("every finding is muted");
     hands.hides("✔");
+}
+
+#[tokio::test]
+async fn a_finding_that_comes_again_says_how_often_it_did() {
+    let mut hands = Hands::on(estate::firing(), (120, 40));
+    hands.shown(estate::firing()).await;
+    hands.keys("⏎").await;
+    hands.shows(" ago)");
+    hands.hides(" time in ");
+    for times in ["2nd", "3rd"] {
+        hands.shown(estate::fine()).await;
+        hands.shown(estate::firing()).await;
+        hands.shows(&format!(" ago); {times} time in "));
+    }
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn limits_say_whose_they_are_and_what_is_unlimited() {
 fn numbers_on_the_tenants_page_are_those_of_now_and_no_peak_lies_below_them() {
     let mut snapshot = estate::fine();
     let acme = snapshot.tenants.iter_mut().find(|tenant| tenant.id.as_str() == "acme").unwrap();
-    (acme.active, acme.connections, acme.waiting) = (Some(40), Some(35), Some(4));
+    (acme.active, acme.connections, acme.bound, acme.waiting) = (Some(40), Some(35), Some(35), Some(4));
     let state = tierdeck::domain::SessionState::Active;
     // Those that wait for a lock are active, and do not run.
     snapshot.sessions = (0..40).map(|nth| estate::session(7_000 + nth, Some("acme"), state, "select 1")).collect();

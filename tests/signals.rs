@@ -4,6 +4,8 @@
 
 #[path = "signals/facts.rs"]
 mod facts;
+#[path = "signals/instance.rs"]
+mod instance;
 #[path = "signals/scene.rs"]
 mod scene;
 
@@ -11,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use scene::{Case, Expected, File, Full, InstanceSpec, Round, START, TenantSpec};
+use instance::InstanceSpec;
+use scene::{Case, Expected, File, Full, Round, START, TenantSpec};
 use tierdeck::domain::{Finding, Naming, Severity, Signal, SubjectKind, Unknown, quantity};
 use tierdeck::signals::{Evaluator, REGISTRY, Scene};
 
@@ -141,11 +144,11 @@ fn scenarios_find_what_they_say_and_nothing_else() {
     let mut rounds = 0;
     for (file, content) in files() {
         for case in &content.case {
-            let mut steady = Evaluator::steady();
+            let mut over_time = if case.looks { Evaluator::immediate() } else { Evaluator::steady() };
             for round in &case.round {
                 rounds += 1;
                 let mut immediate = Evaluator::immediate();
-                let evaluator = if case.steady { &mut steady } else { &mut immediate };
+                let evaluator = if case.steady || case.looks { &mut over_time } else { &mut immediate };
                 let (findings, unknown) = play(case, round, evaluator, content.signal.as_deref());
                 let asked: Vec<Full> = round
                     .expect
@@ -296,6 +299,7 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
     let case = Case {
         name: "storm".to_owned(),
         steady: false,
+        looks: false,
         thresholds: BTreeMap::new(),
         policy: scene::LimitsSpec::default(),
         tenants: Vec::new(),
@@ -326,6 +330,7 @@ fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
     let mut case = Case {
         name: "large".to_owned(),
         steady: true,
+        looks: false,
         thresholds: BTreeMap::new(),
         policy: scene::LimitsSpec::default(),
         tenants: (0..2_000).map(own).collect(),

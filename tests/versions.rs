@@ -20,6 +20,7 @@ use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::{Target, Timeouts, connect};
 use tierdeck::config::{self, Config};
 use tierdeck::domain::facts::{Fragment, Source};
+use tierdeck::domain::identifier::quoted;
 use tierdeck::domain::{Layout, Signal, Snapshot};
 use tierdeck::lab::{Kind, Lab, Scenario, Spec};
 use tierdeck::poll::Poller;
@@ -121,6 +122,12 @@ async fn ask_all(version: &str, config: &Config, target: &Target, layout: Layout
     assert!(version.starts_with(&seen.version) && seen.sees_all && seen.max_connections == 120, "{seen:?}");
     let rights = privileges(&desk).await.unwrap_or_else(|error| panic!("{version} privileges: {error}"));
     assert!(rights.reads_all_stats && !rights.superuser && rights.read_only, "{rights:?}");
+    // Whatever this version reads as something else than a name is offered for pasting in quotes.
+    let words = desk.rows("SELECT word::text FROM pg_get_keywords() WHERE catcode <> 'U'", &[]).await.unwrap();
+    assert!(words.len() > 100, "{version}: {} words", words.len());
+    for word in words.iter().map(|row| row.get::<_, String>(0)) {
+        assert_eq!(quoted(&word), format!("\"{word}\""), "{version}");
+    }
     let mut asked = 2;
     for source in of_postgres() {
         let deadline = Instant::now() + Duration::from_secs(20);

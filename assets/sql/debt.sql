@@ -3,7 +3,9 @@
 -- The threshold is reckoned from reltuples, as autovacuum does; live rows are those that the counters know of, because
 -- reltuples stands still on just the tables that nobody vacuums or analyzes. Sizes are measured, of what is told alone, and
 -- never where somebody holds or awaits the lock behind which that would wait: there relpages must do, and says so.
--- Cost: 15 to 20 ms with 6,000 tables (10 ms without the sizes of 200); settings are read only for tables with at least $1 dead rows. Privilege: none.
+-- Settings are read only for tables with at least $1 dead rows; $2: only those of this schema.
+-- Cost: 10 ms with 6,000 tables, without the sizes of those that are told. Privilege: none.
+-- Cost with 40,000 tables, 200 of them told: not measured yet.
 WITH closed AS MATERIALIZED (
     SELECT relation FROM pg_locks
     WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL
@@ -20,6 +22,7 @@ FROM (
                CASE WHEN reltoastrelid <> 0 THEN pg_stat_get_dead_tuples(reltoastrelid) ELSE 0 END AS toast_dead
         FROM pg_class
         WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND oid >= 16384
+          AND ($2::text IS NULL OR relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2::text))
         OFFSET 0
     ) m
     JOIN pg_namespace n ON n.oid = m.relnamespace

@@ -81,17 +81,16 @@ impl Estate {
     }
 
     fn deliver_now(&mut self, source: Source) {
-        let fragment = self.fragment(source);
-        self.deliver(fragment.into_iter().collect());
+        if let Some(fragment) = self.fragment(source) {
+            self.deliver(fragment);
+        }
     }
 
     /// Takes facts in, as the collector does.
-    pub fn deliver(&mut self, facts: Vec<Fragment>) {
-        for fragment in facts {
-            let every = self.every[&fragment.source()];
-            let took = Duration::from_millis(2);
-            self.board.take(self.now, 0, News::Delivered { fragment, took, every });
-        }
+    pub fn deliver(&mut self, fragment: Fragment) {
+        let every = self.every[&fragment.source()];
+        let took = Duration::from_millis(2);
+        self.board.take(self.now, 0, News::Delivered { fragment, took, every });
     }
 
     /// Lets a second pass: what the sources bring in it.

@@ -82,8 +82,9 @@ pub fn press(runtime: &Runtime, mut estate: Estate, publish: watch::Sender<Arc<S
             let mut clock = tokio::time::interval(Duration::from_millis(250));
             loop {
                 clock.tick().await;
-                let facts = estate.pass_a_second();
-                estate.deliver(facts);
+                for fragment in estate.pass_a_second() {
+                    estate.deliver(fragment);
+                }
                 if publish.send(Arc::new(estate.snapshot())).is_err() {
                     return;
                 }

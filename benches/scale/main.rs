@@ -13,10 +13,12 @@ mod clock;
 mod estate;
 mod keys;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tierdeck::domain::facts::Source;
 use tierdeck::domain::{Past, Snapshot};
 use tierdeck::history::{History, Options};
 use tokio::sync::watch;
@@ -56,12 +58,17 @@ fn main() {
     runtime.block_on(history.close());
 }
 
-/// What merging took: all of it, where only sessions were new, and where other sources brought something as well.
+/// What merging took: all of it, where only sessions were new, and where other sources brought something as well; and what
+/// of it each source took to be taken in, and the picture to be made.
 #[derive(Default)]
 struct Merges {
     all: Times,
     quiet: Times,
     busy: Times,
+    sources: BTreeMap<Source, Times>,
+    picture: Times,
+    /// Not part of the merging: the picture before is dropped by whoever lets go of it last.
+    published: Times,
 }
 
 impl Merges {
@@ -69,6 +76,11 @@ impl Merges {
         self.all.say("facts taken in, merged, judged");
         self.quiet.say("  of sessions alone");
         self.busy.say("  of other sources as well");
+        for (source, times) in self.sources {
+            times.say(&format!("  {} taken in", source.name()));
+        }
+        self.picture.say("  merged and judged");
+        self.published.say("published, the one before dropped");
     }
 }
 
@@ -79,12 +91,20 @@ async fn merge(estate: &mut Estate, publish: &watch::Sender<Arc<Snapshot>>, seco
         let facts = estate.pass_a_second();
         let many = facts.len() > 1;
         let began = clock::now();
-        estate.deliver(facts);
+        for fragment in facts {
+            let (source, began) = (fragment.source(), clock::now());
+            estate.deliver(fragment);
+            merges.sources.entry(source).or_default().add(began.passed());
+        }
+        let merging = clock::now();
         let snapshot = Arc::new(estate.snapshot());
+        merges.picture.add(merging.passed());
         let took = began.passed();
         merges.all.add(took);
         if many { &mut merges.busy } else { &mut merges.quiet }.add(took);
-        publish.send_replace(snapshot);
+        let publishing = clock::now();
+        drop(publish.send_replace(snapshot));
+        merges.published.add(publishing.passed());
         tokio::task::yield_now().await;
     }
     merges

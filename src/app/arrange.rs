@@ -59,6 +59,8 @@ pub trait Arranged {
     fn reset(&mut self);
     /// Sorts by the column of that name, or the other way round; false when there is none to sort by.
     fn sort_by_key(&mut self, key: &str) -> bool;
+    /// Whether rows may be sorted by the column of that name: it is shown, or never stands in the table.
+    fn may_sort_by(&self, key: &str) -> bool;
     /// Sorts by the next column, or the other way round.
     fn turn(&mut self, reverse: bool);
     /// The text of its filter.
@@ -112,6 +114,11 @@ impl<C: Column> Arranged for Table<C> {
     fn sort_by_key(&mut self, key: &str) -> bool {
         let column = C::ALL.iter().copied().find(|column| column.key() == key);
         column.inspect(|column| self.sort_by(*column)).is_some()
+    }
+
+    fn may_sort_by(&self, key: &str) -> bool {
+        let column = C::ALL.iter().find(|column| column.key() == key);
+        column.is_some_and(|column| !self.columns.hidden.contains(column))
     }
 
     fn turn(&mut self, reverse: bool) {

@@ -10,8 +10,9 @@ use super::model::SessionId;
 use super::pointer::Spot;
 use super::preferences::Preferences;
 use super::theme::Theme;
+use crate::domain::facts::TableDebt;
 use crate::domain::history::{Curve, Stretch, Whose};
-use crate::domain::inspection::{Inquiry, Plan, PlanInquiry, SessionLocks};
+use crate::domain::inspection::{HomeInquiry, Inquiry, Plan, PlanInquiry, SessionLocks};
 use crate::domain::operation::{Operation, OperationList, Request, Wish};
 use crate::domain::playback::{Order, Playback, Taping};
 use crate::domain::{Acknowledgement, Snapshot};
@@ -63,6 +64,8 @@ pub enum Effect {
     Locks(Inquiry),
     /// Ask how the server would carry out this statement; answered by [`Report::Plan`].
     Plan(Box<PlanInquiry>),
+    /// Ask for all tables of this tenant; answered by [`Report::Tables`].
+    Tables(HomeInquiry),
     /// Write this file.
     Save(Document),
     /// Keep these choices for the next time.
@@ -140,6 +143,8 @@ pub enum Report {
     Operation(Box<Operation>),
     /// What was asked of that operation was refused: why.
     Refused(String, Vec<String>),
+    /// The tables of a tenant, or why they are not known.
+    Tables(HomeInquiry, Result<Vec<TableDebt>, String>),
     /// A file of that name is there already; nothing was written.
     Exists(Document),
     /// The themes there are now, and what is wrong with others.

@@ -10,6 +10,7 @@ use super::Settings;
 use super::chooser::{ColumnChooser, ThemeChooser};
 use super::columns::{Blockers, SessionColumn, TenantColumn};
 use super::form::Form;
+use super::homes::HomeTables;
 use super::inspect::Inspected;
 use super::instances::InstanceColumn;
 use super::keys::Context;
@@ -245,6 +246,8 @@ pub struct Model {
     pub themes: Vec<Theme>,
     /// The theme that somebody chose, by name, whether it is there or not.
     pub(super) chosen_theme: Option<String>,
+    /// Kept orders of tables by columns that are not shown here.
+    pub(super) unshown_sorts: super::preferences::Orders,
     /// Whether the mouse is used.
     pub mouse: bool,
     /// The refresh interval of the configuration.
@@ -311,6 +314,8 @@ pub struct Model {
     pub works: Works,
     /// What was asked about the session looked at last.
     pub inspected: Option<Inspected>,
+    /// What was asked about the tables of the tenant looked at last.
+    pub homes: HomeTables,
     /// What is to be asked of the world because of where we went.
     pub(super) asks: Vec<Effect>,
     /// The text that scrolls: a page, or the help.
@@ -327,6 +332,7 @@ impl Model {
             theme: Theme::default(),
             themes: Theme::built_in().to_vec(),
             chosen_theme: None,
+            unshown_sorts: super::preferences::Orders::new(),
             mouse: true,
             configured_refresh: settings.refresh,
             kept: Preferences::default(),
@@ -373,6 +379,7 @@ impl Model {
             session: None,
             table: None,
             inspected: None,
+            homes: HomeTables::default(),
             asks: Vec::new(),
             scroll: Scroll::default(),
             notice: None,
@@ -482,6 +489,9 @@ impl Model {
         }
         if matches!(self.view, View::Tables | View::Table(_)) {
             self.tables.rows = gather(&shown, None);
+            if matches!(self.view, View::Table(_)) {
+                self.homes.fill(&mut self.tables.rows, &shown);
+            }
             self.tables.refill(&moment);
             keep(&mut self.table, &self.tables.rows);
         }
@@ -491,6 +501,7 @@ impl Model {
             self.page.statements.rows = stated.unwrap_or_default();
             self.page.statements.refill(&());
             self.page.tables.rows = gather(&shown, Some(tenant));
+            self.homes.fill(&mut self.page.tables.rows, &shown);
             self.page.tables.refill(&moment);
             if self.page.tab == TenantTab::Locks {
                 self.page.locks.refill(&shown, Some(tenant));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
+use super::pane::Pane;
 use crate::domain::foreign::sanitise;
 
 /// Everything that is kept.
@@ -47,6 +48,9 @@ pub struct TablePreferences {
     pub hidden: Vec<String>,
 }
 
+/// Columns that tables are sorted by, and whether the greatest come first.
+pub(super) type Orders = BTreeMap<String, (String, bool)>;
+
 /// The bounds of a refresh interval that is taken from a file.
 const REFRESH: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 
@@ -57,14 +61,11 @@ impl Model {
         let mut table = BTreeMap::new();
         for (name, pane) in Self::KEPT {
             let Some(arranged) = self.table(pane) else { continue };
-            let (sort, descending) = arranged.sorting().unzip();
+            // An order that could not be put in force here is kept for where it can, until another is chosen.
+            let sorting = arranged.sorting().map(|(sort, descending)| (sort.to_owned(), descending));
+            let (sort, descending) = sorting.or_else(|| self.unshown_sorts.get(name).cloned()).unzip();
             let (columns, hidden) = arranged.arrangement().unwrap_or_default();
-            let kept = TablePreferences {
-                sort: sort.map(str::to_owned),
-                descending,
-                columns: owned(columns),
-                hidden: owned(hidden),
-            };
+            let kept = TablePreferences { sort, descending, columns: owned(columns), hidden: owned(hidden) };
             if kept != TablePreferences::default() {
                 table.insert(name.to_owned(), kept);
             }
@@ -78,13 +79,22 @@ impl Model {
         }
     }
 
-    /// Puts what was kept in force, as far as it still means something.
+    /// Puts what was kept in force, as far as it still means something. Rows in an order that nobody sees the reason of seem
+    /// to have none: a table whose column of that order is not shown here stays in its usual one, and that is said.
     pub fn prefer(&mut self, kept: &Preferences) {
+        let one_instance = self.settings.instances.len() < 2;
         for (name, pane) in Self::KEPT {
             let Some(of) = kept.table.get(name) else { continue };
-            let sorting = of.sort.as_deref().zip(of.descending);
-            if let Some(table) = self.table_mut(pane) {
-                table.arrange(&of.columns, &of.hidden, sorting);
+            let Some(table) = self.table_mut(pane) else { continue };
+            table.arrange(&of.columns, &of.hidden, None);
+            let Some((key, descending)) = of.sort.as_deref().zip(of.descending) else { continue };
+            // Where there is one instance only the list of instances names it.
+            let needless = key == "instance" && one_instance && pane != Pane::Instances;
+            if needless || !table.may_sort_by(key) {
+                self.unshown_sorts.insert(name.to_owned(), (key.to_owned(), descending));
+                self.say(format!("{name} stand in their usual order: {} is not shown here", sanitise(key)), true);
+            } else {
+                table.arrange(&of.columns, &of.hidden, Some((key, descending)));
             }
         }
         if let Some(every) = kept.refresh_ms.filter(|every| REFRESH.contains(every)) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::list::Keyed;
 use super::table::{Column, Value};
 use crate::domain::facts::{BloatEstimate, Holder, HolderKind, TableDebt, Vacuum};
+use crate::domain::identifier::in_quotes;
 use crate::domain::{Foreign, Instance, InstanceName, Layout, Snapshot, Tenant, TenantId};
 
 /// Rows of all instances together, more or less: with hundreds of instances only the worst of each are shown.
@@ -160,9 +161,9 @@ pub struct Remedy {
     pub sure: bool,
 }
 
-/// A quoted identifier that is safe on a clipboard; a name with control characters in it comes out visibly wrong instead.
+/// A quoted identifier that is safe on a clipboard.
 fn quoted(name: &Foreign) -> String {
-    format!("\"{}\"", name.shown().replace('"', "\"\""))
+    in_quotes(name.raw())
 }
 
 impl Keyed for TableRow {
@@ -353,6 +354,21 @@ pub fn gather(snapshot: &Snapshot, of: Option<&Tenant>) -> Vec<TableRow> {
         }));
     }
     rows
+}
+
+/// Puts a tenant's tables beside the rows, where the row of one does not say more already.
+pub(super) fn add(rows: &mut Vec<TableRow>, instance: &Instance, tenant: &TenantId, tables: &[TableDebt]) {
+    let known: HashMap<TableId, usize> = rows.iter().enumerate().map(|(place, row)| (row.key(), place)).collect();
+    for table in tables {
+        let mut row = TableRow::named(instance, &table.database, &table.schema, &table.table);
+        match known.get(&row.key()).and_then(|place| rows.get_mut(*place)) {
+            Some(row) => row.debt = row.debt.take().or_else(|| Some(table.clone())),
+            None => {
+                (row.tenant, row.debt) = (Some(tenant.clone()), Some(table.clone()));
+                rows.push(row);
+            }
+        }
+    }
 }
 
 struct Found<'a> {

@@ -124,6 +124,18 @@ impl Timeline {
         }
     }
 
+    /// How often a finding came, as far as the log goes back, and when it came first; `None`: once at the most.
+    pub fn times(&self, finding: &Finding) -> Option<(usize, Timestamp)> {
+        let came = |event: &&Event| {
+            matches!(event.turn, Turn::Before | Turn::Began)
+                && event.signal == finding.signal
+                && event.subject == finding.subject
+        };
+        let mut all = self.events.iter().filter(came);
+        let first = all.next()?;
+        Some((1 + all.count(), first.at)).filter(|(times, _)| *times > 1)
+    }
+
     fn ended(&mut self, at: Timestamp, (signal, subject): (Signal, Subject), known: Known) {
         let Known { severity, summary, .. } = known;
         self.push(Event { at, turn: Turn::Ended, signal, subject, severity, summary });

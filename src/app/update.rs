@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler;
 use tui_input::{Input, InputRequest};
 
@@ -29,6 +29,7 @@ impl Model {
     /// Takes in what happened and says what should be done about it.
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         let mut effects = self.take_in(message);
+        self.want_tables();
         effects.append(&mut self.asks);
         effects
     }
@@ -67,6 +68,7 @@ impl Model {
             }
             Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
             Message::Report(Report::Taping(taping)) => self.taping = taping,
+            Message::Report(Report::Tables(of, answer)) => self.tables_told(&of, answer),
             Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
@@ -123,6 +125,10 @@ impl Model {
         }
         if let Some(command) = keys::lookup(self.playing(), &key).or_else(|| keys::lookup(self.contexts(), &key)) {
             return self.command(command);
+        }
+        if let (Mode::Normal, KeyCode::Char(char)) = (&self.mode, key.code) {
+            let shown = sanitise(char.encode_utf8(&mut [0; 4])).into_owned();
+            self.say(format!("{shown} does nothing here; ? says what does"), false);
         }
         self.type_in(|input| {
             input.handle_event(&Event::Key(key));

@@ -1,5 +1,6 @@
-//! `tierdeck ack`: says that somebody knows of a finding, for how long and why; lists and clears what was said. Nobody looks
-//! at the finding here: what had begun when it was said is covered.
+//! `tierdeck ack`: says that somebody knows of a finding, for how long and why; lists and clears what was said. What had begun
+//! when it was said is covered, whether it is seen from here or not; that it is not there at all is said, because names are
+//! mistyped.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -17,12 +18,16 @@ use super::{Exit, observe, output};
 use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::foreign::sanitise;
+use crate::domain::snapshot::Reach;
 use crate::domain::spelling::did_you_mean;
 use crate::domain::{Acknowledgement, Attention, InstanceName, Signal, SubjectKind, TenantId, quantity};
 use crate::signals::{Check, REGISTRY};
 
 /// Nobody knows what will be in a year; what is to be silent for ever is a threshold.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// How long is looked whether what was named is there.
+const LOOK: Duration = Duration::from_secs(4);
 
 /// `tierdeck ack list --json`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -60,7 +65,7 @@ impl AckList {
     }
 }
 
-pub(super) fn run(config: Option<&Path>, ack: Ack) -> Exit {
+pub(super) async fn run(config: Option<&Path>, ack: Ack) -> Exit {
     let environment = Environment::of_process();
     let Some(config) = observe::configuration(config) else { return Exit::Usage };
     let store = match Store::of(&config, &environment) {
@@ -71,7 +76,7 @@ pub(super) fn run(config: Option<&Path>, ack: Ack) -> Exit {
     let done = match ack.action {
         Some(AckAction::List { json }) => list(&store, now, json),
         Some(AckAction::Clear { subject, all }) => clear(&store, now, subject, all),
-        None => add(&store, now, &config, ack.new, environment.operator()),
+        None => add(&store, now, config, ack.new, environment.operator()).await,
     };
     done.unwrap_or_else(|error| refuse(&error.to_string()))
 }
@@ -128,7 +133,7 @@ fn clear(store: &Store, now: Timestamp, subject: AckSubject, all: bool) -> Resul
     Ok(Exit::Fine)
 }
 
-fn add(store: &Store, now: Timestamp, config: &Config, new: AckNew, by: String) -> Result<Exit> {
+async fn add(store: &Store, now: Timestamp, config: Config, new: AckNew, by: String) -> Result<Exit> {
     let AckNew { subject, duration, why, mute } = new;
     let (Some(duration), Some(why)) = (duration, why) else {
         return Ok(refuse("say for how long and why: --for 2h --why TEXT"));
@@ -177,7 +182,36 @@ fn add(store: &Store, now: Timestamp, config: &Config, new: AckNew, by: String) 
     if !mute {
         output::say("that covers what is there now; the next incident is told again (--mute: also what is to come)");
     }
+    let looked = tokio::time::timeout(LOOK, nothing_like(config, &word)).await;
+    looked.ok().flatten().iter().for_each(|said| output::say(said));
     Ok(Exit::Fine)
+}
+
+/// That what was named is not there now, and what may be meant; `None`: it is, or that cannot be said.
+async fn nothing_like(mut config: Config, word: &Acknowledgement) -> Option<String> {
+    config.instances.retain(|instance| instance.name.as_str() == word.instance);
+    let mut poller = observe::look(&config, false).ok()?;
+    let snapshot = observe::complete(&mut poller).await;
+    let instance = snapshot.instances.first().filter(|instance| instance.reach == Reach::Up)?;
+    let judged = snapshot.unknown.iter().all(|it| it.signal != word.signal);
+    let alike = || snapshot.findings.iter().filter(|finding| finding.signal == word.signal).map(|it| &it.subject);
+    if !judged || alike().any(|subject| subject.kind == word.kind && subject.id == word.id) {
+        return None;
+    }
+    let ids: Vec<&str> = match word.kind {
+        SubjectKind::Tenant => snapshot.tenants.iter().map(|tenant| tenant.id.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let meant = alike().map(|subject| subject.id.as_str()).chain(ids.iter().copied()).filter(|id| *id != word.id);
+    let meant = did_you_mean(&word.id, meant).map(|id| format!("; did you mean {id}?")).unwrap_or_default();
+    let no_tenant = word.kind == SubjectKind::Tenant && !ids.contains(&word.id.as_str());
+    let id = sanitise(&word.id);
+    let why = if no_tenant {
+        format!("there is no tenant {id} on {}", instance.name)
+    } else {
+        format!("no {} of {id} is seen on {} now", word.signal, instance.name)
+    };
+    Some(format!("note: {why}{meant}"))
 }
 
 /// What a command line names.

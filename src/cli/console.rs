@@ -32,10 +32,10 @@ pub(super) async fn run(path: Option<&Path>, allow: bool) -> Result<Exit> {
         output::say("the console needs a terminal; without one: tierdeck status, tierdeck findings");
         return Ok(Exit::Usage);
     }
-    let Some(config) = observe::configuration(path) else { return Ok(Exit::Usage) };
+    let Some((place, checked)) = observe::checked(path) else { return Ok(Exit::Usage) };
     // Before the terminal is taken: a signal in between would leave it raw.
     let stop = terminal::stop()?;
-    open(&config, Kept::Console, allow, stop).await
+    open(&checked.config, Some(&place), Kept::Console, allow, stop).await
 }
 
 /// Whether there is a terminal to draw on and to read keys from.
@@ -52,9 +52,11 @@ pub(super) enum Kept {
     Demo,
 }
 
-/// Runs the console until the operator leaves it, or `stop` does.
+/// Runs the console until the operator leaves it, or `stop` does. `place`: the configuration's file, where themes may be
+/// beside it.
 pub(super) async fn open(
     config: &Config,
+    place: Option<&Path>,
     kept: Kept,
     allow: bool,
     stop: impl Future<Output = crate::app::Exit>,
@@ -67,7 +69,7 @@ pub(super) async fn open(
     let mut model = Model::new(settings(config, &environment, allow), Timestamp::now());
     // A full queue means that the operator has enough to read.
     let tell = |said| drop(report.try_send(said));
-    let folder = themes::folder(&environment);
+    let folder = themes::folder(&environment, place);
     let stock = themes::load(folder.as_deref());
     tell(Report::Themes(stock.themes.clone(), stock.problem.clone()));
     model.update(Message::Report(Report::Themes(stock.themes.clone(), None)));
@@ -126,6 +128,7 @@ pub(super) async fn open(
         }
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),
+        Effect::Tables(inquiry) => inspector.tables(inquiry),
         Effect::Record => tapes.toggle(config, &environment, &poller, &report),
         Effect::Operations => conductor.list(),
         Effect::Prepare(ticket, request) => conductor.prepare(ticket, request),

@@ -67,7 +67,14 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
         }
     };
     tokio::pin!(stop);
-    let Ok(lab) = Lab::start_unless(spec, output::say, stop.as_mut()).await? else { return Ok(Exit::Interrupted) };
+    let lab = match Lab::start_unless(spec, output::say, stop.as_mut()).await {
+        Ok(Ok(lab)) => lab,
+        Ok(Err(())) => return Ok(Exit::Interrupted),
+        Err(error) => {
+            output::say(&error.to_string());
+            return Ok(if error.is_usage() { Exit::Usage } else { Exit::Found });
+        }
+    };
     let instances = lab.instances().iter();
     output::line(&Ready {
         config: lab.config_path().display().to_string(),
@@ -104,7 +111,11 @@ async fn beside(demo: &Demo, allow: bool) -> Result<Exit> {
     let ended = tokio::select! {
         ready = ready(&mut estate) => match ready? {
             Some(ready) => open(&ready, allow, stop).await,
-            None => Ok(Exit::Found),
+            // It has said why.
+            None => Ok(match estate.wait().await?.code() {
+                Some(code) if code == i32::from(Exit::Usage.code()) => Exit::Usage,
+                _ => Exit::Found,
+            }),
         },
         _ = &mut stop => Ok(Exit::Interrupted),
     };
@@ -118,7 +129,7 @@ async fn beside(demo: &Demo, allow: bool) -> Result<Exit> {
 
 async fn open(ready: &Ready, allow: bool, stop: impl Future<Output = crate::app::Exit>) -> Result<Exit> {
     match observe::configuration(Some(ready.config.as_ref())) {
-        Some(config) => console::open(&config, console::Kept::Demo, allow, stop).await,
+        Some(config) => console::open(&config, None, console::Kept::Demo, allow, stop).await,
         None => Ok(Exit::Usage),
     }
 }

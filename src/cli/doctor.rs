@@ -16,6 +16,7 @@ use super::{Exit, observe, output};
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Roles, Server, Sizes};
+use crate::domain::identifier::quoted;
 use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
 use crate::sources::postgres::operations::{ControlPlace, grants, place};
 use crate::sources::postgres::statements::setup::setup as setup_of_statements;
@@ -192,7 +193,7 @@ impl Check {
 
 /// What our login may do.
 fn rights(privileges: &Privileges, layout: Layout) -> Vec<Check> {
-    let login = quoted(&privileges.login);
+    let login = quoted(privileges.login.raw());
     let mut checks = vec![
         Check::of(
             "sessions",
@@ -244,7 +245,7 @@ fn rights(privileges: &Privileges, layout: Layout) -> Vec<Check> {
         let closed = &privileges.closed_databases;
         let names: Vec<String> = closed.iter().take(5).map(ToString::to_string).collect();
         let more = if closed.len() > 5 { format!(" and {} more", closed.len() - 5) } else { String::new() };
-        let grant = |database| format!("GRANT CONNECT ON DATABASE {} TO {login};", quoted(database));
+        let grant = |database: &Foreign| format!("GRANT CONNECT ON DATABASE {} TO {login};", quoted(database.raw()));
         checks.push(Check::of(
             "databases",
             closed.is_empty(),
@@ -373,15 +374,6 @@ fn tenants(naming: &Naming, layout: Layout, roles: &Roles, sizes: &Sizes, instan
             format!("{}; no role {}: is naming.service_account right?", check.detail, naming.service_account);
     }
     check
-}
-
-/// An identifier as SQL takes it, on one line, whatever it is made of.
-pub(super) fn quoted(name: &Foreign) -> String {
-    let shown = name.to_string();
-    let plain = !shown.is_empty()
-        && shown.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
-        && !shown.starts_with(|char: char| char.is_ascii_digit());
-    if plain { shown } else { format!("\"{}\"", shown.replace('"', "\"\"")) }
 }
 
 fn words(report: &Report) -> String {

@@ -151,8 +151,13 @@ pub struct Tenant {
     pub connections: Option<u32>,
     /// How they were found.
     pub attribution: AttributionCounts,
-    /// `CONNECTION LIMIT` of its own login; `null` where it has none or uses the service account.
+    /// `CONNECTION LIMIT` of its own login; `null` where it has none, uses the service account, or that is not known.
     pub connection_limit: Option<u32>,
+    /// Of its sessions, those that `connection_limit` counts: of its own login. `null` where it uses the service account.
+    pub connections_of_login: Option<u32>,
+    /// Whether its own login is known to have no `CONNECTION LIMIT`; `null` where it uses the service account, or that is
+    /// not known.
+    pub connections_unlimited: Option<bool>,
     /// Where limits bind.
     pub limit_scope: LimitScope,
     /// Sessions that run a statement.
@@ -379,6 +384,9 @@ impl Tenant {
                 claimed: tenant.connections.map(|_| tenant.claimed),
             },
             connection_limit: tenant.limits.effective.connection_limit.filter(|_| own_limit),
+            connections_of_login: tenant.bound.filter(|_| own_limit),
+            connections_unlimited: (own_limit && tenant.limits.login.is_some())
+                .then_some(tenant.limits.effective.connection_limit.is_none()),
             limit_scope: tenant.limit_scope,
             active: tenant.active,
             idle_in_transaction: tenant.idle_in_transaction,

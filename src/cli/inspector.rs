@@ -1,4 +1,4 @@
-//! Asks a server about one session when somebody looks at it: over a short connection of its own, in a task of its own,
+//! Asks a server about one session, or a tenant's tables, when somebody looks at it: over a short connection of its own, in a task of its own,
 //! so that neither the loop nor the poller waits.
 
 use std::future::Future;
@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 use crate::app::Report;
 use crate::clients::postgres::{Connection, Target, Timeouts, connect};
 use crate::config::{Config, Secret};
-use crate::domain::InstanceName;
-use crate::domain::inspection::{Inquiry, PlanInquiry};
-use crate::sources::postgres::{explain, locks};
+use crate::domain::inspection::{HomeInquiry, Inquiry, PlanInquiry};
+use crate::domain::{Foreign, InstanceName};
+use crate::sources::postgres::{Desk, explain, locks, tables};
 
 /// See the module.
 pub(super) struct Inspector {
@@ -20,6 +20,7 @@ pub(super) struct Inspector {
     /// One question of each kind at a time: whoever asks anew has left the session before.
     locks: Option<JoinHandle<()>>,
     plan: Option<JoinHandle<()>>,
+    tables: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone)]
@@ -37,14 +38,14 @@ impl Inspector {
             target: target.clone(),
             password: instance.password.clone(),
         });
-        Self { places: places.collect(), reports, locks: None, plan: None }
+        Self { places: places.collect(), reports, locks: None, plan: None, tables: None }
     }
 
     /// Asks for a session's locks; returns at once.
     pub(super) fn locks(&mut self, inquiry: Inquiry) {
         let place = self.place(&inquiry.instance);
         let asked = async move {
-            let answer = match open(place, &inquiry).await {
+            let answer = match open(place, &inquiry.instance, &inquiry.database).await {
                 Ok(connection) => match locks(&connection, inquiry.key).await {
                     Ok(Some(locks)) => Ok(locks),
                     Ok(None) => Err("the session is gone".to_owned()),
@@ -61,7 +62,7 @@ impl Inspector {
     pub(super) fn plan(&mut self, inquiry: PlanInquiry) {
         let place = self.place(&inquiry.session.instance);
         let asked = async move {
-            let answer = match open(place, &inquiry.session).await {
+            let answer = match open(place, &inquiry.session.instance, &inquiry.session.database).await {
                 Ok(connection) => match explain::plan(&connection, &inquiry).await {
                     Ok(plan) => Ok(Box::new(plan)),
                     Err(error) => Err(error.to_string()),
@@ -73,6 +74,22 @@ impl Inspector {
         replace(&mut self.plan, self.reports.clone(), asked);
     }
 
+    /// Asks for a tenant's tables; returns at once.
+    pub(super) fn tables(&mut self, inquiry: HomeInquiry) {
+        let place = self.place(&inquiry.instance);
+        let asked = async move {
+            let answer = match open(place, &inquiry.instance, &inquiry.database).await {
+                Ok(connection) => {
+                    let desk = Desk::new(connection);
+                    tables(&desk, inquiry.schema.as_ref()).await.map_err(|error| error.to_string())
+                }
+                Err(reason) => Err(reason),
+            };
+            Report::Tables(inquiry, answer)
+        };
+        replace(&mut self.tables, self.reports.clone(), asked);
+    }
+
     fn place(&self, instance: &InstanceName) -> Option<Place> {
         self.places.iter().find(|place| place.instance == *instance).cloned()
     }
@@ -80,7 +97,7 @@ impl Inspector {
 
 impl Drop for Inspector {
     fn drop(&mut self) {
-        self.locks.iter().chain(&self.plan).for_each(JoinHandle::abort);
+        self.locks.iter().chain(&self.plan).chain(&self.tables).for_each(JoinHandle::abort);
     }
 }
 
@@ -99,11 +116,11 @@ fn replace(
     }
 }
 
-/// Connects to the session's own database: only there its tables have names.
-async fn open(place: Option<Place>, inquiry: &Inquiry) -> Result<Connection, String> {
-    let Some(place) = place else { return Err(format!("{} is not in the configuration", inquiry.instance)) };
+/// Connects to the database in question: only there its tables have names. An empty name is the one that all share.
+async fn open(place: Option<Place>, instance: &InstanceName, database: &Foreign) -> Result<Connection, String> {
+    let Some(place) = place else { return Err(format!("{instance} is not in the configuration")) };
     let password = place.password.as_ref().map(Secret::read).transpose().map_err(|error| error.to_string())?;
-    let target = match inquiry.database.raw() {
+    let target = match database.raw() {
         "" => place.target,
         database => place.target.with_database(database),
     };

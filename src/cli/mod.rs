@@ -81,7 +81,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Demo(demo)) => demo::run(demo, allow).await,
         Some(Command::Status { json, watch }) => status::run(config, json, watch).await,
         Some(Command::Findings(options)) => findings::run(config, options).await,
-        Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),
+        Some(Command::Ack(ack)) => Ok(ack::run(config, ack).await),
         Some(Command::Act(act)) => act::run(config, allow, act).await,
         Some(Command::Ops { action }) => ops::run(config, allow, action).await,
         Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,

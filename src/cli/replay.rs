@@ -73,7 +73,7 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
     let player = Player::start(film)?;
     let mut model = Model::new(settings, began);
     // As the operator likes it; what is chosen here is not kept.
-    let stock = themes::load(themes::folder(&environment).as_deref());
+    let stock = themes::load(themes::folder(&environment, None).as_deref());
     model.update(Message::Report(Report::Themes(stock.themes, None)));
     model.prefer(&store::read(environment.state_folder.as_deref(), "console.toml").0);
     let mut guard = terminal::Guard::take()?;
@@ -125,6 +125,9 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
         Effect::Plan(inquiry) => {
             let session = (inquiry.session.instance, inquiry.session.key);
             let _ = report.try_send(Report::Plan(session, Err(PAST.to_owned())));
+        }
+        Effect::Tables(inquiry) => {
+            let _ = report.try_send(Report::Tables(inquiry, Err(PAST.to_owned())));
         }
         Effect::Save(document) => save::aside(document, environment.clone(), report.clone()),
         Effect::Mouse(on) => {

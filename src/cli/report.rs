@@ -17,7 +17,9 @@ const LEAST: std::time::Duration = std::time::Duration::from_secs(3);
 pub(super) async fn run(config: Option<&Path>, options: ReportOptions) -> Result<Exit> {
     let Some(config) = observe::configuration(config) else { return Ok(Exit::Usage) };
     let environment = Environment::of_process();
-    let out = options.out.map(|path| environment.expand(&path));
+    // What standard output is called by those who may not leave a file out.
+    let file = |path: &std::path::PathBuf| !["-", "/dev/stdout"].iter().any(|name| path.as_os_str() == *name);
+    let out = options.out.filter(file).map(|path| environment.expand(&path));
     if let Some(path) = out.as_ref().filter(|path| path.exists()) {
         output::say(&format!("{} is there already: name another file, or remove it", path.display()));
         return Ok(Exit::Usage);

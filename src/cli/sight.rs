@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::doctor::{Check, Finding, Verdict, quoted};
+use super::doctor::{Check, Finding, Verdict};
 use crate::clients::postgres::QueryError;
 use crate::config::InstanceConfig;
 use crate::domain::facts::{Bloat, Catalog, Fragment, Roles, Source};
+use crate::domain::identifier::quoted;
 use crate::domain::{Foreign, Layout, Signal};
 use crate::sources::postgres::bloat::narrow_grant;
 use crate::sources::postgres::{Desk, Privileges, ask};
@@ -47,7 +48,7 @@ impl Sight {
 
     fn sequences(&self, privileges: &Privileges) -> Check {
         const LEFT_OUT: &[Signal] = &[Signal::SequenceExhaustion];
-        let login = quoted(&privileges.login);
+        let login = quoted(privileges.login.raw());
         let (hidden, whose) = match (&self.catalog, self.layout) {
             (Err(error), _) => return unanswered("sequences", error, LEFT_OUT),
             (Ok(_), Layout::Database) => {
@@ -75,14 +76,14 @@ impl Sight {
 
     fn statistics(&self, privileges: &Privileges) -> Check {
         const LEFT_OUT: &[Signal] = &[Signal::Bloat];
-        let login = quoted(&privileges.login);
+        let login = quoted(privileges.login.raw());
         let (hidden, whose) = match (&self.bloat, self.layout) {
             (Err(error), _) => return unanswered("statistics", error, LEFT_OUT),
             (Ok(bloat), Layout::Database) => (bloat.hidden, "tables of tenants' databases".to_owned()),
             (Ok(bloat), Layout::Schema) => (bloat.hidden, counted(bloat.hidden, "large table", "large tables")),
         };
         let narrower = (self.layout == Layout::Schema && !privileges.reads_all_data && hidden > 0)
-            .then(|| narrow_grant(&login, &quoted(&self.database)));
+            .then(|| narrow_grant(&login, &quoted(self.database.raw())));
         let fix = if privileges.reads_all_data {
             "ANALYZE them: they have no statistics yet".to_owned()
         } else {
@@ -104,7 +105,7 @@ impl Sight {
 }
 
 fn audit(privileges: &Privileges) -> Check {
-    let login = quoted(&privileges.login);
+    let login = quoted(privileges.login.raw());
     Check::of(
         "libraries",
         privileges.reads_all_settings,
@@ -125,7 +126,7 @@ pub(super) fn settings(login: &Foreign, database: &Foreign, roles: &Roles) -> Ch
     let everywhere = us.map_or(&nothing, |us| &us.settings);
     let here = us.and_then(|us| us.in_databases.get(database.raw())).unwrap_or(&nothing);
     let all = roles.databases.get(database.raw()).unwrap_or(&nothing);
-    let (login, database) = (quoted(login), quoted(database));
+    let (login, database) = (quoted(login.raw()), quoted(database.raw()));
     let mut hidden = Vec::new();
     let mut fixes = Vec::new();
     for setting in DEFAULTS.iter().filter(|setting| !roles.defaults.contains_key(**setting)) {

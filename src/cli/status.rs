@@ -9,7 +9,7 @@ use super::document::{Status, moment};
 use super::{Exit, findings, observe, output};
 use crate::config::Config;
 use crate::domain::facts::Source;
-use crate::domain::quantity::{bytes, count, percent};
+use crate::domain::quantity::{bytes, count, milliseconds, percent};
 use crate::domain::snapshot::Reach;
 use crate::domain::{Snapshot, Tier};
 use crate::ui::terminal;
@@ -79,7 +79,14 @@ fn words(snapshot: &Snapshot) -> String {
     for tenant in &snapshot.tenants {
         let limit = match tenant.limit_scope {
             crate::domain::snapshot::LimitScope::Tenant => {
-                known(tenant.limits.effective.connection_limit, |limit| limit.to_string())
+                // No limit is known only of a login that is known.
+                let none = if tenant.limits.login.is_some() { "∞" } else { "—" };
+                match (tenant.limits.effective.connection_limit, tenant.bound) {
+                    (None, _) => none.to_owned(),
+                    // The limit counts its own login's sessions, and there are others.
+                    (Some(limit), Some(bound)) if tenant.bound != tenant.connections => format!("{bound}/{limit}"),
+                    (Some(limit), _) => limit.to_string(),
+                }
             }
             crate::domain::snapshot::LimitScope::ServiceAccount => "acct".to_owned(),
         };
@@ -108,7 +115,7 @@ fn words(snapshot: &Snapshot) -> String {
         "\n{} sessions without a tenant ({} active); watching costs the database {} ms/s",
         snapshot.unattributed.connections,
         snapshot.unattributed.active,
-        known(snapshot.cost.database_ms_per_second, |cost| format!("~{cost:.1}")),
+        known(snapshot.cost.database_ms_per_second, |cost| format!("~{}", milliseconds(cost))),
     );
     text
 }

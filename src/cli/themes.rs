@@ -32,9 +32,10 @@ pub(super) struct Stock {
     seen: Seen,
 }
 
-/// Where one's own themes are.
-pub(super) fn folder(environment: &Environment) -> Option<PathBuf> {
-    environment.config_folder.as_ref().map(|folder| folder.join("tierdeck").join("themes"))
+/// Where one's own themes are: beside the configuration that is used, if there are any, else in the user's folder.
+pub(super) fn folder(environment: &Environment, config: Option<&Path>) -> Option<PathBuf> {
+    let beside = config.and_then(Path::parent).map(|folder| folder.join("themes")).filter(|folder| folder.is_dir());
+    beside.or_else(|| environment.config_folder.as_ref().map(|folder| folder.join("tierdeck").join("themes")))
 }
 
 /// Reads every theme there is.
@@ -130,6 +131,19 @@ mod tests {
         fs::remove_file(&file).unwrap();
         let Some(Report::Themes(_, None)) = reports.recv().await else { panic!("no end told") };
         watching.abort();
+    }
+
+    #[test]
+    fn they_are_beside_the_configuration_or_in_the_user_s_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("tierdeck.toml");
+        let mut environment = Environment::default();
+        environment.config_folder = Some("/home/ann/.config".into());
+        let users = Some(PathBuf::from("/home/ann/.config/tierdeck/themes"));
+        assert_eq!(folder(&environment, Some(&config)), users);
+        fs::create_dir(place.path().join("themes")).unwrap();
+        assert_eq!(folder(&environment, Some(&config)), Some(place.path().join("themes")));
+        assert_eq!(folder(&environment, None), users);
     }
 
     #[test]

@@ -208,13 +208,17 @@ impl<'t> Reader<'t> {
 
     fn ladder(&mut self, path: &str, value: &Value<'_>, into: &mut Ladder, scale: Scale) -> Result<(), String> {
         let table = value.get_ref().as_table().ok_or_else(|| expected("{ warning = …, critical = … }", value))?;
+        let mut whole = true;
         for (key, rung) in table {
             let path = join(path, key.get_ref());
             self.places.insert(path.clone(), rung.span());
             match (key.get_ref().as_ref(), scaled(rung, scale)) {
                 ("warning", Ok(amount)) => into.warning = amount,
                 ("critical", Ok(amount)) => into.critical = amount,
-                ("warning" | "critical", Err(message)) => self.error(&path, message),
+                ("warning" | "critical", Err(message)) => {
+                    whole = false;
+                    self.error(&path, message);
+                }
                 (name, _) => {
                     self.places.insert(path.clone(), key.span());
                     self.unknown(&path, name, &["warning", "critical"]);
@@ -222,7 +226,7 @@ impl<'t> Reader<'t> {
             }
         }
         // One rung that was left out keeps its default, so this may be a surprise worth explaining.
-        if into.warning > into.critical {
+        if whole && into.warning > into.critical {
             return Err(format!("warning ({}) must not be above critical ({})", into.warning, into.critical));
         }
         Ok(())

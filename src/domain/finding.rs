@@ -165,6 +165,8 @@ pub struct Subject {
 pub enum Unit {
     Ratio,
     Count,
+    /// A number of which every digit counts.
+    Number,
     Seconds,
     Bytes,
     BytesPerSecond,
@@ -208,11 +210,12 @@ impl Evidence {
 
     /// A value of this evidence's unit, as people read it.
     pub fn written(&self, value: f64) -> String {
-        use super::quantity::{bytes, count, duration, percent};
+        use super::quantity::{bytes, count, duration, exact, percent};
         match self.unit {
             Unit::Ratio if value > 1.5 => format!("{value:.1}×"),
             Unit::Ratio => percent(value),
             Unit::Count | Unit::Rows | Unit::Transactions => count(value),
+            Unit::Number => exact(value),
             Unit::Seconds => duration(value),
             Unit::Bytes => bytes(value.max(0.0) as u64),
             Unit::BytesPerSecond => format!("{}/s", bytes(value.max(0.0) as u64)),

@@ -57,6 +57,19 @@ pub struct PlanInquiry {
     pub home: Option<Home>,
 }
 
+/// Whose tables to look at, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeInquiry {
+    /// The instance.
+    pub instance: InstanceName,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its database; empty: the one that all share.
+    pub database: Foreign,
+    /// Its schema; `None`: all of the database.
+    pub schema: Option<Foreign>,
+}
+
 /// The schema that a session most likely works in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {

@@ -4,10 +4,12 @@
 //! deliver is in [`facts`]; what screens and documents are made from is in [`snapshot`].
 
 pub mod acknowledgement;
+pub mod chart;
 pub mod facts;
 pub mod finding;
 pub mod foreign;
 pub mod history;
+pub mod identifier;
 pub mod ids;
 pub mod inspection;
 pub mod lock_graph;
@@ -22,6 +24,7 @@ pub mod session;
 pub mod snapshot;
 pub mod spelling;
 pub mod statement;
+pub mod tenant;
 
 pub use acknowledgement::{Acknowledgement, Attention};
 pub use finding::{Evidence, Finding, Onset, Severity, Signal, Subject, SubjectKind, Unit, Unknown};
@@ -31,5 +34,6 @@ pub use observed::Observed;
 pub use policy::{Limits, Policy, Thresholds};
 pub use record::{Past, Record, Records, Standing};
 pub use session::{Attribution, Session, SessionKey, SessionState};
-pub use snapshot::{Instance, Layout, Snapshot, Tenant, Tier};
+pub use snapshot::{Instance, Layout, Snapshot, Tier};
 pub use statement::{TenantStatements, TopStatement};
+pub use tenant::Tenant;

@@ -40,6 +40,19 @@ pub fn count(value: f64) -> String {
     if scaled.abs() < 9.95 { format!("{scaled:.1}{unit}") } else { format!("{scaled:.0}{unit}") }
 }
 
+/// `7`, `1,204`, `2,147,483,647`.
+pub fn exact(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Seconds as `0.4s`, `12s`, `3m 20s`, `2h 05m`, `4d 02h`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -55,6 +68,11 @@ pub fn duration(seconds: f64) -> String {
         3_600..=86_399 => format!("{}h {:02}m", whole / 3_600, whole % 3_600 / 60),
         _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3_600),
     }
+}
+
+/// Milliseconds as `12.3`, `0.4`, `<0.1`: what took no time at all is not known of.
+pub fn milliseconds(value: f64) -> String {
+    if value > 0.0 && value < 0.05 { "<0.1".to_owned() } else { format!("{value:.1}") }
 }
 
 /// A moment to come, no earlier than it is: `2026-11-23 08:10Z`.
@@ -73,9 +91,27 @@ pub fn plural(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
+/// `1st`, `2nd`, `3rd`, `4th`, `11th`.
+pub fn ordinal(count: usize) -> String {
+    let teens = (11..=13).contains(&(count % 100));
+    let ending = match count % 10 {
+        1 if !teens => "st",
+        2 if !teens => "nd",
+        3 if !teens => "rd",
+        _ => "th",
+    };
+    format!("{count}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_digit_that_counts_and_none_that_does_not() {
+        assert_eq!([0.0, 999.0, 1_000.0, 2_147_483_647.0, -12_345.0].map(exact), ["0", "999", "1,000", "2,147,483,647", "-12,345"]);
+        assert_eq!([0.0, 0.004, 0.05, 12.34].map(milliseconds), ["0.0", "<0.1", "0.1", "12.3"]);
+    }
 
     #[test]
     fn numbers_read_well_at_every_size() {
@@ -93,6 +129,7 @@ mod tests {
             ["0.0s", "10s", "3m 20s", "2h 05m", "4d 02h"]
         );
         assert_eq!(duration(-3.0), "0s");
+        assert_eq!([1, 2, 3, 4, 11, 23].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "23rd"]);
         assert_eq!(
             (percent(0.71), plural(1, "tenant"), plural(6, "tenant")),
             ("71%".into(), "1 tenant".into(), "6 tenants".into())

@@ -293,6 +293,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether it reads or writes a temporary file right now.
+    pub fn is_spilling(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| &*wait.kind == "IO" && wait.event.starts_with("BufFile"))
+    }
+
     fn since(&self, at: Option<Timestamp>) -> Option<f64> {
         at.map(|at| self.server_now.duration_since(at).as_secs_f64().max(0.0))
     }

@@ -11,15 +11,14 @@ use super::facts::{
     Bloat, Catalog, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes, Source,
     Statements, Vacuums,
 };
-use super::finding::{Finding, Severity, Signal, Unknown};
+use super::finding::{Finding, Unknown};
 use super::foreign::Foreign;
-use super::history::{InstancePoint, Series, TenantPoint};
+use super::history::{InstancePoint, Series};
 use super::ids::{InstanceName, TenantId};
 use super::observed::{Observed, Trouble};
-use super::policy::{Limits, TenantNotes};
-use super::record::Record;
+use super::policy::Limits;
 use super::session::Session;
-use super::statement::TenantStatements;
+use super::tenant::Tenant;
 
 /// Storage tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -116,6 +115,24 @@ impl Spilled {
     }
 }
 
+/// Deadlocks of the last minutes, five at most.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Deadlocks {
+    /// How many in which database, most first.
+    pub databases: Vec<(Foreign, u64)>,
+    /// In how many seconds they were counted.
+    pub seconds: f64,
+    /// When the newest were counted.
+    pub last: Option<Timestamp>,
+}
+
+impl Deadlocks {
+    /// How many in all.
+    pub fn count(&self) -> u64 {
+        self.databases.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// One instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -173,6 +190,10 @@ pub struct Instance {
     pub pooler: Option<Observed<Arc<Pooler>>>,
     /// Rates.
     pub rates: Rates,
+    /// Who was seen writing temporary files while [`Rates::temp`] was counted, and when last.
+    pub spillers: Vec<(TenantId, Timestamp)>,
+    /// Deadlocks of the last minutes.
+    pub deadlocks: Deadlocks,
     /// How near it is to its limits.
     pub pressure: Pressure,
     /// How its sources do.
@@ -215,6 +236,8 @@ impl Instance {
             bloat: Observed::nothing(every),
             pooler: None,
             rates: Rates::default(),
+            spillers: Vec::new(),
+            deadlocks: Deadlocks::default(),
             pressure: Pressure::default(),
             sources: Vec::new(),
             series: Arc::default(),
@@ -290,124 +313,6 @@ pub struct TenantLimits {
     pub wanted: Limits,
     /// Settings of which the effective value is not known: something on our own login hides the server's.
     pub unknown: Vec<&'static str>,
-}
-
-/// One tenant.
-#[derive(Debug, Clone)]
-pub struct Tenant {
-    /// Id.
-    pub id: TenantId,
-    /// Tier.
-    pub tier: Tier,
-    /// The instance it lives on.
-    pub instance: InstanceName,
-    /// Its schema (in the database layout: the schema in its database is not looked at).
-    pub schema: Option<Arc<str>>,
-    /// Its database, where it has one of its own.
-    pub database: Option<Arc<str>>,
-    /// Its role.
-    pub role: Option<Arc<str>>,
-    /// Sessions, strong and claimed; `None` when sessions are not fresh.
-    pub connections: Option<u32>,
-    /// Of those, by strong evidence.
-    pub strong: u32,
-    /// Of those, by claims only.
-    pub claimed: u32,
-    /// Sessions that run a statement.
-    pub active: Option<u32>,
-    /// Sessions that wait for a lock or for I/O.
-    pub waiting: Option<u32>,
-    /// What most of its waiting sessions wait for: `Lock`, `IO`, …
-    pub waits_for: Option<Arc<str>>,
-    /// Sessions idle in an open transaction.
-    pub idle_in_transaction: Option<u32>,
-    /// Age of its oldest transaction.
-    pub oldest_transaction_seconds: Option<f64>,
-    /// Where limits bind.
-    pub limit_scope: LimitScope,
-    /// Limits.
-    pub limits: TenantLimits,
-    /// Shares of the instance.
-    pub noise: Noise,
-    /// What its statements cost; `None`: nothing is known of them.
-    pub statements: Option<Arc<TenantStatements>>,
-    /// What it had to wait for; strong evidence only.
-    pub starved: Starved,
-    /// Both, just now.
-    pub lately: Lately,
-    /// 100 × the greatest of share × pressure.
-    pub noise_score: Option<f64>,
-    /// Rows written a day.
-    pub rows_written_per_day: Option<f64>,
-    /// Whether that is extrapolated from less than an hour of counting.
-    pub rows_written_estimated: bool,
-    /// Rows written a second, now.
-    pub rows_written_per_second: Option<f64>,
-    /// Dead rows.
-    pub dead_tuples: Option<u64>,
-    /// Live rows.
-    pub live_tuples: Option<u64>,
-    /// Bytes.
-    pub size_bytes: Option<u64>,
-    /// Whether `size_bytes` is an estimate.
-    pub size_estimated: bool,
-    /// Signals that name it as subject or culprit.
-    pub findings: Vec<Signal>,
-    /// Signals that name it as victim.
-    pub suffers: Vec<Signal>,
-    /// The worst of `findings`.
-    pub severity: Option<Severity>,
-    /// What the operator wrote about it.
-    pub notes: Option<Arc<TenantNotes>>,
-    /// What the stored history says of it; `None`: none is kept, or nothing yet.
-    pub record: Option<Arc<Record>>,
-    /// The tier that its history asks for; `None`: it was not watched for long enough to say.
-    pub recommended_tier: Option<Tier>,
-    /// Charts.
-    pub series: Arc<Series<TenantPoint>>,
-}
-
-impl Tenant {
-    /// A tenant of which nothing is known but where it lives.
-    pub fn named(id: TenantId, tier: Tier, instance: InstanceName) -> Self {
-        Self {
-            id,
-            tier,
-            instance,
-            schema: None,
-            database: None,
-            role: None,
-            connections: None,
-            strong: 0,
-            claimed: 0,
-            active: None,
-            waiting: None,
-            waits_for: None,
-            idle_in_transaction: None,
-            oldest_transaction_seconds: None,
-            limit_scope: LimitScope::ServiceAccount,
-            limits: TenantLimits::default(),
-            noise: Noise::default(),
-            statements: None,
-            starved: Starved::default(),
-            lately: Lately::default(),
-            noise_score: None,
-            rows_written_per_day: None,
-            rows_written_estimated: false,
-            rows_written_per_second: None,
-            dead_tuples: None,
-            live_tuples: None,
-            size_bytes: None,
-            size_estimated: false,
-            findings: Vec::new(),
-            suffers: Vec::new(),
-            severity: None,
-            notes: None,
-            record: None,
-            recommended_tier: None,
-            series: Arc::default(),
-        }
-    }
 }
 
 /// Sessions that nothing points to a tenant, or several do.

@@ -21,8 +21,16 @@ use super::runner::Runner;
 const PREFIX: &str = "tierdeck-lab-";
 const LOCK: &str = "lock";
 /// Everything that we ever put into an estate's folder; nothing else in it is touched.
-const OURS: [&str; 6] =
-    ["data", "server.log", "superuser.password", "tierdeck.toml", "tierdeck.password", "portarium_admin.password"];
+const OURS: [&str; 7] = [
+    "data",
+    "server.log",
+    "superuser.password",
+    "tierdeck.toml",
+    "tierdeck.password",
+    "portarium_admin.password",
+    // What a console on it remembers.
+    "state",
+];
 
 /// What stands in the lock file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,6 +131,12 @@ fn write_lock(place: &Path, record: &Record) -> Result<Flock<File>, LabError> {
     Ok(lock)
 }
 
+/// Refuses a folder in which something is: what we put there could not be told from it.
+pub(super) fn vacant(folder: &Path) -> Result<(), LabError> {
+    let empty = !folder.exists() || fs::read_dir(folder).map_err(LabError::io("look into", folder))?.next().is_none();
+    if empty { Ok(()) } else { Err(LabError::NotEmpty(folder.to_owned())) }
+}
+
 /// The folder that was asked for, and whether we made it.
 fn own_folder(folder: &Path, runner: &Runner) -> Result<(PathBuf, bool), LabError> {
     let made = !folder.exists();
@@ -132,8 +146,8 @@ fn own_folder(folder: &Path, runner: &Runner) -> Result<(PathBuf, bool), LabErro
             .mode(runner.folder_mode())
             .create(folder)
             .map_err(LabError::io("create", folder))?;
-    } else if fs::read_dir(folder).map_err(LabError::io("look into", folder))?.next().is_some() {
-        return Err(LabError::NotEmpty(folder.to_owned()));
+    } else {
+        vacant(folder)?;
     }
     let folder = folder.canonicalize().map_err(LabError::io("find", folder))?;
     Ok((folder, made))

@@ -94,6 +94,11 @@ pub enum LabError {
 }
 
 impl LabError {
+    /// Whether it is what was asked for that cannot be.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::NotEmpty(_) | Self::TooMany { .. } | Self::NoScenario { .. })
+    }
+
     /// For `map_err` after something was done to a file.
     pub(super) fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { doing, path: path.to_owned(), source }

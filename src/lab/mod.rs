@@ -184,6 +184,8 @@ impl Lab {
             return Err(LabError::TooMany { asked: spec.tenants, most });
         }
         spawn_blocking(sweep).await?;
+        // Said before anything is begun.
+        spec.dir.as_deref().map_or(Ok(()), claim::vacant)?;
         let roster = Roster::new(spec.tenants, spec.layout, spec.seed);
         let keys = keys(&roster);
         let binaries = Binaries::find(spec.bin_dir.as_deref())?;

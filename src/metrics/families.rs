@@ -234,6 +234,8 @@ impl Families {
         self.gauge("tenant_oldest_transaction_seconds", "Age of its oldest transaction", &of_it, oldest);
         let limit = tenant.limits.effective.connection_limit.filter(|_| tenant.limit_scope == LimitScope::Tenant);
         self.gauge("tenant_connections_max", "CONNECTION LIMIT of its own login", &of_it, count(limit));
+        let bound = tenant.bound.filter(|_| tenant.limit_scope == LimitScope::Tenant);
+        self.gauge("tenant_connections_of_login", "Sessions that this limit counts", &of_it, count(bound));
         self.gauge("tenant_noise_score", "100 × the greatest of share × pressure", &of_it, tenant.noise_score);
         let noise = &tenant.noise;
         for (resource, value) in [

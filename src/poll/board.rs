@@ -15,7 +15,7 @@ use crate::domain::snapshot::Cost;
 use crate::domain::{
     Acknowledgement, Finding, InstanceName, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
 };
-use crate::signals::{Evaluator, Scene, recommended_tier};
+use crate::signals::{Evaluator, Scene};
 
 /// What the board judges by.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub enum News {
 /// Everything that is known, and the memory of the signals.
 #[derive(Debug, Clone)]
 pub struct Board {
-    rules: Rules,
+    rules: Arc<Rules>,
     instances: Vec<InstanceState>,
     evaluator: Evaluator,
     acknowledged: Arc<Vec<Acknowledgement>>,
@@ -76,7 +76,8 @@ impl Board {
         every: impl Fn(Source) -> Duration,
         evaluator: Evaluator,
     ) -> Self {
-        let instances = plans.into_iter().map(|plan| InstanceState::new(plan, &rules.naming, &every)).collect();
+        let rules = Arc::new(rules);
+        let instances = plans.into_iter().map(|plan| InstanceState::new(plan, rules.clone(), &every)).collect();
         Self { rules, instances, evaluator, acknowledged: Arc::default(), recalled: false }
     }
 
@@ -125,7 +126,7 @@ impl Board {
         let mut snapshot = Snapshot::empty(now, &self.rules.environment);
         snapshot.instances = self.instances.iter().map(|state| state.view(now)).collect();
         for state in &self.instances {
-            let mut tenants = tenants::of(state, &self.rules.policy, now);
+            let mut tenants = tenants::of(state, now);
             if snapshot.tenants.is_empty() {
                 // With ten thousand tenants even moving them takes its time.
                 snapshot.tenants = tenants;
@@ -163,9 +164,6 @@ impl Board {
         };
         (snapshot.findings, snapshot.unknown) = self.evaluator.evaluate(&scene);
         acknowledge(&mut snapshot, &self.acknowledged);
-        for tenant in &mut snapshot.tenants {
-            tenant.recommended_tier = recommended_tier(tenant, &self.rules.thresholds);
-        }
         mark(&mut snapshot.tenants, &snapshot.findings);
         snapshot
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::chart::{Chart, Minutes};
 use crate::domain::facts::Activity;
 use crate::domain::history::{BUCKET, COARSE, FINE, InstancePoint, Series, TenantPoint};
 use crate::domain::{Session, TenantId};
@@ -44,22 +45,14 @@ impl Counted {
     }
 }
 
-/// The charts of one tenant.
-#[derive(Debug, Clone)]
+/// What is being counted of one tenant.
+#[derive(Debug, Clone, Default)]
 struct Track {
-    coarse: Arc<Series<TenantPoint>>,
     /// Of the busiest.
     fine: Option<Arc<Series<TenantPoint>>>,
     /// Of the newest sample, and of the minute before it.
     sample: Counted,
     minute: Counted,
-}
-
-impl Default for Track {
-    fn default() -> Self {
-        let coarse = Arc::new(Series::of(COARSE));
-        Self { coarse, fine: None, sample: Counted::default(), minute: Counted::default() }
-    }
 }
 
 /// A stretch of samples that is being filled.
@@ -85,6 +78,8 @@ impl Open {
 pub(super) struct Charts {
     tracks: Vec<Track>,
     fine: usize,
+    /// A point of everybody for each of the last minutes.
+    minutes: Arc<Minutes>,
     minute: Open,
     series: Arc<Series<InstancePoint>>,
     bucket: Open,
@@ -133,9 +128,9 @@ impl Charts {
     }
 
     /// The charts of the tenant at a place.
-    pub fn of(&self, place: usize) -> Arc<Series<TenantPoint>> {
-        let track = self.tracks.get(place);
-        track.map(|track| track.fine.as_ref().unwrap_or(&track.coarse).clone()).unwrap_or_default()
+    pub fn of(&self, place: usize) -> Chart {
+        let fine = self.tracks.get(place).and_then(|track| track.fine.clone());
+        fine.map_or_else(|| Chart::Shared(Arc::clone(&self.minutes), place), Chart::Own)
     }
 
     /// The charts of the instance.
@@ -145,20 +140,23 @@ impl Charts {
 
     /// Tenants came or went: `before` are those of until now, `after` those of from now on, both sorted.
     pub fn settle(&mut self, before: &[TenantId], after: &[TenantId]) {
-        let empty = Track::default();
-        let mut tracks = before.iter().zip(std::mem::take(&mut self.tracks)).peekable();
-        let mut of = |id: &TenantId| {
-            while tracks.next_if(|(other, _)| *other < id).is_some() {}
-            tracks.next_if(|(other, _)| *other == id).map_or_else(|| empty.clone(), |(_, track)| track)
+        let mut rest = before.iter().enumerate().peekable();
+        let mut stood = |id: &TenantId| {
+            while rest.next_if(|(_, other)| *other < id).is_some() {}
+            rest.next_if(|(_, other)| *other == id).map(|(place, _)| place)
         };
-        self.tracks = after.iter().map(&mut of).collect();
+        let places: Vec<Option<usize>> = after.iter().map(&mut stood).collect();
+        let track = |place: &Option<usize>| place.and_then(|place| self.tracks.get_mut(place)).map(std::mem::take);
+        self.tracks = places.iter().map(track).map(Option::unwrap_or_default).collect();
+        self.minutes = Arc::new(self.minutes.settled(&places));
         self.fine = self.tracks.iter().filter(|track| track.fine.is_some()).count();
     }
 
     fn count(&mut self, place: usize, session: &Session) {
+        let coarse = || Chart::Shared(Arc::clone(&self.minutes), place);
         let Some(track) = self.tracks.get_mut(place) else { return };
         if track.fine.is_none() && self.fine < BUSIEST {
-            track.fine = Some(Arc::new(track.coarse.refined(FINE)));
+            track.fine = Some(Arc::new(coarse().refined(FINE)));
             self.fine += 1;
         }
         track.sample.add(Counted {
@@ -171,22 +169,24 @@ impl Charts {
     /// Ends a minute: a point for every tenant, also of those without a session; then the busiest are chosen anew.
     fn close_minute(&mut self, now: Timestamp, rates: impl Fn(usize) -> Rates) {
         let mut heat: Vec<(f32, usize)> = Vec::with_capacity(self.tracks.len());
-        for (place, track) in self.tracks.iter_mut().enumerate() {
+        let points = self.tracks.iter_mut().enumerate().map(|(place, track)| {
             let point = std::mem::take(&mut track.minute).point(self.minute.samples, rates(place));
-            Arc::make_mut(&mut track.coarse).push(now, point);
             // Who has detail keeps it against an equal: series must not come and go.
             let kept = if track.fine.is_some() { 1.5 } else { 1.0 };
             let written = point.rows_written.unwrap_or(0.0) / 1_000.0;
             heat.push(((point.active + point.waiting + point.connections / 100.0 + written) * kept, place));
-        }
+            Some(point)
+        });
+        Arc::make_mut(&mut self.minutes).push(now, points);
         self.minute = Open { began: Some(now), samples: 0 };
         if heat.len() > BUSIEST {
             heat.select_nth_unstable_by(BUSIEST - 1, |a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         }
         for (rank, (_, place)) in heat.into_iter().enumerate() {
+            let coarse = || Chart::Shared(Arc::clone(&self.minutes), place);
             let Some(track) = self.tracks.get_mut(place) else { continue };
             match (&track.fine, rank < BUSIEST) {
-                (None, true) => track.fine = Some(Arc::new(track.coarse.refined(FINE))),
+                (None, true) => track.fine = Some(Arc::new(coarse().refined(FINE))),
                 (Some(_), false) => track.fine = None,
                 _ => {}
             }
@@ -229,16 +229,15 @@ mod tests {
         let fine = charts.tracks.iter().filter(|track| track.fine.is_some()).count();
         assert_eq!((fine, charts.tracks.len(), charts.fine), (BUSIEST, 10_000, BUSIEST));
         assert_eq!(charts.of(0).width(), COARSE);
-        assert_eq!(charts.of(0).len(), 15);
+        assert_eq!(charts.of(0).iter().count(), 15);
         let detailed: Vec<usize> = (0..tenants.len()).filter(|place| charts.of(*place).width() == FINE).collect();
         assert!(detailed.iter().all(|place| *place >= 9_000), "{detailed:?}");
-        assert!(charts.of(detailed[0]).len() > 800);
+        assert!(charts.of(detailed[0]).iter().count() > 800);
         // What it takes: 256 in seconds, all in minutes.
-        let point = size_of::<(Timestamp, TenantPoint)>();
-        let held = |place: usize| charts.tracks[place].coarse.held();
-        let bytes: usize = (0..tenants.len()).map(|place| held(place) * point).sum::<usize>()
-            + detailed.iter().map(|place| charts.of(*place).held() * point).sum::<usize>();
-        assert!(bytes < 20_000_000, "{bytes} bytes of points");
+        let fine = charts.tracks.iter().filter_map(|track| track.fine.as_ref()).map(|series| series.held());
+        let bytes = tenants.len() * 15 * size_of::<Option<TenantPoint>>()
+            + fine.sum::<usize>() * size_of::<(Timestamp, TenantPoint)>();
+        assert!(bytes < 17_000_000, "{bytes} bytes of points");
     }
 
     #[test]
@@ -248,10 +247,8 @@ mod tests {
         let mut charts = Charts::default();
         let (before, after) = ([acme, globex.clone(), stark.clone()], [globex, hooli, stark]);
         charts.settle(&[], &before);
-        for (place, track) in charts.tracks.iter_mut().enumerate() {
-            let point = TenantPoint { connections: place as f32, ..TenantPoint::default() };
-            Arc::make_mut(&mut track.coarse).push(Timestamp::from_second(60).unwrap(), point);
-        }
+        let point = |place: u8| Some(TenantPoint { connections: f32::from(place), ..TenantPoint::default() });
+        Arc::make_mut(&mut charts.minutes).push(Timestamp::from_second(60).unwrap(), (0..3).map(point));
         charts.settle(&before, &after);
         let seen = |place: usize| charts.of(place).last().map(|(_, point)| point.connections);
         assert_eq!([seen(0), seen(1), seen(2)], [Some(1.0), None, Some(2.0)]);

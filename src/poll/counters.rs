@@ -1,16 +1,17 @@
 //! Rates of a whole instance, from `pg_stat_database` counters. A counter that fell, or a new `stats_reset`, is a gap.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
+use crate::domain::Foreign;
 use crate::domain::facts::Database;
-use crate::domain::snapshot::{Rates, Spilled};
+use crate::domain::snapshot::{Deadlocks, Rates, Spilled};
 
 /// How far back deadlocks and temporary bytes are counted.
-const SPAN_SECONDS: f64 = 300.0;
+pub(super) const SPAN_SECONDS: f64 = 300.0;
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Step {
     seconds: f64,
     transactions: u64,
@@ -19,6 +20,8 @@ struct Step {
     blocks_read: u64,
     blocks_hit: u64,
     deadlocks: u64,
+    /// Where, if there were any.
+    deadlocked: Vec<(Foreign, u64)>,
 }
 
 /// The newest counters and the steps of the last five minutes.
@@ -71,6 +74,21 @@ impl DatabaseWindow {
     }
 }
 
+impl DatabaseWindow {
+    /// Where the deadlocks of the window were, and when the last.
+    pub fn deadlocks(&self) -> Deadlocks {
+        let mut databases: BTreeMap<&Foreign, u64> = BTreeMap::new();
+        for (name, count) in self.steps.iter().flat_map(|(_, step)| &step.deadlocked) {
+            *databases.entry(name).or_default() += count;
+        }
+        let mut databases: Vec<(Foreign, u64)> =
+            databases.into_iter().map(|(name, count)| (name.clone(), count)).collect();
+        databases.sort_by(|(a, few), (b, many)| many.cmp(few).then(a.cmp(b)));
+        let last = self.steps.iter().rev().find(|(_, step)| step.deadlocks > 0).map(|(at, _)| *at);
+        Deadlocks { databases, seconds: self.steps.iter().map(|(_, step)| step.seconds).sum(), last }
+    }
+}
+
 fn add(step: &mut Step, before: &Database, now: &Database) {
     let grew = |then: u64, now: u64| now.saturating_sub(then);
     step.transactions += grew(before.transactions, now.transactions);
@@ -78,5 +96,7 @@ fn add(step: &mut Step, before: &Database, now: &Database) {
     step.temp_bytes += grew(before.temp_bytes, now.temp_bytes);
     step.blocks_read += grew(before.blocks_read, now.blocks_read);
     step.blocks_hit += grew(before.blocks_hit, now.blocks_hit);
-    step.deadlocks += grew(before.deadlocks, now.deadlocks);
+    let deadlocks = grew(before.deadlocks, now.deadlocks);
+    step.deadlocks += deadlocks;
+    step.deadlocked.extend((deadlocks > 0).then(|| (now.name.clone(), deadlocks)));
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backends::BackendWindow;
-use super::board::News;
+use super::board::{News, Rules};
 use super::charts::Charts;
-use super::counters::DatabaseWindow;
-use super::residents::{self, Resident};
+use super::counters::{DatabaseWindow, SPAN_SECONDS};
+use super::residents::{Grounds, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
@@ -19,8 +19,9 @@ use crate::domain::facts::{
     Server, Sizes, Source, Statements, Vacuums,
 };
 use crate::domain::observed::Trouble;
-use crate::domain::snapshot::{Instance, Pressure, Rates, Reach, SourceState};
-use crate::domain::{InstanceName, Layout, Naming, Observed, Record, Session, TenantId, Tier};
+use crate::domain::session::Reason;
+use crate::domain::snapshot::{Deadlocks, Instance, Pressure, Rates, Reach, SourceState};
+use crate::domain::{InstanceName, Layout, Observed, Record, Session, TenantId, TenantStatements, Tier};
 
 /// What the configuration says of an instance, as far as merging needs it.
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ pub struct InstancePlan {
 #[derive(Debug, Clone)]
 pub(super) struct InstanceState {
     pub plan: InstancePlan,
+    rules: Arc<Rules>,
     pub directory: Directory,
     attributor: Attributor,
     pub reach: Reach,
@@ -79,25 +81,26 @@ pub(super) struct InstanceState {
     pub charts: Charts,
     /// What the stored history says of its tenants.
     pub records: HashMap<TenantId, Arc<Record>>,
+    /// Who was seen writing temporary files, and when last.
+    spillers: BTreeMap<TenantId, Timestamp>,
     /// Tenants whose sessions were seen on a login of their own, and on the shared account.
     own_login: HashSet<TenantId>,
     on_account: HashSet<TenantId>,
 }
 
 impl InstanceState {
-    pub fn new(plan: InstancePlan, naming: &Arc<Naming>, every: impl Fn(Source) -> Duration) -> Self {
-        let directory = Directory::new(naming.clone(), plan.layout, plan.tenant.clone());
+    pub fn new(plan: InstancePlan, rules: Arc<Rules>, every: impl Fn(Source) -> Duration) -> Self {
         let tenants: Vec<TenantId> = plan.tenant.iter().cloned().collect();
-        let written = ChurnWindow::default();
         let mut charts = Charts::default();
         charts.settle(&[], &tenants);
-        Self {
-            residents: residents::settle(&tenants, &plan, &directory, None, None, &written, None),
+        let mut state = Self {
+            directory: Directory::new(rules.naming.clone(), plan.layout, plan.tenant.clone()),
+            rules,
+            residents: Vec::new(),
             places: tenants.iter().cloned().zip(0..).collect(),
             tenants,
             settled: 0,
-            written,
-            directory,
+            written: ChurnWindow::default(),
             attributor: Attributor::default(),
             reach: Reach::Connecting,
             server: None,
@@ -126,10 +129,13 @@ impl InstanceState {
             counters: DatabaseWindow::default(),
             charts,
             records: HashMap::new(),
+            spillers: BTreeMap::new(),
             own_login: HashSet::new(),
             on_account: HashSet::new(),
             plan,
-        }
+        };
+        state.settle();
+        state
     }
 
     /// A connection was made. A server that was restarted starts its counters and sessions anew.
@@ -138,6 +144,7 @@ impl InstanceState {
             self.window.clear();
             self.restarted = true;
             self.spoken.clear();
+            self.note_statements();
             self.backends.clear();
         }
         if self.reach == Reach::Connecting {
@@ -183,7 +190,7 @@ impl InstanceState {
                     self.relist(true);
                 } else {
                     for resident in &mut self.residents {
-                        resident.size = sizes.homes.get(&resident.home).copied();
+                        resident.measure(&sizes, &self.rules.thresholds);
                     }
                 }
             }
@@ -195,6 +202,11 @@ impl InstanceState {
             Fragment::Statements(statements) => {
                 let statements = Arc::new(statements);
                 self.spoken.take(&self.directory, Arc::clone(&statements));
+                let least = self.rules.thresholds.noisy_share;
+                let much = |of: &TenantStatements| of.temp_share.is_some_and(|share| share >= least);
+                let spilled = self.spoken.all().filter(|(_, of)| much(of)).map(|(tenant, _)| (tenant.clone(), now));
+                self.spillers.extend(spilled);
+                self.note_statements();
                 self.statements = Some(statements);
             }
             Fragment::Catalog(catalog) => {
@@ -281,9 +293,15 @@ impl InstanceState {
         let (vcpus, _) = self.vcpus();
         self.window.sample(activity.server_now, every, vcpus, &activity.sessions);
         let version = self.server.as_ref().map_or(0, |server| server.version_num);
-        self.spoken.sessions(&self.directory, version, &activity.sessions);
+        if self.spoken.sessions(&self.directory, version, &activity.sessions) {
+            self.note_statements();
+        }
         self.backends.sample(&activity);
         self.note_logins(&activity.sessions);
+        let old = |at: &Timestamp| now.duration_since(*at).as_secs_f64().abs() >= SPAN_SECONDS;
+        self.spillers.retain(|_, at| !old(at));
+        let spilling = activity.sessions.iter().filter(|session| session.is_spilling());
+        self.spillers.extend(spilling.filter_map(|session| Some((session.attribution.strong()?.clone(), now))));
         self.fill_charts(now, every, &activity);
         self.activity = Some(activity);
     }
@@ -295,7 +313,9 @@ impl InstanceState {
             let account = role == self.directory.naming().service_account;
             let on = if account {
                 &mut self.on_account
-            } else if self.directory.by_login(role).as_ref() == Some(tenant) {
+            } else if session.attribution.reason() == Some(Reason::LoginRole)
+                || self.directory.by_login(role).as_ref() == Some(tenant)
+            {
                 &mut self.own_login
             } else {
                 continue;
@@ -305,6 +325,7 @@ impl InstanceState {
                 let place = self.places.get(tenant);
                 if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
                     *(if account { &mut resident.on_account } else { &mut resident.own_login }) = true;
+                    resident.bind();
                     self.settled += 1;
                 }
             }
@@ -326,7 +347,7 @@ impl InstanceState {
     pub fn recall(&mut self, records: HashMap<TenantId, Arc<Record>>) {
         self.records = records;
         for resident in &mut self.residents {
-            resident.record = self.records.get(&resident.id).cloned();
+            resident.recall(self.records.get(&resident.settled.id), &self.rules.thresholds);
         }
     }
 
@@ -369,16 +390,39 @@ impl InstanceState {
             self.charts.settle(&before, &self.tenants);
             self.places = self.tenants.iter().cloned().zip(0..).collect();
         }
-        let (roles, sizes) = (self.roles.as_deref(), self.sizes.as_deref());
-        let database = self.server.as_ref().map(|server| server.database.raw());
-        self.residents =
-            residents::settle(&self.tenants, &self.plan, &self.directory, roles, sizes, &self.written, database);
-        for resident in &mut self.residents {
-            resident.record = self.records.get(&resident.id).cloned();
-            resident.own_login = self.own_login.contains(&resident.id);
-            resident.on_account = self.on_account.contains(&resident.id);
-        }
+        self.settle();
+    }
+
+    /// Works out anew what rarely changes of everybody.
+    fn settle(&mut self) {
+        let grounds = Grounds {
+            plan: &self.plan,
+            rules: &self.rules,
+            directory: &self.directory,
+            roles: self.roles.as_deref(),
+            sizes: self.sizes.as_deref(),
+            written: &self.written,
+            records: &self.records,
+            own_login: &self.own_login,
+            on_account: &self.on_account,
+            database: self.server.as_ref().map(|server| server.database.raw()),
+        };
+        self.residents = grounds.settle(&self.tenants);
+        self.note_statements();
         self.settled += 1;
+    }
+
+    /// Puts what is known of statements beside those whose they are: it was worked out anew.
+    fn note_statements(&mut self) {
+        for resident in &mut self.residents {
+            resident.statements = None;
+        }
+        for (tenant, statements) in self.spoken.all() {
+            let place = self.places.get(tenant);
+            if let Some(resident) = place.and_then(|place| self.residents.get_mut(*place)) {
+                resident.statements = Some(Arc::clone(statements));
+            }
+        }
     }
 
     fn fill_charts(&mut self, now: Timestamp, every: Duration, activity: &Activity) {
@@ -465,6 +509,7 @@ impl InstanceState {
             seen.map(|activity| activity.sessions.iter().filter(|session| what(session)).count() as u32)
         };
         let (vcpus, vcpus_estimated) = self.vcpus();
+        let counted = self.is_fresh(Source::Databases, now);
         Instance {
             name: self.plan.name.clone(),
             tier: self.plan.tier,
@@ -492,7 +537,9 @@ impl InstanceState {
             catalog: self.observed(Source::Catalog, self.catalog.clone()),
             bloat: self.observed(Source::Bloat, self.bloat.clone()),
             pooler: self.plan.pooled.then(|| self.observed(Source::Pooler, self.pooler.clone())),
-            rates: if self.is_fresh(Source::Databases, now) { self.counters.rates() } else { Rates::default() },
+            rates: if counted { self.counters.rates() } else { Rates::default() },
+            spillers: self.spillers.iter().map(|(tenant, at)| (tenant.clone(), *at)).collect(),
+            deadlocks: if counted { self.counters.deadlocks() } else { Deadlocks::default() },
             pressure: self.pressure(now),
             sources: self.sources.values().cloned().collect(),
             series: self.charts.instance(),

@@ -28,6 +28,9 @@ pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), D
 /// When a source that has more to say is asked again.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How long what the network takes is believed.
+const MEASURED: Duration = Duration::from_secs(30);
+
 /// `lock_not_available`: somebody changes what we wanted to look at, which takes no five minutes. Then we come back.
 const LOCKED: &str = "55P03";
 const LATER: Duration = Duration::from_secs(10);
@@ -253,6 +256,7 @@ impl Lane {
     async fn serve(&mut self, desk: &Desk) -> (Trouble, bool) {
         let mut pace = self.clocks.activity.clone();
         let mut answered = false;
+        let mut measured: Option<Instant> = None;
         loop {
             let next = (0..self.dues.len()).min_by_key(|at| self.dues[*at].at).unwrap_or_default();
             let (source, at) = (self.dues[next].source, self.dues[next].at);
@@ -263,6 +267,10 @@ impl Lane {
                     self.dues[next].at = Instant::now();
                     continue;
                 }
+            }
+            if measured.is_none_or(|at| at.elapsed() >= MEASURED) {
+                desk.measure().await;
+                measured = Some(Instant::now());
             }
             let began = Instant::now();
             let _ = desk.worked();

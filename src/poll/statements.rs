@@ -29,11 +29,11 @@ const REST: f64 = 2.0;
 const MOST_CLAIMS: usize = 5_000;
 
 /// What one tenant's statements came to.
-#[derive(Debug, Clone, Default)]
-struct Sum {
+#[derive(Debug, Default)]
+struct Sum<'a> {
     strong: StatementCounters,
-    /// The sums of single statements, for the list.
-    entries: HashMap<StatementKey, (Rank, StatementCounters)>,
+    /// Its entries in each of the answers, the oldest first, for the list.
+    entries: Vec<(Rank, &'a Statement)>,
 }
 
 /// The answers of the last minute and what follows from them.
@@ -57,14 +57,16 @@ pub(super) struct StatementWindow {
 }
 
 impl StatementWindow {
-    /// Takes one poll's sessions, attributed: evidence of whose statements are whose.
-    pub fn sessions(&mut self, directory: &Directory, version: u32, sessions: &[Session]) {
+    /// Takes one poll's sessions, attributed: evidence of whose statements are whose. Says whether all was worked out anew.
+    pub fn sessions(&mut self, directory: &Directory, version: u32, sessions: &[Session]) -> bool {
         self.version = version;
         self.outdated |= self.evidence.take(directory, version, sessions);
-        let Some(now) = sessions.first().map(|session| session.server_now).filter(|_| self.outdated) else { return };
-        if self.added.is_none_or(|added| now.duration_since(added).as_secs_f64().abs() >= REST) {
-            self.add_up(directory, now);
-        }
+        let now = sessions.first().map(|session| session.server_now).filter(|_| self.outdated);
+        let rested =
+            |now: &Timestamp| self.added.is_none_or(|added| now.duration_since(added).as_secs_f64().abs() >= REST);
+        let Some(now) = now.filter(rested) else { return false };
+        self.add_up(directory, now);
+        true
     }
 
     /// Takes one answer.
@@ -123,7 +125,7 @@ impl StatementWindow {
         let mut owner = |role, database| -> Option<TenantId> {
             owners.entry((role, database)).or_insert_with(|| directory.by_account(role, database)).clone()
         };
-        let mut sums: HashMap<TenantId, Sum> = HashMap::new();
+        let mut sums: HashMap<TenantId, Sum<'_>> = HashMap::new();
         let (mut all, mut own) = (StatementCounters::default(), StatementCounters::default());
         for answer in &counted {
             for account in &answer.accounts {
@@ -143,19 +145,13 @@ impl StatementWindow {
                     sum.strong.add(&entry.grew);
                     own.add(&entry.grew);
                 }
-                sum.entries.entry(entry.key).or_insert((rank, StatementCounters::default())).1.add(&entry.grew);
+                sum.entries.push((rank, entry));
             }
         }
-        let texts: HashMap<StatementKey, &Statement> = counted
-            .iter()
-            .flat_map(|answer| &answer.entries)
-            .filter(|entry| entry.text.is_some())
-            .map(|entry| (entry.key, entry))
-            .collect();
         self.tenants = if seconds > 0.0 {
             let all = all.temp_blocks;
-            let shown = |sum: &Sum| shown(sum, all, seconds, &texts, distrusted.clone());
-            sums.into_iter().map(|(id, sum)| (id, Arc::new(shown(&sum)))).collect()
+            let shown = |sum| Arc::new(shown(sum, all, seconds, distrusted.clone()));
+            sums.into_iter().map(|(id, sum)| (id, shown(sum))).collect()
         } else {
             HashMap::new()
         };
@@ -190,20 +186,16 @@ impl StatementWindow {
     }
 }
 
-fn shown(
-    sum: &Sum,
-    all_temp: u64,
-    seconds: f64,
-    texts: &HashMap<StatementKey, &Statement>,
-    distrusted: Option<Arc<str>>,
-) -> TenantStatements {
-    let mut top: Vec<TopStatement> = sum
-        .entries
-        .iter()
-        .map(|(key, (rank, grew))| TopStatement {
-            query: key.query,
-            text: texts.get(key).and_then(|entry| entry.text.clone()),
-            rank: *rank,
+fn shown(mut sum: Sum<'_>, all_temp: u64, seconds: f64, distrusted: Option<Arc<str>>) -> TenantStatements {
+    sum.entries.sort_by_key(|(_, entry)| entry.key);
+    let one = |alike: &[(Rank, &Statement)]| {
+        let (rank, first) = *alike.first()?;
+        let mut grew = StatementCounters::default();
+        alike.iter().for_each(|(_, entry)| grew.add(&entry.grew));
+        Some(TopStatement {
+            query: first.key.query,
+            text: alike.iter().rev().find_map(|(_, entry)| entry.text.clone()),
+            rank,
             calls: grew.calls as f64 / seconds,
             milliseconds: grew.milliseconds / seconds,
             mean_milliseconds: grew.milliseconds / grew.calls.max(1) as f64,
@@ -212,7 +204,9 @@ fn shown(
             wal_bytes: grew.wal_bytes as f64 / seconds,
             temp_bytes: grew.temp_blocks as f64 * BLOCK / seconds,
         })
-        .collect();
+    };
+    let mut top: Vec<TopStatement> =
+        sum.entries.chunk_by(|(_, one), (_, other)| one.key == other.key).filter_map(one).collect();
     let sum = &sum.strong;
     // What part of the tenant's own use of anything it is.
     let weight = |it: &TopStatement| {

@@ -3,25 +3,28 @@
 //! Ten thousand of them are made each second. What is the same for all is found out once, what is known of few is put
 //! beside the rows by their places, and nothing is looked up by a name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::instance::InstanceState;
-use super::limits::Bound;
 use super::residents::Resident;
 use super::window::{ChurnWindow, Load, SPAN, Usage};
 use crate::domain::facts::Source;
-use crate::domain::policy::TenantNotes;
-use crate::domain::snapshot::{Lately, LimitScope, Noise, Pressure, Starved, TenantLimits};
-use crate::domain::{Layout, Policy, Session, Tenant, TenantId, TenantStatements};
+use crate::domain::snapshot::{Lately, Noise, Pressure, Starved};
+use crate::domain::{Session, Tenant, TenantId, TenantStatements};
+
+/// Rows counted for fewer seconds than an hour make a day's figure an estimate; for fewer than these, none at all: a schema
+/// that was just filled does not go on like that.
+const COUNTED_WELL: f64 = 3_600.0;
+const COUNTED_LEAST: f64 = 300.0;
 
 /// Sessions of one tenant, counted.
 #[derive(Debug, Clone, Default)]
 struct Tally {
     strong: u32,
     claimed: u32,
+    bound: u32,
     active: u32,
     waiting: u32,
     idle_in_transaction: u32,
@@ -29,14 +32,13 @@ struct Tally {
     waits: Vec<(Arc<str>, u32)>,
 }
 
-/// What is known of few.
+/// What is known of one of few.
 #[derive(Debug, Clone, Default)]
-struct Doings {
+struct Doing {
     tally: Tally,
     usage: Usage,
     /// Of the newest seconds.
     just_now: Usage,
-    statements: Option<Arc<TenantStatements>>,
     /// What part of the WAL its backends wrote.
     wal: Option<f64>,
 }
@@ -56,81 +58,87 @@ struct Common<'a> {
     sees_all: bool,
 }
 
+/// What is known of few, and where those stand among all.
+struct Doings {
+    /// For each tenant the place of what is known of it; the first is nothing.
+    places: Vec<u32>,
+    known: Vec<Doing>,
+}
+
+impl Doings {
+    fn of(&self, place: usize) -> &Doing {
+        &self.known[self.places.get(place).map_or(0, |known| *known as usize)]
+    }
+
+    fn of_mut(&mut self, place: usize) -> Option<&mut Doing> {
+        let known = self.places.get_mut(place)?;
+        if *known == 0 {
+            *known = self.known.len() as u32;
+            self.known.push(Doing::default());
+        }
+        self.known.get_mut(*known as usize)
+    }
+}
+
 /// All tenants of an instance, sorted by id.
-pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<Tenant> {
+pub(super) fn of(state: &InstanceState, now: Timestamp) -> Vec<Tenant> {
     let fresh = state.fresh_sessions(now);
-    let (newest, newest_usages) = state.window.lately();
     let common = Common {
         state,
         load: state.window.load(),
-        newest,
+        newest: state.window.newest_load(),
         sampled: fresh.is_some(),
         counted: Some(&state.written).filter(|_| state.is_fresh(Source::Churn, now)),
         spoken: state.is_fresh(Source::Statements, now),
         sees_all: state.sees_all(),
     };
-    let doings = doings(&common, newest_usages, fresh.map_or(&[], |activity| &activity.sessions));
+    let doings = doings(&common, fresh.map_or(&[], |activity| &activity.sessions));
     let churn = state.written.newest();
     let pressure = state.pressure(now);
-    let size_estimated = state.sizes.as_ref().is_some_and(|sizes| sizes.estimated);
-    let mut overrides = policy.tenants.iter().peekable();
     let mut rows = Vec::with_capacity(state.residents.len());
-    for (place, (resident, doings)) in state.residents.iter().zip(doings).enumerate() {
-        let Resident { id, home, .. } = resident;
-        let Doings { tally, usage, just_now, statements, wal } = doings;
-        // Both are sorted by id.
-        while overrides.next_if(|(other, _)| *other < id).is_some() {}
-        let notes = overrides.next_if(|(other, _)| *other == id).map(|(_, notes)| notes);
+    for (place, resident) in state.residents.iter().enumerate() {
+        let Doing { tally, usage, just_now, wal } = doings.of(place);
+        let statements = resident.statements.as_ref().filter(|_| common.spoken);
         let churned = churn.zip(resident.churned).and_then(|(churn, place)| churn.homes.get(place));
         let known = |count: u32| common.sampled.then_some(count);
         let seen = |count: u32| (common.sampled && common.sees_all).then_some(count);
-        let exists = churned.is_some() || resident.size.is_some();
-        let noise = noise(&common, resident, usage, statements.as_deref(), wal);
+        let noise = noise(&common, resident, *usage, statements.map(AsRef::as_ref), *wal);
         let since = churn.and_then(|churn| Some(churn.server_now.duration_since(churned?.since?).as_secs_f64()));
         // The stored history first, where it is longer than an hour.
-        let record = resident.record.as_ref();
-        let remembered =
-            record.filter(|record| record.watched_seconds > 3_600.0).and_then(|record| record.rows_written_per_day);
-        let (limit_scope, limits) = limits_of(state, policy, notes, resident);
+        let record = resident.settled.record.as_ref();
+        let remembered = record
+            .filter(|record| record.watched_seconds > COUNTED_WELL)
+            .and_then(|record| record.rows_written_per_day);
         let rates = common.counted.and_then(|written| written.rates(resident.churned));
+        let waits = tally.waits.iter().max_by(|(a, few), (b, many)| (few, a).cmp(&(many, b)));
         rows.push(Tenant {
-            id: id.clone(),
-            tier: state.plan.tier,
-            instance: state.plan.name.clone(),
-            schema: (exists && state.plan.layout == Layout::Schema).then(|| home.clone()),
-            database: (state.plan.layout == Layout::Database).then(|| home.clone()),
-            role: resident.role_name.clone(),
+            settled: Arc::clone(&resident.settled),
             connections: known(tally.strong + tally.claimed),
+            bound: known(tally.bound).filter(|_| resident.settled.limits.login.is_some()),
             strong: tally.strong,
             claimed: tally.claimed,
             active: seen(tally.active),
             waiting: seen(tally.waiting),
-            waits_for: tally.waits.into_iter().max_by(|(a, few), (b, many)| (few, a).cmp(&(many, b))).map(|it| it.0),
+            waits_for: waits.map(|(kind, _)| Arc::clone(kind)),
             idle_in_transaction: seen(tally.idle_in_transaction),
             oldest_transaction_seconds: tally.oldest_transaction,
-            limit_scope,
-            limits,
             noise_score: score(noise, pressure),
             noise,
-            statements,
-            starved: starved(common.load, usage),
-            lately: lately(&common, resident, just_now, noise),
+            statements: statements.cloned(),
+            starved: starved(common.load, *usage),
+            lately: lately(&common, resident, *just_now, noise),
             rows_written_per_day: remembered.or_else(|| {
-                let (home, since) = churned.zip(since).filter(|(_, since)| *since > 0.0)?;
+                let (home, since) = churned.zip(since).filter(|(_, since)| *since >= COUNTED_LEAST)?;
                 Some(home.rows_written as f64 * 86_400.0 / since)
             }),
-            rows_written_estimated: remembered.is_none() && since.is_some_and(|since| since < 3_600.0),
+            rows_written_estimated: remembered.is_none()
+                && since.is_some_and(|since| (COUNTED_LEAST..COUNTED_WELL).contains(&since)),
             rows_written_per_second: rates.map(|(rows, _)| rows),
             dead_tuples: churned.and_then(|home| home.dead_tuples),
             live_tuples: churned.and_then(|home| home.live_tuples),
-            size_bytes: resident.size,
-            size_estimated,
             findings: Vec::new(),
             suffers: Vec::new(),
             severity: None,
-            recommended_tier: None,
-            record: record.cloned(),
-            notes: notes.map(|notes| Arc::new(notes.clone())),
             series: state.charts.of(place),
         });
     }
@@ -138,33 +146,26 @@ pub(super) fn of(state: &InstanceState, policy: &Policy, now: Timestamp) -> Vec<
 }
 
 /// Beside each tenant what it does.
-fn doings(common: &Common<'_>, newest: HashMap<&TenantId, Usage>, sessions: &[Session]) -> Vec<Doings> {
+fn doings(common: &Common<'_>, sessions: &[Session]) -> Doings {
     let state = common.state;
-    let mut doings = vec![Doings::default(); state.residents.len()];
+    let mut doings = Doings { places: vec![0; state.residents.len()], known: vec![Doing::default()] };
     let place = |tenant: &TenantId| state.place(tenant);
     for session in sessions {
-        let place = session.attribution.tenant().and_then(place);
-        if let Some(of_it) = place.and_then(|place| doings.get_mut(place)) {
+        let Some(place) = session.attribution.tenant().and_then(place) else { continue };
+        let login = state.residents.get(place).and_then(|resident| resident.settled.limits.login.as_ref());
+        let bound = login == Some(&session.role);
+        if let Some(of_it) = doings.of_mut(place) {
             of_it.tally.add(session);
+            of_it.tally.bound += u32::from(bound);
         }
     }
-    for (tenant, usage) in state.window.usages() {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
-            of_it.usage = usage;
-        }
-    }
-    for (tenant, usage) in newest {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
-            of_it.just_now = usage;
-        }
-    }
-    for (tenant, statements) in state.spoken.all().filter(|_| common.spoken) {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
-            of_it.statements = Some(Arc::clone(statements));
+    for (tenant, used) in state.window.usages() {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.of_mut(place)) {
+            (of_it.usage, of_it.just_now) = (used.minute, used.lately);
         }
     }
     for (tenant, share) in state.backends.wal_shares().filter(|_| common.sampled) {
-        if let Some(of_it) = place(tenant).and_then(|place| doings.get_mut(place)) {
+        if let Some(of_it) = place(tenant).and_then(|place| doings.of_mut(place)) {
             of_it.wal = Some(share);
         }
     }
@@ -266,28 +267,4 @@ fn score(noise: Noise, pressure: Pressure) -> Option<f64> {
     .flatten()
     .map(|(share, pressure)| 100.0 * share * pressure)
     .reduce(f64::max)
-}
-
-/// What binds a tenant's sessions: its own login's limits where it uses that, else the service account's.
-fn limits_of(
-    state: &InstanceState,
-    policy: &Policy,
-    notes: Option<&TenantNotes>,
-    resident: &Resident,
-) -> (LimitScope, TenantLimits) {
-    let wanted = policy.wanted_with(notes, state.plan.tier);
-    // Who works through the shared account, and never through a login of its own, is not bound by that login's limits,
-    // although it may log in.
-    let own = resident.bound.as_ref().filter(|_| !resident.on_account || resident.own_login);
-    let (scope, binding) = match own {
-        Some(own) => (LimitScope::Tenant, Some(own)),
-        None => (LimitScope::ServiceAccount, resident.account.as_deref()),
-    };
-    let limits = match binding.cloned() {
-        Some(Bound { login, limits, unknown }) => {
-            TenantLimits { effective: limits, login: Some(login), wanted, unknown }
-        }
-        None => TenantLimits { wanted, ..TenantLimits::default() },
-    };
-    (scope, limits)
 }

@@ -47,12 +47,22 @@ struct Sample {
     tenants: Vec<(TenantId, Usage)>,
 }
 
+/// What a tenant used over the minute, and in its newest seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    pub minute: Usage,
+    pub lately: Usage,
+}
+
 /// The samples of the last minute and their sums.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionWindow {
     samples: VecDeque<Sample>,
     load: Load,
-    tenants: HashMap<TenantId, Usage>,
+    /// Of the newest seconds, and how many samples those are.
+    newest_load: Load,
+    newest: usize,
+    tenants: HashMap<TenantId, Used>,
     last: Option<Timestamp>,
 }
 
@@ -94,11 +104,17 @@ impl SessionWindow {
         }
         sample.tenants = tenants.into_iter().map(|(tenant, usage)| (tenant.clone(), usage)).collect();
         self.add(sample);
-        while self
-            .samples
-            .front()
-            .is_some_and(|oldest| at.duration_since(oldest.at).as_secs_f64() >= SPAN.as_secs_f64())
-        {
+        let old = |sample: &Sample, span: Duration| at.duration_since(sample.at).as_secs_f64() >= span.as_secs_f64();
+        while let Some(oldest) = self.samples.get(self.samples.len() - self.newest).filter(|it| old(it, LATELY)) {
+            self.newest -= 1;
+            self.newest_load = combine(self.newest_load, oldest.load, u64::wrapping_sub);
+            for (tenant, usage) in &oldest.tenants {
+                if let Some(used) = self.tenants.get_mut(tenant) {
+                    used.lately = combine_usage(used.lately, *usage, u64::wrapping_sub);
+                }
+            }
+        }
+        while self.samples.front().is_some_and(|oldest| old(oldest, SPAN)) {
             self.drop_oldest();
         }
     }
@@ -113,34 +129,24 @@ impl SessionWindow {
         self.load
     }
 
-    /// The sums of each tenant that did anything.
-    pub fn usages(&self) -> impl Iterator<Item = (&TenantId, Usage)> {
-        self.tenants.iter().map(|(tenant, usage)| (tenant, *usage))
+    /// The same of the newest seconds.
+    pub fn newest_load(&self) -> Load {
+        self.newest_load
     }
 
-    /// The same sums of the newest seconds, and of the newest sample at least.
-    pub fn lately(&self) -> (Load, HashMap<&TenantId, Usage>) {
-        let (mut load, mut tenants) = (Load::default(), HashMap::new());
-        for sample in self.samples.iter().rev() {
-            let old =
-                self.last.is_some_and(|last| last.duration_since(sample.at).as_secs_f64() >= LATELY.as_secs_f64());
-            if old {
-                break;
-            }
-            load = combine(load, sample.load, u64::wrapping_add);
-            for (tenant, usage) in &sample.tenants {
-                let sum: &mut Usage = tenants.entry(tenant).or_default();
-                *sum = combine_usage(*sum, *usage, u64::wrapping_add);
-            }
-        }
-        (load, tenants)
+    /// The sums of each tenant that did anything.
+    pub fn usages(&self) -> impl Iterator<Item = (&TenantId, Used)> {
+        self.tenants.iter().map(|(tenant, used)| (tenant, *used))
     }
 
     fn add(&mut self, sample: Sample) {
         self.load = combine(self.load, sample.load, u64::wrapping_add);
+        self.newest_load = combine(self.newest_load, sample.load, u64::wrapping_add);
+        self.newest += 1;
         for (tenant, usage) in &sample.tenants {
-            let sum = self.tenants.entry(tenant.clone()).or_default();
-            *sum = combine_usage(*sum, *usage, u64::wrapping_add);
+            let used = self.tenants.entry(tenant.clone()).or_default();
+            used.minute = combine_usage(used.minute, *usage, u64::wrapping_add);
+            used.lately = combine_usage(used.lately, *usage, u64::wrapping_add);
         }
         self.samples.push_back(sample);
     }
@@ -149,9 +155,9 @@ impl SessionWindow {
         let Some(sample) = self.samples.pop_front() else { return };
         self.load = combine(self.load, sample.load, u64::wrapping_sub);
         for (tenant, usage) in &sample.tenants {
-            if let Some(sum) = self.tenants.get_mut(tenant) {
-                *sum = combine_usage(*sum, *usage, u64::wrapping_sub);
-                if *sum == Usage::default() {
+            if let Some(used) = self.tenants.get_mut(tenant) {
+                used.minute = combine_usage(used.minute, *usage, u64::wrapping_sub);
+                if used.minute == Usage::default() {
                     self.tenants.remove(tenant);
                 }
             }

@@ -8,6 +8,7 @@ use crate::domain::quantity::{count, plural};
 use crate::domain::{Evidence, Signal, Subject, SubjectKind, TenantId, Unit};
 
 use super::words::quoted;
+use super::xmin_horizon::{InTheWay, in_the_way};
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
 
 /// The check.
@@ -80,7 +81,7 @@ fn raise(
     let name = format!("{}.{}", quoted(worst.schema.raw()), quoted(worst.table.raw()));
     let database = &worst.database;
     let (advice, statement) = if worst.autovacuum {
-        let advice = format!("Look for an old transaction that holds vacuum back, then vacuum it in {database}.");
+        let advice = format!("Vacuum it in {database}: nobody holds that back that we know of.");
         (advice, format!("VACUUM (ANALYZE) {name};"))
     } else if everywhere {
         let advice = format!(
@@ -92,6 +93,14 @@ fn raise(
         let advice = format!("Switch autovacuum on for it again and vacuum it, in {database}.");
         let reset = "RESET (autovacuum_enabled, toast.autovacuum_enabled)";
         (advice, format!("ALTER TABLE {name} {reset}; VACUUM (ANALYZE) {name};"))
+    };
+    // While somebody might still want to see them, no vacuum removes them: that goes first.
+    let (advice, statement) = match in_the_way(scene, place, database) {
+        Some(InTheWay { who, advice: first, statement }) => {
+            let then = if worst.autovacuum { String::new() } else { format!(" Then: {advice}") };
+            (format!("{who}, so VACUUM removes nothing that died since. {first}{then}"), statement)
+        }
+        None => (advice, place.instance.pasted(database, statement)),
     };
     Some(Raised {
         severity,
@@ -118,7 +127,7 @@ fn raise(
             ),
         ],
         advice,
-        statement: place.instance.pasted(database, statement),
+        statement,
         since: None,
         culprits: owner.into_iter().collect(),
         victims: Vec::new(),

@@ -77,7 +77,7 @@ impl<'a> Holder<'a> {
         {
             let others = by_role
                 .values()
-                .map(|held| held.iter().filter(|session| session.attribution.strong() != Some(tenant)).count());
+                .map(|held| held.iter().filter(|session| place.doer(session) != Some(tenant)).count());
             // A pool that holds more than the tenant is what grew, whoever's its sessions are.
             if others.max().is_none_or(|most| sessions.len() > most) {
                 let role = sessions.first().map_or("", |session| session.role.raw());

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::plural;
-use crate::domain::{Evidence, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
+use crate::domain::{Evidence, Layout, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
 
-use super::grants::{Crossing, REVOKED, crossings, revoke};
-use super::words::quoted;
+use super::grants::{CLOSED, Crossing, REVOKED, crossings, revoke, take_open};
+use super::words::{names, quoted};
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
 
 /// The check.
@@ -25,7 +25,7 @@ impl Check for CrossTenantGrant {
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
-        &[SubjectKind::Tenant, SubjectKind::Role, SubjectKind::Schema, SubjectKind::Database]
+        &[SubjectKind::Tenant, SubjectKind::Role, SubjectKind::Schema, SubjectKind::Database, SubjectKind::Instance]
     }
 
     fn holds(&self) -> bool {
@@ -50,7 +50,11 @@ impl Check for CrossTenantGrant {
                 &Tour::of(catalog, place.instance.catalog.every),
                 scene.now,
             );
-            for (subject, crossings) in crossings(place, catalog) {
+            let mut found = crossings(place, catalog);
+            if place.instance.layout == Layout::Database {
+                verdicts.raised.extend(raise_open(scene, place, &take_open(&mut found)));
+            }
+            for (subject, crossings) in found {
                 verdicts.raised.extend(raise(scene, place, subject, &crossings));
             }
         }
@@ -76,7 +80,7 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, crossings: &[Cr
     let within = if databases.is_empty() { String::new() } else { format!(" in {databases}") };
     let as_owner = if owners.is_empty() { String::new() } else { format!(" as the owner ({owners})") };
     let roles = place.instance.roles.fresh(scene.now);
-    let revocation = revoke(place, roles.map(AsRef::as_ref), crossings);
+    let revocation = revoke(place, roles.map(AsRef::as_ref), crossings.iter().take(REVOKED));
     let mut rest = String::new();
     if revocation.unkept > 0 {
         rest.push_str(
@@ -87,6 +91,9 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, crossings: &[Cr
         rest.push_str(
             " Where several objects are alike, look at each (\\dp, \\df+): ALL … IN SCHEMA takes from others too.",
         );
+    }
+    if revocation.keeps {
+        rest.push_str(" Its GRANTs give nobody anything new: whose it is keeps what went by PUBLIC.");
     }
     let tenant = (subject.kind == SubjectKind::Tenant).then(|| TenantId::parse(&subject.id).ok()).flatten();
     let open = crossings.iter().filter(|it| it.severity == Severity::Critical).count() as f64;
@@ -105,6 +112,47 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, crossings: &[Cr
         since: None,
         culprits: Vec::new(),
         victims: tenant.into_iter().collect(),
+        rests_on: vec![Source::Catalog],
+    })
+}
+
+/// Everybody gets into several tenants' databases, and that is all: one finding of all of them.
+fn raise_open(scene: &Scene<'_>, place: &Place<'_>, doors: &[Crossing<'_>]) -> Option<Raised> {
+    let worst = doors.first()?;
+    let owner = |door: &Crossing<'_>| place.owner(&door.grant.database, &door.grant.schema);
+    let owners: BTreeSet<TenantId> = doors.iter().filter_map(owner).collect();
+    // Of many alike some are listed, and one of them says how many there are.
+    let counted = doors.iter().map(|door| door.grant.objects as usize).max().unwrap_or_default();
+    let many = counted.max(owners.len());
+    let roles = place.instance.roles.fresh(scene.now);
+    let revocation = revoke(place, roles.map(AsRef::as_ref), doors.iter().take(CLOSED));
+    let unkept = match revocation.unkept {
+        0 => String::new(),
+        some => format!(
+            " Of {} no login is known, which would be shut out as well: GRANT them CONNECT first.",
+            plural(some, "tenant")
+        ),
+    };
+    let more =
+        if many > CLOSED { format!(" It takes {CLOSED} at a time: look again afterwards.") } else { String::new() };
+    let shown = names(&owners);
+    let among = if many > owners.len() {
+        format!("{}, those of {shown} among them", plural(many, "database"))
+    } else {
+        format!("the databases of {} ({shown})", plural(many, "tenant"))
+    };
+    Some(Raised {
+        severity: worst.severity,
+        subject: place.subject(),
+        summary: format!("on {} PUBLIC may CONNECT to {among}", place.name()),
+        evidence: vec![Evidence::against("databases that everybody gets into", many as f64, 1.0, Unit::Count)],
+        advice: format!(
+            "Let each tenant's own logins in and take CONNECT from PUBLIC, once you know that nobody else relies on it.{unkept}{more}"
+        ),
+        statement: revocation.statement,
+        since: None,
+        culprits: Vec::new(),
+        victims: owners.into_iter().collect(),
         rests_on: vec![Source::Catalog],
     })
 }

@@ -26,16 +26,18 @@ const SKEWED: SignedDuration = SignedDuration::from_secs(5);
 pub struct Evaluator {
     /// `None`: whatever is wrong now is a finding now.
     memory: Option<Memory>,
+    /// Then: since when each of what was wrong has been seen, and when last.
+    looks: BTreeMap<(Signal, Subject), (Timestamp, Timestamp)>,
     sayings: Sayings,
 }
 
 impl Evaluator {
     /// For a console: findings are held and cleared by the thresholds' times.
     pub fn steady() -> Self {
-        Self { memory: Some(Memory::default()), sayings: Sayings::default() }
+        Self { memory: Some(Memory::default()), ..Self::default() }
     }
 
-    /// For one look: whatever is wrong now is a finding now.
+    /// For one look, or one after the other: whatever is wrong now is a finding now.
     pub fn immediate() -> Self {
         Self::default()
     }
@@ -86,7 +88,29 @@ impl Evaluator {
         memory.known.retain(|(_, subject), _| instances.contains(&subject.instance));
         unknown.sort();
         unknown.dedup();
-        (memory.findings(), unknown)
+        let mut findings = memory.findings();
+        if immediate {
+            self.begin(&mut findings, scene);
+        }
+        (findings, unknown)
+    }
+
+    /// What look after look sees began when the first of them saw it, unless it was gone for as long as a finding stays,
+    /// or the server says that it is another.
+    fn begin(&mut self, findings: &mut [Finding], scene: &Scene<'_>) {
+        let now = scene.now;
+        let away = |last: Timestamp| now.duration_since(last).as_secs_f64();
+        self.looks.retain(|_, (_, last)| away(*last) <= scene.thresholds.clear_after_seconds);
+        for finding in findings {
+            let (first, last) =
+                self.looks.entry((finding.signal, finding.subject.clone())).or_insert((finding.since, now));
+            if finding.began_after(*last) {
+                *first = finding.since;
+            }
+            // A clock that stepped back must not leave findings that begin in the future.
+            *first = finding.since.min(*first);
+            (finding.since, *last) = (*first, now);
+        }
     }
 }
 

@@ -94,6 +94,29 @@ pub(super) fn crossings<'a>(place: &Place<'_>, catalog: &'a Catalog) -> BTreeMap
     found
 }
 
+/// Takes out those of tenants of whom nothing else is wrong than that everybody gets into their databases, and so as far as
+/// everybody gets inside of those: that is how PostgreSQL makes databases, and a wall of findings says no more than one.
+pub(super) fn take_open<'a>(found: &mut BTreeMap<Subject, Vec<Crossing<'a>>>) -> Vec<Crossing<'a>> {
+    let is_door = |crossing: &Crossing<'_>| crossing.grant.on == ObjectKind::Database;
+    let open = |crossings: &[Crossing<'_>]| {
+        let ordinary = |it: &Crossing<'_>| match it.grant.on {
+            _ if it.grant.grantee.is_some() => false,
+            ObjectKind::Database => !has(it.grant, &["CREATE"]),
+            on => on == ObjectKind::Schema,
+        };
+        crossings.iter().any(is_door) && crossings.iter().all(ordinary)
+    };
+    let alike: Vec<Subject> = found
+        .iter()
+        .filter(|(subject, crossings)| subject.kind == SubjectKind::Tenant && open(crossings))
+        .map(|(subject, _)| subject.clone())
+        .collect();
+    if alike.len() < 2 {
+        return Vec::new();
+    }
+    alike.iter().filter_map(|subject| found.remove(subject)).flatten().filter(is_door).collect()
+}
+
 /// A tenant's role in a role that is another tenant's, everybody's, or that may touch another tenant's things.
 fn membership<'a>(place: &Place<'_>, doors: &Doors<'_>, grant: &'a Grant) -> Option<(Subject, Crossing<'a>)> {
     let (group, member) = (grant.object.raw(), grantee(grant)?);
@@ -197,12 +220,15 @@ fn of(grant: &Grant, owner: &TenantId) -> String {
 /// How much of a name is shown.
 const SHOWN: usize = 63;
 
-/// How many rights are taken away at once.
+/// How many rights are taken away at once; and from how many databases everybody, whose doors are all alike.
 pub(super) const REVOKED: usize = 6;
+pub(super) const CLOSED: usize = 20;
 
 /// What takes rights away, and what of it cannot be written down for somebody else.
 #[derive(Debug, Default)]
 pub(super) struct Revocation {
+    /// It grants first: to those who had by PUBLIC what is theirs, so that they keep it.
+    pub keeps: bool,
     pub statement: Option<String>,
     /// Rights on several objects alike, of which one only is known by name: `ALL … IN SCHEMA` would take away more.
     pub unnamed: usize,
@@ -212,11 +238,15 @@ pub(super) struct Revocation {
 
 /// What takes these away. What everybody loses the tenant's own logins (and ours, to get in) are given before: mostly they
 /// had it through `PUBLIC` alone.
-pub(super) fn revoke(place: &Place<'_>, roles: Option<&Roles>, crossings: &[Crossing<'_>]) -> Revocation {
+pub(super) fn revoke<'a>(
+    place: &Place<'_>,
+    roles: Option<&Roles>,
+    crossings: impl IntoIterator<Item = &'a Crossing<'a>>,
+) -> Revocation {
     let mut revocation = Revocation::default();
     let mut within: Option<&Foreign> = None;
     let (mut given, mut taken) = (Vec::new(), Vec::new());
-    for Crossing { grant, .. } in crossings.iter().take(REVOKED) {
+    for Crossing { grant, .. } in crossings {
         let owner = place.owner(&grant.database, &grant.schema);
         let inside = !matches!(grant.on, ObjectKind::Database | ObjectKind::Membership);
         let Some(right) = Right::of(grant, owner.is_some())
@@ -245,6 +275,7 @@ pub(super) fn revoke(place: &Place<'_>, roles: Option<&Roles>, crossings: &[Cros
         taken.join(" ")
     } else {
         // Together or not at all: a REVOKE after a GRANT that failed would shut the tenant out.
+        revocation.keeps = true;
         format!("BEGIN; {} {} COMMIT;", given.join(" "), taken.join(" "))
     };
     revocation.statement = match within {
@@ -334,7 +365,7 @@ fn keepers(place: &Place<'_>, roles: &Roles, grant: &Grant, owner: &TenantId) ->
     let seen = place
         .sessions
         .iter()
-        .filter(|session| session.attribution.strong() == Some(owner) && session.database == grant.database);
+        .filter(|session| place.doer(session) == Some(owner) && session.database == grant.database);
     logins.extend(seen.map(|session| session.role.raw().to_owned()));
     // One that does not exist would make the whole statement fail.
     logins.retain(|login| {

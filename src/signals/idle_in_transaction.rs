@@ -7,7 +7,7 @@ use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Onset, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{AT_ONCE, pids, quoted, remedy, tenants, terminate_each, whose};
+use super::words::{AT_ONCE, pids, quoted, remedy, sessions_of, terminate_each, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 use crate::domain::lock_graph::is_inferred;
 
@@ -59,7 +59,7 @@ fn raise(
 ) -> Option<Raised> {
     let (age, worst) = open.first().copied()?;
     let (severity, _) = scene.thresholds.idle_in_transaction_seconds.rung(age)?;
-    let tenant = worst.attribution.strong().cloned();
+    let tenant = place.doer(worst).cloned();
     let sessions: Vec<&Session> = open.iter().map(|(_, session)| *session).collect();
     let holders: HashSet<i32> = open.iter().map(|(_, session)| session.key.pid).collect();
     let blocked: Vec<&Session> = blocked
@@ -71,13 +71,13 @@ fn raise(
         .collect();
     // What was guessed from other waiters is believed only beside something that the server said.
     let blocked = if blocked.iter().any(|session| !is_inferred(session)) { blocked } else { Vec::new() };
-    let victims: BTreeSet<&TenantId> = blocked.iter().filter_map(|session| session.attribution.strong()).collect();
+    let victims: BTreeSet<&TenantId> = blocked.iter().filter_map(|session| place.doer(session)).collect();
     let victims: Vec<TenantId> =
         victims.into_iter().filter(|&victim| Some(victim) != tenant.as_ref()).cloned().collect();
     let pid = worst.key.pid;
     let mut clauses = vec![format!(
         "{} left a transaction open and idle for {} on {} (pid {pid})",
-        whose(worst),
+        whose(place, worst),
         duration(age),
         place.name()
     )];
@@ -86,8 +86,8 @@ fn raise(
         clauses.push(format!("{} like it ({others})", plural(open.len() - 1, "more session")));
     }
     if !blocked.is_empty() {
-        let of = if victims.is_empty() { String::new() } else { format!(" of {}", tenants(&victims)) };
-        clauses.push(format!("blocks {}{of}", plural(blocked.len(), "session")));
+        let own = tenant.iter().collect();
+        clauses.push(format!("blocks {}", sessions_of(place, &blocked, &own)));
     }
     let login = quoted(worst.role.raw()).into_owned();
     let then = match &tenant {

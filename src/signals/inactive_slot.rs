@@ -93,16 +93,22 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, replication: &Replication, slot: 
         advice: if lost {
             "Drop it, and set its reader up anew from a fresh copy.".to_owned()
         } else if severity == Severity::Info {
-            "Start its reader again; max_slot_wal_keep_size bounds what it keeps until then.".to_owned()
+            "Start its reader again; drop it only if there will be none: what it had still to read is lost, and a reader that \
+             lost its connection a moment ago wants it back."
+                .to_owned()
         } else {
             "Start its reader again, or drop it if there will be none; max_slot_wal_keep_size bounds what the next one keeps."
                 .to_owned()
         },
-        // A reader that lost its connection a moment ago wants its slot back.
-        statement: exact(name.raw()).filter(|_| severity > Severity::Info).map(|name| {
-            format!(
+        statement: exact(name.raw()).and_then(|name| {
+            let drop = format!(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = {name} AND NOT active;"
-            )
+            );
+            // A logical slot is dropped in its own database.
+            match &slot.database {
+                Some(database) => place.instance.pasted(database, drop),
+                None => Some(drop),
+            }
         }),
         since: slot.inactive_since.map(Into::into),
         culprits: owner(place, slot).into_iter().collect(),

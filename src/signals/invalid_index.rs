@@ -63,10 +63,18 @@ fn raise(place: &Place<'_>, fact: &Fact) -> Raised {
             format!("Drop it in {database}: a REINDEX that failed left it, the index itself is there."),
             format!("DROP INDEX CONCURRENTLY {name};"),
         )
-    } else {
-        let drop = if fact.unique { "" } else { ", or drop it if nobody misses it" };
+    } else if fact.unique {
+        // REINDEX fails on duplicates as the first attempt did, and leaves a second index like this one.
         (
-            format!("Build it again in {database} while everybody works{drop}."),
+            format!(
+                "Look for duplicates in its columns in {database} first: they are why it could not be built. None: REINDEX \
+                 INDEX CONCURRENTLY it; else drop it, settle them, and create it anew."
+            ),
+            format!("DROP INDEX CONCURRENTLY {name};"),
+        )
+    } else {
+        (
+            format!("Build it again in {database} while everybody works, or drop it if nobody misses it."),
             format!("REINDEX INDEX CONCURRENTLY {name};"),
         )
     };

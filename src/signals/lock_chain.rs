@@ -12,7 +12,7 @@ use crate::domain::lock_graph::{Chain, Root, chains, is_inferred, waits_since};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Onset, Session, Severity, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{cancel, cancel_each, pids, tenants, terminate, terminate_each, whose};
+use super::words::{cancel, cancel_each, pids, sessions_of, tenants, terminate, terminate_each, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -58,7 +58,7 @@ impl Check for LockChain {
 fn subject(place: &Place<'_>, root: &Root<'_>) -> Subject {
     let session = |id: &str| place.about(SubjectKind::Session, id);
     match root {
-        Root::Session(root) => match root.attribution.strong() {
+        Root::Session(root) => match place.doer(root) {
             Some(tenant) => place.about(SubjectKind::Tenant, tenant.as_str()),
             None => session(&root.key.pid.to_string()),
         },
@@ -84,8 +84,8 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
         Some((severity, _)) => severity,
         None => return None,
     };
-    let culprits = culprits(chain);
-    let behind: BTreeSet<&TenantId> = chain.waiters.iter().filter_map(|waiter| waiter.attribution.strong()).collect();
+    let culprits = culprits(place, chain);
+    let behind: BTreeSet<&TenantId> = chain.waiters.iter().filter_map(|waiter| place.doer(waiter)).collect();
     let in_cycle = matches!(root, Root::Cycle(_));
     let victims: Vec<TenantId> =
         behind.into_iter().filter(|tenant| in_cycle || !culprits.contains(tenant)).cloned().collect();
@@ -112,30 +112,32 @@ fn raise(scene: &Scene<'_>, place: &Place<'_>, subject: Subject, chain: &Chain<'
         evidence,
         advice,
         statement,
-        since: waits_since(oldest).map(|at| Onset { cause: cause(root), ..at.into() }),
+        since: waits_since(oldest).map(|at| Onset { cause: cause(chain), ..at.into() }),
         culprits,
         victims,
         rests_on: vec![Source::Activity],
     })
 }
 
-/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same.
-fn cause(root: &Root<'_>) -> Option<Timestamp> {
-    match root {
+/// When the transaction at the beginning began: those behind it may give up and try again, and wait for the same. Of several
+/// the oldest, and not the one that stands in front: who that is turns with every waiter that gives up.
+fn cause(chain: &Chain<'_>) -> Option<Timestamp> {
+    let began = |root: &Root<'_>| match root {
         Root::Session(root) => root.transaction_started,
         Root::Prepared | Root::Other(_) | Root::Unseen | Root::Cycle(_) => None,
-    }
+    };
+    chain.roots.iter().filter_map(began).min()
 }
 
 /// The tenants at the beginning, by strong evidence.
-fn culprits(chain: &Chain<'_>) -> Vec<TenantId> {
+fn culprits(place: &Place<'_>, chain: &Chain<'_>) -> Vec<TenantId> {
     let mut culprits = BTreeSet::new();
     for root in &chain.roots {
         match root {
-            Root::Session(root) => culprits.extend(root.attribution.strong().cloned()),
+            Root::Session(root) => culprits.extend(place.doer(root).cloned()),
             Root::Cycle(pids) => {
                 let members = chain.waiters.iter().filter(|waiter| pids.contains(&waiter.key.pid));
-                culprits.extend(members.filter_map(|waiter| waiter.attribution.strong().cloned()));
+                culprits.extend(members.filter_map(|waiter| place.doer(waiter).cloned()));
             }
             Root::Prepared | Root::Other(_) | Root::Unseen => {}
         }
@@ -159,15 +161,7 @@ fn on(oldest: &Session) -> String {
 fn sentence(place: &Place<'_>, chain: &Chain<'_>, culprits: &[TenantId], victims: &[TenantId]) -> String {
     let name = place.name();
     let count = chain.waiters.len();
-    let own =
-        chain.waiters.iter().all(|waiter| waiter.attribution.strong().is_some_and(|tenant| culprits.contains(tenant)));
-    let whom = if own && !culprits.is_empty() {
-        format!("{count} of its own sessions")
-    } else if victims.is_empty() {
-        plural(count, "session")
-    } else {
-        format!("{} of {}", plural(count, "session"), tenants(victims))
-    };
+    let whom = sessions_of(place, &chain.waiters, &culprits.iter().collect());
     let more = match &alike(chain)[..] {
         _ if chain.roots.len() < 2 => String::new(),
         [_, others @ ..] if others.len() + 1 == chain.roots.len() => {
@@ -178,7 +172,7 @@ fn sentence(place: &Place<'_>, chain: &Chain<'_>, culprits: &[TenantId], victims
     match chain.roots.first() {
         Some(Root::Session(root)) => {
             let pid = root.key.pid;
-            format!("{} blocks {whom} on {name}: pid {pid}{more} {}", whose(root), doing(root))
+            format!("{} blocks {whom} on {name}: pid {pid}{more} {}", whose(place, root), doing(root))
         }
         Some(Root::Prepared) => format!("a prepared transaction that nobody finished blocks {whom} on {name}"),
         Some(Root::Other(pid)) => format!("pid {pid}, no client session (autovacuum?), blocks {whom} on {name}"),

@@ -9,7 +9,7 @@ use crate::domain::quantity::{duration, percent, plural};
 use crate::domain::session::Wait;
 use crate::domain::{Evidence, Session, Signal, Subject, SubjectKind, TenantId, Unit};
 
-use super::words::{cancel_each, pids, remedy, tenants, whose};
+use super::words::{cancel_each, pids, remedy, sessions_of, whose};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -77,13 +77,13 @@ struct Suffering {
 /// what a single statement takes of a CPU is not known, only that it works while there are too few.
 fn suffering(scene: &Scene<'_>, place: &Place<'_>, statements: &[(f64, &Session)], blocked: &[&Session]) -> Suffering {
     let pids: HashSet<i32> = statements.iter().map(|(_, session)| session.key.pid).collect();
-    let own: HashSet<&TenantId> = statements.iter().filter_map(|(_, session)| session.attribution.strong()).collect();
+    let own: HashSet<&TenantId> = statements.iter().filter_map(|(_, session)| place.doer(session)).collect();
     let behind = |session: &&Session| {
         session.blocking.as_ref().is_some_and(|blocking| blocking.by.iter().any(|pid| pids.contains(pid)))
     };
     let blocked: Vec<&Session> = blocked.iter().copied().filter(behind).collect();
     let victims: BTreeSet<&TenantId> =
-        blocked.iter().filter_map(|session| session.attribution.strong()).filter(|it| !own.contains(it)).collect();
+        blocked.iter().filter_map(|session| place.doer(session)).filter(|it| !own.contains(it)).collect();
     let victims: Vec<TenantId> = victims.into_iter().cloned().collect();
     let pressure = place.instance.pressure;
     let short = [("CPU", pressure.cpu), ("reads", pressure.reads), ("writes", pressure.writes)]
@@ -97,8 +97,7 @@ fn suffering(scene: &Scene<'_>, place: &Place<'_>, statements: &[(f64, &Session)
         }
         (0, None) if pressure.cpu.is_none() => "blocks nobody".to_owned(),
         (0, None) => "nobody suffers from it".to_owned(),
-        (count, _) if victims.is_empty() => format!("blocks {}", plural(count, "session")),
-        (count, _) => format!("blocks {} of {}", plural(count, "session"), tenants(&victims)),
+        (_, _) => format!("blocks {}", sessions_of(place, &blocked, &own)),
     };
     Suffering { words, blocked: blocked.len(), victims }
 }
@@ -121,7 +120,7 @@ fn raise(
             format!("; {} over {over} ({})", plural(count, "more statement"), pids(sessions.iter().copied().skip(1)))
         }
     };
-    let tenant = worst.attribution.strong().cloned();
+    let tenant = place.doer(worst).cloned();
     let then = tenant.as_ref().map_or_else(String::new, |tenant| {
         let cap = remedy(place, tenant, &[worst], |login| {
             format!("statement_timeout on {login} caps the like in new sessions")
@@ -134,7 +133,7 @@ fn raise(
         subject,
         summary: format!(
             "{} has run one statement for {} on {} (pid {pid}){more}; {}",
-            whose(worst),
+            whose(place, worst),
             duration(age),
             place.name(),
             suffering.words

@@ -13,7 +13,7 @@ use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
-use super::words::{cancel, cancel_all, quoted, remedy, tenants};
+use super::words::{cancel, cancel_each, quoted, remedy, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -149,23 +149,30 @@ impl<'a> Scarcity<'a> {
         pressure: f64,
         severity: Severity,
     ) -> Self {
-        let limit = |share: &Share| {
-            let active = place.tenants.iter().filter(|tenant| (share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
-            let fair = scene.thresholds.noisy_fair_shares / active.count().max(1) as f64;
+        let least = scene.thresholds.noisy_victim_seconds;
+        let mut active = vec![0_usize; resource.shares.len()];
+        let mut sufferers = BTreeSet::new();
+        // Once through all of them: with ten thousand it is the walk that takes its time.
+        for tenant in &place.tenants {
+            for (active, share) in active.iter_mut().zip(resource.shares) {
+                *active += usize::from((share.value)(&tenant.noise).is_some_and(|it| it > 0.0));
+            }
+            let waited = (resource.waited)(&tenant.starved);
+            if waited > 0.0 && waited >= least && (resource.waited)(&tenant.lately.starved) > 0.0 {
+                sufferers.insert(&tenant.id);
+            }
+        }
+        let limit = |active: usize| {
+            let fair = scene.thresholds.noisy_fair_shares / active.max(1) as f64;
             scene.thresholds.noisy_share.max(fair.min(0.9))
         };
-        let least = scene.thresholds.noisy_victim_seconds;
-        let suffering = place.tenants.iter().filter(|tenant| {
-            let waited = (resource.waited)(&tenant.starved);
-            waited > 0.0 && waited >= least && (resource.waited)(&tenant.lately.starved) > 0.0
-        });
         Self {
             resource,
             pressure,
             severity,
             ladder: scene.thresholds.noisy_pressure,
-            limits: resource.shares.iter().map(limit).collect(),
-            sufferers: suffering.map(|tenant| &tenant.id).collect(),
+            limits: active.into_iter().map(limit).collect(),
+            sufferers,
         }
     }
 
@@ -246,29 +253,31 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
     })
 }
 
-/// What to do in words, and as SQL. The words do not change from poll to poll while the sessions do.
+/// What to do in words, and as SQL: what uses the server is cancelled, and not what waits for a lock. The words do not change
+/// from poll to poll while what its sessions do does.
 fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
     let own: Vec<&Session> =
         place.sessions.iter().copied().filter(|it| it.attribution.strong() == Some(&tenant.id)).collect();
-    let busy: Vec<&Session> = own.iter().copied().filter(|session| session.is_busy()).collect();
-    let oldest = busy.iter().copied().max_by(|a, b| {
+    let mut busy: Vec<&Session> = own.iter().copied().filter(|session| session.is_busy()).collect();
+    busy.sort_by(|a, b| {
         let age = |session: &Session| session.query_age().unwrap_or_default();
-        age(a).total_cmp(&age(b)).then(b.key.pid.cmp(&a.key.pid))
+        age(b).total_cmp(&age(a)).then(a.key.cmp(&b.key))
     });
-    let blamed = if busy.is_empty() { own } else { busy };
+    let blamed = if busy.is_empty() { &own } else { &busy };
     if let Some(role) = blamed.first().map(|session| session.role.raw())
         && blamed.iter().all(|session| place.owns_login(&tenant.id, session.role.raw()))
     {
-        // Half of the CPUs leave the other half to everybody else.
-        let limit = ((place.instance.vcpus / 2.0) as u32).max(1);
+        // A pool counts its idle sessions too: half of what it has halves what it can run, and leaves it working.
+        let held = own.iter().filter(|session| session.role.raw() == role).count() as u32;
+        let limit = (held / 2).max(1).min(tenant.limits.wanted.connection_limit.unwrap_or(u32::MAX));
         let promotion = if place.instance.tier == Tier::Shared { ", or promote it to dedicated" } else { "" };
         let words = format!(
-            "Cancel what it runs; if it comes back, cap its login: ALTER ROLE {} CONNECTION LIMIT {limit} (new sessions only){promotion}.",
+            "Cancel what it runs; if it comes back, cap its login at half of the {held} sessions that it has, then end them: \
+             ALTER ROLE {} CONNECTION LIMIT {limit} (new sessions only){promotion}.",
             quoted(role)
         );
-        let sql = cancel_all(role);
-        return (words, Some(sql));
+        return (words, cancel_each(&busy));
     }
-    let why = remedy(place, &tenant.id, &blamed, |_| String::new());
-    (format!("Look at its sessions and cancel what can wait; {why}."), oldest.and_then(cancel))
+    let why = remedy(place, &tenant.id, blamed, |_| String::new());
+    (format!("Look at its sessions and cancel what can wait; {why}."), busy.first().copied().and_then(cancel))
 }

@@ -1,7 +1,8 @@
 //! One instance with its tenants and sessions: what most checks look at, one after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use crate::domain::session::Reason;
 use crate::domain::snapshot::{LimitScope, Reach};
 use crate::domain::{
     Foreign, Instance, InstanceName, Layout, Naming, Session, Subject, SubjectKind, Tenant, TenantId, Tier, foreign,
@@ -27,16 +28,22 @@ impl<'a> Scene<'a> {
             .iter()
             .map(|instance| Place { instance, tenants: Vec::new(), sessions: Vec::new(), naming: self.naming })
             .collect();
-        let at: HashMap<&InstanceName, usize> =
-            self.instances.iter().enumerate().map(|(at, instance)| (&instance.name, at)).collect();
+        // Those of one instance mostly stand together, and there may be ten thousand of them.
+        let mut at = 0;
+        let mut here = |places: &[Place<'_>], name: &InstanceName| {
+            if places.get(at).is_none_or(|place| place.instance.name != *name) {
+                at = places.iter().position(|place| place.instance.name == *name)?;
+            }
+            Some(at)
+        };
         for tenant in self.tenants {
-            if let Some(place) = at.get(&tenant.instance).and_then(|&at| places.get_mut(at)) {
-                place.tenants.push(tenant);
+            if let Some(at) = here(&places, &tenant.instance) {
+                places[at].tenants.push(tenant);
             }
         }
         for session in self.sessions {
-            if let Some(place) = at.get(&session.instance).and_then(|&at| places.get_mut(at)) {
-                place.sessions.push(session);
+            if let Some(at) = here(&places, &session.instance) {
+                places[at].sessions.push(session);
             }
         }
         places
@@ -130,11 +137,36 @@ impl<'a> Place<'a> {
         &self.naming.service_account
     }
 
+    /// Whose doing a session is: its tenant's, by strong evidence, unless somebody else is logged in who merely works on what
+    /// is that tenant's.
+    pub(super) fn doer<'s>(&self, session: &'s Session) -> Option<&'s TenantId> {
+        session.attribution.strong().filter(|_| self.visited(session).is_none())
+    }
+
+    /// On whose things a session works that is neither that tenant's nor the shared account's: an administrator's, a report's.
+    /// Where a login says nothing, the database does: only of a superuser is it known that it is nobody's.
+    pub(super) fn visited<'s>(&self, session: &'s Session) -> Option<&'s TenantId> {
+        let tenant = session.attribution.strong()?;
+        let role = session.role.raw();
+        let own = || self.owns_login(tenant, role) || self.role_owner(role).as_ref() == Some(tenant);
+        let stranger = match session.attribution.reason()? {
+            Reason::Locks | Reason::SameTransaction => !self.is_service_account(role) && !own(),
+            Reason::Database => self.is_superuser(role),
+            _ => false,
+        };
+        stranger.then_some(tenant)
+    }
+
+    fn is_superuser(&self, role: &str) -> bool {
+        let roles = self.instance.roles.value.as_ref();
+        roles.is_some_and(|roles| roles.roles.iter().any(|it| it.superuser && it.name.raw() == role))
+    }
+
     /// The sessions of each tenant that strong evidence points to.
     pub(super) fn by_tenant(&self) -> BTreeMap<&'a TenantId, Vec<&'a Session>> {
         let mut sessions: BTreeMap<&TenantId, Vec<&Session>> = BTreeMap::new();
         for session in &self.sessions {
-            if let Some(tenant) = session.attribution.strong() {
+            if let Some(tenant) = self.doer(session) {
                 sessions.entry(tenant).or_default().push(session);
             }
         }
@@ -152,7 +184,7 @@ impl<'a> Place<'a> {
 
     /// Whom a session is blamed on: its tenant by strong evidence, else its login.
     fn blamed(&self, session: &Session) -> Subject {
-        match session.attribution.strong() {
+        match self.doer(session) {
             Some(tenant) => self.about(SubjectKind::Tenant, tenant.as_str()),
             None => self.about(SubjectKind::Role, session.role.raw()),
         }

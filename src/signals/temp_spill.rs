@@ -54,10 +54,7 @@ fn at_it<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<&'a Session> {
     if place.unseen().is_some() || place.instance.activity.fresh(scene.now).is_none() {
         return Vec::new();
     }
-    let spills = |session: &&Session| {
-        session.wait.as_ref().is_some_and(|it| &*it.kind == "IO" && it.event.starts_with("BufFile"))
-    };
-    let mut seen: Vec<&Session> = place.sessions.iter().copied().filter(spills).collect();
+    let mut seen: Vec<&Session> = place.sessions.iter().copied().filter(|session| session.is_spilling()).collect();
     seen.sort_by(|one, other| {
         let age = |session: &Session| session.query_age().unwrap_or_default();
         age(other).total_cmp(&age(one)).then(one.key.cmp(&other.key))
@@ -79,15 +76,15 @@ fn writers<'a>(scene: &Scene<'_>, place: &Place<'a>) -> Vec<(f64, &'a TenantId)>
 }
 
 /// The tenants among them.
-fn culprits(seen: &[&Session]) -> Vec<TenantId> {
-    let tenants: BTreeSet<&TenantId> = seen.iter().filter_map(|session| session.attribution.strong()).collect();
+fn culprits(place: &Place<'_>, seen: &[&Session]) -> Vec<TenantId> {
+    let tenants: BTreeSet<&TenantId> = seen.iter().filter_map(|session| place.doer(session)).collect();
     tenants.into_iter().cloned().collect()
 }
 
 /// What would have bounded it, where one tenant is at it.
 fn bound(place: &Place<'_>, seen: &[&Session], culprits: &[TenantId]) -> String {
     let [tenant] = culprits else { return String::new() };
-    let own: Vec<&Session> = seen.iter().copied().filter(|it| it.attribution.strong() == Some(tenant)).collect();
+    let own: Vec<&Session> = seen.iter().copied().filter(|it| place.doer(it) == Some(tenant)).collect();
     let cap = remedy(place, tenant, &own, |login| {
         format!("temp_file_limit on {login} bounds it (only a superuser sets it; on RDS the parameter group)")
     });
@@ -99,7 +96,7 @@ fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Sessio
     let ladder = scene.thresholds.temp_bytes_per_second;
     let (severity, _) = ladder.rung(spilled.rate())?;
     let writers = writers(scene, place);
-    let seen_tenants = culprits(seen);
+    let seen_tenants = culprits(place, seen);
     let at_it: Vec<&TenantId> = seen_tenants.iter().filter(|id| writers.iter().all(|(_, one)| one != id)).collect();
     let wrote = match writers.as_slice() {
         [] => String::new(),
@@ -112,9 +109,21 @@ fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Sessio
         (_, [one]) => format!("; {one} is seen at it"),
         (_, several) => format!("; {} are seen at it", names(several.iter().copied())),
     };
-    let culprits: Vec<TenantId> = writers.iter().map(|(_, id)| *id).chain(at_it.iter().copied()).cloned().collect();
-    let look = match writers.first() {
-        Some((_, tenant)) => format!("Look at what {tenant} sorts or hashes (its statements, by temp)"),
+    let mut culprits: Vec<TenantId> = writers.iter().map(|(_, id)| *id).chain(at_it.iter().copied()).cloned().collect();
+    // Who has stopped meanwhile wrote it all the same.
+    let mut before: Vec<_> = place.instance.spillers.iter().filter(|(id, _)| !culprits.contains(id)).collect();
+    before.sort_by(|(a, one), (b, other)| other.cmp(one).then(a.cmp(b)));
+    let had = match before.first() {
+        None => String::new(),
+        Some((_, last)) => {
+            let ago = duration(scene.now.duration_since(*last).as_secs_f64().max(0.0).round());
+            format!("; {} did, {ago} ago at the last", names(before.iter().map(|(id, _)| id)))
+        }
+    };
+    let look_at = writers.first().map(|(_, id)| *id).or(before.first().filter(|_| at_it.is_empty()).map(|(id, _)| id));
+    culprits.extend(before.iter().map(|(id, _)| id.clone()));
+    let look = match look_at {
+        Some(tenant) => format!("Look at what {tenant} sorts or hashes (its statements, by temp)"),
         None => "Look at what is sorted or hashed".to_owned(),
     };
     let unknown = match place.instance.statements.missing(scene.now) {
@@ -133,7 +142,7 @@ fn wrote(scene: &Scene<'_>, place: &Place<'_>, spilled: Spilled, seen: &[&Sessio
         severity,
         subject: place.subject(),
         summary: format!(
-            "{} wrote {} to temporary files in {}: sorts and hashes that do not fit work_mem{wrote}{seen_at_it}",
+            "{} wrote {} to temporary files in {}: sorts and hashes that do not fit work_mem{wrote}{seen_at_it}{had}",
             place.name(),
             bytes(spilled.bytes),
             duration(spilled.seconds.round())
@@ -159,13 +168,13 @@ fn spills(scene: &Scene<'_>, place: &Place<'_>, seen: &[&Session]) -> Option<Rai
         seen.iter().copied().filter(|session| session.query_age().is_some_and(|age| age >= RUNS)).collect();
     let oldest = *long.first()?;
     let age = oldest.query_age()?;
-    let culprits = culprits(&long);
+    let culprits = culprits(place, &long);
     Some(Raised {
         severity: if age >= ladder.warning { Severity::Warning } else { Severity::Info },
         subject: place.subject(),
         summary: format!(
             "{} spills to temporary files on {} (pid {}, running for {}){}: how much is counted when it ends",
-            whose(oldest),
+            whose(place, oldest),
             place.name(),
             oldest.key.pid,
             duration(age),

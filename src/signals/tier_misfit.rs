@@ -5,6 +5,7 @@
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{bytes, count, duration, plural};
+use crate::domain::tenant::Settled;
 use crate::domain::{Evidence, Record, Severity, Signal, SubjectKind, Tenant, Thresholds, Tier, Unit};
 
 use super::prices::{Need, price};
@@ -73,7 +74,7 @@ fn still_to_watch(tenant: &Tenant, thresholds: &Thresholds) -> Option<f64> {
 }
 
 /// The tier that a tenant's history asks for; `None`: it was not watched for long enough to say.
-pub fn recommended(tenant: &Tenant, thresholds: &Thresholds) -> Option<Tier> {
+pub fn recommended(tenant: &Settled, thresholds: &Thresholds) -> Option<Tier> {
     Fit::of(tenant, thresholds).map(|fit| fit.tier)
 }
 
@@ -86,7 +87,7 @@ struct Fit<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn of(tenant: &'a Tenant, thresholds: &Thresholds) -> Option<Self> {
+    fn of(tenant: &'a Settled, thresholds: &Thresholds) -> Option<Self> {
         let record = tenant.record.as_deref()?;
         if record.watched_seconds < thresholds.tier_watched_seconds {
             return None;

@@ -1,11 +1,12 @@
 //! How findings speak: lists of tenants, SQL that can be pasted, and the limit that would have helped.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::foreign::sanitise;
+pub(super) use crate::domain::identifier::{is_plain, literal, quoted};
 use crate::domain::quantity::plural;
 use crate::domain::{Foreign, Session, SessionKey, TenantId, Tier};
 
@@ -35,9 +36,56 @@ pub(super) fn tenants(tenants: &[TenantId]) -> String {
     }
 }
 
-/// The tenant, if strong evidence names one; else an honest description of a session that cannot be blamed on anybody.
-pub(super) fn whose(session: &Session) -> String {
-    session.attribution.strong().map_or_else(|| nobody(session), ToString::to_string)
+/// The tenant, if strong evidence names one; else who is logged in and works on a tenant's things; else an honest
+/// description of a session that cannot be blamed on anybody.
+pub(super) fn whose(place: &Place<'_>, session: &Session) -> String {
+    match (place.doer(session), place.visited(session)) {
+        (Some(tenant), _) => tenant.to_string(),
+        (None, Some(tenant)) => format!("{} (working on {tenant})", session.role),
+        (None, None) => nobody(session),
+    }
+}
+
+/// `5 sessions of globex`, `3 of its own sessions`, `5 sessions (2 of globex, 2 of its own, 1 of portarium_admin)`: `own` are
+/// the tenants that it is said of. Who cannot be told apart is counted by its login.
+pub(super) fn sessions_of(place: &Place<'_>, sessions: &[&Session], own: &HashSet<&TenantId>) -> String {
+    let mut tenants_of: BTreeMap<&TenantId, usize> = BTreeMap::new();
+    let mut logins: BTreeMap<&Foreign, usize> = BTreeMap::new();
+    let mut its_own = 0;
+    for session in sessions {
+        match place.doer(session) {
+            Some(tenant) if own.contains(tenant) => its_own += 1,
+            Some(tenant) => *tenants_of.entry(tenant).or_default() += 1,
+            None => *logins.entry(&session.role).or_default() += 1,
+        }
+    }
+    let all = plural(sessions.len(), "session");
+    let others: Vec<TenantId> = tenants_of.keys().map(|&tenant| tenant.clone()).collect();
+    match (its_own, others.len(), logins.len()) {
+        (own, 0, 0) => return format!("{own} of its own sessions"),
+        (0, _, 0) => return format!("{all} of {}", tenants(&others)),
+        (0, 0, 1) => return all,
+        _ => {}
+    }
+    let mut parts: Vec<(usize, String)> = if others.len() > NAMED {
+        vec![(tenants_of.values().sum(), plural(others.len(), "other tenant"))]
+    } else {
+        tenants_of.iter().map(|(tenant, count)| (*count, tenant.to_string())).collect()
+    };
+    parts.extend((its_own > 0).then(|| (its_own, "its own".to_owned())));
+    if logins.len() > NAMED {
+        parts.push((logins.values().sum(), plural(logins.len(), "login")));
+    } else {
+        parts.extend(logins.iter().map(|(login, count)| (*count, brief(login))));
+    }
+    parts.sort_by(|(one, a), (other, b)| other.cmp(one).then(a.cmp(b)));
+    let parts: Vec<String> = parts.into_iter().map(|(count, of)| format!("{count} of {of}")).collect();
+    format!("{all} ({})", parts.join(", "))
+}
+
+/// A login's name in a sentence that has room for little.
+fn brief(login: &Foreign) -> String {
+    login.shown().chars().take(20).collect()
 }
 
 /// A session without strong evidence, in words.
@@ -47,11 +95,6 @@ pub(super) fn nobody(session: &Session) -> String {
         Some(claimed) => format!("a session of {role} that cannot be attributed (claims to be {claimed})"),
         None => format!("a session of {role} that cannot be attributed"),
     }
-}
-
-/// A text constant as it stands in SQL, safe to print.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", sanitise(text).replace('\'', "''"))
 }
 
 /// A text constant that is the very text: `None` where it could not be printed as it is, and so would name nothing.
@@ -150,26 +193,6 @@ pub(super) fn end_idle(login: &str) -> String {
     format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND {long};")
 }
 
-/// SQL that cancels whatever a login runs.
-pub(super) fn cancel_all(login: &str) -> String {
-    let login = literal(login);
-    format!("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND state = 'active';")
-}
-
-/// An identifier as it stands in SQL, safe to print.
-pub(super) fn quoted(identifier: &str) -> Cow<'_, str> {
-    if is_plain(identifier) {
-        return Cow::Borrowed(identifier);
-    }
-    Cow::Owned(format!("\"{}\"", sanitise(identifier).replace('"', "\"\"")))
-}
-
-/// Whether a name stands for itself wherever it is put: in SQL without quotes (but for keywords), and in a shell.
-pub(super) fn is_plain(name: &str) -> bool {
-    let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
-    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|char: char| char.is_ascii_digit())
-}
-
 /// A time as PostgreSQL's settings take it: `30s`, `5min`, `250ms`.
 pub(super) fn setting(time: Duration) -> String {
     let milliseconds = time.as_millis();
@@ -190,11 +213,15 @@ pub(super) fn remedy(
     own_login: impl FnOnce(&str) -> String,
 ) -> String {
     let foreign = blamed.iter().find(|session| !place.owns_login(tenant, session.role.raw()));
+    let account = |session: &&Session| place.is_service_account(session.role.raw());
     let promotion = match place.instance.tier {
         Tier::Shared => ", or promote it to dedicated",
         Tier::Dedicated => "",
     };
     match (foreign, blamed.first()) {
+        (Some(session), _) if !account(session) && place.instance.tier == Tier::Shared => {
+            format!("{tenant}'s limits do not bind {}: see who that is", quoted(session.role.raw()))
+        }
         (Some(session), _) => format!(
             "no limit can bind {tenant} alone while it logs in as {}: give it its own login{promotion}",
             quoted(session.role.raw())
@@ -214,8 +241,6 @@ mod tests {
         assert_eq!(names(&ids[..3]), "aaa, bbb, ccc");
         assert_eq!(tenants(&ids), "4 tenants (aaa, bbb, ccc +1)");
         assert_eq!(tenants(&ids[..1]), "aaa");
-        assert_eq!(quoted("tenant_acme"), "tenant_acme");
-        assert_eq!(quoted("Bad\"\u{1b}"), "\"Bad\"\"␛\"");
         assert_eq!(
             ["30s", "5min", "250ms", "0"],
             [30_000, 300_000, 250, 0].map(|ms| setting(Duration::from_millis(ms)))

@@ -12,6 +12,9 @@ use super::prepared_transactions::{self, rollback};
 use super::words::{exact, nobody, terminate_in};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
+/// `autovacuum_naptime`, as it mostly is: how often autovacuum comes by.
+const NAP: f64 = 60.0;
+
 /// The check.
 #[derive(Debug)]
 pub(super) struct XminHorizon;
@@ -89,7 +92,7 @@ impl<'a> Known<'a> {
         let by_database = || holder.database.as_ref().and_then(|database| place.owner(database, &Foreign::default()));
         let tenant = match holder.kind {
             HolderKind::Session => session
-                .and_then(|session| session.attribution.strong().cloned())
+                .and_then(|session| place.doer(session).cloned())
                 .or_else(|| holder.role.as_ref().and_then(|role| place.role_owner(role.raw())))
                 .or_else(by_database),
             HolderKind::Prepared => horizon
@@ -172,6 +175,30 @@ fn who(holder: &Holder, known: &Known<'_>) -> String {
         (HolderKind::Slot | HolderKind::Catalog, ..) => format!("replication slot {brief}{of}"),
         (HolderKind::Standby, ..) => format!("standby {brief} (hot_standby_feedback)"),
     }
+}
+
+/// Who keeps vacuum from removing what died in a database, for long enough that it has come by and could not: who and for how
+/// long, what to do, and that as SQL.
+pub(super) fn in_the_way(scene: &Scene<'_>, place: &Place<'_>, database: &Foreign) -> Option<InTheWay> {
+    let horizon = place.instance.horizon.fresh(scene.now)?;
+    let held = |holder: &Holder| holder.since.map(|since| horizon.server_now.duration_since(since).as_secs_f64());
+    let holders = horizon.holders.iter().filter(|holder| {
+        holder.kind != HolderKind::Catalog
+            && holder.database.as_ref().is_none_or(|held| held == database)
+            && held(holder).is_none_or(|held| held >= NAP)
+    });
+    let holder = holders.max_by(|one, other| one.xid_age.cmp(&other.xid_age).then(other.name.cmp(&one.name)))?;
+    let known = Known::of(place, horizon, holder);
+    let time = held(holder).map(|held| format!(" for {}", duration(held))).unwrap_or_default();
+    let (advice, statement) = advice(place, holder, &known);
+    Some(InTheWay { who: format!("{} holds vacuum back{time}", who(holder, &known)), advice, statement })
+}
+
+/// See [`in_the_way`].
+pub(super) struct InTheWay {
+    pub who: String,
+    pub advice: String,
+    pub statement: Option<String>,
 }
 
 /// What to do in words, and as SQL.

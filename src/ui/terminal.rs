@@ -38,11 +38,41 @@ static TITLED: AtomicBool = AtomicBool::new(false);
 /// Told of every panic, also of one in a task that nobody waits for.
 static PANICKED: Notify = Notify::const_new();
 
+/// What is drawn reaches the terminal a frame at a time, between the marks of a synchronised update: nobody, and nothing that
+/// looks over the shoulder, sees half of one. Terminals that do not know the marks skip them.
+#[derive(Debug)]
+pub struct Frames<W> {
+    out: W,
+    frame: Vec<u8>,
+}
+
+impl<W: Write> Frames<W> {
+    /// Draws on this.
+    pub fn on(out: W) -> Self {
+        Self { out, frame: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Frames<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.frame.is_empty() {
+            let frame = std::mem::take(&mut self.frame);
+            self.out.write_all(&[b"\x1b[?2026h", &frame[..], b"\x1b[?2026l"].concat())?;
+        }
+        self.out.flush()
+    }
+}
+
 /// The terminal while it is ours. Dropping it gives it back.
 pub struct Guard {
     /// What the console draws on. Never dropped: ratatui would tell a stderr that is gone that the cursor cannot be shown,
     /// and that panics. [`restore`] does what is needed.
-    pub terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    pub terminal: ManuallyDrop<Terminal<CrosstermBackend<Frames<Stdout>>>>,
 }
 
 impl Guard {
@@ -53,7 +83,7 @@ impl Guard {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
         let prepared = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+            .and_then(|()| Terminal::new(CrosstermBackend::new(Frames::on(stdout()))));
         match prepared {
             Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal) }),
             Err(error) => {
@@ -194,4 +224,21 @@ pub async fn hung_up() {
 /// Puts text on the clipboard of the terminal that shows us, wherever that is (OSC 52).
 pub fn copy(text: &str) -> io::Result<()> {
     execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_one_write_between_the_marks_and_nothing_is_no_frame() {
+        let mut frames = Frames::on(Vec::new());
+        frames.flush().unwrap();
+        assert!(frames.out.is_empty());
+        frames.write_all(b"one ").unwrap();
+        frames.write_all(b"row").unwrap();
+        assert!(frames.out.is_empty(), "half a frame");
+        frames.flush().unwrap();
+        assert_eq!(frames.out, b"\x1b[?2026hone row\x1b[?2026l");
+    }
 }

@@ -1,5 +1,6 @@
 //! What looks at a server, on one estate whose job queue is locked: a critical finding is there all the time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ async fn against_the_estate() {
         watching_is_a_document_a_line(&place);
         findings_decide_the_exit_code(&place, &lab);
         what_is_acknowledged_fails_nobody(&place);
+        what_is_not_there_is_acknowledged_with_a_word(&place);
+        what_stays_began_once(&place);
         a_reader_that_goes_is_no_trouble(&place);
     });
     let boss = superuser(&lab).await;
@@ -125,6 +128,47 @@ fn what_is_acknowledged_fails_nobody(place: &Place) {
     assert!(told.contains("muted (tierdeck ack list)"), "{told}");
     assert_eq!(place.run(&["ack", "clear", "--all"]).status.code(), Some(0));
     assert_eq!(place.run(&["findings", "--fail-on", "critical"]).status.code(), Some(1));
+}
+
+fn what_is_not_there_is_acknowledged_with_a_word(place: &Place) {
+    let said = ["--instance", "shared", "--for", "1h", "--why", "x"];
+    let output = place.run(&[&["ack", "lock-chain", "nobody-at-all"], &said[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stderr(&output).contains("there is no tenant nobody-at-all on shared"), "{output:?}");
+    assert_eq!(place.run(&["ack", "clear", "--all"]).status.code(), Some(0));
+}
+
+/// What is there all the time neither begins nor ends anew with each look: in the report's timeline, and in documents.
+fn what_stays_began_once(place: &Place) {
+    let output = place.run(&["report", "--for", "4s", "--out", "/dev/stdout"]);
+    let report = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(report.contains("lock-chain"), "{report}");
+    let over = report.lines().filter(|line| line.contains("lock-chain") && line.contains("was over")).count();
+    let steady = report.lines().filter(|line| line.contains("audit-missing") && line.contains("was over")).count();
+    assert_eq!((over, steady), (0, 0), "{report}");
+
+    let mut watching = command(&["--config", &place.config, "status", "--watch", "--json"], &[], &place.folder);
+    let mut child = watching.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut since: BTreeMap<String, String> = BTreeMap::new();
+    let mut again = 0;
+    for _ in 0..3 {
+        let status: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        for finding in status["findings"].as_array().unwrap() {
+            if !["audit-missing", "limit-missing", "limit-drift"].contains(&finding["signal"].as_str().unwrap()) {
+                continue;
+            }
+            let now = finding["since"].to_string();
+            let key = format!("{} {}", finding["signal"], finding["subject"]);
+            again += usize::from(since.get(&key) == Some(&now));
+            let first = since.entry(key).or_insert_with(|| now.clone());
+            assert_eq!(*first, now, "{finding}");
+        }
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    ended(&mut child, Duration::from_secs(5));
+    assert!(again >= 2, "nothing was seen twice: {since:?}");
 }
 
 fn the_status_is_the_contracts(place: &Place, lab: &Lab) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tierdeck::app::Effect;
+use tierdeck::app::{Effect, Report};
 use tierdeck::domain::facts::{
-    Bloat, BloatEstimate, Freeze, Holder, HolderKind, Horizon, OldestTable, Vacuum, Vacuums,
+    Bloat, BloatEstimate, Freeze, Holder, HolderKind, Horizon, OldestTable, TableDebt, Vacuum, Vacuums,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::{Foreign, Snapshot};
@@ -227,4 +227,40 @@ fn tables_sort_and_filter_like_all_others() {
     let [Effect::Copy(vacuum), Effect::Copy(row)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(vacuum, "VACUUM (VERBOSE, ANALYZE) \"tenant_globex\".\"evil␛[31m\"\"table�\";");
     assert!(row.starts_with("globex\t") && row.contains("\t180000\t"), "{row:?}");
+}
+
+/// All of a tenant's tables are asked for when its page of tables opens: most of those that are well are in no list of worst ones.
+#[tokio::test]
+async fn a_healthy_tenants_tables_are_asked_for_and_listed() {
+    let healthy = |effect: &Effect| {
+        let Effect::Tables(inquiry) = effect else { return None };
+        assert_eq!(inquiry.schema.as_ref().map(Foreign::raw), Some("tenant_hooli"));
+        let table = |name: &str| TableDebt {
+            database: Foreign::from("portarium"),
+            schema: Foreign::from("tenant_hooli"),
+            table: Foreign::from(name),
+            dead_tuples: 17,
+            live_tuples: 4_200,
+            threshold: 890.0,
+            autovacuum: true,
+            off_by_itself: false,
+            last_vacuum: Some(ago(3_600)),
+            bytes: 15 << 20,
+            measured: true,
+        };
+        Some(Report::Tables(inquiry.clone(), Ok(vec![table("invoices"), table("evil\u{1b}[2J")])))
+    };
+    let keys = "/hooli⏎⏎⇥⇥⇥⇥⇥";
+    let (shown, effects) = through_the_loop(estate::fine(), keys, (160, 40), healthy).await;
+    println!("{shown}");
+    assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Tables(_))).count(), 1, "{effects:?}");
+    for words in ["tenant_hooli.invoices", "15 MiB", "1h 00m", "~17", "tenant_hooli.evil␛[2J"] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    let mute = |effect: &Effect| {
+        let Effect::Tables(inquiry) = effect else { return None };
+        Some(Report::Tables(inquiry.clone(), Err("permission denied".to_owned())))
+    };
+    let (shown, _) = through_the_loop(estate::fine(), keys, (160, 40), mute).await;
+    assert!(shown.contains("its tables are not known: permission denied"), "{shown}");
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tierdeck::app::Settings;
+use tierdeck::domain::chart::Chart;
 use tierdeck::domain::facts::{Debt, Operations, Role, Roles, Server, Source, TableDebt};
 use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
 use tierdeck::domain::session::{Blocking, Reason, Wait};
-use tierdeck::domain::snapshot::{
+use tierdeck::domain::snapshot::{Deadlocks, 
     Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
+use tierdeck::domain::tenant::Settled;
 use tierdeck::domain::{
     Attribution, Evidence, Finding, Foreign, Instance, InstanceName, Layout, Limits, Observed, Session, SessionKey,
     SessionState, Severity, Signal, Snapshot, Subject, SubjectKind, Tenant, TenantId, Tier, Unit, Unknown,
@@ -135,6 +137,8 @@ pub fn instance(at: Timestamp) -> Instance {
             temp: Some(Spilled { bytes: 0, seconds: 300.0 }),
             cache_hit: Some(0.993),
         },
+        spillers: Vec::new(),
+        deadlocks: Deadlocks::default(),
         pressure: Pressure { cpu: Some(0.4), reads: Some(0.1), writes: Some(0.2), connections: Some(0.22) },
         sources: Source::ALL
             .map(|source| SourceState {
@@ -205,21 +209,9 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
         lock_timeout: Some(Duration::from_secs(5)),
         idle_in_transaction_session_timeout: Some(Duration::from_secs(60)),
     };
-    Tenant {
-        id: id(name),
-        tier: Tier::Shared,
-        instance: instance_name(),
+    let settled = Settled {
         schema: Some(format!("tenant_{}", name.replace('-', "_")).into()),
-        database: None,
         role: Some(format!("role_{}", name.replace('-', "_")).into()),
-        connections: Some(2 + nth % 9),
-        strong: 2,
-        claimed: nth % 3,
-        active: Some(nth % 2),
-        waiting: Some(0),
-        waits_for: None,
-        idle_in_transaction: Some(0),
-        oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
         limit_scope: if own { LimitScope::Tenant } else { LimitScope::ServiceAccount },
         limits: TenantLimits {
             unknown: Vec::new(),
@@ -227,23 +219,8 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
             login: Some(Foreign::from(if own { "role_acme" } else { "portarium_shared" })),
             wanted: Limits { lock_timeout: Some(Duration::from_secs(2)), ..limits },
         },
-        noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
-        noise_score: Some(f64::from(nth % 5)),
-        statements: None,
-        rows_written_estimated: false,
-        starved: tierdeck::domain::snapshot::Starved::default(),
-        lately: tierdeck::domain::snapshot::Lately::default(),
-        rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
-        rows_written_per_second: Some(12.0),
-        dead_tuples: Some(u64::from(nth) * 1_000),
-        live_tuples: Some(100_000),
         size_bytes: Some(1 << (20 + nth % 17)),
         size_estimated: true,
-        findings: Vec::new(),
-        suffers: Vec::new(),
-        severity: None,
-        record: None,
-        recommended_tier: None,
         notes: (name == "acme").then(|| {
             Arc::new(TenantNotes {
                 limits: Limits::default(),
@@ -251,7 +228,26 @@ pub fn tenant(name: &str, nth: u32) -> Tenant {
                 notes: Some("payroll on the 25th\u{1b}]0;x\u{7}".into()),
             })
         }),
-        series: Arc::new(series),
+        ..Settled::named(id(name), Tier::Shared, instance_name())
+    };
+    Tenant {
+        settled: Arc::new(settled),
+        connections: Some(2 + nth % 9),
+        bound: Some(2 + nth % 9),
+        strong: 2,
+        claimed: nth % 3,
+        active: Some(nth % 2),
+        waiting: Some(0),
+        idle_in_transaction: Some(0),
+        oldest_transaction_seconds: (nth.is_multiple_of(2)).then_some(0.4),
+        noise: Noise { active_time: Some(0.05), connections: Some(0.04), rows_written: Some(0.1), ..Noise::default() },
+        noise_score: Some(f64::from(nth % 5)),
+        rows_written_per_day: Some(f64::from(nth + 1) * 21_345.0),
+        rows_written_per_second: Some(12.0),
+        dead_tuples: Some(u64::from(nth) * 1_000),
+        live_tuples: Some(100_000),
+        series: series.into(),
+        ..Tenant::named(id(name), Tier::Shared, instance_name())
     }
 }
 
@@ -434,6 +430,7 @@ pub fn firing() -> Snapshot {
                 tenant.findings = vec![Signal::NoisyNeighbour];
                 tenant.severity = Some(Severity::Critical);
                 tenant.connections = Some(38);
+                tenant.bound = Some(38);
                 tenant.active = Some(21);
                 tenant.waiting = Some(9);
                 tenant.waits_for = Some("IO".into());
@@ -518,6 +515,7 @@ pub fn down() -> Snapshot {
     };
     for tenant in &mut snapshot.tenants {
         tenant.connections = None;
+        tenant.bound = None;
         tenant.active = None;
         tenant.waiting = None;
         tenant.idle_in_transaction = None;
@@ -555,7 +553,7 @@ pub fn crowd(count: u32) -> Snapshot {
     let mut snapshot = firing();
     snapshot.tenants.extend((0..count).map(|nth| {
         let mut tenant = tenant(&format!("tenant-{nth:05}"), nth);
-        tenant.series = Arc::default();
+        tenant.series = Chart::default();
         tenant
     }));
     snapshot.tenants.sort_by(|left, right| left.id.cmp(&right.id));

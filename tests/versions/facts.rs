@@ -11,7 +11,7 @@ use tierdeck::domain::facts::{
     Catalog, Debt, Fragment, Grant, HolderKind, Horizon, ObjectKind, Replication, Sequence, Source, Vacuums,
 };
 use tierdeck::domain::{Foreign, InstanceName, Layout};
-use tierdeck::sources::postgres::{Desk, ask};
+use tierdeck::sources::postgres::{Desk, ask, tables};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -127,6 +127,7 @@ async fn what_goes_wrong_is_seen_with_pg_monitor_alone() {
         switched_off(&seer, &boss).await;
         sizes_are_measured(&seer, &boss).await;
         a_row_is_waited_for(&seer, server.port).await;
+        homes(&seer).await;
 
         let reader = Seer { version: &version, desk: desk(server.port, "reader", "postgres").await };
         let Fragment::Catalog(read) = reader.sees(Source::Catalog).await else { unreachable!() };
@@ -395,4 +396,40 @@ fn sequences(version: &str, catalog: &Catalog) {
     let seen: Vec<_> = catalog.sequences.iter().map(told).collect();
     assert_eq!(seen, expected, "{version}");
     assert!(catalog.sequences.iter().all(|sequence| !sequence.estimated), "{version}");
+}
+
+/// All tables of one schema, however well they are; and no others.
+async fn homes(seer: &Seer<'_>) {
+    let told = tables(&seer.desk, Some(&Foreign::from("tenant_globex"))).await.unwrap();
+    let mut names: Vec<&str> = told.iter().map(|table| table.table.raw()).collect();
+    names.sort_unstable();
+    for name in ["fine", "narrow", "tickets", "tiny"] {
+        assert!(names.contains(&name), "{}: {names:?}", seer.version);
+    }
+    assert!(told.iter().all(|table| table.schema.raw() == "tenant_globex"), "{}: {told:?}", seer.version);
+    let tiny = told.iter().find(|table| table.table.raw() == "tiny").unwrap();
+    assert!(tiny.bytes > 0 && tiny.measured && tiny.dead_tuples == 0, "{}: {tiny:?}", seer.version);
+    assert_eq!(tables(&seer.desk, Some(&Foreign::from("tenant_nobody"))).await.unwrap(), []);
+}
+
+/// What the server works is told without the network, and never as nothing: short questions are most of what watching costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_works_is_not_taken_for_the_networks_time() {
+    let server = Server::start("", HBA, |_| {});
+    world(server.port).await;
+    let desk = desk(server.port, "tierdeck", "postgres").await;
+    assert_eq!(desk.round_trip(), Duration::ZERO, "not measured yet: all of the time is called the server's");
+    desk.measure().await;
+    let trip = desk.round_trip();
+    assert!(trip > Duration::ZERO && trip < Duration::from_millis(50), "{trip:?}");
+    let mut least = Duration::MAX;
+    for _ in 0..20 {
+        let _ = desk.worked();
+        let asked = Instant::now();
+        desk.rows("SELECT pg_sleep(0.003)", &[]).await.unwrap();
+        let (took, worked) = (asked.elapsed(), desk.worked());
+        assert!(worked >= Duration::from_millis(3) - trip && worked < took, "{worked:?} of {took:?}, trip {trip:?}");
+        least = least.min(worked);
+    }
+    assert!(least >= Duration::from_micros(2_500), "{least:?}");
 }

@@ -1,8 +1,9 @@
 //! What `tierdeck doctor` says of `pg_stat_statements`: from there comes whose statements cost what.
 
-use super::{Check, Finding, Verdict, quoted};
+use super::{Check, Finding, Verdict};
 use crate::clients::postgres::QueryError;
 use crate::domain::Foreign;
+use crate::domain::identifier::quoted;
 use crate::domain::quantity::count;
 use crate::sources::postgres::Privileges;
 use crate::sources::postgres::statements::setup::Setup;
@@ -53,7 +54,7 @@ pub(super) fn checks(setup: &Result<Setup, QueryError>, privileges: &Privileges)
 
 /// Whether it is there and readable; the first thing that is missing.
 fn extension(setup: &Setup, privileges: &Privileges) -> Check {
-    let (database, login) = (&setup.database, quoted(&privileges.login));
+    let (database, login) = (&setup.database, quoted(privileges.login.raw()));
     let missing = |detail: String, fix: String| wrong("statements", format!("{detail}; {LEFT_OUT}"), Some(fix));
     if setup.most.is_none() {
         let create = if setup.version.is_none() { " CREATE EXTENSION pg_stat_statements;" } else { "" };
@@ -83,7 +84,7 @@ fn extension(setup: &Setup, privileges: &Privileges) -> Check {
     }
     if let Some(schema) = setup.schema.as_ref().filter(|_| !setup.may_look) {
         let closed = format!("pg_stat_statements is in schema {schema}, which is closed to {login}");
-        return missing(closed, format!("GRANT USAGE ON SCHEMA {} TO {login};", quoted(schema)));
+        return missing(closed, format!("GRANT USAGE ON SCHEMA {} TO {login};", quoted(schema.raw())));
     }
     good("statements", &format!("pg_stat_statements {version} in database {database}"))
 }

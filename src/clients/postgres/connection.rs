@@ -42,7 +42,6 @@ pub struct Connection {
     database: String,
     user: String,
     defaults: BTreeMap<String, String>,
-    round_trip: Duration,
     warning: Option<String>,
 }
 
@@ -231,12 +230,10 @@ impl<'a> Attempt<'a> {
                 (client, tokio::spawn(drive(connection, tell, dropped)), version)
             }
         };
-        let asked = Instant::now();
         let defaults = match self.manner {
             Manner::Server => self.timeouts.settle(&client).await.map_err(failed)?,
             Manner::Console => BTreeMap::new(),
         };
-        let round_trip = asked.elapsed();
         Ok(Connection {
             client,
             driver,
@@ -248,7 +245,6 @@ impl<'a> Attempt<'a> {
             database: self.target.database.clone(),
             user: self.target.user.clone(),
             defaults,
-            round_trip,
             warning: self.warning.clone(),
         })
     }
@@ -385,9 +381,11 @@ impl Connection {
         &self.defaults
     }
 
-    /// How long a question took that costs the server next to nothing: the network's part of every answer.
-    pub fn round_trip(&self) -> Duration {
-        self.round_trip
+    /// Asks for nothing: how long that takes is the network's part of every answer.
+    pub async fn ping(&self) -> Result<Duration, QueryError> {
+        let asked = Instant::now();
+        self.run(self.client.check_connection()).await?;
+        Ok(asked.elapsed())
     }
 
     /// What the operator should know although the login worked: a password file that was ignored.

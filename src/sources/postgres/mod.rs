@@ -26,6 +26,7 @@ use crate::clients::postgres::QueryError;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Foreign, InstanceName, Layout};
 
+pub use debt::tables;
 pub use desk::Desk;
 pub use locks::locks;
 pub use privileges::{Privileges, privileges};

@@ -142,6 +142,7 @@ impl Way {
         let connection =
             connect(&self.target.with_database(database.raw()), self.password.clone(), &self.timeouts).await?;
         let desk = Desk::new(connection);
+        desk.measure().await;
         let seen = V::look(&desk).await;
         *worked += desk.worked();
         Ok(seen?)

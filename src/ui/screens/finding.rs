@@ -74,10 +74,14 @@ fn told(pen: &Pen<'_>, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     if !finding.victims.is_empty() {
         say("suffering", &all(&finding.victims), look.text);
     }
-    let age = quantity::duration(pen.model.moment().duration_since(finding.since).as_secs_f64().max(0.0).floor());
+    let ago = |at| quantity::duration(pen.model.moment().duration_since(at).as_secs_f64().max(0.0).floor());
+    let age = ago(finding.since);
+    // What comes again and again is not over when it is gone.
+    let times = pen.model.timeline.times(finding);
+    let again = times.map(|(times, first)| format!("; {} time in {}", quantity::ordinal(times), ago(first)));
     // How long something has been set up like that is not known: only for how long we have seen it.
     let name = if finding.signal.is_upkeep() { "seen since" } else { "since" };
-    say(name, &format!("{:.0} ({age} ago)", finding.since), look.text);
+    say(name, &format!("{:.0} ({age} ago){}", finding.since, again.unwrap_or_default()), look.text);
     if !finding.advice.is_empty() && !gone {
         say("next step", &finding.advice, look.text);
     }

@@ -170,7 +170,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             Line::from(known(tenant.size_bytes.map(|bytes| format!("{mark}{}", size(bytes))), style))
         }
         Of::Trend => {
-            let points = tenant.series.iter().map(|(at, point)| (*at, Some(f64::from(point.active))));
+            let points = tenant.series.iter().map(|(at, point)| (at, Some(f64::from(point.active))));
             let time = chart::Time::recent(pen.model.moment(), tenant.series.width());
             let style = if fresh.activity { look.second } else { look.faint };
             // One scale for all tenants of an instance: a tall bar is a tenant that fills its CPUs.
@@ -206,10 +206,12 @@ fn mark(pen: &Pen<'_>, tenant: &Tenant, fresh: bool) -> Line<'static> {
 
 fn connections(pen: &Pen<'_>, tenant: &Tenant, style: Style, fresh: bool) -> Line<'static> {
     let look = pen.look;
-    let used = tenant.connections.map_or("—".to_owned(), |used| quantity::count(f64::from(used)));
-    let mut line =
-        Line::from(Span::styled(format!("{used:>4}"), if tenant.connections == Some(0) { look.faint } else { style }));
-    match (tenant.limit_scope, tenant.limits.effective.connection_limit) {
+    let limit = tenant.limits.effective.connection_limit;
+    // Beside a limit stand the sessions that it counts.
+    let held = if tenant.limit_scope == LimitScope::Tenant && limit.is_some() { tenant.bound } else { tenant.connections };
+    let used = held.map_or("—".to_owned(), |used| quantity::count(f64::from(used)));
+    let mut line = Line::from(Span::styled(format!("{used:>4}"), if held == Some(0) { look.faint } else { style }));
+    match (tenant.limit_scope, limit) {
         // The limit of the shared account binds all of its tenants together: no gauge of this one.
         (LimitScope::ServiceAccount, _) => line.push_span(Span::styled(" shared", look.faint)),
         (LimitScope::Tenant, None) => {
@@ -218,7 +220,7 @@ fn connections(pen: &Pen<'_>, tenant: &Tenant, style: Style, fresh: bool) -> Lin
         }
         (LimitScope::Tenant, Some(limit)) => {
             line.push_span(Span::styled(format!("/{:<4}", quantity::count(f64::from(limit))), look.dim));
-            let share = tenant.connections.map(|used| f64::from(used) / f64::from(limit.max(1)));
+            let share = held.map(|used| f64::from(used) / f64::from(limit.max(1)));
             let style = share.filter(|_| fresh).map_or(look.faint, |share| look.share(share));
             line.spans.extend(gauge::bar(share, 4, style, look.track));
         }

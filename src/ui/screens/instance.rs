@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::fresh::Fresh;
 use crate::domain::facts::{HolderKind, Pooler};
 use crate::domain::foreign::sanitise;
-use crate::domain::quantity::{bytes, count, duration, minute, percent, plural};
+use crate::domain::quantity::{bytes, count, duration, milliseconds, minute, percent, plural};
 use crate::domain::snapshot::{Reach, SourceState};
 use crate::domain::{Instance, Observed};
 use crate::ui::pen::Pen;
@@ -66,7 +66,7 @@ pub(super) fn facts(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Lin
     page.say("server", &words, style.unwrap_or(plain));
     page.say("sessions", &sessions(pen, instance), plain);
     page.say("pressure", &pressure(instance), plain);
-    page.say("work", &work(instance), plain);
+    page.say("work", &work(pen, instance), plain);
     page.tell("replication", &instance.replication, replication);
     page.tell("horizon", &instance.horizon, |horizon| horizon_words(pen, horizon));
     page.tell("vacuums", &instance.vacuums, |vacuums| {
@@ -95,10 +95,19 @@ pub(super) fn facts(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Lin
             page.say("", &format!("! {leak}"), look.warning);
         }
     }
+    // One missing input leaves several signals out: it is told once.
+    let mut reasons: Vec<(&str, Option<String>, Vec<&str>)> = Vec::new();
     for unknown in pen.model.shown.unknown.iter().filter(|it| it.subject.instance == instance.name) {
-        let by = unknown.known_at.map(|at| format!(" · known by {}", minute(at))).unwrap_or_default();
-        let words = format!("{}: {}{by}", unknown.signal, unknown.reason);
-        page.say("not known", &words, look.dim);
+        let (reason, by, name) = (unknown.reason.as_str(), unknown.known_at.map(minute), unknown.signal.name());
+        match reasons.iter_mut().find(|known| known.0 == reason && known.1 == by) {
+            Some(known) if known.2.contains(&name) => {}
+            Some(known) => known.2.push(name),
+            None => reasons.push((reason, by, vec![name])),
+        }
+    }
+    for (reason, by, names) in reasons {
+        let by = by.map(|by| format!(" · known by {by}")).unwrap_or_default();
+        page.say("not known", &format!("{}: {reason}{by}", names.join(", ")), look.dim);
     }
     page.lines.push(Line::default());
     page.lines.extend(sources(pen, instance, width));
@@ -175,11 +184,12 @@ fn pressure(instance: &Instance) -> String {
     format!("{} of what there is, over the last minute", parts.join(" · "))
 }
 
-fn work(instance: &Instance) -> String {
+fn work(pen: &Pen<'_>, instance: &Instance) -> String {
     let rates = instance.rates;
     let number = |value: Option<f64>| value.map_or("—".to_owned(), count);
     let size = |value: Option<f64>| value.map_or("—".to_owned(), |value| bytes(value.max(0.0) as u64));
-    let wal = instance.statements.value.as_ref().and_then(|statements| {
+    let reached = !matches!(instance.reach, Reach::Down { .. });
+    let wal = instance.statements.fresh(pen.model.moment()).filter(|_| reached).and_then(|statements| {
         let seconds = statements.server_now.duration_since(statements.before?).as_secs_f64();
         Some(statements.wal_bytes? as f64 / seconds.max(0.001))
     });
@@ -288,7 +298,7 @@ fn sources(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Line<'static
         let SourceState { source, at, error, every, took } = source;
         let age = at.map(|at| pen.model.moment().duration_since(at).as_secs_f64().max(0.0));
         let age = age.map_or("—".to_owned(), duration);
-        let took = took.map_or("—".to_owned(), |took| format!("{:.1} ms", took.as_secs_f64() * 1_000.0));
+        let took = took.map_or("—".to_owned(), |took| format!("{} ms", milliseconds(took.as_secs_f64() * 1_000.0)));
         let style = if error.is_some() { look.warning } else { look.text };
         let mut line = Line::from(vec![
             Span::styled(text::fit(source.name(), NAME), look.text),

@@ -18,9 +18,8 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let account = account(tenant);
     let own = bearers(pen, tenant);
     let connections = match account {
-        Some(_) if fresh.activity => u32::try_from(own.len()).ok(),
-        Some(_) => None,
-        None => tenant.connections,
+        Some(_) => fresh.activity.then_some(own.len()).and_then(|own| u32::try_from(own).ok()),
+        None => tenant.bound.or(tenant.connections),
     };
     let known = binding_known(pen, tenant);
     let oldest = |age: fn(&Session) -> Option<f64>| own.iter().filter_map(|session| age(session)).reduce(f64::max);
@@ -102,7 +101,13 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     }
     let login = tenant.limits.login.as_ref().map_or("its login".to_owned(), ToString::to_string);
     let scope = match tenant.limit_scope {
-        LimitScope::Tenant => format!("set on {login}"),
+        LimitScope::Tenant => match others(pen, tenant) {
+            0 => format!("set on {login}"),
+            others => format!(
+                "set on {login}, whose sessions are counted here; {} on other logins",
+                quantity::plural(others, "more session")
+            ),
+        },
         LimitScope::ServiceAccount => {
             format!(
                 "{login}'s: the account that its sessions share; use and limits are those of all its tenants together"
@@ -118,14 +123,24 @@ fn account(tenant: &Tenant) -> Option<&Foreign> {
     (tenant.limit_scope == LimitScope::ServiceAccount).then_some(tenant.limits.login.as_ref()).flatten()
 }
 
-/// The sessions that are held against the limits: the tenant's, or all of the account that it shares.
+/// The tenant's sessions that its own login's limits do not bind: those of an administrator, or of the shared account.
+fn others(pen: &Pen<'_>, tenant: &Tenant) -> usize {
+    let Some(login) = &tenant.limits.login else { return 0 };
+    let sessions = pen.model.shown.sessions.iter().filter(|session| session.instance == tenant.instance);
+    sessions.filter(|session| session.attribution.tenant() == Some(&tenant.id) && session.role != *login).count()
+}
+
+/// The sessions that are held against the limits: those of the tenant's own login, or all of the account that it shares.
 fn bearers<'a>(pen: &Pen<'a>, tenant: &Tenant) -> Vec<&'a Session> {
     let account = account(tenant);
+    let login = tenant.limits.login.as_ref();
     let on_it = pen.model.shown.sessions.iter().filter(|session| session.instance == tenant.instance);
     on_it
         .filter(|session| match account {
             Some(login) => session.role == *login,
-            None => session.attribution.tenant() == Some(&tenant.id),
+            None => {
+                session.attribution.tenant() == Some(&tenant.id) && login.is_none_or(|login| session.role == *login)
+            }
         })
         .collect()
 }

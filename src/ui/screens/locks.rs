@@ -204,10 +204,10 @@ pub(super) fn blocks(waiting: &Waiting) -> String {
     format!("blocks {}{oldest}", blocked(waiting))
 }
 
-/// `blocks 12 of 10 tenants`
+/// `blocks 12 (10 tenants)`
 fn blocks_short(waiting: &Waiting) -> String {
     let tenants = waiting.tenants + waiting.claimed;
-    let of = if tenants == 0 { String::new() } else { format!(" of {}", plural(tenants, "tenant")) };
+    let of = if tenants == 0 { String::new() } else { format!(" ({})", plural(tenants, "tenant")) };
     format!("blocks {}{of}", waiting.sessions)
 }
 

@@ -8,6 +8,7 @@ use crate::app::tables::{TableColumn, TableRow, share, vacuumed};
 use crate::app::{Span as Window, Viewport, Worst};
 use crate::domain::facts::Vacuum;
 use crate::domain::foreign::sanitise;
+use crate::domain::inspection::Answer;
 use crate::domain::quantity::{bytes, count, duration, percent, plural};
 use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, TenantId};
@@ -177,13 +178,13 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, worst: &Worst, name: &st
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if table.list.rows.is_empty() {
-        let words = text::cut(&none(pen, worst), usize::from(rows.width));
+        let words = text::cut(&none(pen, worst, everywhere), usize::from(rows.width));
         pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
     }
     table::rows(pen, rows, &columns, &table.list, &worst.rows, true, cell)
 }
 
-fn none(pen: &Pen<'_>, worst: &Worst) -> String {
+fn none(pen: &Pen<'_>, worst: &Worst, everywhere: bool) -> String {
     let instances = &pen.model.shown.instances;
     let dark = pen.dark();
     if instances.is_empty() {
@@ -192,6 +193,12 @@ fn none(pen: &Pen<'_>, worst: &Worst) -> String {
         "no table matches the filter: Esc clears it".to_owned()
     } else if !dark.is_empty() {
         format!("tables unknown: {dark} is not reached")
+    } else if let (false, Answer::Asked) = (everywhere, &pen.model.homes.answer) {
+        "asking for its tables …".to_owned()
+    } else if let (false, Answer::Failed(reason)) = (everywhere, &pen.model.homes.answer) {
+        format!("its tables are not known: {}", sanitise(reason))
+    } else if let (false, Answer::Told(_)) = (everywhere, &pen.model.homes.answer) {
+        "it has no tables".to_owned()
     } else if let Some(reason) = instances.iter().find_map(|one| one.debt.missing(pen.model.moment())) {
         format!("not known: {reason}")
     } else {

@@ -228,9 +228,22 @@ fn why(pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
         lines.push(Line::default());
     }
     if lines.is_empty() {
-        lines.push(Line::from(Span::styled("no finding names this tenant", look.dim)));
+        lines.push(Line::from(Span::styled(nothing(pen), look.dim)));
     }
     lines
+}
+
+/// That no finding names the tenant, and how old what rights and set-up are judged by is: a grant of a minute ago is not in it.
+fn nothing(pen: &Pen<'_>) -> String {
+    let words = "no finding names this tenant";
+    let tenant = pen.model.tenant.as_ref().map(|kept| &kept.value);
+    let Some(instance) = tenant.and_then(|tenant| pen.model.shown.instance(&tenant.instance)) else {
+        return words.to_owned();
+    };
+    match instance.catalog.age(pen.model.moment()) {
+        Some(age) => format!("{words} · catalogue read {} ago", quantity::duration(age.as_secs_f64().floor())),
+        None => format!("{words} · catalogue not read yet"),
+    }
 }
 
 /// Whose history it is.
@@ -256,7 +269,7 @@ fn draw_charts(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) {
     let count = |value: Option<u32>| value.map(f64::from);
     let whose = whose(tenant);
     let points = |take: fn(&TenantPoint) -> Option<f64>, measure| {
-        let recent = tenant.series.iter().map(move |(at, point)| (*at, take(point)));
+        let recent = tenant.series.iter().map(move |(at, point)| (at, take(&point)));
         charts::points(pen, &whose, recent, tenant.series.width(), measure)
     };
     let drawn = [
@@ -304,7 +317,7 @@ fn findings(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let list = &model.page.findings;
     let inside = inner(below(area, 1));
     if list.rows.is_empty() {
-        pen.put(inside.x, inside.y, inside.width, &Line::from(Span::styled("no finding names this tenant", look.dim)));
+        pen.put(inside.x, inside.y, inside.width, &Line::from(Span::styled(nothing(pen), look.dim)));
         return Viewport::default();
     }
     // The list above, the one under the cursor in full below.

@@ -633,9 +633,9 @@ fn what_is_copied_is_safe_to_paste() {
         assert!(!text.chars().any(|char| char.is_control() && !matches!(char, '\n' | '\t')), "{text:?}");
     }
     let effects = type_keys(&mut model(estate::firing()), "jj2⇥⇥⇥⇥⇥jY", (120, 40));
-    let copies = |effect: &Effect| matches!(effect, Effect::Copy(_));
+    let is_copy = |effect: &Effect| matches!(effect, Effect::Copy(_));
     assert_eq!(
-        effects.into_iter().filter(copies).collect::<Vec<_>>(),
+        effects.into_iter().filter(is_copy).collect::<Vec<_>>(),
         [Effect::Copy("VACUUM (VERBOSE, ANALYZE) \"tenant_globex\".\"evil␛[31m\"\"table�\";".to_owned())]
     );
 }

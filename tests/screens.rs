@@ -219,6 +219,17 @@ fn limits_say_whose_they_are_and_what_is_unlimited() {
     assert!(line(estate::fine(), "globex", "portarium_shared's").contains("the account that its sessions share"));
     let mut unset = estate::fine();
     unset.tenants.iter_mut().for_each(|tenant| tenant.limits.effective = tierdeck::domain::Limits::default());
+    // Its sessions are on another login: that one's limits bind those.
+    assert_eq!(line(unset.clone(), "acme", "│ statement timeout"), "│ statement timeout 0s none 30s ≠");
+    assert!(line(unset.clone(), "acme", "set on role_acme").contains("more sessions on other logins"));
+    let own = |session: &&mut tierdeck::domain::Session| {
+        session.attribution.tenant().is_some_and(|tenant| tenant.as_str() == "acme")
+    };
+    unset
+        .sessions
+        .iter_mut()
+        .filter(own)
+        .for_each(|session| session.role = tierdeck::domain::Foreign::from("role_acme"));
     assert_eq!(line(unset.clone(), "acme", "│ statement timeout"), "│ statement timeout 3.0s none 30s ≠");
     unset.instances[0].roles = Observed::nothing(Duration::from_secs(30));
     assert_eq!(line(unset, "acme", "│ statement timeout"), "│ statement timeout 3.0s — 30s");
@@ -634,10 +645,9 @@ fn what_is_copied_is_safe_to_paste() {
     }
     let effects = type_keys(&mut model(estate::firing()), "jj2⇥⇥⇥⇥⇥jY", (120, 40));
     let is_copy = |effect: &Effect| matches!(effect, Effect::Copy(_));
-    assert_eq!(
-        effects.into_iter().filter(is_copy).collect::<Vec<_>>(),
-        [Effect::Copy("VACUUM (VERBOSE, ANALYZE) \"tenant_globex\".\"evil␛[31m\"\"table�\";".to_owned())]
-    );
+    let vacuum = r#"VACUUM (VERBOSE, ANALYZE) "tenant_globex".U&"evil\001B[31m""table\202E";"#;
+    let copied = effects.into_iter().filter(is_copy).collect::<Vec<_>>();
+    assert_eq!(copied, [Effect::Copy(vacuum.to_owned())]);
 }
 
 #[test]

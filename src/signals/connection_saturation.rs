@@ -75,9 +75,8 @@ impl<'a> Holder<'a> {
         if let Some((tenant, sessions)) = by_tenant.into_iter().max_by_key(|(_, sessions)| sessions.len())
             && sessions.len() as f64 >= least * all
         {
-            let others = by_role
-                .values()
-                .map(|held| held.iter().filter(|session| place.doer(session) != Some(tenant)).count());
+            let others =
+                by_role.values().map(|held| held.iter().filter(|session| place.doer(session) != Some(tenant)).count());
             // A pool that holds more than the tenant is what grew, whoever's its sessions are.
             if others.max().is_none_or(|most| sessions.len() > most) {
                 let role = sessions.first().map_or("", |session| session.role.raw());

@@ -61,7 +61,11 @@ impl Check for Deadlocks {
                             let (all, seconds) = (known.count() as usize, duration(known.seconds.round()));
                             let of = whose(place, known);
                             let last = duration(ago);
-                            format!("{} in {seconds} on {}{of}, the last {last} ago", plural(all, "deadlock"), place.name())
+                            format!(
+                                "{} in {seconds} on {}{of}, the last {last} ago",
+                                plural(all, "deadlock"),
+                                place.name()
+                            )
                         }
                     )
                 ),

@@ -50,7 +50,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
         let watching = model.live.instances.iter().any(|instance| {
             !matches!(instance.reach, Reach::Down { .. }) && instance.activity.fresh(model.now).is_some()
         });
-        let words = if watching { format!("{:>5}ms/s ", format!("~{}", quantity::milliseconds(cost))) } else { "— ".to_owned() };
+        let words = if watching {
+            format!("{:>5}ms/s ", format!("~{}", quantity::milliseconds(cost)))
+        } else {
+            "— ".to_owned()
+        };
         right.push(Line::from(vec![
             Span::styled(" db cost ", look.dim),
             Span::styled(words, if watching { look.text } else { look.faint }),

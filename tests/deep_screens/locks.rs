@@ -129,7 +129,7 @@ async fn the_root_is_blamed_in_words_and_those_behind_it_are_told() {
     assert!(rows[0].contains("Share ") && rows[0].contains("tenant_hooli.orders"), "{shown}");
     assert!(shown.contains("next step") && shown.contains("$ SELECT pg_terminate_backend(4103);"), "{shown}");
     let narrow = through_the_loop(estate::firing(), "4", (80, 24), |_| None).await.0;
-    assert!(narrow.contains("umbrella pid 4103 idle in transaction 3.0s, blocks 4 of 1 tenant"), "{narrow}");
+    assert!(narrow.contains("umbrella pid 4103 idle in transaction 3.0s, blocks 4 (1 tenant)"), "{narrow}");
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn tables_sort_and_filter_like_all_others() {
     assert_eq!(found("").first().map(String::as_str), Some("orders"));
     let effects = type_keys(&mut model(busy()), "5/evil debt>1⏎Yy", (160, 48));
     let [Effect::Copy(vacuum), Effect::Copy(row)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(vacuum, "VACUUM (VERBOSE, ANALYZE) \"tenant_globex\".\"evil␛[31m\"\"table�\";");
+    assert_eq!(vacuum, r#"VACUUM (VERBOSE, ANALYZE) "tenant_globex".U&"evil\001B[31m""table\202E";"#);
     assert!(row.starts_with("globex\t") && row.contains("\t180000\t"), "{row:?}");
 }
 

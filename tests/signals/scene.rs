@@ -236,7 +236,8 @@ pub fn sessions(text: &str, now: Timestamp) -> Vec<Session> {
     let mut words = text.split(' ');
     let (owner, role, by_locks) = {
         let owner = words.next().unwrap();
-        let (owner, role) = owner.split_once(['@', '<']).map_or((owner, None), |(name, role)| (name, Some((owner, role))));
+        let (owner, role) =
+            owner.split_once(['@', '<']).map_or((owner, None), |(name, role)| (name, Some((owner, role))));
         role.map_or((owner, "portarium_shared", true), |(whole, role)| (owner, role, whole.contains('<')))
     };
     let attribution = match owner.strip_prefix('?') {

@@ -12,8 +12,8 @@ use tierdeck::domain::history::{InstancePoint, Series, TenantPoint};
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::policy::TenantNotes;
 use tierdeck::domain::session::{Blocking, Reason, Wait};
-use tierdeck::domain::snapshot::{Deadlocks, 
-    Cost, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
+use tierdeck::domain::snapshot::{
+    Cost, Deadlocks, LimitScope, Noise, Pressure, Rates, Reach, SourceState, Spilled, TenantLimits, Unattributed,
 };
 use tierdeck::domain::tenant::Settled;
 use tierdeck::domain::{

@@ -208,7 +208,8 @@ fn connections(pen: &Pen<'_>, tenant: &Tenant, style: Style, fresh: bool) -> Lin
     let look = pen.look;
     let limit = tenant.limits.effective.connection_limit;
     // Beside a limit stand the sessions that it counts.
-    let held = if tenant.limit_scope == LimitScope::Tenant && limit.is_some() { tenant.bound } else { tenant.connections };
+    let held =
+        if tenant.limit_scope == LimitScope::Tenant && limit.is_some() { tenant.bound } else { tenant.connections };
     let used = held.map_or("—".to_owned(), |used| quantity::count(f64::from(used)));
     let mut line = Line::from(Span::styled(format!("{used:>4}"), if held == Some(0) { look.faint } else { style }));
     match (tenant.limit_scope, limit) {

@@ -103,10 +103,9 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let scope = match tenant.limit_scope {
         LimitScope::Tenant => match others(pen, tenant) {
             0 => format!("set on {login}"),
-            others => format!(
-                "set on {login}, whose sessions are counted here; {} on other logins",
-                quantity::plural(others, "more session")
-            ),
+            others => {
+                format!("set on {login}; {} on other logins", quantity::plural(others, "more session"))
+            }
         },
         LimitScope::ServiceAccount => {
             format!(

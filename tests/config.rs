@@ -68,8 +68,7 @@ fn the_contracts_file_loads_and_says_what_waits() {
             "aws",
             "dedicated",
             "vault",
-            "policy.backup",
-            "operations.fence_budget"
+            "policy.backup"
         ]
     );
     for warning in &checked.warnings {

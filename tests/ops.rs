@@ -8,8 +8,14 @@ mod support;
 mod actions;
 #[path = "ops/cli.rs"]
 mod cli;
+#[path = "ops/crowd.rs"]
+mod crowd;
 #[path = "ops/faults.rs"]
 mod faults;
+#[path = "ops/fence.rs"]
+mod fence;
+#[path = "ops/fenced.rs"]
+mod fenced;
 #[path = "ops/journal.rs"]
 mod journal;
 #[path = "ops/matrix.rs"]

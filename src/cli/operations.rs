@@ -61,6 +61,7 @@ fn estate(config: &Config, environment: &Environment) -> Result<Estate> {
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,
         stale_after: config.operations.stale_after,
+        fence_budget: config.operations.fence_budget,
     })
 }
 

@@ -76,6 +76,8 @@ async fn beat(control: Arc<Mutex<Control>>, id: OperationId, fence: i64, every: 
         match control.lock().await.beat(&id, fence).await {
             Ok(true) => {}
             Ok(false) => return lost.store(true, Ordering::SeqCst),
+            // An effect of our own holds the row while its transaction is open.
+            Err(ControlError::Query(error)) if !error.is_lost() => {}
             // Whatever is done next asks the same connection, and hears the same.
             Err(_) => return,
         }

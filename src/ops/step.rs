@@ -1,6 +1,7 @@
 //! A step: stateless, a plain value of the plan. What it will run is data; what it adds is how to see whether it was done.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,11 @@ pub trait Step: Send + Sync + fmt::Debug {
 
     /// Whether there is a way back.
     fn safety(&self) -> Safety;
+
+    /// How long what it shuts may stay shut while the operation is unfinished; `None`: it is no fence.
+    fn fences(&self) -> Option<Duration> {
+        None
+    }
 
     /// Exactly what it runs: the plan shows this, and the hands run nothing else.
     fn forward(&self) -> Script;

@@ -14,17 +14,18 @@ use super::world::{World, key_of, new_id, shared, signal, tenant, throttle};
 use crate::support::watcher::session;
 
 /// Everything that the plan says it will run.
-fn promised(plan: &Plan) -> Vec<String> {
+pub fn promised(plan: &Plan) -> Vec<String> {
     plan.steps.iter().flat_map(|step| step.forward.statements.clone()).collect()
 }
 
 /// What the server was told under the operation's name, but for how the engine holds and lets go.
-fn told(world: &World, plan: &Plan) -> Vec<String> {
+pub fn told(world: &World, plan: &Plan) -> Vec<String> {
     let mut told = world.logged(&plan.id.application_name());
     told.retain(|sql| {
         let engine = [
             "BEGIN",
             "COMMIT",
+            "ROLLBACK",
             "SELECT current_setting(",
             "SELECT pg_try_advisory_lock",
             "SELECT 1 FROM tierdeck.operation",
@@ -34,7 +35,7 @@ fn told(world: &World, plan: &Plan) -> Vec<String> {
     told
 }
 
-async fn refusal(operations: &Operations, intent: &Intent) -> String {
+pub async fn refusal(operations: &Operations, intent: &Intent) -> String {
     match operations.plan(intent, new_id()).await {
         Err(error @ OpsError::Refused(_)) => error.to_string(),
         other => panic!("{other:?}"),
@@ -333,13 +334,17 @@ async fn a_vacuum_is_done_and_looked_at() {
     assert!(said.iter().any(|total| *total > 1_000), "{said:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_version_found_as_an_admin_that_is_no_superuser() {
+/// The folders of PostgreSQL's other versions that are here.
+pub fn further_versions() -> Vec<std::path::PathBuf> {
     let given = std::env::var_os("TIERDECK_PG_BINS").unwrap_or_default();
     let fetched = std::fs::read_dir("/var/cache/tierdeck/postgres").into_iter().flatten().flatten();
     let fetched = fetched.map(|entry| entry.path().join("bin")).filter(|path| path.join("postgres").exists());
-    let folders: Vec<_> =
-        std::env::split_paths(&given).filter(|it| !it.as_os_str().is_empty()).chain(fetched).collect();
+    std::env::split_paths(&given).filter(|it| !it.as_os_str().is_empty()).chain(fetched).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_found_as_an_admin_that_is_no_superuser() {
+    let folders = further_versions();
     for programs in &folders {
         let world = World::start_of(programs).await;
         let folder = tempfile::tempdir().unwrap();

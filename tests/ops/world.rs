@@ -197,6 +197,7 @@ impl Machine {
             statement_timeout: Duration::from_secs(2),
             lock_timeout: Duration::from_secs(2),
             stale_after: Duration::from_millis(self.stale_ms),
+            fence_budget: Duration::from_secs(20),
         };
         let operator = Operator { user: "ann".to_owned(), host: self.host.clone(), version: "test".to_owned() };
         Operations {

@@ -3,6 +3,7 @@
 
 mod quarantine;
 mod sessions;
+mod shut;
 mod throttle;
 mod vacuum;
 
@@ -17,6 +18,7 @@ pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};
 
 use super::estate::{Estate, Place};
+use super::fence::{self, Fence, Stands};
 use super::hands::Eyes;
 use super::id::OperationId;
 use super::operations::OpsError;
@@ -54,6 +56,10 @@ pub enum Action {
     Drain(Drain),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuum),
+    /// Shut every writer out of a schema.
+    Fence(Fence),
+    /// See that the fence stands.
+    Stands(Stands),
 }
 
 impl Action {
@@ -65,6 +71,8 @@ impl Action {
             Self::Bar(step) => step,
             Self::Drain(step) => step,
             Self::Vacuum(step) => step,
+            Self::Fence(step) => step,
+            Self::Stands(step) => step,
         }
     }
 }
@@ -101,8 +109,16 @@ impl Intent {
             }
             Self::Quarantine(intent) => {
                 let names = naming(estate, place, &intent.tenant);
-                let facts = quarantine::look(&names.role, 0, &mut eyes).await?;
-                quarantine::plan(intent, &names, facts.as_ref(), target, id)
+                let login = quarantine::look(&names.role, 0, &mut eyes).await?;
+                let around = shut::around(estate, &intent.tenant);
+                let ground = match &login {
+                    Some(login) if !login.may_enter => fence::look(&around, &mut eyes).await?,
+                    _ => None,
+                };
+                match ground.filter(|ground| shut::is_it(place, ground)) {
+                    Some(ground) => shut::plan(intent, &around, &ground, target, id),
+                    None => quarantine::plan(intent, &names, login.as_ref(), target, id),
+                }
             }
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;

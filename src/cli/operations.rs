@@ -40,7 +40,7 @@ pub(super) fn operations(config: Option<&Path>, allow: bool) -> Result<Option<(C
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let operations = Operations {
-        estate: Arc::new(estate(&config, &environment)?),
+        estate: Arc::new(estate(&config, &environment, &state)?),
         folder: folder(&state),
         gate: Gate::new(allow || config.allow_actions, operator, Audit::at(&state)),
         listen: Arc::new(tell),
@@ -50,7 +50,7 @@ pub(super) fn operations(config: Option<&Path>, allow: bool) -> Result<Option<(C
 }
 
 /// Where operations act, as the configuration says.
-fn estate(config: &Config, environment: &Environment) -> Result<Estate> {
+fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Estate> {
     let places = config.instances.iter().map(|instance| place(instance, environment)).collect::<Result<Vec<_>>>()?;
     let shared = config.instances.iter().find(|instance| instance.tier == Tier::Shared);
     let first = shared.or(config.instances.first()).map_or_else(|| InstanceName::new(""), |it| it.name.clone());
@@ -58,6 +58,8 @@ fn estate(config: &Config, environment: &Environment) -> Result<Estate> {
         places,
         control: config.control.clone().unwrap_or(first),
         naming: Arc::new(config.naming.clone()),
+        vault: Err("this version does not ask Vault yet".to_owned()),
+        work: state.join("work"),
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,
         stale_after: config.operations.stale_after,
@@ -70,7 +72,7 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
     let admin = match &instance.admin {
         None => Err("it can only be watched: its [[instance]] names no admin login".to_owned()),
         Some(login) => match login.password.as_ref().map(Secret::read).transpose() {
-            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password }),
+            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password: password.map(Into::into) }),
             Err(error) => Err(error.to_string()),
         },
     };

@@ -1,14 +1,17 @@
 //! Where operations act: the instances with their admin logins, as values. Which configuration they came from is not
 //! known here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::hands::HandsError;
+use super::script::VaultAt;
 use crate::attribution::Directory;
 use crate::clients::postgres::{Connection, Target, Timeouts, connect};
+use crate::clients::vault::Vault;
 use crate::domain::{InstanceName, Layout, Naming, TenantId};
 
 /// A login that may change something.
@@ -17,7 +20,27 @@ pub struct Admin {
     /// Where and as whom; the database is that of the monitoring login.
     pub target: Target,
     /// `None`: `PGPASSWORD`, then `.pgpass`.
-    pub password: Option<SecretString>,
+    pub password: Option<Password>,
+}
+
+/// A password, or where it is.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// Read already.
+    Known(SecretString),
+    /// A field of a secret in Vault, read when it is needed.
+    InVault {
+        /// The secret, below the mount.
+        path: String,
+        /// Its field.
+        field: String,
+    },
+}
+
+impl From<SecretString> for Password {
+    fn from(password: SecretString) -> Self {
+        Self::Known(password)
+    }
 }
 
 /// An instance.
@@ -44,6 +67,10 @@ pub struct Estate {
     pub control: InstanceName,
     /// How tenants are named.
     pub naming: Arc<Naming>,
+    /// Vault, or why there is none.
+    pub vault: Result<Arc<Vault>, String>,
+    /// Where exports are kept.
+    pub work: PathBuf,
     /// `statement_timeout` of the sessions that change something.
     pub statement_timeout: Duration,
     /// `lock_timeout` of the same.
@@ -105,7 +132,43 @@ impl Estate {
         };
         let target = admin.target.called(name);
         let target = database.map_or_else(|| target.clone(), |database| target.with_database(database));
-        Ok(connect(&target, admin.password.clone(), &timeouts).await?)
+        let password = match &admin.password {
+            None => None,
+            Some(password) => Some(self.read(password).await?),
+        };
+        Ok(connect(&target, password, &timeouts).await?)
+    }
+
+    async fn read(&self, password: &Password) -> Result<SecretString, HandsError> {
+        let (path, field) = match password {
+            Password::Known(password) => return Ok(password.clone()),
+            Password::InVault { path, field } => (path, field),
+        };
+        let vault = self.vault.as_ref().map_err(|reason| HandsError::NoVault(reason.clone()))?;
+        let found = vault.read(path).await?.and_then(|secret| secret.fields.secret(field));
+        found.ok_or_else(|| HandsError::NoValue(format!("there is no {path}#{field} in Vault")))
+    }
+
+    /// The admin login's password for a database, from wherever a session of ours would have it.
+    pub(super) async fn password(&self, instance: &InstanceName, database: &str) -> Result<SecretString, HandsError> {
+        let admin = self.admin(instance)?;
+        if let Some(password) = &admin.password {
+            return self.read(password).await;
+        }
+        let found = admin.target.with_database(database).password();
+        found
+            .ok_or_else(|| HandsError::NoValue(format!("there is no password for {} on {instance}", admin.target.user)))
+    }
+
+    /// The Vault that a plan names.
+    pub fn vault(&self, at: &VaultAt) -> Result<&Vault, HandsError> {
+        let vault = self.vault.as_ref().map_err(|reason| HandsError::NoVault(reason.clone()))?;
+        let here = VaultAt::of(vault);
+        if here == *at {
+            Ok(vault)
+        } else {
+            Err(HandsError::NoVault(format!("the plan's is {at}, and the configuration's {here}")))
+        }
     }
 
     /// The admin login of an instance.

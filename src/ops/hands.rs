@@ -1,23 +1,28 @@
 //! What steps see with and act with. [`Eyes`] read over sessions that the server itself keeps read-only; [`Hands`] are the
-//! only way to an effect, and run nothing that is not in the plan.
+//! only way to an effect, and run nothing that is not in the plan. What is a reference in the plan becomes a value here, and
+//! nowhere else.
+
+mod command;
+mod sql;
+mod vault;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use sha2::{Digest as _, Sha256};
-use tokio_postgres::SimpleQueryMessage;
+use secrecy::SecretString;
 
 use super::audit::AuditError;
-use super::control::{ControlError, guard};
+use super::control::ControlError;
 use super::estate::{Estate, Use};
 use super::gate::Permit;
 use super::lease::Lease;
 use super::operations::{Listen, Progress};
 use super::plan::{Plan, Target};
-use super::step::{Script, StepError};
+use super::script::{Reference, Script, VaultAt};
+use super::step::StepError;
 use crate::clients::postgres::{ConnectError, Connection, QueryError};
+use crate::clients::vault::{Vault, VaultError};
 use crate::domain::InstanceName;
-use crate::domain::foreign::sanitise;
 use crate::sources::postgres::Desk;
 
 /// Why an effect was not tried, or what came of it.
@@ -35,6 +40,18 @@ pub enum HandsError {
     /// The server said no, or nothing.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Vault said no, or nothing.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// There is no Vault, or it is another one.
+    #[error("{0}")]
+    NoVault(String),
+    /// What a plan refers to is not there.
+    #[error("{0}")]
+    NoValue(String),
+    /// A command did not do it.
+    #[error("{0}")]
+    Command(String),
     /// Somebody else goes on with the operation.
     #[error("somebody else went on with this operation; this one has stopped and changes nothing more")]
     Lost,
@@ -99,6 +116,11 @@ impl Eyes {
         desk.as_ref().ok_or_else(|| no_place().into())
     }
 
+    /// The Vault of the plan.
+    pub fn vault(&self, at: &VaultAt) -> Result<&Vault, StepError> {
+        Ok(self.estate.vault(at)?)
+    }
+
     /// The estate that they look at.
     pub fn estate(&self) -> &Arc<Estate> {
         &self.estate
@@ -118,6 +140,13 @@ pub struct Hands<'a> {
     pub(super) script: Script,
 }
 
+/// A script with everything in place that it needs, and nothing done yet.
+enum Ready {
+    Sql(Box<Connection>, Vec<String>),
+    Vault(vault::Ready),
+    Command(Option<SecretString>),
+}
+
 impl Hands<'_> {
     /// Carries out a script of the plan: held against the plan, asked of the lease, written down, done, written down.
     pub fn run<'s>(&'s mut self, script: &'s Script) -> BoxFuture<'s, Result<(), HandsError>> {
@@ -125,15 +154,15 @@ impl Hands<'_> {
     }
 
     async fn carry_out(&mut self, script: &Script) -> Result<(), HandsError> {
-        let target = self.plan.targets.get(script.target);
-        let Some(target) = target.filter(|_| *script == self.script && self.permit.is_for(self.plan)) else {
-            return Err(HandsError::NotInPlan(script.statements.join("; ")));
-        };
+        let not_in_plan = || HandsError::NotInPlan(script.lines().join("; "));
+        if *script != self.script || !self.permit.is_for(self.plan) {
+            return Err(not_in_plan());
+        }
+        let place = self.place(script).ok_or_else(not_in_plan)?;
         self.lease.still_ours().await?;
-        let place = format!("{}/{}", target.instance, target.database);
-        let link = self.link(target, script).await?;
+        let ready = self.make_ready(script).await?;
         self.record("attempt", &place, script, None).await?;
-        let done = self.act(&link, target, script).await;
+        let done = self.act(script, ready).await;
         if done.is_ok() {
             (self.listen)(&Progress::Effect { step: self.step });
         }
@@ -141,90 +170,73 @@ impl Hands<'_> {
             Ok(said) => ("done", said.clone()),
             Err(error) => ("failed", error.to_string()),
         };
-        // A connection on which something went wrong is not used again.
-        if done.is_ok()
-            && script.transaction
-            && let Some(slot) = self.links.get_mut(script.target)
-        {
-            *slot = Some(link);
-        }
         let recorded = self.record(what, &place, script, Some(result)).await;
         done?;
         recorded
     }
 
+    /// Where a script acts; `None`: nowhere that the plan knows.
+    fn place(&self, script: &Script) -> Option<String> {
+        let database = |target: usize| {
+            let target = self.plan.targets.get(target)?;
+            Some(format!("{}/{}", target.instance, target.database))
+        };
+        match script {
+            Script::Sql(sql) => database(sql.target),
+            Script::Vault(vault) => Some(vault.vault.to_string()),
+            Script::Command(command) => match command.login {
+                Some(target) => Some(format!("this machine, {}", database(target)?)),
+                None => Some("this machine".to_owned()),
+            },
+        }
+    }
+
+    async fn make_ready(&mut self, script: &Script) -> Result<Ready, HandsError> {
+        Ok(match script {
+            Script::Sql(sql) => {
+                let statements = self.filled(sql).await?;
+                Ready::Sql(Box::new(self.link(sql).await?), statements)
+            }
+            Script::Vault(calls) => Ready::Vault(self.fill(calls).await?),
+            Script::Command(command) => Ready::Command(match command.login.and_then(|at| self.plan.targets.get(at)) {
+                Some(target) => Some(self.estate.password(&target.instance, &target.database).await?),
+                None => None,
+            }),
+        })
+    }
+
+    async fn act(&mut self, script: &Script, ready: Ready) -> Result<String, HandsError> {
+        match (script, ready) {
+            (Script::Sql(sql), Ready::Sql(link, statements)) => {
+                let said = self.transact(&link, sql, &statements).await?;
+                // A connection on which something went wrong is not used again.
+                if sql.transaction
+                    && let Some(slot) = self.links.get_mut(sql.target)
+                {
+                    *slot = Some(*link);
+                }
+                Ok(said)
+            }
+            (Script::Vault(calls), Ready::Vault(ready)) => self.call(calls, ready).await,
+            (Script::Command(command), Ready::Command(password)) => self.execute(command, password).await,
+            _ => Err(HandsError::NotInPlan(script.lines().join("; "))),
+        }
+    }
+
+    /// The value of a reference.
+    async fn value(&self, reference: &Reference) -> Result<SecretString, HandsError> {
+        let vault = self.estate.vault.as_ref().map_err(|reason| HandsError::NoVault(reason.clone()))?;
+        if vault.place().mount != reference.mount {
+            return Err(HandsError::NoVault(format!("the configuration's mount is not that of {reference}")));
+        }
+        let secret = vault.read(&reference.path).await?;
+        let value = secret.and_then(|secret| secret.fields.secret(&reference.field));
+        value.ok_or_else(|| HandsError::NoValue(format!("there is no {reference} in Vault")))
+    }
+
     async fn record(&self, what: &str, place: &str, script: &Script, result: Option<String>) -> Result<(), HandsError> {
-        let head = self.permit.record(what, place, &script.statements, result)?;
+        let head = self.permit.record(what, place, &script.lines(), result)?;
         (self.listen)(&Progress::Audited { seq: head.seq });
         Ok(self.lease.note_head(&head).await?)
     }
-
-    /// A session for effects on a target, which holds the advisory locks of what the operation holds.
-    async fn link(&mut self, target: &Target, script: &Script) -> Result<Connection, HandsError> {
-        if let Some(link) = self.links.get_mut(script.target).and_then(Option::take)
-            && script.transaction
-            && !link.is_closed()
-        {
-            return Ok(link);
-        }
-        let name = self.plan.id.application_name();
-        let purpose = if script.transaction { Use::Effects(&name) } else { Use::Long(&name) };
-        let link = self.estate.connect(&target.instance, Some(&target.database), purpose).await?;
-        for subject in &self.plan.subjects {
-            let key = subject.key();
-            let got = link.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory(&key)]).await?;
-            if !got.try_get::<_, bool>(0).map_err(QueryError::from)? && held_by_us(&link, &key).await? {
-                return Err(HandsError::Busy(key));
-            }
-        }
-        Ok(link)
-    }
-
-    async fn act(&self, link: &Connection, target: &Target, script: &Script) -> Result<String, HandsError> {
-        if !script.transaction {
-            // It cannot hold the lease while it runs: asked as late as possible.
-            self.lease.still_ours().await?;
-            return statements(link, script).await;
-        }
-        link.batch("BEGIN").await?;
-        if self.estate.is_control(&target.instance, &target.database)
-            && link.query(&guard(&self.plan.id, self.lease.fence()), &[]).await?.is_empty()
-        {
-            link.batch("ROLLBACK").await?;
-            return Err(HandsError::Lost);
-        }
-        let said = statements(link, script).await?;
-        link.batch("COMMIT").await?;
-        Ok(said)
-    }
-}
-
-async fn statements(link: &Connection, script: &Script) -> Result<String, HandsError> {
-    let mut said = Vec::new();
-    for statement in &script.statements {
-        for message in link.run(link.client().simple_query(statement)).await? {
-            match message {
-                SimpleQueryMessage::Row(row) => said.push(row.get(0).unwrap_or("null").to_owned()),
-                SimpleQueryMessage::CommandComplete(rows) => said.push(format!("({rows})")),
-                _ => {}
-            }
-        }
-    }
-    said.truncate(64);
-    Ok(sanitise(&said.join(" ")).into_owned())
-}
-
-/// The key of a subject's advisory lock. Anybody may take it, so it only ever adds to what the lease says.
-fn advisory(key: &str) -> i64 {
-    let hash = Sha256::digest(format!("tierdeck {key}"));
-    hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
-}
-
-/// Whether a lock that we did not get is held by a session of our own kind: a tenant's that took the same key is nobody.
-async fn held_by_us(link: &Connection, key: &str) -> Result<bool, HandsError> {
-    let sql = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-               WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-                 AND (l.classid::int8 << 32 | l.objid::int8) = $1
-                 AND a.usename = session_user AND a.application_name LIKE 'tierdeck op %'";
-    Ok(!link.query(sql, &[&advisory(key)]).await?.is_empty())
 }

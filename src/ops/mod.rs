@@ -3,6 +3,7 @@
 //!
 //! - [`plan`]: a planner is pure; the plan is a value with a text and a hash
 //! - [`step`]: check, apply, verify, undo; stateless, all of it works twice
+//! - [`script`]: what a step runs, as data: SQL, calls to Vault, a command; secrets only as references
 //! - [`journal`], [`status`]: what happened, and what follows from that
 //! - [`control`], [`lease`]: one operation a tenant, and the copies by which somebody else goes on
 //! - [`gate`], [`audit`]: the one way to an effect, and the chain of what was done
@@ -26,6 +27,7 @@ pub mod lease;
 pub mod operations;
 pub mod plan;
 pub mod report;
+pub mod script;
 pub mod status;
 pub mod step;
 

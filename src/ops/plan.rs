@@ -230,11 +230,18 @@ impl Plan {
     }
 
     fn script(&self, line: &mut impl FnMut(&str, &str), name: &str, script: &Script) {
-        let target = self.targets.get(script.target).map(|target| target.instance.to_string()).unwrap_or_default();
-        let manner = if script.transaction { "in one transaction" } else { "by itself" };
-        line(name, &format!("on {target}, {manner}:"));
-        for statement in &script.statements {
-            line("", &format!("  {statement};"));
+        let place = match script {
+            Script::Sql(sql) => {
+                let target = self.targets.get(sql.target).map(|target| target.instance.to_string());
+                let manner = if sql.transaction { "in one transaction" } else { "by itself" };
+                format!("on {}, {manner}:", target.unwrap_or_default())
+            }
+            Script::Vault(vault) => format!("at {}:", vault.vault),
+            Script::Command(_) => "on this machine:".to_owned(),
+        };
+        line(name, &place);
+        for shown in script.shown() {
+            line("", &format!("  {shown}"));
         }
     }
 }

@@ -99,7 +99,7 @@ impl Report {
         let step = |(planned, status): (&super::plan::PlannedStep, &super::status::StepStatus)| ReportStep {
             title: planned.title.clone(),
             state: word(status.state),
-            ran: if status.before.is_some() { planned.forward.statements.clone() } else { Vec::new() },
+            ran: if status.before.is_some() { planned.forward.lines() } else { Vec::new() },
             before: status.before.clone().unwrap_or_default(),
             verified: status.output.clone().unwrap_or_default(),
             error: status.error.clone(),

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::hands::{Eyes, Hands, HandsError};
+pub use super::script::Script;
 use crate::clients::postgres::QueryError;
+use crate::clients::vault::VaultError;
 
 /// Whether there is a way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,17 +20,6 @@ pub enum Safety {
     Reversible,
     /// Once begun, nothing brings it back: begun at all, it forbids rolling back.
     PointOfNoReturn,
-}
-
-/// What a step runs in one go, on one of the plan's targets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Script {
-    /// Which of the plan's targets, from 0.
-    pub target: usize,
-    /// Whether all of it is one transaction that begins by holding the lease; what cannot be (`VACUUM`) asks before.
-    pub transaction: bool,
-    /// The exact statements.
-    pub statements: Vec<String>,
 }
 
 /// What a look before a step found. Never an effect.
@@ -78,6 +69,9 @@ pub enum StepError {
     /// The server said no, or nothing.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Vault said no, or nothing.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The gate, the lease or the way to the server.
     #[error(transparent)]
     Hands(#[from] HandsError),

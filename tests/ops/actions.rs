@@ -8,6 +8,7 @@ use tierdeck::ops::audit::Audit;
 use tierdeck::ops::gate::Shut;
 use tierdeck::ops::plan::Plan;
 use tierdeck::ops::report::Report;
+use tierdeck::ops::step::Script;
 use tierdeck::ops::{Ended, Operations, OpsError, Progress, TakeOver, Way};
 
 use super::world::{World, key_of, new_id, shared, signal, tenant, throttle};
@@ -15,7 +16,7 @@ use crate::support::watcher::session;
 
 /// Everything that the plan says it will run.
 pub fn promised(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().flat_map(|step| step.forward.statements.clone()).collect()
+    plan.steps.iter().flat_map(|step| step.forward.lines()).collect()
 }
 
 /// What the server was told under the operation's name, but for how the engine holds and lets go.
@@ -132,7 +133,7 @@ async fn a_plan_that_is_no_longer_true_is_refused_with_what_changed() {
     world.nothing_is_held().await;
     // A plan that was changed after it was approved is another plan.
     let mut forged = operations.plan(&throttle("globex"), new_id()).await.unwrap();
-    forged.steps[0].forward.statements[0] = "ALTER ROLE role_globex SUPERUSER".to_owned();
+    forged.steps[0].forward = Script::sql(0, vec!["ALTER ROLE role_globex SUPERUSER".to_owned()]);
     let refused = operations.start(&forged, "globex").await;
     assert!(matches!(refused, Err(OpsError::Drifted(_))), "{refused:?}");
 }

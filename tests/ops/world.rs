@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tierdeck::clients::Environment;
@@ -182,7 +183,7 @@ impl Machine {
     pub fn operations(&self, allowed: bool, listen: impl Fn(&Progress) + Send + Sync + 'static) -> Operations {
         let url = format!("postgresql://tierdeck@127.0.0.1:{}/portarium?sslmode=disable", self.port);
         let target = Target::parse(&url, &Environment::of([])).unwrap();
-        let admin = Admin { target: target.with_user(ADMIN), password: Some(SECRET.to_owned().into()) };
+        let admin = Admin { target: target.with_user(ADMIN), password: Some(SecretString::from(SECRET).into()) };
         let place = Place {
             instance: shared(),
             layout: Layout::Schema,
@@ -194,6 +195,8 @@ impl Machine {
             places: vec![place],
             control: shared(),
             naming: Arc::new(Naming::default()),
+            vault: Err("there is no Vault in this world".to_owned()),
+            work: self.state.join("work"),
             statement_timeout: Duration::from_secs(2),
             lock_timeout: Duration::from_secs(2),
             stale_after: Duration::from_millis(self.stale_ms),

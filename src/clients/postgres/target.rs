@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
 use super::APPLICATION_NAME;
+use super::passfile::lookup;
 use super::tls::{SslMode, Tls};
 use crate::clients::Environment;
 use crate::domain::foreign::sanitise;
@@ -243,6 +244,12 @@ impl Target {
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// The password that it has without the configuration's: `PGPASSWORD`, then the password file.
+    pub fn password(&self) -> Option<SecretString> {
+        let file = || lookup(self.passfile.as_deref()?, self.hosts.first()?, &self.database, &self.user).password;
+        self.environment_password.clone().or_else(file)
     }
 
     /// Another login on the same server.

@@ -132,12 +132,12 @@ impl Step for Bar {
 
     fn forward(&self) -> Script {
         let statements = vec![format!("ALTER ROLE {} NOLOGIN", escape_identifier(&self.role))];
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {
         let statements = vec![format!("ALTER ROLE {} LOGIN", escape_identifier(&self.role))];
-        Ok(Some(Script { target: self.target, transaction: true, statements }))
+        Ok(Some(Script::sql(self.target, statements)))
     }
 
     fn check<'a>(&'a self, _: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
@@ -193,7 +193,7 @@ impl Step for Drain {
     fn forward(&self) -> Script {
         let role = literal(&self.role);
         let statement = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {role}");
-        Script { target: self.target, transaction: true, statements: vec![statement] }
+        Script::sql(self.target, vec![statement])
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

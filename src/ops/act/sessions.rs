@@ -383,7 +383,7 @@ impl Step for SignalSessions {
             }
             sql
         });
-        Script { target: self.target, transaction: true, statements: statements.collect() }
+        Script::sql(self.target, statements.collect())
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

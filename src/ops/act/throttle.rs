@@ -222,7 +222,7 @@ impl Step for Throttle {
         if let Some(limit) = &self.statement_timeout {
             statements.push(format!("ALTER ROLE {role} SET statement_timeout = {}", literal(limit)));
         }
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, before: &Value) -> Result<Option<Script>, StepError> {
@@ -235,7 +235,7 @@ impl Step for Throttle {
                 None => format!("ALTER ROLE {role} RESET statement_timeout"),
             });
         }
-        Ok(Some(Script { target: self.target, transaction: true, statements }))
+        Ok(Some(Script::sql(self.target, statements)))
     }
 
     fn check<'a>(&'a self, before: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {

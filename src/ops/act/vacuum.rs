@@ -154,7 +154,7 @@ impl Step for Vacuum {
     fn forward(&self) -> Script {
         let quoted = postgres_protocol::escape::escape_identifier;
         let statement = format!("VACUUM (ANALYZE) {}.{}", quoted(&self.schema), quoted(&self.table));
-        Script { target: self.target, transaction: false, statements: vec![statement] }
+        Script::alone(self.target, statement)
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

@@ -100,12 +100,12 @@ impl Step for Fence {
 
     fn forward(&self) -> Script {
         let statements = script::forward(&self.image, self.spare, &self.fingerprint, &self.own, self.lock_timeout_ms);
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, before: &Value) -> Result<Option<Script>, StepError> {
         let statements = script::backward(&read(before)?, self.spare);
-        Ok(Some(Script { target: self.target, transaction: true, statements }))
+        Ok(Some(Script::sql(self.target, statements)))
     }
 
     fn fences(&self) -> Option<Duration> {

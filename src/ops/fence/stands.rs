@@ -150,7 +150,7 @@ impl Step for Stands {
                 raise(&words, "55000")
             ))
         }));
-        Script { target: self.target, transaction: true, statements }
+        Script::sql(self.target, statements)
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

@@ -1,0 +1,81 @@
+//! Hands on an external command: its environment is the plan's and nothing else, and a password reaches it as a file without
+//! a name, so that it is in no argument, no variable and on no disk.
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+
+use super::{Hands, HandsError};
+use crate::domain::foreign::sanitise;
+use crate::ops::script::CommandLine;
+
+/// How often it is asked whether the operation still is ours, while a command runs.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is kept of what a command says, its end.
+const KEPT: usize = 4_096;
+
+impl Hands<'_> {
+    /// Does it.
+    pub(super) async fn execute(
+        &self,
+        script: &CommandLine,
+        password: Option<SecretString>,
+    ) -> Result<String, HandsError> {
+        let program = &script.program;
+        let failed = |why: String| HandsError::Command(format!("{program}: {why}"));
+        let mut command = Command::new(program);
+        command.args(&script.arguments).env_clear().envs(&script.environment).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        if let Some(password) = password {
+            let file = passfile(&password).map_err(|error| failed(format!("no file for its password: {error}")))?;
+            command.stdin(file).env("PGPASSFILE", "/dev/stdin");
+        }
+        self.lease.still_ours().await?;
+        let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+        let stderr = child.stderr.take();
+        let hearing = tokio::spawn(async move {
+            match stderr {
+                Some(stderr) => end_of(stderr).await,
+                None => String::new(),
+            }
+        });
+        let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        let status = loop {
+            tokio::select! {
+                ended = child.wait() => break ended.map_err(|error| failed(error.to_string()))?,
+                // Dropped, it is killed.
+                _ = clock.tick() => self.lease.still_ours().await?,
+            }
+        };
+        let said = hearing.await.unwrap_or_default();
+        if status.success() { Ok(said) } else { Err(failed(format!("{status}: {said}"))) }
+    }
+}
+
+/// A password as libpq reads it from a file; nobody can open that by a name.
+fn passfile(password: &SecretString) -> std::io::Result<File> {
+    let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
+    let line = SecretString::from(format!("*:*:*:*:{escaped}\n"));
+    let mut file = tempfile::tempfile()?;
+    file.write_all(line.expose_secret().as_bytes())?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// The end of what it says: errors come last.
+async fn end_of(mut from: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4_096];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..read]);
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
+    }
+    sanitise(String::from_utf8_lossy(&kept).trim()).into_owned()
+}

@@ -100,9 +100,9 @@ impl Stage {
             "long" => {
                 let said = format!("said {number}");
                 client.batch_execute(&format!("BEGIN; INSERT INTO tenant_initech.orders VALUES ({number}, 1)")).await?;
-                tokio::time::sleep(Duration::from_millis(rand::rng().random_range(5..120))).await;
+                tokio::time::sleep(between(5, 120)).await;
                 client.batch_execute(&format!("INSERT INTO tenant_initech.items (said) VALUES ('{said}')")).await?;
-                tokio::time::sleep(Duration::from_millis(rand::rng().random_range(5..60))).await;
+                tokio::time::sleep(between(5, 60)).await;
                 let sent = self.phase();
                 client.batch_execute("COMMIT").await?;
                 self.acknowledge(sent, kind, |it| {
@@ -148,7 +148,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             _ => {
-                tokio::time::sleep(Duration::from_millis(rand::rng().random_range(200..600))).await;
+                tokio::time::sleep(between(200, 600)).await;
                 if let Some(old) = made.take() {
                     let sent = self.phase();
                     // Gone from the moment that it may be gone.
@@ -206,6 +206,10 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+fn between(least: u64, most: u64) -> Duration {
+    Duration::from_millis(rand::rng().random_range(least..most))
 }
 
 fn bytes(text: &str) -> std::io::Cursor<Vec<u8>> {

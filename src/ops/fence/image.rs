@@ -126,9 +126,9 @@ impl Image {
     pub fn facts(&self) -> Vec<(String, String)> {
         let Self { schema, owner, acl, relations, defaults, logins } = self;
         let mut facts = vec![(format!("schema {schema}"), format!("of {owner}, ACL {acl}"))];
-        for Relation { name, owner, acl, columns, .. } in relations {
-            let what = relations.iter().find(|it| it.name == *name).map_or("", Relation::what);
-            facts.push((format!("{schema}.{name}"), format!("{what} of {owner}, ACL {acl}")));
+        for relation in relations {
+            let Relation { name, owner, acl, columns, .. } = relation;
+            facts.push((format!("{schema}.{name}"), format!("{} of {owner}, ACL {acl}", relation.what())));
             facts.extend(columns.iter().map(|(column, acl)| (format!("{schema}.{name}.{column}"), format!("ACL {acl}"))));
         }
         for Default { role, kind, acl } in defaults {
@@ -140,8 +140,10 @@ impl Image {
         facts
     }
 
-    /// What is different now. What is new in the schema counts only where that is asked for.
+    /// What is different now. Relations that are new in the schema count only where that is asked for.
     pub fn differences(&self, now: &Self, new_too: bool) -> Vec<String> {
+        let known = |it: &&Relation| new_too || self.relations.iter().any(|old| old.name == it.name);
+        let now = Self { relations: now.relations.iter().filter(known).cloned().collect(), ..now.clone() };
         let (was, is): (BTreeMap<_, _>, BTreeMap<_, _>) =
             (self.facts().into_iter().collect(), now.facts().into_iter().collect());
         let mut different = Vec::new();
@@ -152,10 +154,8 @@ impl Image {
                 None => different.push(format!("{name}: was {value}, is gone")),
             }
         }
-        if new_too {
-            let new = is.iter().filter(|(name, _)| !was.contains_key(*name));
-            different.extend(new.map(|(name, value)| format!("{name}: is new: {value}")));
-        }
+        let new = is.iter().filter(|(name, _)| !was.contains_key(*name));
+        different.extend(new.map(|(name, value)| format!("{name}: is new: {value}")));
         different
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::acl::Acl;
 use super::image::{Image, Relation, image};
 use super::script;
 use crate::domain::quantity::plural;
@@ -88,6 +89,24 @@ fn write(image: &Image) -> Result<Value, StepError> {
     serde_json::to_value(image).map_err(|error| StepError::Values(error.to_string()))
 }
 
+/// Whether the fence is not there, whatever else changed: all of it comes at once or none of it.
+fn never_came(before: &Image, fenced: &Image, now: &Image) -> bool {
+    let (mut open, mut shut) = (false, false);
+    let mut see = |was: &Acl, then: &Acl, is: &Acl| {
+        if was != then {
+            open |= is == was;
+            shut |= is == then;
+        }
+    };
+    see(&before.acl, &fenced.acl, &now.acl);
+    for (was, then) in before.relations.iter().zip(&fenced.relations) {
+        if let Some(is) = now.relations.iter().find(|it| it.name == was.name) {
+            see(&was.acl, &then.acl, &is.acl);
+        }
+    }
+    open && !shut
+}
+
 impl Step for Fence {
     fn title(&self) -> String {
         let tables = self.image.relations.iter().filter(|it| it.is_table()).count();
@@ -165,9 +184,12 @@ impl Step for Fence {
             if still(&before).is_empty() || still(&script::restored(&before, self.spare)).is_empty() {
                 return Ok(Undo::Done);
             }
-            let changed = still(&script::fenced(&before, self.spare));
+            let fenced = script::fenced(&before, self.spare);
+            let changed = still(&fenced);
             Ok(if changed.is_empty() {
                 Undo::Needed
+            } else if never_came(&before, &fenced, &now) {
+                Undo::Done
             } else {
                 Undo::Blocked(format!(
                     "somebody changed what the fence had shut, and it is left as it is; bring back what is named, or abandon: {}",

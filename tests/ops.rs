@@ -16,6 +16,8 @@ mod faults;
 mod fence;
 #[path = "ops/fenced.rs"]
 mod fenced;
+#[path = "ops/guardrails.rs"]
+mod guardrails;
 #[path = "ops/journal.rs"]
 mod journal;
 #[path = "ops/matrix.rs"]

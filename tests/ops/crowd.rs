@@ -86,7 +86,7 @@ impl Stage {
         match kind {
             "insert" | "own insert" => {
                 client.batch_execute(&format!("INSERT INTO tenant_initech.orders VALUES ({number}, 1)")).await?;
-                self.acknowledge(sent, kind, |it| drop(it.orders.insert(number)));
+                self.acknowledge(sent, kind, |it| _ = it.orders.insert(number));
             }
             "prepared" => {
                 let sql = "INSERT INTO tenant_initech.orders VALUES ($1::int8, 1)";
@@ -94,7 +94,7 @@ impl Stage {
                 for _ in 0..5 {
                     let (number, sent) = (self.number(), self.phase());
                     client.execute(&statement, &[&number]).await?;
-                    self.acknowledge(sent, kind, |it| drop(it.orders.insert(number)));
+                    self.acknowledge(sent, kind, |it| _ = it.orders.insert(number));
                 }
             }
             "long" => {
@@ -117,7 +117,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 let sent = self.phase();
                 sink.finish().await?;
-                self.acknowledge(sent, kind, |it| drop(it.orders.insert(number)));
+                self.acknowledge(sent, kind, |it| _ = it.orders.insert(number));
             }
             "update" => {
                 client.batch_execute("UPDATE tenant_initech.orders SET total = total + 1 WHERE id = 1").await?;
@@ -148,7 +148,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             _ => {
-                tokio::time::sleep(between(200, 600)).await;
+                tokio::time::sleep(between(1_000, 4_000)).await;
                 if let Some(old) = made.take() {
                     let sent = self.phase();
                     // Gone from the moment that it may be gone.
@@ -158,7 +158,7 @@ impl Stage {
                 } else {
                     let (sent, name) = (self.phase(), format!("made_{number}"));
                     client.batch_execute(&format!("CREATE TABLE tenant_initech.{name} (id int)")).await?;
-                    self.acknowledge(sent, kind, |it| drop(it.made.insert(name.clone())));
+                    self.acknowledge(sent, kind, |it| _ = it.made.insert(name.clone()));
                     *made = Some(name);
                 }
             }
@@ -174,7 +174,7 @@ impl Stage {
             let Some(session) = &client else {
                 client = log_in(self.port, user).await;
                 assert!(own || client.is_some(), "the account of everybody is let in, always");
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(60)).await;
                 continue;
             };
             if let Err(error) = self.write(session, kind, &mut made).await {
@@ -183,9 +183,9 @@ impl Stage {
                 if session.batch_execute("ROLLBACK").await.is_err() {
                     client = None;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
 
@@ -203,7 +203,7 @@ impl Stage {
                 _ => client.batch_execute(sql).await.unwrap(),
             }
             self.read.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
@@ -268,7 +268,7 @@ async fn raise(machine: &Machine, stage: &Stage) -> (tierdeck::ops::OperationId,
         }
         stage.phase.store(0, Ordering::SeqCst);
     }
-    panic!("it was never raised");
+    panic!("something was made in between, 50 times");
 }
 
 async fn among(world: &World, rounds: usize, seed: u64) {

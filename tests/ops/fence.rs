@@ -194,9 +194,9 @@ async fn what_a_fence_stands_on_is_said_before() {
     for words in [
         "etl (pg_write_all_data)",
         "dba (role_initech)",
-        "can no longer be written: outer_id_fkey (\"outer\" refers to orders)",
+        "can no longer be written: outer_id_fkey (public.\"outer\" refers to orders)",
         "changes outside that would change rows here fail: below_id_fkey",
-        "somebody who gets past it: past() (postgres)",
+        "somebody who gets past it: public.past() (postgres)",
         "hears (ddl_command_end)",
         "mean the same and are written differently (because dba may act as role_initech",
         "tenant_initech.numbers: was sequence of role_initech, ACL none",
@@ -227,7 +227,7 @@ async fn what_a_fence_stands_on_is_said_before() {
     boss.batch_execute("DROP TABLE tenant_initech.bosses; CREATE TABLE public.parent (id int); ALTER TABLE tenant_initech.scratch INHERIT public.parent")
         .await
         .unwrap();
-    assert!(refusal(&operations, &quarantine()).await.contains("scratch is a part of parent"));
+    assert!(refusal(&operations, &quarantine()).await.contains("scratch is a part of public.parent"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ pub use vacuum::{Vacuum, Vacuuming};
 
 use super::estate::{Estate, Place};
 use super::fence::{self, Fence, Stands};
+use super::guardrails::{self, Guard, Guarding};
 use super::hands::Eyes;
 use super::id::OperationId;
 use super::operations::OpsError;
@@ -40,6 +41,8 @@ pub enum Intent {
     Quarantine(Quarantining),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuuming),
+    /// Give logins the limits that the policy wants.
+    Guard(Guarding),
 }
 
 /// A step of a plan, as a value.
@@ -60,6 +63,8 @@ pub enum Action {
     Fence(Fence),
     /// See that the fence stands.
     Stands(Stands),
+    /// Give logins the limits that the policy wants.
+    Guard(Guard),
 }
 
 impl Action {
@@ -73,6 +78,7 @@ impl Action {
             Self::Vacuum(step) => step,
             Self::Fence(step) => step,
             Self::Stands(step) => step,
+            Self::Guard(step) => step,
         }
     }
 }
@@ -85,6 +91,7 @@ impl Intent {
             Self::Throttle(intent) => &intent.instance,
             Self::Quarantine(intent) => &intent.instance,
             Self::Vacuum(intent) => &intent.instance,
+            Self::Guard(intent) => &intent.instance,
         }
     }
 
@@ -120,6 +127,14 @@ impl Intent {
                     None => quarantine::plan(intent, &names, login.as_ref(), target, id),
                 }
             }
+            Self::Guard(intent) => {
+                let own: Vec<String> =
+                    intent.tenants.iter().map(|tenant| naming(estate, place, tenant).role).collect();
+                let names = (!own.is_empty()).then_some(own.as_slice());
+                let logins = guardrails::look(names, 0, &mut eyes).await?;
+                let whose = |name: &str| tenant_of(estate, place, name);
+                guardrails::plan(intent, &logins, whose, &estate.naming.service_account, target, id)
+            }
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;
                 vacuum::plan(intent, facts.as_ref(), &estate.directory(place), target, id)
@@ -143,6 +158,14 @@ fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Names {
         crate::domain::Layout::Database => &estate.naming.tenant_login,
     };
     Names { role: template.name(tenant), service: estate.naming.service_account.clone() }
+}
+
+/// Whose own login has this name.
+fn tenant_of(estate: &Estate, place: &Place, login: &str) -> Option<TenantId> {
+    match place.layout {
+        crate::domain::Layout::Schema => estate.naming.tenant_role.id(login),
+        crate::domain::Layout::Database => estate.naming.tenant_login.id(login),
+    }
 }
 
 /// Which server and database eyes see, and as whom.

@@ -5,12 +5,9 @@ use super::quarantine::Quarantining;
 use super::{Intent, held};
 use crate::domain::TenantId;
 use crate::ops::estate::{Estate, Place};
-use crate::ops::fence::{self, Around, Ground};
+use crate::ops::fence::{self, Around, Ground, Patience};
 use crate::ops::id::OperationId;
 use crate::ops::plan::{Plan, Refusals, SCHEMA, Subject, Target};
-
-/// The longest that writers of a tenant wait behind one try.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// What is fenced for a tenant.
 pub(super) fn around(estate: &Estate, tenant: &TenantId) -> Around {
@@ -21,7 +18,7 @@ pub(super) fn around(estate: &Estate, tenant: &TenantId) -> Around {
         logins: vec![naming.tenant_role.name(tenant), naming.tenant_login.name(tenant)],
         service: naming.service_account.clone(),
         budget: estate.fence_budget,
-        patience: estate.lock_timeout.min(PATIENCE),
+        patience: Patience::of(estate),
     }
 }
 

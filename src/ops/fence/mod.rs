@@ -21,11 +21,13 @@ mod stands;
 use std::time::Duration;
 
 pub use raise::Fence;
+pub use script::Patience;
 pub use stands::{Stands, Trial, fingerprint};
 
 pub(super) use ground::{Ground, look};
 
 use super::act::{Action, Drain};
+use super::estate::Estate;
 use super::plan::{Fact, PlannedStep, Refusals, Target};
 
 /// What a fence is to be raised around.
@@ -41,8 +43,17 @@ pub(super) struct Around {
     pub service: String,
     /// How long it may stand unfinished, and be tried for.
     pub budget: Duration,
-    /// How long one try waits for a lock, with writers waiting behind it.
-    pub patience: Duration,
+    /// How long locks are waited for.
+    pub patience: Patience,
+}
+
+impl Patience {
+    /// As patient as the sessions that change something may be.
+    pub(super) fn of(estate: &Estate) -> Self {
+        let lock = estate.lock_timeout.min(Duration::from_millis(500));
+        let turn = (estate.statement_timeout / 2).min(Duration::from_secs(10));
+        Self { lock_ms: milliseconds(lock), turn_ms: milliseconds(turn) }
+    }
 }
 
 /// A fence's part of a plan.
@@ -54,7 +65,7 @@ pub(super) struct Fencing {
 
 /// Plans a fence, or says why not. Pure.
 pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<Fencing, Refusals> {
-    let Around { schema, budget, patience, .. } = around;
+    let Around { schema, budget, .. } = around;
     let mut refusals = ground.refusals(target);
     let acting = ground.others_act_as_owner();
     let fence = Fence {
@@ -64,7 +75,7 @@ pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<
         spare: acting.is_empty(),
         fingerprint: ground.fingerprint.clone(),
         budget_ms: milliseconds(*budget),
-        lock_timeout_ms: milliseconds(*patience),
+        patience: around.patience,
     };
     if fence.fenced() == fence.image {
         refusals.push(format!("nobody may write in {schema} as it is: it is fenced already, or there is nothing in it"));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::acl::Acl;
 use super::image::{Image, Relation, image};
-use super::script;
+use super::script::{self, Patience};
 use crate::domain::quantity::plural;
 use crate::ops::hands::{Eyes, Hands, HandsError};
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo, Working};
@@ -29,8 +29,8 @@ pub struct Fence {
     pub fingerprint: String,
     /// How long it may be tried for, and stand unfinished.
     pub budget_ms: u64,
-    /// How long one try waits for a lock.
-    pub lock_timeout_ms: u64,
+    /// How long locks are waited for.
+    pub patience: Patience,
 }
 
 /// What is over by itself if it is tried again: a lock not had in time, a deadlock, somebody's GRANT at the same moment.
@@ -68,12 +68,12 @@ impl Fence {
     /// Tries until it is done, or the budget is spent: in between, the tenant has its writes.
     async fn insist(&self, hands: &mut Hands<'_>, script: Script) -> Result<(), StepError> {
         let begun = Instant::now();
-        let mut pause = Duration::from_millis(self.lock_timeout_ms).min(Duration::from_millis(100));
+        let mut pause = Duration::from_millis(50);
         loop {
             match hands.run(&script).await {
                 Err(error) if passes(&error) && begun.elapsed() + pause < Duration::from_millis(self.budget_ms) => {
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
+                    pause = (pause * 2).min(Duration::from_secs(2));
                 }
                 done => return Ok(done?),
             }
@@ -118,7 +118,7 @@ impl Step for Fence {
     }
 
     fn forward(&self) -> Script {
-        let statements = script::forward(&self.image, self.spare, &self.fingerprint, &self.own, self.lock_timeout_ms);
+        let statements = script::forward(&self.image, self.spare, &self.fingerprint, &self.own, self.patience);
         Script::sql(self.target, statements)
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::acl::{Acl, Change, sorted};
 use super::image::{Image, Relation};
 use super::spell::{block, creators, fingerprint, identifier, literal, others, qualified, raise, still_may_write};
@@ -171,21 +173,42 @@ fn of_schema(schema: &str, changes: impl IntoIterator<Item = Change>) -> Vec<Sen
     changes.into_iter().map(|change| Sentence { on: on.clone(), done: (change, None) }).collect()
 }
 
+/// How long locks are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patience {
+    /// Each of them, at the most: writers wait behind us meanwhile.
+    pub lock_ms: u64,
+    /// All of them, in one run of the transaction.
+    pub turn_ms: u64,
+}
+
+/// Takes every table's lock, or none: who waits for one while it holds another is waited for by whoever wrote to that one
+/// first. So what was had is given back, and a moment later it is tried again with a little more patience.
+fn locks(image: &Image, Patience { lock_ms, turn_ms }: Patience) -> String {
+    let tables: Vec<_> = image.relations.iter().filter(|it| it.is_table()).collect();
+    let lock = |some: &[&Relation]| {
+        let names: Vec<_> = some.iter().map(|it| format!("ONLY {}", qualified(&image.schema, &it.name))).collect();
+        format!("LOCK TABLE {} IN EXCLUSIVE MODE; ", names.join(", "))
+    };
+    let all: String = tables.chunks(TOGETHER).map(lock).collect();
+    let given_up = raise(&format!("who writes in {} was not waited out; nothing was done", image.schema), "55P03");
+    block(&format!(
+        "FOR try IN 1..1000 LOOP BEGIN PERFORM set_config('lock_timeout', least(40 * try, {lock_ms}) || 'ms', true); {all}RETURN; \
+         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN PERFORM pg_sleep(least(0.02 * try, 0.5)); END; \
+         EXIT WHEN clock_timestamp() > now() + interval '{turn_ms} ms'; END LOOP; {given_up};"
+    ))
+}
+
 /// What raises the fence, in one transaction.
 pub(super) fn forward(
     image: &Image,
     spare: bool,
     fingerprint_was: &str,
     own: &[String],
-    lock_timeout_ms: u64,
+    patience: Patience,
 ) -> Vec<String> {
     let Image { schema, relations, logins, .. } = image;
-    let mut statements = vec![format!("SET LOCAL lock_timeout = '{lock_timeout_ms}ms'")];
-    let tables: Vec<_> = relations.iter().filter(|it| it.is_table()).collect();
-    for some in tables.chunks(TOGETHER) {
-        let names: Vec<_> = some.iter().map(|it| format!("ONLY {}", qualified(schema, &it.name))).collect();
-        statements.push(format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.join(", ")));
-    }
+    let mut statements = vec![format!("SET LOCAL lock_timeout = '{}ms'", patience.lock_ms), locks(image, patience)];
     statements.push(block(&format!(
         "IF ({}) IS DISTINCT FROM {} THEN {}; END IF;",
         fingerprint(schema, own),

@@ -14,7 +14,6 @@ use super::raise::Fence;
 use super::spell::{block, identifier, qualified, raise, still_may_write};
 use super::{Around, milliseconds};
 use crate::clients::postgres::QueryError;
-use crate::domain::quantity::plural;
 use crate::ops::hands::Eyes;
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo};
 
@@ -130,7 +129,7 @@ impl Step for Stands {
     fn title(&self) -> String {
         match self.trials.len() {
             0 => format!("see that nobody may write in {}", self.schema),
-            trials => format!("see that {} in {} refused", plural(trials, "write"), self.schema),
+            trials => format!("see in {} that {} refused", self.schema, if trials == 1 { "a write is".to_owned() } else { format!("{trials} writes are") }),
         }
     }
 

@@ -44,7 +44,9 @@ fn intent(config: &Config, asked: &Guardrails) -> Result<Intent, String> {
         own: own.map(|(id, notes)| (id.clone(), Wanted::from(&policy.wanted_with(Some(notes), tier)))).collect(),
     };
     if intent.policy == Wanted::default() && intent.own.is_empty() {
-        return Err("the policy wants nothing: [policy.shared] and [policy.dedicated] are where limits stand".to_owned());
+        return Err(
+            "the policy wants nothing: [policy.shared] and [policy.dedicated] are where limits stand".to_owned()
+        );
     }
     Ok(Intent::Guard(intent))
 }

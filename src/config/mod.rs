@@ -76,7 +76,12 @@ pub struct OperationsConfig {
 impl Default for OperationsConfig {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { statement_timeout: seconds(60), lock_timeout: seconds(2), stale_after: seconds(30), fence_budget: seconds(300) }
+        Self {
+            statement_timeout: seconds(60),
+            lock_timeout: seconds(2),
+            stale_after: seconds(30),
+            fence_budget: seconds(300),
+        }
     }
 }
 

@@ -42,8 +42,18 @@ struct Acknowledged {
     count: usize,
 }
 
-const KINDS: [&str; 10] =
-    ["insert", "long", "prepared", "copy", "update", "nextval", "own insert", "own truncate", "own create", "own nextval"];
+const KINDS: [&str; 10] = [
+    "insert",
+    "long",
+    "prepared",
+    "copy",
+    "update",
+    "nextval",
+    "own insert",
+    "own truncate",
+    "own create",
+    "own nextval",
+];
 
 async fn log_in(port: u16, user: &str) -> Option<Client> {
     let mut config = Config::new();
@@ -257,7 +267,11 @@ async fn raise(machine: &Machine, stage: &Stage) -> (tierdeck::ops::OperationId,
             }
             Err(OpsError::Stale(_)) => {}
             Ok(Ended::Paused(reason)) => {
-                let known = ["is not what the plan was made from", "was made in tenant_initech meanwhile", "came while it was raised"];
+                let known = [
+                    "is not what the plan was made from",
+                    "was made in tenant_initech meanwhile",
+                    "came while it was raised",
+                ];
                 // A table that was dropped between the look and the lock.
                 let known = known.iter().any(|words| reason.contains(words)) || reason.contains("42P01");
                 assert!(known, "{reason}");

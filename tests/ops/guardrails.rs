@@ -10,7 +10,8 @@ use super::actions::{promised, refusal, told};
 use super::world::{World, new_id, shared, tenant};
 
 fn wanted(connections: u32) -> Wanted {
-    let settings = [("statement_timeout", "30s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "60s")];
+    let settings =
+        [("statement_timeout", "30s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "60s")];
     let settings = settings.map(|(name, text)| (name.to_owned(), text.to_owned()));
     Wanted { connections: Some(connections), settings: BTreeMap::from(settings) }
 }
@@ -73,7 +74,12 @@ async fn what_the_policy_wants_is_applied_where_it_binds_and_undone_exactly() {
     assert_eq!(operations.start(&plan, "shared").await.unwrap(), Ended::Succeeded);
     assert_eq!(told(&world, &plan), promised(&plan));
     let image = world.settled().await;
-    assert!(image.contains("role_acme | t | 25 | {statement_timeout=30s,idle_in_transaction_session_timeout=60s,lock_timeout=5s}"), "{image}");
+    assert!(
+        image.contains(
+            "role_acme | t | 25 | {statement_timeout=30s,idle_in_transaction_session_timeout=60s,lock_timeout=5s}"
+        ),
+        "{image}"
+    );
     assert!(refusal(&operations, &guard(&[])).await.contains("has what the policy wants"));
     assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
     assert_eq!(world.settled().await, start);

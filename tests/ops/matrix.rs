@@ -226,7 +226,9 @@ struct Tally {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_every_point_it_is_gone_on_with_and_rolled_back() {
     let case = |name, reversible| Case { name, reversible, every: 1 };
-    let tally = matrix(&World::start().await, &[case("throttle", true), case("quarantine", true), case("terminate", false)]).await;
+    let tally =
+        matrix(&World::start().await, &[case("throttle", true), case("quarantine", true), case("terminate", false)])
+            .await;
     assert!(tally.points > 40);
 }
 

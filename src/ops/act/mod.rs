@@ -128,8 +128,7 @@ impl Intent {
                 }
             }
             Self::Guard(intent) => {
-                let own: Vec<String> =
-                    intent.tenants.iter().map(|tenant| naming(estate, place, tenant).role).collect();
+                let own: Vec<String> = intent.tenants.iter().map(|tenant| naming(estate, place, tenant).role).collect();
                 let names = (!own.is_empty()).then_some(own.as_slice());
                 let logins = guardrails::look(names, 0, &mut eyes).await?;
                 let whose = |name: &str| tenant_of(estate, place, name);

@@ -51,7 +51,9 @@ pub(super) fn plan(
         targets: vec![target],
         affects: vec![
             format!("{tenant}: every write in {schema} is refused (SQLSTATE 42501) until it is released; reads go on"),
-            format!("{tenant}: transactions that write are waited for; new ones wait meanwhile, and are refused when the fence stands"),
+            format!(
+                "{tenant}: transactions that write are waited for; new ones wait meanwhile, and are refused when the fence stands"
+            ),
             "everybody else: nothing".to_owned(),
         ],
         facts: fencing.facts,

@@ -110,8 +110,7 @@ impl Acl {
         item.may.retain(|right, _| !rights.contains(right));
         self.items.retain(|item| !item.may.is_empty());
         let Some(role) = to else { return };
-        let lost: Vec<String> =
-            rights.iter().filter(|right| !self.may_hand_on(role, owner, right)).cloned().collect();
+        let lost: Vec<String> = rights.iter().filter(|right| !self.may_hand_on(role, owner, right)).cloned().collect();
         let hang: Vec<Option<String>> = self
             .items
             .iter()
@@ -137,8 +136,7 @@ impl Acl {
                 let Item { to, by, .. } = &was.items[*number];
                 if let Some(item) = self.find(to.as_deref(), by) {
                     let rights = sorted(item.may.keys().map(String::as_str));
-                    let revoke =
-                        Change::Revoke { by: by.clone(), rights, from: vec![to.clone()], cascade: false };
+                    let revoke = Change::Revoke { by: by.clone(), rights, from: vec![to.clone()], cascade: false };
                     self.apply(&revoke, owner);
                     changes.push(revoke);
                 }
@@ -170,9 +168,10 @@ impl Acl {
         [false, true]
             .into_iter()
             .filter_map(|hand_on| {
-                let rights = item.may.iter().filter(|(right, with)| {
-                    **with == hand_on && has.get(*right).is_none_or(|now| hand_on && !now)
-                });
+                let rights = item
+                    .may
+                    .iter()
+                    .filter(|(right, with)| **with == hand_on && has.get(*right).is_none_or(|now| hand_on && !now));
                 let rights = sorted(rights.map(|(right, _)| right.as_str()));
                 let grant = Change::Grant { by: item.by.clone(), rights, to: item.to.clone(), hand_on };
                 (!matches!(&grant, Change::Grant { rights, .. } if rights.is_empty())).then_some(grant)

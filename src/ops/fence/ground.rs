@@ -64,7 +64,10 @@ impl Ground {
         let mut who: Vec<String> = Vec::new();
         who.extend(self.all("member").map(|(role, owner)| format!("{role} may act as {owner}")));
         who.extend(self.all("definer").map(|(function, owner)| format!("{function} runs as {owner}")));
-        who.extend(self.all("foreign key out").map(|(key, tables)| format!("the foreign key {key} ({tables}) changes rows here")));
+        who.extend(
+            self.all("foreign key out")
+                .map(|(key, tables)| format!("the foreign key {key} ({tables}) changes rows here")),
+        );
         who.extend(self.all("rule").map(|(view, table)| format!("{view}, outside of the schema, reaches {table}")));
         who
     }
@@ -73,11 +76,13 @@ impl Ground {
     pub(super) fn refusals(&self, target: &Target) -> Vec<String> {
         let mut refusals = Vec::new();
         let admin = &target.login;
-        let newer = target.server_version.split('.').next().and_then(|it| it.parse().ok()).is_some_and(|it: u32| it >= 16);
+        let newer =
+            target.server_version.split('.').next().and_then(|it| it.parse().ok()).is_some_and(|it: u32| it >= 16);
         let with = if newer { " WITH SET TRUE, INHERIT TRUE" } else { "" };
         for (role, _) in self.all("not ours") {
             let grant = format!("GRANT {role} TO {admin}{with}");
-            refusals.push(format!("{admin} may not act as {role}, whose things these are; as somebody who may: {grant}"));
+            refusals
+                .push(format!("{admin} may not act as {role}, whose things these are; as somebody who may: {grant}"));
         }
         for (role, _) in self.all("grantor") {
             let grant = format!("GRANT {role} TO {admin}{with}");
@@ -89,13 +94,17 @@ impl Ground {
             refusals.push(format!("{admin} may not lock {names}: not even the owner may write there, by its ACL"));
         }
         for (role, _) in self.all("login") {
-            refusals.push(format!("{admin} may not alter {role}; as whoever created it: GRANT {role} TO {admin} WITH ADMIN OPTION"));
+            refusals.push(format!(
+                "{admin} may not alter {role}; as whoever created it: GRANT {role} TO {admin} WITH ADMIN OPTION"
+            ));
         }
         for (gid, _) in self.all("prepared").filter(|(_, more)| *more == "here") {
             refusals.push(format!("the prepared transaction {gid:?} has written here and waits: COMMIT PREPARED or ROLLBACK PREPARED first"));
         }
         for (name, parent) in self.all("parent") {
-            refusals.push(format!("{name} is a part of {parent}, which is outside of the schema: through that it would be written to"));
+            refusals.push(format!(
+                "{name} is a part of {parent}, which is outside of the schema: through that it would be written to"
+            ));
         }
         let tables = self.image.relations.iter().filter(|it| it.is_table()).count();
         let free: i64 = self.all("locks").find_map(|(free, _)| free.parse().ok()).unwrap_or(i64::MAX);

@@ -129,7 +129,9 @@ impl Image {
         for relation in relations {
             let Relation { name, owner, acl, columns, .. } = relation;
             facts.push((format!("{schema}.{name}"), format!("{} of {owner}, ACL {acl}", relation.what())));
-            facts.extend(columns.iter().map(|(column, acl)| (format!("{schema}.{name}.{column}"), format!("ACL {acl}"))));
+            facts.extend(
+                columns.iter().map(|(column, acl)| (format!("{schema}.{name}.{column}"), format!("ACL {acl}"))),
+            );
         }
         for Default { role, kind, acl } in defaults {
             facts.push((format!("default privileges of {role} in {schema}, {kind}"), acl.to_string()));

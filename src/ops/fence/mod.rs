@@ -78,13 +78,15 @@ pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<
         patience: around.patience,
     };
     if fence.fenced() == fence.image {
-        refusals.push(format!("nobody may write in {schema} as it is: it is fenced already, or there is nothing in it"));
+        refusals
+            .push(format!("nobody may write in {schema} as it is: it is fenced already, or there is nothing in it"));
     }
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
     }
     let mut warnings = ground.warnings();
-    warnings.push(format!("SELECT … FOR UPDATE and FOR SHARE in {schema} are refused as writes are; plain reads go on"));
+    warnings
+        .push(format!("SELECT … FOR UPDATE and FOR SHARE in {schema} are refused as writes are; plain reads go on"));
     let spared: Vec<_> = fence.spared().map(|it| format!("{schema}.{}", it.name)).collect();
     if !spared.is_empty() {
         warnings.push(format!(

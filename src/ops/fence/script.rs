@@ -39,7 +39,9 @@ fn taken(relation: &Relation, spare: bool) -> Vec<Done> {
     let by = &relation.owner;
     if spare && !relation.acl.explicit {
         let columns = relation.columns.iter();
-        return columns.filter_map(|(name, acl)| Some((revoke(std::iter::once(acl), by)?, Some(name.clone())))).collect();
+        return columns
+            .filter_map(|(name, acl)| Some((revoke(std::iter::once(acl), by)?, Some(name.clone()))))
+            .collect();
     }
     revoke(relation.acls().collect::<Vec<_>>().into_iter(), by).map(|change| (change, None)).into_iter().collect()
 }

@@ -74,9 +74,8 @@ impl Stands {
             }
         }
         let tried = writers.iter().filter(|(role, _)| may_try(role));
-        let trials = tried.filter_map(|(role, statement)| {
-            Some(Trial { role: (*role).to_owned(), statement: statement.clone()? })
-        });
+        let trials = tried
+            .filter_map(|(role, statement)| Some(Trial { role: (*role).to_owned(), statement: statement.clone()? }));
         Self {
             target: around.target,
             schema: image.schema.clone(),
@@ -95,7 +94,11 @@ impl Stands {
     }
 
     /// Whose transactions, from before the fence, hold what no table's lock waits for: a sequence, or something that they make.
-    async fn before_it(&self, since: Option<Timestamp>, eyes: &mut Eyes) -> Result<(Timestamp, Vec<String>), StepError> {
+    async fn before_it(
+        &self,
+        since: Option<Timestamp>,
+        eyes: &mut Eyes,
+    ) -> Result<(Timestamp, Vec<String>), StepError> {
         let desk = eyes.desk(self.target).await?;
         let sql = include_str!("../../../assets/sql/ops/fence_before.sql");
         let rows = desk.rows(sql, &[&self.schema, &since]).await?;
@@ -129,7 +132,11 @@ impl Step for Stands {
     fn title(&self) -> String {
         match self.trials.len() {
             0 => format!("see that nobody may write in {}", self.schema),
-            trials => format!("see in {} that {} refused", self.schema, if trials == 1 { "a write is".to_owned() } else { format!("{trials} writes are") }),
+            trials => format!(
+                "see in {} that {} refused",
+                self.schema,
+                if trials == 1 { "a write is".to_owned() } else { format!("{trials} writes are") }
+            ),
         }
     }
 

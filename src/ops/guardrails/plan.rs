@@ -64,10 +64,16 @@ fn hindrance(login: &Login, lacking: &Wanted, target: &Target, service: &str) ->
     }
     if !login.may_alter {
         let admin = &target.login;
-        return Some(format!("{admin} may not alter {name}; as whoever created it: GRANT {name} TO {admin} WITH ADMIN OPTION"));
+        return Some(format!(
+            "{admin} may not alter {name}; as whoever created it: GRANT {name} TO {admin} WITH ADMIN OPTION"
+        ));
     }
-    let over = in_databases.as_deref().filter(|set| lacking.settings.keys().any(|setting| set.contains(&format!("{setting}="))));
-    over.map(|set| format!("{name} has settings of its own in a database, which go before ({set}): change those by hand"))
+    let over = in_databases
+        .as_deref()
+        .filter(|set| lacking.settings.keys().any(|setting| set.contains(&format!("{setting}="))));
+    over.map(|set| {
+        format!("{name} has settings of its own in a database, which go before ({set}): change those by hand")
+    })
 }
 
 /// Plans, or says why not. Pure.
@@ -108,7 +114,11 @@ pub(in crate::ops) fn plan(
     }
     if refusals.is_empty() && guarded.is_empty() {
         let of = if all { "every login where limits bind".to_owned() } else { "each of these logins".to_owned() };
-        refusals.push(if left.is_empty() { format!("{of} on {instance} has what the policy wants") } else { left.join("; ") });
+        refusals.push(if left.is_empty() {
+            format!("{of} on {instance} has what the policy wants")
+        } else {
+            left.join("; ")
+        });
     }
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
@@ -119,7 +129,10 @@ pub(in crate::ops) fn plan(
     ];
     if !unbound.is_empty() {
         let many = plural(unbound.len(), "tenant");
-        warnings.push(format!("left as they are, because they work as {service} and no limit of theirs would bind anybody: {many}: {}", some(&unbound)));
+        warnings.push(format!(
+            "left as they are, because they work as {service} and no limit of theirs would bind anybody: {many}: {}",
+            some(&unbound)
+        ));
     }
     warnings.extend(left.into_iter().map(|why| format!("left as it is: {why}")));
     let names: Vec<String> = guarded.iter().map(|(tenant, ..)| tenant.to_string()).collect();
@@ -135,7 +148,11 @@ pub(in crate::ops) fn plan(
         schema: SCHEMA,
         id,
         kind: "guardrails".to_owned(),
-        summary: format!("give {} on {instance} the limits that the policy wants: {}", plural(names.len(), "login"), some(&names)),
+        summary: format!(
+            "give {} on {instance} the limits that the policy wants: {}",
+            plural(names.len(), "login"),
+            some(&names)
+        ),
         subjects: guarded.iter().map(|(tenant, ..)| Subject::Tenant { id: tenant.clone() }).collect(),
         affects: vec![format!("new sessions of {}: {}", plural(names.len(), "tenant"), some(&names))],
         facts,

@@ -76,7 +76,9 @@ impl Step for Guard {
     fn title(&self) -> String {
         match self.logins.as_slice() {
             [one] => format!("limit the login {}", one.role),
-            [first, .., last] => format!("limit {}, {} to {}", plural(self.logins.len(), "login"), first.role, last.role),
+            [first, .., last] => {
+                format!("limit {}, {} to {}", plural(self.logins.len(), "login"), first.role, last.role)
+            }
             [] => "limit no login".to_owned(),
         }
     }
@@ -92,7 +94,9 @@ impl Step for Guard {
             statements.extend(wanted.connections.map(|limit| format!("ALTER ROLE {role} CONNECTION LIMIT {limit}")));
             let settings = wanted.settings.iter();
             statements.extend(
-                settings.map(|(name, text)| format!("ALTER ROLE {role} SET {name} = {}", escape_literal(text).trim_start())),
+                settings.map(|(name, text)| {
+                    format!("ALTER ROLE {role} SET {name} = {}", escape_literal(text).trim_start())
+                }),
             );
         }
         Script::sql(self.target, statements)

@@ -19,8 +19,8 @@ fn writes(right: &str) -> bool {
 }
 
 /// What takes from these ACLs everything by which somebody writes.
-fn revoke<'a>(acls: impl Iterator<Item = &'a Acl> + Clone, by: &str) -> Option<Change> {
-    let items = || acls.clone().flat_map(|acl| &acl.items);
+fn revoke(acls: &[&Acl], by: &str) -> Option<Change> {
+    let items = || acls.iter().flat_map(|acl| &acl.items);
     let (mut from, mut rights): (Vec<Option<String>>, Vec<&str>) = (Vec::new(), Vec::new());
     for item in items().filter(|item| item.by == by) {
         let taken: Vec<&str> = item.may.keys().map(String::as_str).filter(|right| writes(right)).collect();
@@ -39,11 +39,9 @@ fn taken(relation: &Relation, spare: bool) -> Vec<Done> {
     let by = &relation.owner;
     if spare && !relation.acl.explicit {
         let columns = relation.columns.iter();
-        return columns
-            .filter_map(|(name, acl)| Some((revoke(std::iter::once(acl), by)?, Some(name.clone()))))
-            .collect();
+        return columns.filter_map(|(name, acl)| Some((revoke(&[acl], by)?, Some(name.clone())))).collect();
     }
-    revoke(relation.acls().collect::<Vec<_>>().into_iter(), by).map(|change| (change, None)).into_iter().collect()
+    revoke(&relation.acls().collect::<Vec<_>>(), by).map(|change| (change, None)).into_iter().collect()
 }
 
 /// What is taken of the schema itself.
@@ -90,12 +88,16 @@ pub(super) fn fenced(image: &Image, spare: bool) -> Image {
 /// What brings a relation back.
 fn mend(now: &mut Relation, was: &Relation) -> Vec<Done> {
     let mut all: Vec<Done> = now.acl.clone().mend(&was.acl, &was.owner).into_iter().map(|it| (it, None)).collect();
-    all.iter().for_each(|done| apply(now, done));
+    for done in &all {
+        apply(now, done);
+    }
     for (column, acl) in &was.columns {
         let mut here = now.columns.get(column).cloned().unwrap_or_else(Acl::none);
         let some: Vec<Done> =
             here.mend(acl, &was.owner).into_iter().map(|change| (change, Some(column.clone()))).collect();
-        some.iter().for_each(|done| apply(now, done));
+        for done in &some {
+            apply(now, done);
+        }
         all.extend(some);
     }
     all

@@ -173,18 +173,18 @@ fn calls(state: &State, mut near: &TcpStream, mut far: &TcpStream, deaf: &Atomic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends() {
-    suffer(&World::start().await, throttle("acme"), "acme", 1).await;
+    println!("{}", suffer(&World::start().await, throttle("acme"), "acme", 1).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn and_so_they_do_around_a_fence() {
     let world = World::start().await;
     super::fenced::furnish(&world).await;
-    suffer(&world, super::fenced::quarantine(), "initech", 5).await;
+    println!("{}", suffer(&world, super::fenced::quarantine(), "initech", 5).await);
 }
 
 /// Every call of an operation suffers everything; unless all of it is asked for (make matrix), fewer of them do.
-async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) {
+async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) -> String {
     let folder = tempfile::tempdir().unwrap();
     let meddler = Meddler::to(world.server.port);
     let machine = |name: String| Machine { port: meddler.port, ..world.machine(&folder, &name) };
@@ -241,8 +241,8 @@ async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) {
             held += 1;
         }
     }
-    println!("faults, {typed}: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held");
     assert_eq!(tried, held);
+    format!("faults, {typed}: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held")
 }
 
 #[tokio::test]

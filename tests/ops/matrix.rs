@@ -221,6 +221,7 @@ impl Case {
 struct Tally {
     points: usize,
     held: usize,
+    said: Vec<String>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +230,7 @@ async fn killed_at_every_point_it_is_gone_on_with_and_rolled_back() {
     let tally =
         matrix(&World::start().await, &[case("throttle", true), case("quarantine", true), case("terminate", false)])
             .await;
+    println!("{}", tally.said.join("\n"));
     assert!(tally.points > 40);
 }
 
@@ -237,7 +239,7 @@ async fn so_are_the_fence_and_the_guardrails() {
     let world = World::start().await;
     super::fenced::furnish(&world).await;
     let case = |name| Case { name, reversible: true, every: 4 };
-    matrix(&world, &[case("fence"), case("guardrails")]).await;
+    println!("{}", matrix(&world, &[case("fence"), case("guardrails")]).await.said.join("\n"));
 }
 
 async fn matrix(world: &World, cases: &[Case]) -> Tally {
@@ -245,11 +247,11 @@ async fn matrix(world: &World, cases: &[Case]) -> Tally {
     let mut all = Tally::default();
     for case in cases {
         let tally = case.examine(world, folder.path()).await;
-        println!("{}: {} points tried, {} held", case.name, tally.points, tally.held);
+        all.said.push(format!("{}: {} points tried, {} held", case.name, tally.points, tally.held));
         all.points += tally.points;
         all.held += tally.held;
     }
-    println!("crash matrix: {} points tried, {} held", all.points, all.held);
+    all.said.push(format!("crash matrix: {} points tried, {} held", all.points, all.held));
     assert!(all.points > 0 && all.points == all.held);
     all
 }

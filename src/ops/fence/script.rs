@@ -233,6 +233,12 @@ pub(super) fn forward(
         creators(schema),
         raise(&format!("a transaction that is open makes something in {schema}; nothing was done"), "55P03"),
     )));
+    // An owner needs no privilege to drop what it owns: whoever is in must not outlive the commit.
+    let barred: Vec<String> = logins.iter().filter(|(_, may)| **may).map(|(login, _)| literal(login)).collect();
+    if !barred.is_empty() {
+        let names = barred.join(", ");
+        statements.push(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN ({names})"));
+    }
     statements
 }
 

@@ -26,7 +26,7 @@ test: install-test ## Run every test
 	cargo test --locked --doc
 
 matrix: install-test ## Kill, cut off and stall every operation at every point; CI takes a sample
-	TIERDECK_MATRIX=all cargo test --locked --test ops matrix faults takeover -- --nocapture --test-threads 1
+	TIERDECK_MATRIX=all cargo test --locked --test ops -- matrix faults takeover crowd --nocapture --test-threads 1
 
 lint: ## Format, lints and documentation, as CI has them
 	cargo fmt --check

@@ -60,18 +60,7 @@ fn the_contracts_file_loads_and_says_what_waits() {
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).lock_timeout, Some(Duration::from_secs(5)));
     let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(
-        waiting,
-        [
-            "instance.admin.password",
-            "instance.rds",
-            "aws",
-            "dedicated",
-            "vault",
-            "policy.backup",
-            "operations.fence_budget"
-        ]
-    );
+    assert_eq!(waiting, ["instance.admin.password", "instance.rds", "aws", "dedicated", "vault", "policy.backup"]);
     for warning in &checked.warnings {
         assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");
     }

@@ -10,8 +10,16 @@ mod actions;
 mod cli;
 #[path = "ops/console.rs"]
 mod console;
+#[path = "ops/crowd.rs"]
+mod crowd;
 #[path = "ops/faults.rs"]
 mod faults;
+#[path = "ops/fence.rs"]
+mod fence;
+#[path = "ops/fenced.rs"]
+mod fenced;
+#[path = "ops/guardrails.rs"]
+mod guardrails;
 #[path = "ops/journal.rs"]
 mod journal;
 #[path = "ops/matrix.rs"]

@@ -72,6 +72,8 @@ pub enum Command {
     Ack(Ack),
     /// Do something about an incident: shows the exact SQL and who is affected, asks, does it, looks whether it is done
     Act(Act),
+    /// Give tenants' logins the limits that the policy wants: shows what differs and the exact SQL, asks, does it, can be undone
+    Guardrails(Guardrails),
     /// Operations and their journal
     Ops {
         /// Which
@@ -267,6 +269,20 @@ pub struct ActOptions {
     /// On which instance; left out: the tenant's own, else the first shared one
     #[arg(long, global = true, value_name = "NAME")]
     pub instance: Option<String>,
+}
+
+/// `tierdeck guardrails`.
+#[derive(Debug, Clone, Args)]
+pub struct Guardrails {
+    /// Whom
+    #[arg(value_name = "TENANT", conflicts_with = "all")]
+    pub tenants: Vec<String>,
+    /// Every tenant of the instance; to approve it, the instance's name is typed
+    #[arg(long)]
+    pub all: bool,
+    /// How
+    #[command(flatten)]
+    pub options: ActOptions,
 }
 
 /// Which action.

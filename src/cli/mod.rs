@@ -13,6 +13,7 @@ mod demo;
 pub mod doctor;
 pub mod document;
 mod findings;
+mod guardrails;
 mod guests;
 mod inspector;
 mod observe;
@@ -83,6 +84,7 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Ack(ack)) => Ok(ack::run(config, ack).await),
         Some(Command::Act(act)) => act::run(config, allow, act).await,
+        Some(Command::Guardrails(asked)) => guardrails::run(config, allow, asked).await,
         Some(Command::Ops { action }) => ops::run(config, allow, action).await,
         Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,
         Some(Command::Record(options)) => record::run(config, options).await,

@@ -76,6 +76,7 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,
         stale_after: config.operations.stale_after,
+        fence_budget: config.operations.fence_budget,
     })
 }
 

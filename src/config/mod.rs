@@ -69,12 +69,19 @@ pub struct OperationsConfig {
     pub lock_timeout: Duration,
     /// `stale_after`.
     pub stale_after: Duration,
+    /// `fence_budget`.
+    pub fence_budget: Duration,
 }
 
 impl Default for OperationsConfig {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { statement_timeout: seconds(60), lock_timeout: seconds(2), stale_after: seconds(30) }
+        Self {
+            statement_timeout: seconds(60),
+            lock_timeout: seconds(2),
+            stale_after: seconds(30),
+            fence_budget: seconds(300),
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// Taken for gone sooner than this, a console that only waited for its network would lose its operation.
 pub(super) const SHORTEST_STALE: Duration = Duration::from_secs(10);
 
+/// Nobody is shut out for less time than it takes to shut somebody out.
+pub(super) const SHORTEST_FENCE: Duration = Duration::from_secs(10);
+
 /// The whole file, its defaults filled in, not yet checked as a whole.
 pub(super) struct File {
     pub environment: String,
@@ -230,11 +233,10 @@ impl Table for OperationsConfig {
                 "silent for longer, an operation may be taken over by somebody else",
                 Slot::Duration(&mut self.stale_after, SHORTEST_STALE),
             ),
-            Field::optional(
+            Field::new(
                 "fence_budget",
-                "how long writes of a tenant may be held back",
-                "\"300s\"",
-                Slot::Later(&later::Shape::Duration),
+                "how long an unfinished operation may hold a tenant's writes back, and try to",
+                Slot::Duration(&mut self.fence_budget, SHORTEST_FENCE),
             ),
         ]
     }

@@ -77,6 +77,8 @@ pub struct Estate {
     pub lock_timeout: Duration,
     /// Silent for longer, an operation may be taken over.
     pub stale_after: Duration,
+    /// How long a tenant's writes may be held back by an operation that is unfinished.
+    pub fence_budget: Duration,
 }
 
 /// What a session is for.

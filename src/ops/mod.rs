@@ -11,13 +11,17 @@
 //! - [`operations`], `engine`: start, go on, roll back
 //! - [`report`]: what happened, for people and programs
 //! - [`act`]: incident actions: operations of one step
+//! - [`guardrails`]: policy against actual, and the difference applied
+//! - [`fence`]: nobody writes in a tenant's schema any more: steps that quarantine uses, and whatever moves a tenant
 
 pub mod act;
 pub mod audit;
 pub mod control;
 mod engine;
 pub mod estate;
+pub mod fence;
 pub mod gate;
+pub mod guardrails;
 pub mod hands;
 mod id;
 pub mod journal;

@@ -17,17 +17,18 @@ use super::world::{World, key_of, new_id, shared, signal, tenant, throttle};
 use crate::support::watcher::session;
 
 /// Everything that the plan says it will run.
-fn promised(plan: &Plan) -> Vec<String> {
+pub fn promised(plan: &Plan) -> Vec<String> {
     plan.steps.iter().flat_map(|step| step.forward.lines()).collect()
 }
 
 /// What the server was told under the operation's name, but for how the engine holds and lets go.
-fn told(world: &World, plan: &Plan) -> Vec<String> {
+pub fn told(world: &World, plan: &Plan) -> Vec<String> {
     let mut told = world.logged(&plan.id.application_name());
     told.retain(|sql| {
         let engine = [
             "BEGIN",
             "COMMIT",
+            "ROLLBACK",
             "SELECT current_setting(",
             "SELECT pg_try_advisory_lock",
             "SELECT 1 FROM tierdeck.operation",
@@ -37,7 +38,7 @@ fn told(world: &World, plan: &Plan) -> Vec<String> {
     told
 }
 
-async fn refusal(operations: &Operations, intent: &Intent) -> String {
+pub async fn refusal(operations: &Operations, intent: &Intent) -> String {
     match operations.plan(intent, new_id()).await {
         Err(error @ OpsError::Refused(_)) => error.to_string(),
         other => panic!("{other:?}"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tierdeck::ops::act::Intent;
 use tierdeck::ops::{Ended, OpsError, TakeOver, Way};
 
 use super::world::{Machine, World, new_id, throttle};
@@ -183,16 +184,27 @@ fn calls(state: &State, mut near: &TcpStream, mut far: &TcpStream, deaf: &Atomic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends() {
+    println!("{}", suffer(&World::start().await, throttle("acme"), "acme", 1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_so_they_do_around_a_fence() {
     let world = World::start().await;
+    super::fenced::furnish(&world).await;
+    println!("{}", suffer(&world, super::fenced::quarantine(), "initech", 5).await);
+}
+
+/// Every call of an operation suffers everything; unless all of it is asked for (make matrix), fewer of them do.
+async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) -> String {
     let folder = tempfile::tempdir().unwrap();
     let meddler = Meddler::to(world.server.port);
     let machine = |name: String| Machine { port: meddler.port, ..world.machine(&folder, &name) };
     let start = world.settled().await;
     // How many calls an undisturbed run has, and what it leaves.
     let direct = world.machine(&folder, "direct").quiet();
-    let plan = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+    let plan = direct.plan(&intent, new_id()).await.unwrap();
     meddler.meddle(0, Fault::Error);
-    assert_eq!(machine("undisturbed".to_owned()).quiet().start(&plan, "acme").await.unwrap(), Ended::Succeeded);
+    assert_eq!(machine("undisturbed".to_owned()).quiet().start(&plan, typed).await.unwrap(), Ended::Succeeded);
     let calls = meddler.meddle(0, Fault::Error);
     let done = world.settled().await;
     assert!(calls > 30 && done != start, "{calls}");
@@ -203,17 +215,20 @@ async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends()
         for fault in [Fault::Error, Fault::Before, Fault::After, Fault::Hang] {
             // A sample by the seed, and fewer of what takes its time, unless all of it is asked for (make matrix).
             let place = at * 4 + fault as usize + seed;
-            if !everything && !place.is_multiple_of(if fault == Fault::Hang { 23 } else { 3 }) {
+            if !everything && !place.is_multiple_of(fewer * if fault == Fault::Hang { 23 } else { 3 }) {
                 continue;
             }
             let way = if (at + fault as usize).is_multiple_of(2) { Way::Forward } else { Way::Back };
             tried += 1;
             world.forget().await;
+            if typed == "initech" {
+                super::fenced::bring_back(world).await;
+            }
             let machine = machine(format!("{at}-{fault:?}"));
             let operations = machine.quiet();
-            let plan = direct.plan(&throttle("acme"), new_id()).await.unwrap();
+            let plan = direct.plan(&intent, new_id()).await.unwrap();
             meddler.meddle(at, fault);
-            let first = operations.start(&plan, "acme").await;
+            let first = operations.start(&plan, typed).await;
             let reached = meddler.meddle(0, fault) >= at;
             let here = format!("{fault:?} at call {at} of {calls}: {first:?}, then {way:?}");
             assert!(reached || first.is_ok(), "{here}");
@@ -221,7 +236,7 @@ async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends()
                 // It was cut off before anything was begun: nothing is there, and it is begun anew.
                 (way, Err(OpsError::Unknown(_))) => {
                     assert_eq!(world.settled().await, start, "{here}");
-                    let begun = operations.start(&plan, "acme").await;
+                    let begun = operations.start(&plan, typed).await;
                     if way == Way::Back { operations.go_on(&plan.id, way, TakeOver::No).await } else { begun }
                 }
                 // It had come to its end all the same.
@@ -237,8 +252,8 @@ async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends()
             held += 1;
         }
     }
-    println!("faults: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held");
     assert_eq!(tried, held);
+    format!("faults, {typed}: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held")
 }
 
 /// Whoever held a tenant lets go of it between any two of our questions: what runs holds it, or is refused.

@@ -122,6 +122,7 @@ impl World {
             "SELECT rolname, rolcanlogin, rolconnlimit, rolconfig::text FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1",
             "SELECT nspname, nspowner::regrole, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'tierdeck' ORDER BY 1",
             "SELECT oid::regclass, relacl::text FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'tenant%' ORDER BY 1",
+            "SELECT attrelid::regclass, attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'tenant%' ORDER BY 1, 2",
             "SELECT 'locks', count(*) FROM pg_locks WHERE locktype = 'advisory'",
             "SELECT 'sessions', usename, count(*) FROM pg_stat_activity WHERE usename LIKE 'role%' GROUP BY 2 ORDER BY 2",
             "SELECT 'prepared', gid FROM pg_prepared_xacts",
@@ -200,6 +201,7 @@ impl Machine {
             statement_timeout: Duration::from_secs(2),
             lock_timeout: Duration::from_secs(2),
             stale_after: Duration::from_millis(self.stale_ms),
+            fence_budget: Duration::from_secs(20),
         };
         let operator = Operator { user: "ann".to_owned(), host: self.host.clone(), version: "test".to_owned() };
         Operations {

@@ -3,6 +3,7 @@
 
 mod quarantine;
 mod sessions;
+mod shut;
 mod throttle;
 mod vacuum;
 
@@ -17,6 +18,8 @@ pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};
 
 use super::estate::{Estate, Place};
+use super::fence::{self, Fence, Stands};
+use super::guardrails::{self, Guard, Guarding};
 use super::hands::Eyes;
 use super::id::OperationId;
 use super::operations::OpsError;
@@ -38,6 +41,8 @@ pub enum Intent {
     Quarantine(Quarantining),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuuming),
+    /// Give logins the limits that the policy wants.
+    Guard(Guarding),
 }
 
 /// A step of a plan, as a value.
@@ -54,6 +59,12 @@ pub enum Action {
     Drain(Drain),
     /// `VACUUM (ANALYZE)` a table.
     Vacuum(Vacuum),
+    /// Shut every writer out of a schema.
+    Fence(Fence),
+    /// See that the fence stands.
+    Stands(Stands),
+    /// Give logins the limits that the policy wants.
+    Guard(Guard),
 }
 
 impl Action {
@@ -65,6 +76,9 @@ impl Action {
             Self::Bar(step) => step,
             Self::Drain(step) => step,
             Self::Vacuum(step) => step,
+            Self::Fence(step) => step,
+            Self::Stands(step) => step,
+            Self::Guard(step) => step,
         }
     }
 }
@@ -77,6 +91,7 @@ impl Intent {
             Self::Throttle(intent) => &intent.instance,
             Self::Quarantine(intent) => &intent.instance,
             Self::Vacuum(intent) => &intent.instance,
+            Self::Guard(intent) => &intent.instance,
         }
     }
 
@@ -105,8 +120,24 @@ impl Intent {
             }
             Self::Quarantine(intent) => {
                 let names = naming(estate, place, &intent.tenant)?;
-                let facts = quarantine::look(&names.role, 0, &mut eyes).await?;
-                quarantine::plan(intent, &names, facts.as_ref(), target, id)
+                let login = quarantine::look(&names.role, 0, &mut eyes).await?;
+                let around = shut::around(estate, &intent.tenant);
+                let ground = match &login {
+                    Some(login) if !login.may_enter => fence::look(&around, &mut eyes).await?,
+                    _ => None,
+                };
+                match ground.filter(|ground| shut::is_it(place, ground)) {
+                    Some(ground) => shut::plan(intent, &around, &ground, target, id),
+                    None => quarantine::plan(intent, &names, login.as_ref(), target, id),
+                }
+            }
+            Self::Guard(intent) => {
+                let own = intent.tenants.iter().map(|tenant| Ok(naming(estate, place, tenant)?.role));
+                let own = own.collect::<Result<Vec<String>, Refusals>>()?;
+                let names = (!own.is_empty()).then_some(own.as_slice());
+                let logins = guardrails::look(names, 0, &mut eyes).await?;
+                let whose = |name: &str| tenant_of(estate, place, name);
+                guardrails::plan(intent, &logins, whose, &estate.naming.service_account, target, id)
             }
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;
@@ -141,6 +172,14 @@ fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Result<Names, Re
         )));
     }
     Ok(Names { role, service: estate.naming.service_account.clone() })
+}
+
+/// Whose own login has this name.
+fn tenant_of(estate: &Estate, place: &Place, login: &str) -> Option<TenantId> {
+    match place.layout {
+        crate::domain::Layout::Schema => estate.naming.tenant_role.id(login),
+        crate::domain::Layout::Database => estate.naming.tenant_login.id(login),
+    }
 }
 
 /// Which server and database eyes see, and as whom.

@@ -29,7 +29,7 @@ pub struct Quarantining {
 /// What is known of a login.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    may_enter: bool,
+    pub(super) may_enter: bool,
     superuser: bool,
     may_alter: bool,
     may_signal: bool,

@@ -1,0 +1,52 @@
+//! `tierdeck guardrails`: the limits that the policy wants, on the logins where they bind.
+
+use std::path::Path;
+
+use color_eyre::eyre::Result;
+
+use super::act::{carry_out, place, tenant};
+use super::arguments::Guardrails;
+use super::operations::operations;
+use super::{Exit, output};
+use crate::config::Config;
+use crate::domain::{Limits, Tier};
+use crate::ops::act::Intent;
+use crate::ops::guardrails::{Guarding, Wanted};
+
+pub(super) async fn run(config: Option<&Path>, allow: bool, asked: Guardrails) -> Result<Exit> {
+    let Some((config, operations)) = operations(config, allow)? else { return Ok(Exit::Usage) };
+    match intent(&config, &asked) {
+        Ok(intent) => carry_out(&operations, &intent, asked.options).await,
+        Err(message) => {
+            output::say(&message);
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+fn intent(config: &Config, asked: &Guardrails) -> Result<Intent, String> {
+    if asked.tenants.is_empty() && !asked.all {
+        return Err("whom? name tenants, or say --all for every tenant of an instance".to_owned());
+    }
+    let tenants = asked.tenants.iter().map(|id| tenant(id)).collect::<Result<Vec<_>, _>>()?;
+    let instance = place(config, &asked.options, tenants.first())?;
+    let tier = config.instances.iter().find(|it| it.name == instance).map_or(Tier::Shared, |it| it.tier);
+    let policy = &config.policy;
+    let general = match tier {
+        Tier::Shared => policy.shared,
+        Tier::Dedicated => policy.dedicated,
+    };
+    let own = policy.tenants.iter().filter(|(_, notes)| notes.limits != Limits::default());
+    let intent = Guarding {
+        instance,
+        tenants,
+        policy: Wanted::from(&general),
+        own: own.map(|(id, notes)| (id.clone(), Wanted::from(&policy.wanted_with(Some(notes), tier)))).collect(),
+    };
+    if intent.policy == Wanted::default() && intent.own.is_empty() {
+        return Err(
+            "the policy wants nothing: [policy.shared] and [policy.dedicated] are where limits stand".to_owned()
+        );
+    }
+    Ok(Intent::Guard(intent))
+}

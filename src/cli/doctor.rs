@@ -330,7 +330,7 @@ fn setup(server: &Server, privileges: &Privileges, encrypted: bool, warning: Opt
 /// Whether we are told of operations, where a control database is.
 fn operations(control: &ControlPlace, login: &Foreign) -> Check {
     const LEFT_OUT: &[Signal] = &[Signal::FenceHeld, Signal::OperationStalled];
-    let login = quoted(login);
+    let login = quoted(login.raw());
     let renewed = control.renewed;
     Check::of(
         "operations",

@@ -14,7 +14,7 @@ use crate::ops::act::Intent;
 use crate::ops::guardrails::{Guarding, Wanted};
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, asked: Guardrails) -> Result<Exit> {
-    let Some((config, operations)) = operations(config, allow)? else { return Ok(Exit::Usage) };
+    let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
     match intent(&config, &asked) {
         Ok(intent) => carry_out(&operations, &intent, asked.options).await,
         Err(message) => {

@@ -91,11 +91,6 @@ pub trait Step: Send + Sync + fmt::Debug {
     /// Whether there is a way back.
     fn safety(&self) -> Safety;
 
-    /// How long what it shuts may stay shut while the operation is unfinished; `None`: it is no fence.
-    fn fences(&self) -> Option<Duration> {
-        None
-    }
-
     /// Exactly what it runs: the plan shows this, and the hands run nothing else.
     fn forward(&self) -> Script;
 

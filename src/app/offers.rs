@@ -245,13 +245,22 @@ impl Model {
             Kind::Table if !meant.tables.is_empty() => (meant.tables.clone(), None),
             _ => return None,
         };
+        let moment = self.moment();
+        let sees_roles = |name: &InstanceName| {
+            let instance = self.shown.instances.iter().find(|instance| instance.name == *name);
+            instance.is_some_and(|instance| instance.roles.fresh(moment).is_some())
+        };
         if offer.of == Kind::Tenant {
             for (id, instance) in &meant.tenants {
                 let known = self.shown.tenants.iter().find(|it| it.id == *id && it.instance == *instance);
                 let force =
                     |kind: &str| self.works.in_force(id).find(|line| line.kind == kind).map(|line| line.id.clone());
                 let why = match offer.needs {
-                    Needs::OwnLogin if known.is_some_and(|it| it.limit_scope == LimitScope::ServiceAccount) => {
+                    // Before roles were seen nobody knows: whoever plans says so.
+                    Needs::OwnLogin
+                        if sees_roles(instance)
+                            && known.is_some_and(|it| it.limit_scope == LimitScope::ServiceAccount) =>
+                    {
                         Some(format!("{id} works as the account that all share: no limit of its own would bind it"))
                     }
                     Needs::NotInForce if force(offer.kind).is_some() => Some(format!("{id}: in force already")),

@@ -25,13 +25,39 @@ fn choose(console: &mut Console, title: &str) {
     console.keys("a");
     console.shows("ACTIONS on ");
     console.until("what is in force", PATIENCE, |screen| !screen.contains("is not known yet"));
-    let offered = |line: &str| line.contains(&format!("│ {title} ")) || line.contains(&format!("▌ {title} "));
-    let screen = console.screen();
-    let mut rows = screen.lines().skip_while(|line| !line.contains("ACTIONS on "));
-    let at = rows.position(offered).unwrap_or_else(|| panic!("no {title} is offered:\n{screen}"));
-    console.keys(&"j".repeat(at - 1));
-    console.until("the cursor", PATIENCE, |screen| screen.contains(&format!("▌ {title} ")));
-    console.keys("\r");
+    // A row at a time, from wherever the cursor is: what applies may come to stand elsewhere meanwhile.
+    for _ in 0..20 {
+        let (at, rows) = boxed(&console.screen());
+        let wanted = rows.iter().position(|row| row.starts_with(&format!("{title} ")));
+        let wanted = wanted.unwrap_or_else(|| panic!("no {title} is offered:\n{}", console.screen()));
+        if at == Some(wanted) {
+            console.keys("\r");
+            return;
+        }
+        console.keys(if at < Some(wanted) { "j" } else { "k" });
+        console.until("the cursor to move", PATIENCE, |screen| boxed(screen).0 != at);
+    }
+    panic!("the cursor never came to {title}:\n{}", console.screen());
+}
+
+/// The rows of the box of actions, and which of them has the cursor.
+fn boxed(screen: &str) -> (Option<usize>, Vec<String>) {
+    let mut lines = screen.lines().skip_while(|line| !line.contains("╭─ ACTIONS on "));
+    let Some((before, _)) = lines.next().and_then(|line| line.split_once("╭─ ACTIONS on ")) else {
+        return (None, Vec::new());
+    };
+    let left = before.chars().count();
+    let (mut at, mut rows) = (None, Vec::new());
+    for line in lines {
+        let mut rest = line.chars().skip(left);
+        match rest.next() {
+            Some('▌') => at = Some(rows.len()),
+            Some('│') => {}
+            _ => break,
+        }
+        rows.push(rest.collect::<String>().trim_start().to_owned());
+    }
+    (at, rows)
 }
 
 fn wrote(console: &Console, sequence: &str) -> bool {

@@ -14,7 +14,11 @@ mod faults;
 mod journal;
 #[path = "ops/matrix.rs"]
 mod matrix;
+#[path = "ops/provision.rs"]
+mod provision;
 #[path = "ops/takeover.rs"]
 mod takeover;
+#[path = "ops/tenancy.rs"]
+mod tenancy;
 #[path = "ops/world.rs"]
 mod world;

@@ -59,6 +59,7 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
         control: config.control.clone().unwrap_or(first),
         naming: Arc::new(config.naming.clone()),
         vault: Err("this version does not ask Vault yet".to_owned()),
+        dedicated: format!("{}-{}-{{id}}-db", config.namespace, config.environment),
         work: state.join("work"),
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,

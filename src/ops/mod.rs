@@ -11,10 +11,13 @@
 //! - [`operations`], `engine`: start, go on, roll back
 //! - [`report`]: what happened, for people and programs
 //! - [`act`]: incident actions: operations of one step
+//! - [`provision`], [`deprovision`]: a tenant's place on a shared instance, made and removed; [`tenancy`]: what is there of it;
+//!   [`secret`]: steps at Vault
 
 pub mod act;
 pub mod audit;
 pub mod control;
+pub mod deprovision;
 mod engine;
 pub mod estate;
 pub mod gate;
@@ -24,10 +27,13 @@ pub mod journal;
 pub mod lease;
 pub mod operations;
 pub mod plan;
+pub mod provision;
 pub mod report;
 pub mod script;
+pub mod secret;
 pub mod status;
 pub mod step;
+pub mod tenancy;
 
 pub use id::OperationId;
 pub use operations::{Ended, Operations, OpsError, Progress, TakeOver, Way};

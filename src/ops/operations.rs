@@ -200,7 +200,9 @@ impl OpsError {
                 | Self::Over(..)
                 | Self::OtherTarget(_)
                 | Self::Journal(JournalError::Busy(_))
-                | Self::Hands(HandsError::NoAdmin(..) | HandsError::NoPlace(_) | HandsError::Busy(_))
+                | Self::Hands(
+                    HandsError::NoAdmin(..) | HandsError::NoPlace(_) | HandsError::NoVault(_) | HandsError::Busy(_)
+                )
         )
     }
 }

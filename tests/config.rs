@@ -60,18 +60,7 @@ fn the_contracts_file_loads_and_says_what_waits() {
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).lock_timeout, Some(Duration::from_secs(5)));
     let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(
-        waiting,
-        [
-            "instance.admin.password",
-            "instance.rds",
-            "aws",
-            "dedicated",
-            "vault",
-            "policy.backup",
-            "operations.fence_budget"
-        ]
-    );
+    assert_eq!(waiting, ["instance.rds", "aws", "dedicated", "policy.backup", "operations.fence_budget"]);
     for warning in &checked.warnings {
         assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");
     }
@@ -79,7 +68,7 @@ fn the_contracts_file_loads_and_says_what_waits() {
 
 #[test]
 fn secrets_that_wait_are_said_to_wait() {
-    for reference in ["{ vault = \"tenants/x#password\" }", "{ iam = true }"] {
+    for reference in ["{ iam = true }"] {
         let checked = check(&format!("{SMALLEST}password = {reference}\n"), Path::new("x.toml")).unwrap();
         assert_eq!(checked.config.instances[0].password, None);
         assert_eq!(checked.warnings.len(), 1);

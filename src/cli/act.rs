@@ -36,12 +36,17 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
             return Ok(Exit::Usage);
         }
     };
+    carry_out(&operations, &intent, options).await
+}
+
+/// Prints a plan, or carries it out.
+pub(super) async fn carry_out(operations: &Operations, intent: &Intent, options: ActOptions) -> Result<Exit> {
     if !options.plan
         && let Err(shut) = operations.gate.is_open()
     {
         return Ok(refused(&shut.into()));
     }
-    let plan = match operations.plan(&intent, new_id()).await {
+    let plan = match operations.plan(intent, new_id()).await {
         Ok(plan) => plan,
         Err(error) => return Ok(refused(&error)),
     };
@@ -53,8 +58,8 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<
         };
     }
     let Some(typed) = approval(&plan, options.confirm) else { return Ok(Exit::Usage) };
-    let ended = interruptible(&operations, operations.start(&plan, &typed)).await;
-    finish(&operations, &plan.id, ended, options.json).await
+    let ended = interruptible(operations, operations.start(&plan, &typed)).await;
+    finish(operations, &plan.id, ended, options.json).await
 }
 
 /// What a command line asks for.
@@ -117,7 +122,7 @@ fn intent(config: &Config, options: &ActOptions, action: ActAction) -> Result<As
     })
 }
 
-fn tenant(id: &str) -> Result<TenantId, String> {
+pub(super) fn tenant(id: &str) -> Result<TenantId, String> {
     TenantId::parse(id).map_err(|error| error.to_string())
 }
 
@@ -127,7 +132,7 @@ fn milliseconds(time: Duration) -> Result<u32, String> {
 }
 
 /// Where: as was said, else where the tenant is alone, else the first shared instance.
-fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Result<InstanceName, String> {
+pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Result<InstanceName, String> {
     let named = |name: &String| {
         let found = config.instances.iter().find(|instance| instance.name.as_str() == name);
         found.ok_or_else(|| format!("no [[instance]] is called {name:?}"))

@@ -14,7 +14,7 @@ use super::document::SCHEMA;
 use super::sight::{self, Sight};
 use super::{Exit, observe, output};
 use crate::clients::postgres::{Target, Timeouts, connect};
-use crate::config::{InstanceConfig, Secret};
+use crate::config::InstanceConfig;
 use crate::domain::facts::{Roles, Server, Sizes};
 use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
 use crate::sources::postgres::statements::setup::setup as setup_of_statements;
@@ -118,7 +118,13 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         fix: None,
         narrower: None,
     };
-    let password = match instance.password.as_ref().map(Secret::read).transpose() {
+    let read = async {
+        match &instance.password {
+            Some(secret) => secret.fetch().await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let password = match read.await {
         Ok(password) => password,
         Err(error) => {
             component.checks.push(unreachable(error.to_string()));

@@ -102,7 +102,10 @@ fn replace(
 /// Connects to the session's own database: only there its tables have names.
 async fn open(place: Option<Place>, inquiry: &Inquiry) -> Result<Connection, String> {
     let Some(place) = place else { return Err(format!("{} is not in the configuration", inquiry.instance)) };
-    let password = place.password.as_ref().map(Secret::read).transpose().map_err(|error| error.to_string())?;
+    let password = match &place.password {
+        Some(secret) => Some(secret.fetch().await.map_err(|error| error.to_string())?),
+        None => None,
+    };
     let target = match inquiry.database.raw() {
         "" => place.target,
         database => place.target.with_database(database),

@@ -19,6 +19,7 @@ mod operations;
 pub mod ops;
 mod output;
 pub mod pooler;
+mod provision;
 mod record;
 mod remember;
 mod replay;
@@ -80,6 +81,8 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Findings(options)) => findings::run(config, options).await,
         Some(Command::Ack(ack)) => Ok(ack::run(config, ack)),
         Some(Command::Act(act)) => act::run(config, allow, act).await,
+        Some(Command::Provision(asked)) => provision::provision(config, allow, asked).await,
+        Some(Command::Deprovision(asked)) => provision::deprovision(config, allow, asked).await,
         Some(Command::Ops { action }) => ops::run(config, allow, action).await,
         Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,
         Some(Command::Record(options)) => record::run(config, options).await,

@@ -417,11 +417,14 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
         (0o700, 0o600, 0o600)
     );
     // Elsewhere the export is not at hand: nothing is dropped there.
+    let away = home.path().join("away");
+    fs::rename(&folder, &away).unwrap();
     let bob = town.machine(home.path(), "bob").quiet();
     match bob.go_on(&plan.id, Way::Forward, TakeOver::No).await {
         Ok(Ended::Paused(why)) => assert!(why.contains("nothing is dropped whose export is not at hand"), "{why}"),
         other => panic!("{other:?}"),
     }
+    fs::rename(&away, &folder).unwrap();
     assert_eq!(machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
     drop((inside, beside, fresh));
     town.world.until_zero("SELECT count(*) FROM pg_stat_activity WHERE usename = 'portarium_shared'").await;

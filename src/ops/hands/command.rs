@@ -1,8 +1,9 @@
 //! Hands on an external command: its environment is the plan's and nothing else, and a password reaches it as a file without
 //! a name, so that it is in no argument, no variable and on no disk.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ fn passfile(password: &SecretString) -> std::io::Result<File> {
     let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
     let line = SecretString::from(format!("*:*:*:*:{escaped}\n"));
     let mut file = tempfile::tempfile()?;
+    // libpq takes no file that others could read, if they could find it.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(line.expose_secret().as_bytes())?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)

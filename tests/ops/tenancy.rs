@@ -17,6 +17,7 @@ use tierdeck::ops::{Ended, OpsError, TakeOver, Way};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::faults::{Fault as Cut, Meddler as Between};
 use super::matrix::{Work, points, run};
 use super::world::{Machine, World, new_id, shared, tenant};
 use crate::support::bao::ROOT;
@@ -461,6 +462,73 @@ async fn cut_off_everywhere(kind: Kind, every: usize) {
         FAULTS.len()
     );
     assert!(tried > 4 && tried == held);
+}
+
+/// An error, a cut and a hang at calls to PostgreSQL; the export's own connection is among them.
+async fn cut_off_from_postgres(kind: Kind, every: usize) {
+    let town = Town::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    let between = Between::to(town.world.server.port);
+    let machine = |name: String| Machine { port: between.port, ..town.machine(folder, &name) };
+    kind.stage(&town, folder).await;
+    let start = town.image(folder).await;
+    let first = machine("undisturbed".to_owned());
+    let plan = first.quiet().plan(&kind.intent(), new_id()).await.unwrap();
+    between.meddle(0, Cut::Error);
+    assert_eq!(first.quiet().start(&plan, "hooli").await.unwrap(), Ended::Succeeded);
+    let calls = between.meddle(0, Cut::Error);
+    let done = town.image(folder).await;
+    let (mut tried, mut held) = (0, 0);
+    for at in 1..=calls {
+        for (number, fault) in [Cut::Error, Cut::Before, Cut::After, Cut::Hang].into_iter().enumerate() {
+            // A hang takes its time.
+            let every = if fault == Cut::Hang { 5 * every } else { every };
+            if !chosen(at * 4 + number, every) {
+                continue;
+            }
+            let way = if (at + number).is_multiple_of(2) { Way::Forward } else { Way::Back };
+            tried += 1;
+            kind.stage(&town, folder).await;
+            let machine = machine(format!("{at}-{fault:?}"));
+            let plan = machine.quiet().plan(&kind.intent(), new_id()).await.unwrap();
+            between.meddle(at, fault);
+            let first = machine.quiet().start(&plan, "hooli").await;
+            between.meddle(0, fault);
+            let here = format!("{}, {fault:?} at call {at} of {calls}: {first:?}, then {way:?}", kind.name());
+            let gone = match (way, machine.quiet().go_on(&plan.id, way, TakeOver::No).await) {
+                // It was cut off before anything was begun: nothing is there.
+                (_, Err(OpsError::Unknown(_))) => Way::Back,
+                (Way::Back, Err(OpsError::NoWayBack { .. })) if kind == Kind::Deprovision => {
+                    let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
+                    assert!(is_over(Way::Forward, &ended), "{here}: {ended:?}");
+                    Way::Forward
+                }
+                (way, ended) => {
+                    assert!(is_over(way, &ended), "{here}: {ended:?}");
+                    way
+                }
+            };
+            let wanted = if gone == Way::Forward { &done } else { &start };
+            assert_eq!(&town.image(folder).await, wanted, "{here}");
+            if town.world.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'tierdeck'").await > 0 {
+                town.world.nothing_is_held().await;
+            }
+            held += 1;
+        }
+    }
+    println!("faults of PostgreSQL, {}: {calls} calls, 4 faults each, {tried} tried, {held} held", kind.name());
+    assert!(tried > 4 && tried == held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
+    cut_off_from_postgres(Kind::Provision, 13).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deprovision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
+    cut_off_from_postgres(Kind::Deprovision, 13).await;
 }
 
 /// Not "an error", but which.

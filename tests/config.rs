@@ -96,7 +96,10 @@ fn a_secret_in_vault_is_a_path_a_field_and_a_vault() {
     assert_eq!(check(&again, Path::new("/elsewhere/y.toml")).unwrap().config, checked.config, "{again}");
 
     let with = |more: &str| format!("{SMALLEST}{more}");
-    one_problem(&with("password = { vault = \"a/b#c\" }"), &["instance.password", "there is no [vault]"]);
+    one_problem(
+        &with("password = { vault = \"a/b#c\" }"),
+        &["instance.password", "there is no [vault] with anything set"],
+    );
     one_problem(&with("password = { vault = \"a/b\" }\n[vault]"), &["instance.password", "path#key"]);
     one_problem(
         &with("password = { vault = \"a/../b#c\" }\n[vault]"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::problem::{ConfigErrors, Problem};
 use super::read::Reader;
 use super::schema::{File, InstanceDraft};
+use super::vault::MOUNT;
 use super::{Config, InstanceConfig, PoolerConfig, Secret, VaultConfig};
 use crate::domain::foreign::sanitise;
 use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
@@ -53,7 +54,11 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         instances = check_instances(&mut reader, &file);
         check_control(&mut reader, &file);
     }
-    let vault = reader.written("vault").then(|| Arc::new(file.vault.clone()));
+    // A table in which nothing is set is that of the example.
+    let vault = (file.vault != VaultConfig::default()).then(|| {
+        let mount = file.vault.mount.clone().or_else(|| Some(MOUNT.to_owned()));
+        Arc::new(VaultConfig { mount, ..file.vault.clone() })
+    });
     for (index, instance) in instances.iter_mut().enumerate() {
         point_at_vault(&mut reader, index, instance, vault.as_ref());
     }
@@ -97,9 +102,10 @@ fn point_at_vault(
         let Some(Secret::Vault { at, .. }) = secret else { continue };
         match vault {
             Some(vault) => *at = Arc::clone(vault),
-            None => {
-                reader.error(&format!("instance[{index}].{key}"), "is in Vault, and there is no [vault] in this file")
-            }
+            None => reader.error(
+                &format!("instance[{index}].{key}"),
+                "is in Vault, and there is no [vault] with anything set in this file",
+            ),
         }
     }
 }

@@ -141,11 +141,7 @@ impl From<&Config> for File {
             thresholds: config.thresholds.clone(),
             history: config.history,
             control: Control { instance: config.control.as_ref().map(ToString::to_string) },
-            // Only what is written is there at all when it is read again.
-            vault: config.vault.as_deref().map_or_else(VaultConfig::default, |vault| VaultConfig {
-                mount: vault.mount.clone().or_else(|| Some("secret".to_owned())),
-                ..vault.clone()
-            }),
+            vault: config.vault.as_deref().cloned().unwrap_or_default(),
             operations: config.operations.clone(),
         }
     }
@@ -190,7 +186,7 @@ impl Table for File {
             Field::new("control", "Where leases and mirrored journals live.", Slot::Table(&mut self.control)),
             Field::new(
                 "vault",
-                "HashiCorp Vault or OpenBao; without this table none is asked.",
+                "HashiCorp Vault or OpenBao; where nothing is set here, none is asked.",
                 Slot::Table(&mut self.vault),
             ),
             Field::new("history", "What is remembered, in the state folder.", Slot::Table(&mut self.history)),

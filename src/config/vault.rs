@@ -13,6 +13,9 @@ use crate::clients::vault::{Auth, Place, Vault};
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The mount that Vault's own development server has.
+pub(super) const MOUNT: &str = "secret";
+
 /// Where Kubernetes puts the token of a pod's service account.
 pub(super) const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -65,7 +68,7 @@ impl VaultConfig {
         let place = Place {
             address: address.trim_end_matches('/').to_owned(),
             namespace: given(&self.namespace, "VAULT_NAMESPACE"),
-            mount: self.mount.clone().unwrap_or_else(|| "secret".to_owned()),
+            mount: self.mount.clone().unwrap_or_else(|| MOUNT.to_owned()),
             ca_cert: self.ca_cert.clone().or_else(|| environment.var("VAULT_CACERT").map(PathBuf::from)),
             timeout: TIMEOUT,
         };

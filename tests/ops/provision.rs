@@ -568,7 +568,7 @@ async fn on_every_version_found_as_an_admin_that_is_no_superuser() {
         match operations.plan(&deprovision("hooli"), new_id()).await {
             Ok(plan) => assert_eq!(operations.start(&plan, "hooli").await.unwrap(), Ended::Succeeded, "{programs:?}"),
             Err(error) => {
-                assert!(error.to_string().contains("there is no pg_dump of version"), "{programs:?}: {error}")
+                assert!(error.to_string().contains("there is no pg_dump of version"), "{programs:?}: {error}");
             }
         }
         println!("provision on {}", programs.display());

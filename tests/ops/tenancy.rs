@@ -201,7 +201,7 @@ fn is_over(way: Way, ended: &Result<Ended, OpsError>) -> bool {
     }
 }
 
-async fn killed_everywhere(kind: Kind, every: usize) {
+async fn killed_everywhere(kind: Kind, every: usize) -> String {
     let town = Town::start().await;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
@@ -269,18 +269,18 @@ async fn killed_everywhere(kind: Kind, every: usize) {
             at += 1;
         }
     }
-    println!("crash matrix, {}: {all} points of a run, {tried} tried, {held} held", kind.name());
     assert!(tried > 5 && tried == held);
+    format!("crash matrix, {}: {all} points of a run, {tried} tried, {held} held", kind.name())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provision_killed_at_every_point_is_gone_on_with_and_rolled_back() {
-    killed_everywhere(Kind::Provision, 5).await;
+    println!("{}", killed_everywhere(Kind::Provision, 5).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deprovision_killed_at_every_point_is_gone_on_with_and_rolled_back() {
-    killed_everywhere(Kind::Deprovision, 7).await;
+    println!("{}", killed_everywhere(Kind::Deprovision, 7).await);
 }
 
 /// What happens to a call to Vault.
@@ -406,7 +406,7 @@ async fn message(from: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     }
 }
 
-async fn cut_off_everywhere(kind: Kind, every: usize) {
+async fn cut_off_everywhere(kind: Kind, every: usize) -> String {
     let town = Town::start().await;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
@@ -456,16 +456,13 @@ async fn cut_off_everywhere(kind: Kind, every: usize) {
             held += 1;
         }
     }
-    println!(
-        "faults of Vault, {}: {calls} calls, {} faults each, {tried} tried, {held} held",
-        kind.name(),
-        FAULTS.len()
-    );
     assert!(tried > 4 && tried == held);
+    let faults = FAULTS.len();
+    format!("faults of Vault, {}: {calls} calls, {faults} faults each, {tried} tried, {held} held", kind.name())
 }
 
 /// An error, a cut and a hang at calls to PostgreSQL; the export's own connection is among them.
-async fn cut_off_from_postgres(kind: Kind, every: usize) {
+async fn cut_off_from_postgres(kind: Kind, every: usize) -> String {
     let town = Town::start().await;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
@@ -517,18 +514,18 @@ async fn cut_off_from_postgres(kind: Kind, every: usize) {
             held += 1;
         }
     }
-    println!("faults of PostgreSQL, {}: {calls} calls, 4 faults each, {tried} tried, {held} held", kind.name());
     assert!(tried > 4 && tried == held);
+    format!("faults of PostgreSQL, {}: {calls} calls, 4 faults each, {tried} tried, {held} held", kind.name())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    cut_off_from_postgres(Kind::Provision, 13).await;
+    println!("{}", cut_off_from_postgres(Kind::Provision, 13).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deprovision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    cut_off_from_postgres(Kind::Deprovision, 13).await;
+    println!("{}", cut_off_from_postgres(Kind::Deprovision, 13).await);
 }
 
 /// Not "an error", but which.
@@ -552,12 +549,12 @@ fn said_as_what_it_is(fault: Fault, ended: &Result<Ended, OpsError>, here: &str)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provision_that_vault_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    cut_off_everywhere(Kind::Provision, 4).await;
+    println!("{}", cut_off_everywhere(Kind::Provision, 4).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deprovision_that_vault_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    cut_off_everywhere(Kind::Deprovision, 4).await;
+    println!("{}", cut_off_everywhere(Kind::Deprovision, 4).await);
 }
 
 /// Everything that a plan says it will run.

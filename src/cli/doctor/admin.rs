@@ -65,7 +65,7 @@ pub(super) async fn examine(instance: &InstanceConfig, login: &Login, target: &T
                 not_ours: row.try_get("not_ours")?,
             })
         };
-        Ok::<_, QueryError>(read().map_err(QueryError::from)?)
+        read().map_err(QueryError::from)
     };
     match looked.await {
         Ok(mut rights) => {
@@ -77,6 +77,7 @@ pub(super) async fn examine(instance: &InstanceConfig, login: &Login, target: &T
     component
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 struct Rights {
     superuser: bool,
     creates_roles: bool,

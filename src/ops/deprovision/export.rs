@@ -234,6 +234,7 @@ impl Step for Export {
             ],
             environment,
             login: Some(self.target),
+            grows: Some(self.file().display().to_string()),
         })
     }
 
@@ -243,6 +244,7 @@ impl Step for Export {
             arguments: vec!["-rf".to_owned(), "--".to_owned(), self.folder.display().to_string()],
             environment: BTreeMap::new(),
             login: None,
+            grows: None,
         })))
     }
 

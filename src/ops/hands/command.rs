@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::{Hands, HandsError};
 use crate::domain::foreign::sanitise;
@@ -17,6 +18,9 @@ use crate::ops::script::CommandLine;
 
 /// How often it is asked whether the operation still is ours, while a command runs.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// A command of which nothing comes for so many times what a statement may take is taken for dead.
+const STALLED: u32 = 10;
 
 /// What is kept of what a command says, its end.
 const KEPT: usize = 4_096;
@@ -46,12 +50,23 @@ impl Hands<'_> {
                 None => String::new(),
             }
         });
-        let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        let mut clock = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+        // A connection that died without a word would hold it for ever.
+        let patience = self.estate.statement_timeout * STALLED;
+        let (mut size, mut since) = (None, Instant::now());
         let status = loop {
             tokio::select! {
                 ended = child.wait() => break ended.map_err(|error| failed(error.to_string()))?,
                 // Dropped, it is killed.
-                _ = clock.tick() => self.lease.still_ours().await?,
+                _ = clock.tick() => {
+                    self.lease.still_ours().await?;
+                    let now = script.grows.as_ref().map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
+                    if now != size {
+                        (size, since) = (now, Instant::now());
+                    } else if now.is_some() && since.elapsed() > patience {
+                        return Err(failed(format!("nothing came of it for {} s; it was ended", patience.as_secs())));
+                    }
+                }
             }
         };
         let said = hearing.await.unwrap_or_default();

@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A command of which nothing comes for so many times what a statement may take is taken for dead.
 const STALLED: u32 = 10;
 
+/// And never sooner: a dump looks through the whole catalogue before it writes a byte.
+const LEAST: Duration = Duration::from_secs(60);
+
 /// What is kept of what a command says, its end.
 const KEPT: usize = 4_096;
 
@@ -52,7 +55,7 @@ impl Hands<'_> {
         });
         let mut clock = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         // A connection that died without a word would hold it for ever.
-        let patience = self.estate.statement_timeout * STALLED;
+        let patience = (self.estate.statement_timeout * STALLED).max(LEAST);
         let (mut size, mut since) = (None, Instant::now());
         let status = loop {
             tokio::select! {

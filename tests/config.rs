@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use tierdeck::config::{Config, ConfigErrors, Secret, check, check_file, example, parse, show};
+use tierdeck::clients::Environment;
+use tierdeck::config::{Config, ConfigErrors, Secret, VaultAuth, VaultConfig, check, check_file, example, parse, show};
 use tierdeck::domain::facts::Source;
 use tierdeck::domain::policy::Ladder;
 use tierdeck::domain::{Layout, Limits, TenantId, Thresholds, Tier};
@@ -60,21 +61,65 @@ fn the_contracts_file_loads_and_says_what_waits() {
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).lock_timeout, Some(Duration::from_secs(5)));
     let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(waiting, ["instance.admin.password", "instance.rds", "aws", "dedicated", "vault", "policy.backup"]);
+    assert_eq!(waiting, ["instance.rds", "aws", "dedicated", "policy.backup"]);
     for warning in &checked.warnings {
         assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");
     }
 }
 
 #[test]
+fn a_secret_in_vault_is_a_path_a_field_and_a_vault() {
+    let text = format!(
+        "{SMALLEST}password = {{ vault = \"tierdeck/shared#password\" }}\nadmin = {{ user = \"a\", password = {{ vault = \"tierdeck/x#pw\" }} }}\n
+[vault]\nauth = {{ approle = {{ role_id = \"r\", secret_id = {{ file = \"id\" }} }} }}\nnamespace = \"n\"\n"
+    );
+    let checked = check(&text, Path::new("/etc/x.toml")).unwrap();
+    assert_eq!(checked.warnings, []);
+    let instance = &checked.config.instances[0];
+    assert_eq!(instance.password.as_ref().unwrap().place(), "vault tierdeck/shared#password");
+    let vault = checked.config.vault.clone().unwrap();
+    assert!(matches!(instance.password.as_ref().unwrap(), Secret::Vault { at, .. } if *at == vault));
+    let Some(VaultAuth::AppRole { mount, secret_id, .. }) = &vault.auth else { panic!("{vault:?}") };
+    assert_eq!((mount.as_str(), secret_id), ("approle", &Secret::File("/etc/id".into())));
+    // What is left out comes from the variables of Vault's own client.
+    let wrong = vault.client(&Environment::default()).unwrap_err();
+    assert!(wrong.contains("VAULT_ADDR"), "{wrong}");
+    let bare = VaultConfig::default();
+    let environment =
+        Environment::of([("VAULT_ADDR", "http://v:8200/"), ("VAULT_TOKEN", "t"), ("VAULT_NAMESPACE", "n")]);
+    let client = bare.client(&environment).unwrap();
+    assert_eq!((client.place().address.as_str(), client.place().namespace.as_deref()), ("http://v:8200", Some("n")));
+    assert_eq!(client.place().mount, "secret");
+    let wrong = bare.client(&Environment::of([("VAULT_ADDR", "http://v:8200")])).unwrap_err();
+    assert!(wrong.contains(".vault-token") && wrong.contains("vault login"), "{wrong}");
+    let again = show(&checked.config);
+    assert_eq!(check(&again, Path::new("/elsewhere/y.toml")).unwrap().config, checked.config, "{again}");
+
+    let with = |more: &str| format!("{SMALLEST}{more}");
+    one_problem(
+        &with("password = { vault = \"a/b#c\" }"),
+        &["instance.password", "there is no [vault] with anything set"],
+    );
+    one_problem(&with("password = { vault = \"a/b\" }\n[vault]"), &["instance.password", "path#key"]);
+    one_problem(
+        &with("password = { vault = \"a/../b#c\" }\n[vault]"),
+        &["instance.password", "not a path of a secret"],
+    );
+    one_problem(&with("[vault]\nauth = { token = { vault = \"a#b\" } }"), &["vault.auth.token", "it opens Vault"]);
+    one_problem(
+        &with("[vault]\nauth = { approle = { role_id = \"r\" } }"),
+        &["vault.auth.approle", "needs role_id and secret_id"],
+    );
+    one_problem(&with("[vault]\nauth = { tokn = 1 }"), &["vault.auth.tokn", "did you mean \"token\""]);
+}
+
+#[test]
 fn secrets_that_wait_are_said_to_wait() {
-    for reference in ["{ vault = \"tenants/x#password\" }", "{ iam = true }"] {
-        let checked = check(&format!("{SMALLEST}password = {reference}\n"), Path::new("x.toml")).unwrap();
-        assert_eq!(checked.config.instances[0].password, None);
-        assert_eq!(checked.warnings.len(), 1);
-        let text = checked.warnings[0].to_string();
-        assert!(text.starts_with("x.toml:4:12: instance.password: ") && text.contains("no effect"), "{text}");
-    }
+    let checked = check(&format!("{SMALLEST}password = {{ iam = true }}\n"), Path::new("x.toml")).unwrap();
+    assert_eq!(checked.config.instances[0].password, None);
+    assert_eq!(checked.warnings.len(), 1);
+    let text = checked.warnings[0].to_string();
+    assert!(text.starts_with("x.toml:4:12: instance.password: ") && text.contains("no effect"), "{text}");
 }
 
 #[test]
@@ -244,7 +289,7 @@ fn what_is_shown_reads_back() {
         let again = check(&show(&config), Path::new("x.toml")).unwrap();
         assert_eq!(again.config, config);
         // What is kept for a later version is said again.
-        assert!(again.warnings.iter().all(|it| it.key == "instance.admin.password"), "{:?}", again.warnings);
+        assert!(again.warnings.is_empty(), "{:?}", again.warnings);
     }
 }
 
@@ -284,7 +329,7 @@ fn the_example_with_every_key_in_effect_is_right() {
     assert_eq!(config.policy.shared.connection_limit, Some(40));
     assert_eq!(config.policy.tenants.len(), 1);
     let waiting: BTreeSet<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(waiting.len(), 6, "{waiting:?}");
+    assert_eq!(waiting.len(), 5, "{waiting:?}");
     // And every key of the contract's file is among them.
     for line in CONTRACT.lines().filter(|line| !line.starts_with('#')) {
         let Some((key, _)) = line.split_once('=') else { continue };

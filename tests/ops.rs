@@ -24,7 +24,11 @@ mod guardrails;
 mod journal;
 #[path = "ops/matrix.rs"]
 mod matrix;
+#[path = "ops/provision.rs"]
+mod provision;
 #[path = "ops/takeover.rs"]
 mod takeover;
+#[path = "ops/tenancy.rs"]
+mod tenancy;
 #[path = "ops/world.rs"]
 mod world;

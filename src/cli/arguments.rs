@@ -74,6 +74,10 @@ pub enum Command {
     Act(Act),
     /// Give tenants' logins the limits that the policy wants: shows what differs and the exact SQL, asks, does it, can be undone
     Guardrails(Guardrails),
+    /// Make a place for a new tenant: its role, its schema with everybody's rights, its limits, its secret
+    Provision(Provision),
+    /// Export a tenant, and remove its schema, its role and its secret
+    Deprovision(Deprovision),
     /// Operations and their journal
     Ops {
         /// Which
@@ -283,6 +287,63 @@ pub struct Guardrails {
     /// How
     #[command(flatten)]
     pub options: ActOptions,
+}
+
+/// `tierdeck provision`.
+#[derive(Debug, Clone, Args)]
+pub struct Provision {
+    /// The tenant's id
+    pub tenant: String,
+    /// Where it is to live
+    #[arg(long, value_enum, default_value = "shared")]
+    pub tier: TierArgument,
+    /// As whom it works: as the service account, as most do, or as itself, with a password that is made now
+    #[arg(long, value_enum, default_value = "shared")]
+    pub login: LoginArgument,
+    /// A further role that makes tables in its schema, beside its own and the admin login; may be repeated
+    #[arg(long = "creator", value_name = "ROLE")]
+    pub creators: Vec<String>,
+    /// The host that its pods reach; left out: that of the instance's url
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// The port that its pods reach; left out: that of the instance's url
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Write no secret
+    #[arg(long)]
+    pub no_secret: bool,
+    /// How
+    #[command(flatten)]
+    pub options: ActOptions,
+}
+
+/// `tierdeck deprovision`.
+#[derive(Debug, Clone, Args)]
+pub struct Deprovision {
+    /// The tenant's id
+    pub tenant: String,
+    /// Leave its secret as it is
+    #[arg(long)]
+    pub keep_secret: bool,
+    /// How
+    #[command(flatten)]
+    pub options: ActOptions,
+}
+
+/// A tier on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TierArgument {
+    Shared,
+    Dedicated,
+}
+
+/// As whom a tenant works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LoginArgument {
+    Shared,
+    Own,
 }
 
 /// Which action.

@@ -1,7 +1,9 @@
 //! `tierdeck doctor`: each component, what our login may do there, what that leaves out, and the statement that fixes it.
 
+mod admin;
 mod pooler;
 mod statements;
+mod vault;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +16,7 @@ use super::document::SCHEMA;
 use super::sight::{self, Sight};
 use super::{Exit, observe, output};
 use crate::clients::postgres::{Target, Timeouts, connect};
-use crate::config::{InstanceConfig, Secret};
+use crate::config::InstanceConfig;
 use crate::domain::facts::{Roles, Server, Sizes};
 use crate::domain::identifier::quoted;
 use crate::domain::{Foreign, InstanceName, Layout, Naming, Signal};
@@ -38,7 +40,8 @@ pub struct Report {
 pub struct Component {
     /// The configuration's name for it.
     pub name: String,
-    /// What it is: `postgresql`, or `pgbouncer`, the pooler before the instance of that name.
+    /// What it is: `postgresql`; `pgbouncer`, the pooler before the instance of that name; `admin`, the login that acts on it;
+    /// `vault`.
     pub kind: &'static str,
     /// Whether we got in.
     pub reachable: bool,
@@ -88,6 +91,13 @@ pub(super) async fn run(config: Option<&Path>, json: bool) -> Result<Exit> {
     let poolers = futures::future::join_all(poolers.map(|(name, config)| pooler::examine(name, config)));
     let (mut components, poolers) = futures::future::join(futures::future::join_all(examinations), poolers).await;
     components.extend(poolers);
+    let admins = config.instances.iter().zip(&targets);
+    let admins = admins.filter_map(|(instance, target)| Some((instance, instance.admin.as_ref()?, target)));
+    let admins = admins.map(|(instance, login, target)| admin::examine(instance, login, target, &config.naming));
+    components.extend(futures::future::join_all(admins).await);
+    if let Some(vault) = &config.vault {
+        components.push(vault::examine(&config, vault).await);
+    }
     let healthy = components
         .iter()
         .all(|component| component.reachable && component.checks.iter().all(|check| check.verdict != Verdict::Missing));
@@ -120,7 +130,13 @@ async fn examine(instance: &InstanceConfig, target: &Target, naming: &Naming) ->
         fix: None,
         narrower: None,
     };
-    let password = match instance.password.as_ref().map(Secret::read).transpose() {
+    let read = async {
+        match &instance.password {
+            Some(secret) => secret.fetch().await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let password = match read.await {
         Ok(password) => password,
         Err(error) => {
             component.checks.push(unreachable(error.to_string()));

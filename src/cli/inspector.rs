@@ -119,7 +119,10 @@ fn replace(
 /// Connects to the database in question: only there its tables have names. An empty name is the one that all share.
 async fn open(place: Option<Place>, instance: &InstanceName, database: &Foreign) -> Result<Connection, String> {
     let Some(place) = place else { return Err(format!("{instance} is not in the configuration")) };
-    let password = place.password.as_ref().map(Secret::read).transpose().map_err(|error| error.to_string())?;
+    let password = match &place.password {
+        Some(secret) => Some(secret.fetch().await.map_err(|error| error.to_string())?),
+        None => None,
+    };
     let target = match database.raw() {
         "" => place.target,
         database => place.target.with_database(database),

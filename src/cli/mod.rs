@@ -22,6 +22,7 @@ mod operations;
 pub mod ops;
 mod output;
 pub mod pooler;
+mod provision;
 mod record;
 mod remember;
 mod replay;
@@ -85,6 +86,8 @@ pub async fn run() -> Result<Exit> {
         Some(Command::Ack(ack)) => Ok(ack::run(config, ack).await),
         Some(Command::Act(act)) => act::run(config, allow, act).await,
         Some(Command::Guardrails(asked)) => guardrails::run(config, allow, asked).await,
+        Some(Command::Provision(asked)) => provision::provision(config, allow, asked).await,
+        Some(Command::Deprovision(asked)) => provision::deprovision(config, allow, asked).await,
         Some(Command::Ops { action }) => ops::run(config, allow, action).await,
         Some(Command::Audit { action: AuditAction::Verify { offline } }) => audit::verify(config, offline).await,
         Some(Command::Record(options)) => record::run(config, options).await,

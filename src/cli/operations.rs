@@ -11,11 +11,11 @@ use color_eyre::eyre::Result;
 use super::{Exit, observe, output};
 use crate::clients::Environment;
 use crate::clients::postgres::Target;
-use crate::config::{Config, InstanceConfig, Secret};
+use crate::config::{Config, InstanceConfig, Secret, SecretError};
 use crate::domain::foreign::sanitise;
 use crate::domain::{InstanceName, Tier};
 use crate::ops::audit::Audit;
-use crate::ops::estate::{Admin, Estate, Place};
+use crate::ops::estate::{Admin, Estate, Password, Place};
 use crate::ops::gate::Gate;
 use crate::ops::journal::{self, Event, Operator, folder};
 use crate::ops::operations::Listen;
@@ -71,8 +71,12 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
         places,
         control: config.control.clone().unwrap_or(first),
         naming: Arc::new(config.naming.clone()),
-        vault: Err("this version does not ask Vault yet".to_owned()),
-        work: state.join("work"),
+        vault: match &config.vault {
+            Some(vault) => vault.client(environment).map(Arc::new),
+            None => Err("there is no [vault] in the configuration".to_owned()),
+        },
+        dedicated: format!("{}-{}-{{id}}-db", config.namespace, config.environment),
+        work: config.operations.work.clone().unwrap_or_else(|| state.join("work")),
         statement_timeout: config.operations.statement_timeout,
         lock_timeout: config.operations.lock_timeout,
         stale_after: config.operations.stale_after,
@@ -84,8 +88,8 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
     let target = Target::parse(&instance.url, environment)?;
     let admin = match &instance.admin {
         None => Err("it can only be watched: its [[instance]] names no admin login".to_owned()),
-        Some(login) => match login.password.as_ref().map(Secret::read).transpose() {
-            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password: password.map(Into::into) }),
+        Some(login) => match login.password.as_ref().map(password).transpose() {
+            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password }),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -96,6 +100,14 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
         admin,
         monitor: target.user,
     })
+}
+
+/// What is in Vault is read when it is needed.
+fn password(secret: &Secret) -> Result<Password, SecretError> {
+    match secret {
+        Secret::Vault { path, field, .. } => Ok(Password::InVault { path: path.clone(), field: field.clone() }),
+        secret => secret.read().map(Password::Known),
+    }
 }
 
 /// What happens, for who watches.

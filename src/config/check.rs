@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::problem::{ConfigErrors, Problem};
 use super::read::Reader;
 use super::schema::{File, InstanceDraft};
-use super::{Config, InstanceConfig, PoolerConfig};
+use super::vault::MOUNT;
+use super::{Config, InstanceConfig, PoolerConfig, Secret, VaultConfig};
 use crate::domain::foreign::sanitise;
 use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
 use crate::domain::{InstanceName, Policy, TenantId, Tier};
@@ -52,6 +54,14 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         instances = check_instances(&mut reader, &file);
         check_control(&mut reader, &file);
     }
+    // A table in which nothing is set is that of the example.
+    let vault = (file.vault != VaultConfig::default()).then(|| {
+        let mount = file.vault.mount.clone().or_else(|| Some(MOUNT.to_owned()));
+        Arc::new(VaultConfig { mount, ..file.vault.clone() })
+    });
+    for (index, instance) in instances.iter_mut().enumerate() {
+        point_at_vault(&mut reader, index, instance, vault.as_ref());
+    }
     let Reader { mut errors, mut warnings, .. } = reader;
     let place = |problem: &Problem| (problem.line, problem.column);
     errors.sort_by_key(place);
@@ -71,9 +81,33 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         thresholds: file.thresholds,
         history: file.history,
         control: file.control.instance.as_deref().map(InstanceName::new),
+        vault,
         operations: file.operations,
     };
     Ok(Checked { config, warnings })
+}
+
+/// Tells secrets in Vault which one.
+fn point_at_vault(
+    reader: &mut Reader<'_>,
+    index: usize,
+    instance: &mut InstanceConfig,
+    vault: Option<&Arc<VaultConfig>>,
+) {
+    let pooler = instance.pgbouncer.as_mut().and_then(|pooler| pooler.password.as_mut());
+    let admin = instance.admin.as_mut().and_then(|login| login.password.as_mut());
+    for (key, secret) in
+        [("password", instance.password.as_mut()), ("pgbouncer_password", pooler), ("admin.password", admin)]
+    {
+        let Some(Secret::Vault { at, .. }) = secret else { continue };
+        match vault {
+            Some(vault) => *at = Arc::clone(vault),
+            None => reader.error(
+                &format!("instance[{index}].{key}"),
+                "is in Vault, and there is no [vault] with anything set in this file",
+            ),
+        }
+    }
 }
 
 fn check_tenants(reader: &mut Reader<'_>, file: &File) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::later::Shape;
-use super::{Login, Secret};
+use super::{Login, Secret, VaultAuth};
 use crate::domain::ids::Template;
 use crate::domain::policy::Ladder;
 use crate::domain::{Layout, Tier};
@@ -67,6 +67,8 @@ pub(super) enum Slot<'a> {
     Secret(&'a mut Option<Secret>),
     /// `{ user = …, password = … }`
     Login(&'a mut Option<Login>),
+    /// `{ token = … }`, `{ approle = … }`, `{ kubernetes = … }`
+    Auth(&'a mut Option<VaultAuth>),
     /// `[name]`
     Table(&'a mut dyn Table),
     /// `[[name]]`

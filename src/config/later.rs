@@ -9,8 +9,6 @@ pub(super) enum Shape {
     Duration,
     Url,
     Secret,
-    /// A table whose keys are not settled.
-    Any,
     /// A table with these keys.
     Keys(&'static [Later]),
     /// A table with free keys, each of this shape.
@@ -67,22 +65,6 @@ pub(super) const DEDICATED: Shape = Shape::Keys(&[
     ),
 ]);
 
-/// `[vault]`
-pub(super) const VAULT: Shape = Shape::Keys(&[
-    later("address", "\"https://vault:8200\"", Shape::Url, "left out: VAULT_ADDR"),
-    later("mount", "\"secret\"", Shape::Text, "the KV version 2 mount"),
-    later(
-        "auth",
-        "{ token = { env = \"VAULT_TOKEN\" } }",
-        Shape::Keys(&[
-            later("token", "", Shape::Secret, "a token"),
-            later("approle", "", Shape::Any, "AppRole"),
-            later("kubernetes", "", Shape::Any, "Kubernetes"),
-        ]),
-        "token, approle or kubernetes",
-    ),
-]);
-
 /// `[policy.backup]`
 pub(super) const BACKUP: Shape = Shape::Keys(&[
     later(
@@ -124,7 +106,7 @@ impl Shape {
             Self::Number => "a number",
             Self::Duration => "a duration such as \"5m\"",
             Self::Secret => SECRET,
-            Self::Any | Self::Keys(_) | Self::Each(_) => "a table",
+            Self::Keys(_) | Self::Each(_) => "a table",
         }
     }
 }

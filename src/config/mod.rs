@@ -15,10 +15,12 @@ mod read;
 mod schema;
 mod secret;
 mod thresholds;
+mod vault;
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::{Checked, check, check_file};
@@ -26,6 +28,7 @@ pub use duration::parse as duration;
 pub use find::{FindError, SHORTEST, VARIABLE, find};
 pub use problem::{ConfigErrors, Problem};
 pub use secret::{Secret, SecretError};
+pub use vault::{VaultAuth, VaultConfig};
 pub use write::{example, show};
 
 use crate::domain::facts::Source;
@@ -56,13 +59,17 @@ pub struct Config {
     pub history: HistoryConfig,
     /// `[control]`: where leases and mirrored journals live; `None`: the first shared instance.
     pub control: Option<InstanceName>,
+    /// `[vault]`; `None`: no Vault at all.
+    pub vault: Option<Arc<VaultConfig>>,
     /// `[operations]`.
     pub operations: OperationsConfig,
 }
 
 /// `[operations]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationsConfig {
+    /// `work`: where exports are kept; `None`: in the state folder.
+    pub work: Option<PathBuf>,
     /// `statement_timeout`: of the sessions that change something.
     pub statement_timeout: Duration,
     /// `lock_timeout`: of the same.
@@ -77,6 +84,7 @@ impl Default for OperationsConfig {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            work: None,
             statement_timeout: seconds(60),
             lock_timeout: seconds(2),
             stale_after: seconds(30),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -12,8 +13,9 @@ use super::duration;
 use super::field::{Scale, Slot, Table};
 use super::later::{SECRET, Shape};
 use super::problem::Problem;
-use super::{Login, Secret};
-use crate::clients::postgres;
+use super::vault::SERVICE_ACCOUNT;
+use super::{Login, Secret, VaultAuth};
+use crate::clients::{postgres, vault};
 use crate::domain::ids::Template;
 use crate::domain::policy::Ladder;
 use crate::domain::spelling::did_you_mean;
@@ -175,6 +177,7 @@ impl<'t> Reader<'t> {
             }
             Slot::Secret(into) => *into = self.secret(path, value)?,
             Slot::Login(into) => *into = self.login(path, value)?,
+            Slot::Auth(into) => *into = self.auth(path, value)?,
             Slot::Table(into) => self.table(path, as_table(value)?, into),
             Slot::Tables(into) => {
                 let written = format!("[[{path}]]");
@@ -237,6 +240,7 @@ impl<'t> Reader<'t> {
         Ok(match kind {
             "env" => Some(Secret::Env(place)),
             "file" => Some(Secret::File(self.below(&place))),
+            "vault" => Some(in_vault(&place)?),
             kind => {
                 self.warn(
                     path,
@@ -257,7 +261,9 @@ impl<'t> Reader<'t> {
             self.places.insert(path.clone(), value.span());
             let read = match key.get_ref().as_ref() {
                 "user" => filled(value).map(|text| user = Some(text)),
-                "password" => reference(value).map(|(kind, place)| password = Some(self.held(kind, place))),
+                "password" => {
+                    reference(value).and_then(|(kind, place)| self.held(kind, place)).map(|held| password = Some(held))
+                }
                 name => {
                     self.places.insert(path.clone(), key.span());
                     self.unknown(&path, name, &["user", "password"]);
@@ -282,12 +288,72 @@ impl<'t> Reader<'t> {
     }
 
     /// A reference that is kept whatever its kind: who changes something must not fall back to another password.
-    fn held(&self, kind: &str, place: String) -> Secret {
-        match kind {
+    fn held(&self, kind: &str, place: String) -> Result<Secret, String> {
+        Ok(match kind {
             "env" => Secret::Env(place),
             "file" => Secret::File(self.below(&place)),
-            "vault" => Secret::Later { kind: "vault", place },
+            "vault" => in_vault(&place)?,
             _ => Secret::Later { kind: "iam", place },
+        })
+    }
+
+    /// How we show who we are to Vault: exactly one way.
+    fn auth(&mut self, path: &str, value: &Value<'_>) -> Result<Option<VaultAuth>, String> {
+        let mut ways = as_table(value)?.iter();
+        let (Some((way, how)), None) = (ways.next(), ways.next()) else {
+            return Err("must be exactly one of token = …, approle = …, kubernetes = …".to_owned());
+        };
+        let path = join(path, way.get_ref());
+        self.places.insert(path.clone(), how.span());
+        let known: &[&str] = match way.get_ref().as_ref() {
+            "token" => {
+                let token = self.at_hand(how);
+                return Ok(token.map_err(|message| self.error(&path, message)).ok().map(VaultAuth::Token));
+            }
+            "approle" => &["mount", "role_id", "secret_id"],
+            "kubernetes" => &["mount", "role", "token_file"],
+            name => {
+                self.places.insert(path.clone(), way.span());
+                self.unknown(&path, name, &["token", "approle", "kubernetes"]);
+                return Ok(None);
+            }
+        };
+        let (mut texts, mut secret) = (BTreeMap::new(), None);
+        for (key, value) in as_table(how)? {
+            let (at, name) = (join(&path, key.get_ref()), key.get_ref().as_ref());
+            self.places.insert(at.clone(), value.span());
+            let read = match name {
+                name if !known.contains(&name) => {
+                    self.places.insert(at.clone(), key.span());
+                    self.unknown(&at, name, known);
+                    continue;
+                }
+                "secret_id" => self.at_hand(value).map(|read| secret = Some(read)),
+                name => filled(value).map(|text| drop(texts.insert(name.to_owned(), text))),
+            };
+            if let Err(message) = read {
+                self.error(&at, message);
+            }
+        }
+        let mount = texts.remove("mount").unwrap_or_else(|| way.get_ref().to_string());
+        let file = texts.remove("token_file").map_or_else(|| SERVICE_ACCOUNT.into(), |file| self.below(&file));
+        Ok(match (texts.remove("role_id"), secret, texts.remove("role")) {
+            (Some(role_id), Some(secret_id), _) => Some(VaultAuth::AppRole { mount, role_id, secret_id }),
+            (_, _, Some(role)) => Some(VaultAuth::Kubernetes { mount, role, token_file: file }),
+            _ => {
+                let needed = if known.contains(&"role") { "role" } else { "role_id and secret_id" };
+                self.error(&path, format!("needs {needed}"));
+                None
+            }
+        })
+    }
+
+    /// A reference to what can be read before Vault can.
+    fn at_hand(&self, value: &Value<'_>) -> Result<Secret, String> {
+        match reference(value)? {
+            ("env", place) => Ok(Secret::Env(place)),
+            ("file", place) => Ok(Secret::File(self.below(&place))),
+            _ => Err("must be { env = \"NAME\" } or { file = \"PATH\" }: it opens Vault".to_owned()),
         }
     }
 
@@ -301,8 +367,7 @@ impl<'t> Reader<'t> {
         let result = match (shape, value.get_ref()) {
             (Shape::Text, DeValue::String(_))
             | (Shape::Flag, DeValue::Boolean(_))
-            | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_))
-            | (Shape::Any, DeValue::Table(_)) => Ok(()),
+            | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_)) => Ok(()),
             (Shape::Url, DeValue::String(url)) if postgres::has_password(url) => {
                 Err("a password does not belong into a url; use password = …".to_owned())
             }
@@ -337,6 +402,16 @@ impl<'t> Reader<'t> {
             self.error(path, message);
         }
     }
+}
+
+/// `path#field`; in which Vault is filled in when all of the file was read.
+fn in_vault(place: &str) -> Result<Secret, String> {
+    let (path, field) = place
+        .split_once('#')
+        .filter(|(_, field)| !field.is_empty() && !field.contains('#'))
+        .ok_or("must be \"path#key\": the secret below the mount, and its field")?;
+    vault::check_path(path)?;
+    Ok(Secret::Vault { path: path.to_owned(), field: field.to_owned(), at: Arc::default() })
 }
 
 /// The key as messages show it: `instance.url` wherever it stands, the line tells which.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::{Field, Named, Slot, Table, Tables};
-use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, default_poll, later};
+use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, VaultConfig, default_poll, later};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;
 use crate::domain::policy::{Limits, TenantNotes, Thresholds};
@@ -40,6 +40,7 @@ pub(super) struct File {
     pub thresholds: Thresholds,
     pub history: HistoryConfig,
     pub control: Control,
+    pub vault: VaultConfig,
     pub operations: OperationsConfig,
 }
 
@@ -88,6 +89,7 @@ impl Default for File {
             thresholds: Thresholds::default(),
             history: HistoryConfig::default(),
             control: Control::default(),
+            vault: VaultConfig::default(),
             operations: OperationsConfig::default(),
         }
     }
@@ -142,7 +144,8 @@ impl From<&Config> for File {
             thresholds: config.thresholds.clone(),
             history: config.history,
             control: Control { instance: config.control.as_ref().map(ToString::to_string) },
-            operations: config.operations,
+            vault: config.vault.as_deref().cloned().unwrap_or_default(),
+            operations: config.operations.clone(),
         }
     }
 }
@@ -184,7 +187,11 @@ impl Table for File {
             Field::new("aws", "AWS accounts and regions.", Slot::Later(&later::AWS)),
             Field::new("dedicated", "Instances that were discovered.", Slot::Later(&later::DEDICATED)),
             Field::new("control", "Where leases and mirrored journals live.", Slot::Table(&mut self.control)),
-            Field::new("vault", "HashiCorp Vault or OpenBao.", Slot::Later(&later::VAULT)),
+            Field::new(
+                "vault",
+                "HashiCorp Vault or OpenBao; where nothing is set here, none is asked.",
+                Slot::Table(&mut self.vault),
+            ),
             Field::new("history", "What is remembered, in the state folder.", Slot::Table(&mut self.history)),
             Field::new("operations", "Actions and wizards.", Slot::Table(&mut self.operations)),
         ]
@@ -215,9 +222,52 @@ impl Table for Control {
     }
 }
 
+impl Table for VaultConfig {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::optional(
+                "address",
+                "left out: VAULT_ADDR",
+                "\"https://vault:8200\"",
+                Slot::OptionalText(&mut self.address),
+            ),
+            Field::optional(
+                "namespace",
+                "left out: VAULT_NAMESPACE, else none",
+                "\"platform\"",
+                Slot::OptionalText(&mut self.namespace),
+            ),
+            Field::optional(
+                "mount",
+                "of the KV version 2 engine; left out: secret",
+                "\"secret\"",
+                Slot::OptionalText(&mut self.mount),
+            ),
+            Field::optional(
+                "auth",
+                "or { approle = { role_id = …, secret_id = { file = … } } }, { kubernetes = { role = … } }; left out: VAULT_TOKEN, then ~/.vault-token",
+                "{ token = { env = \"VAULT_TOKEN\" } }",
+                Slot::Auth(&mut self.auth),
+            ),
+            Field::optional(
+                "ca_cert",
+                "authorities in PEM; left out: VAULT_CACERT, else the system's",
+                "\"/etc/ssl/vault.pem\"",
+                Slot::Folder(&mut self.ca_cert),
+            ),
+        ]
+    }
+}
+
 impl Table for OperationsConfig {
     fn fields(&mut self) -> Vec<Field<'_>> {
         vec![
+            Field::optional(
+                "work",
+                "where exports are kept; left out: in the state folder",
+                "\"/var/lib/tierdeck/work\"",
+                Slot::Folder(&mut self.work),
+            ),
             Field::new(
                 "statement_timeout",
                 "of the sessions that change something",

@@ -1,9 +1,11 @@
 //! Where a secret is, and the one place that reads it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::VaultConfig;
 use crate::clients::Environment;
 
 /// Where a secret is, never the secret.
@@ -13,9 +15,18 @@ pub enum Secret {
     Env(String),
     /// `{ file = "PATH" }`: the file's content without the newline at its end.
     File(PathBuf),
-    /// `{ vault = "PATH#KEY" }`, `{ iam = true }`: known, and not yet read.
+    /// `{ vault = "PATH#KEY" }`: a field of a secret in Vault, read when it is needed.
+    Vault {
+        /// The secret, below the mount.
+        path: String,
+        /// Its field.
+        field: String,
+        /// In which Vault.
+        at: Arc<VaultConfig>,
+    },
+    /// `{ iam = true }`: known, and not yet read.
     Later {
-        /// `vault` or `iam`.
+        /// `iam`.
         kind: &'static str,
         /// What follows it.
         place: String,
@@ -31,6 +42,14 @@ pub enum SecretError {
     /// A later version will read it.
     #[error("this version cannot read a password from {0} yet; use {{ env = \"NAME\" }} or {{ file = \"PATH\" }}")]
     NotYet(&'static str),
+    /// Vault did not tell it.
+    #[error("the secret {place} in Vault: {reason}")]
+    Vault {
+        /// Which.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
     /// The file cannot be read.
     #[error("cannot read the secret from {}: {error}", path.display())]
     Unreadable {
@@ -52,6 +71,16 @@ pub enum SecretError {
 }
 
 impl Secret {
+    /// Reads the secret wherever it is; from Vault with a login of its own, because that is rare.
+    pub async fn fetch(&self) -> Result<SecretString, SecretError> {
+        let Self::Vault { path, field, at } = self else { return self.read() };
+        let place = format!("{path}#{field}");
+        let failed = |reason: String| SecretError::Vault { place: place.clone(), reason };
+        let vault = at.client(&Environment::of_process()).map_err(failed)?;
+        let secret = vault.read(path).await.map_err(|error| failed(error.to_string()))?;
+        secret.and_then(|secret| secret.fields.secret(field)).ok_or_else(|| failed("it is not there".to_owned()))
+    }
+
     /// Reads the secret, from this process's environment where it is a variable.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         self.read_in(&Environment::of_process())
@@ -64,6 +93,7 @@ impl Secret {
                 environment.var(name).map(SecretString::from).ok_or_else(|| SecretError::Unset(name.clone()))
             }
             Self::Later { kind, .. } => Err(SecretError::NotYet(kind)),
+            Self::Vault { .. } => Err(SecretError::NotYet("Vault here")),
             Self::File(path) => {
                 let path = environment.expand(path);
                 if path.is_dir() {
@@ -90,6 +120,7 @@ impl Secret {
         match self {
             Self::Env(name) => format!("env {name}"),
             Self::File(path) => format!("file {}", path.display()),
+            Self::Vault { path, field, .. } => format!("vault {path}#{field}"),
             Self::Later { kind, place } => format!("{kind} {place}").trim_end().to_owned(),
         }
     }

@@ -6,7 +6,7 @@ use super::duration;
 use super::field::{Field, Scale, Slot, Table};
 use super::later::{Later, Shape};
 use super::schema::{File, InstanceDraft};
-use super::{Config, Secret};
+use super::{Config, Secret, VaultAuth};
 use crate::domain::policy::Ladder;
 use crate::domain::{Layout, Tier};
 
@@ -199,6 +199,7 @@ impl Slot<'_> {
                 let password = login.password.as_ref().map(|secret| format!(", password = {}", secret_written(secret)));
                 format!("{{ user = {}{} }}", quoted(&login.user), password.unwrap_or_default())
             }),
+            Self::Auth(auth) => auth.as_ref().map(auth_written),
             Self::Table(_) | Self::Tables(_) | Self::Named(_) | Self::Later(_) => None,
         }
     }
@@ -208,8 +209,27 @@ fn secret_written(secret: &Secret) -> String {
     match secret {
         Secret::Env(name) => format!("{{ env = {} }}", quoted(name)),
         Secret::File(path) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+        Secret::Vault { path, field, .. } => format!("{{ vault = {} }}", quoted(&format!("{path}#{field}"))),
         Secret::Later { kind: "iam", .. } => "{ iam = true }".to_owned(),
         Secret::Later { kind, place } => format!("{{ {kind} = {} }}", quoted(place)),
+    }
+}
+
+fn auth_written(auth: &VaultAuth) -> String {
+    match auth {
+        VaultAuth::Token(secret) => format!("{{ token = {} }}", secret_written(secret)),
+        VaultAuth::AppRole { mount, role_id, secret_id } => format!(
+            "{{ approle = {{ mount = {}, role_id = {}, secret_id = {} }} }}",
+            quoted(mount),
+            quoted(role_id),
+            secret_written(secret_id)
+        ),
+        VaultAuth::Kubernetes { mount, role, token_file } => format!(
+            "{{ kubernetes = {{ mount = {}, role = {}, token_file = {} }} }}",
+            quoted(mount),
+            quoted(role),
+            quoted(&token_file.to_string_lossy())
+        ),
     }
 }
 

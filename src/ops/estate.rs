@@ -69,6 +69,8 @@ pub struct Estate {
     pub naming: Arc<Naming>,
     /// Vault, or why there is none.
     pub vault: Result<Arc<Vault>, String>,
+    /// How a tenant's own instance would be called: `portarium-prod-{id}-db`.
+    pub dedicated: String,
     /// Where exports are kept.
     pub work: PathBuf,
     /// `statement_timeout` of the sessions that change something.
@@ -158,6 +160,24 @@ impl Estate {
         let found = admin.target.with_database(database).password();
         found
             .ok_or_else(|| HandsError::NoValue(format!("there is no password for {} on {instance}", admin.target.user)))
+    }
+
+    /// Which Vault there is.
+    pub fn vault_at(&self) -> Result<VaultAt, HandsError> {
+        self.vault.as_ref().map(|vault| VaultAt::of(vault)).map_err(|reason| HandsError::NoVault(reason.clone()))
+    }
+
+    /// Logs in as somebody else, looks whether that works, and leaves again.
+    pub(super) async fn log_in(
+        &self,
+        instance: &InstanceName,
+        database: &str,
+        role: &str,
+        password: SecretString,
+    ) -> Result<(), HandsError> {
+        let target = self.admin(instance)?.target.with_user(role).with_database(database).called("tierdeck");
+        connect(&target, Some(password), &Timeouts::default()).await?;
+        Ok(())
     }
 
     /// The Vault that a plan names.

@@ -121,6 +121,13 @@ impl Eyes {
         Ok(self.estate.vault(at)?)
     }
 
+    /// Logs in at a target as somebody else, and leaves again.
+    pub async fn log_in(&self, target: usize, role: &str, password: SecretString) -> Result<(), HandsError> {
+        let no_place = || HandsError::NoPlace(format!("target {target}"));
+        let (instance, database) = self.places.get(target).ok_or_else(no_place)?;
+        self.estate.log_in(instance, database.as_deref().ok_or_else(no_place)?, role, password).await
+    }
+
     /// The estate that they look at.
     pub fn estate(&self) -> &Arc<Estate> {
         &self.estate

@@ -13,10 +13,13 @@
 //! - [`act`]: incident actions: operations of one step
 //! - [`guardrails`]: policy against actual, and the difference applied
 //! - [`fence`]: nobody writes in a tenant's schema any more: steps that quarantine uses, and whatever moves a tenant
+//! - [`provision`], [`deprovision`]: a tenant's place on a shared instance, made and removed; [`tenancy`]: what is there of it;
+//!   [`secret`]: steps at Vault
 
 pub mod act;
 pub mod audit;
 pub mod control;
+pub mod deprovision;
 mod engine;
 pub mod estate;
 pub mod fence;
@@ -28,10 +31,13 @@ pub mod journal;
 pub mod lease;
 pub mod operations;
 pub mod plan;
+pub mod provision;
 pub mod report;
 pub mod script;
+pub mod secret;
 pub mod status;
 pub mod step;
+pub mod tenancy;
 
 pub use id::OperationId;
 pub use operations::{Ended, Operations, OpsError, Progress, TakeOver, Way};

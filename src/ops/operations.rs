@@ -224,7 +224,9 @@ impl OpsError {
                 | Self::OtherControl { .. }
                 | Self::Forgotten(_)
                 | Self::Journal(JournalError::Busy(_))
-                | Self::Hands(HandsError::NoAdmin(..) | HandsError::NoPlace(_) | HandsError::Busy(_))
+                | Self::Hands(
+                    HandsError::NoAdmin(..) | HandsError::NoPlace(_) | HandsError::NoVault(_) | HandsError::Busy(_)
+                )
         )
     }
 }

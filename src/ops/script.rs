@@ -139,6 +139,9 @@ pub struct CommandLine {
     /// Which of the plan's targets it logs in to: the admin login's password comes as `PGPASSFILE`, a file without a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<usize>,
+    /// A file that grows while it works: when it has not for long, the command is taken for dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grows: Option<String>,
 }
 
 impl Script {
@@ -286,6 +289,7 @@ mod tests {
             arguments: vec!["--schema=\"it's\"".to_owned()],
             environment: BTreeMap::from([("PGHOST".to_owned(), "db".to_owned())]),
             login: Some(0),
+            grows: None,
         });
         for script in [&vault, &command] {
             assert_eq!(&serde_json::from_str::<Script>(&serde_json::to_string(script).unwrap()).unwrap(), script);

@@ -237,8 +237,9 @@ impl Lane {
     }
 
     async fn connect(&mut self) -> Result<Desk, Trouble> {
-        let connection =
-            connect(&self.target, self.password()?, &Timeouts::default()).await.map_err(|error| error.trouble())?;
+        let connection = connect(&self.target, self.password().await?, &Timeouts::default())
+            .await
+            .map_err(|error| error.trouble())?;
         let desk = Desk::new(connection);
         let server = server(&desk).await.map_err(|error| error.trouble())?;
         self.server = Some(server.clone());
@@ -247,9 +248,9 @@ impl Lane {
     }
 
     /// Read anew at each login: it may have been rotated.
-    fn password(&self) -> Result<Option<SecretString>, Trouble> {
-        let read = self.password.as_ref().map(Secret::read).transpose();
-        read.map_err(|error| Trouble::new(error.to_string()))
+    async fn password(&self) -> Result<Option<SecretString>, Trouble> {
+        let Some(secret) = &self.password else { return Ok(None) };
+        secret.fetch().await.map(Some).map_err(|error| Trouble::new(error.to_string()))
     }
 
     /// Asks whatever is due next, until the connection is lost; says why it was, and whether anything was answered.
@@ -337,13 +338,13 @@ impl Lane {
             return Err(Trouble::new(reason));
         }
         if self.layout == Layout::Database && source == Source::Debt {
-            let way = self.way()?;
+            let way = self.way().await?;
             self.tours.tables.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Debt(self.tours.tables.debt()));
         }
         if self.layout == Layout::Database && source == Source::Bloat {
             self.databases = databases(desk).await.map_err(|error| error.trouble())?;
-            let way = self.way()?;
+            let way = self.way().await?;
             self.tours.bloat.next(&way, &self.databases, elsewhere).await?;
             return Ok(Fragment::Bloat(self.tours.bloat.bloat()));
         }
@@ -361,7 +362,7 @@ impl Lane {
             }
             Fragment::Catalog(catalog) if self.layout == Layout::Database => {
                 self.databases = databases(desk).await.map_err(|error| error.trouble())?;
-                let way = self.way()?;
+                let way = self.way().await?;
                 self.tours.catalog.next(&way, &self.databases, elsewhere).await?;
                 *catalog = self.tours.catalog.catalog(std::mem::take(catalog));
             }
@@ -371,8 +372,8 @@ impl Lane {
     }
 
     /// How to get into other databases of the same server.
-    fn way(&self) -> Result<Way, Trouble> {
-        Ok(Way { target: self.target.clone(), password: self.password()?, timeouts: Timeouts::default() })
+    async fn way(&self) -> Result<Way, Trouble> {
+        Ok(Way { target: self.target.clone(), password: self.password().await?, timeouts: Timeouts::default() })
     }
 
     /// The connection was lost: where sessions are asked that means the instance is down, elsewhere the sources say so.

@@ -12,7 +12,7 @@ use super::lane::BACK_OFF;
 use crate::clients::Environment;
 use crate::clients::pgbouncer::Console;
 use crate::clients::postgres::{Target, Timeouts};
-use crate::config::{PoolerConfig, Secret};
+use crate::config::PoolerConfig;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::observed::Trouble;
 use crate::sources::pgbouncer::ask;
@@ -25,8 +25,10 @@ const LOGIN: &str =
 pub async fn open(pooler: &PoolerConfig) -> Result<Console, Trouble> {
     let say = |reason: String| Trouble::new(format!("PgBouncer: {reason}"));
     let target = Target::parse(&pooler.url, &Environment::of_process()).map_err(|error| say(error.to_string()))?;
-    let password = pooler.password.as_ref().map(Secret::read).transpose();
-    let password = password.map_err(|error| say(error.to_string()))?;
+    let password = match &pooler.password {
+        Some(secret) => Some(secret.fetch().await.map_err(|error| say(error.to_string()))?),
+        None => None,
+    };
     Console::open(&target, password, &Timeouts::default()).await.map_err(|error| {
         let mut trouble = error.trouble();
         // What a full pooler means is not what a full server means.

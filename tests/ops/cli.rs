@@ -6,8 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tierdeck::clients::vault::{Expected, Fields};
 
+use super::tenancy::Town;
 use super::world::{ADMIN, World, key_of};
+use crate::support::bao::ROOT;
 use crate::support::watcher::{SECRET, session};
 
 pub struct Desk {
@@ -32,6 +35,23 @@ password = {{ file = \"secret\" }}\nadmin = {{ user = \"{ADMIN}\", password = {{
     /// Where its configuration is.
     pub fn config(&self) -> String {
         self.home.path().join("tierdeck.toml").display().to_string()
+    }
+
+    /// With a Vault, whose token lies in a file; the admin's password lies in Vault.
+    fn with_vault(world: &World, address: &str) -> Self {
+        let desk = Self::new(world);
+        let token = desk.home.path().join(".vault-token");
+        fs::write(&token, ROOT).unwrap();
+        let path = desk.home.path().join("tierdeck.toml");
+        let text = fs::read_to_string(&path).unwrap().replace(
+            &format!("user = \"{ADMIN}\", password = {{ file = \"secret\" }}"),
+            &format!("user = \"{ADMIN}\", password = {{ vault = \"tierdeck/shared#password\" }}"),
+        );
+        let more = format!(
+            "\n[policy.shared]\nconnection_limit = 40\nstatement_timeout = \"30s\"\n\n[vault]\naddress = \"{address}\"\n"
+        );
+        fs::write(&path, text + &more).unwrap();
+        desk
     }
 
     pub fn run(&self, line: &str) -> Output {
@@ -212,4 +232,60 @@ async fn terminate_from_a_script() {
     let (out, _) = desk.says(&format!("--allow-actions {aim} --confirm {}", key.pid), 0);
     assert!(out.contains("terminate 1 session on shared, of acme"), "{out}");
     assert!(victim.batch_execute("SELECT 1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_comes_and_goes_by_the_command_line() {
+    let town = Town::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let desk = Desk::with_vault(&town.world, &town.stand.url());
+    let vault = town.vault(home.path());
+    // Not there yet: said as what it is, and nothing is done.
+    assert!(desk.says("provision hooli --plan", 4).1.contains("there is no tierdeck/shared#password in Vault"));
+    let fields = Fields::default().with("password", SECRET);
+    vault.write("tierdeck/shared", &fields, Expected::Nothing).await.unwrap();
+    let start = town.image(home.path()).await;
+    for (line, code, words) in [
+        ("provision Hooli --plan", 2, "lower-case letters"),
+        ("provision ab --plan", 2, "3 to 63 characters"),
+        ("provision a--b --plan", 3, "two hyphens in a row"),
+        ("provision ../x --plan", 2, "cannot stand there"),
+        ("provision acme --plan", 3, "there is a schema tenant_acme"),
+        ("provision hooli --tier dedicated --plan", 2, "on the shared tier"),
+        ("provision hooli --confirm hooli", 3, "--allow-actions"),
+        ("--allow-actions provision hooli --confirm holi", 3, "nothing was done"),
+        ("deprovision hooli --plan", 3, "has no schema tenant_hooli"),
+    ] {
+        let (_, err) = desk.says(line, code);
+        assert!(err.contains(words), "{line}: {err}");
+    }
+    assert_eq!(town.image(home.path()).await, start);
+    let plan = desk.document("provision hooli --login own --plan --json");
+    assert!(plan["text"].as_str().unwrap().contains("SET statement_timeout = '30000ms'"));
+    let (out, _) = desk.says("--allow-actions provision hooli --login own --confirm hooli", 0);
+    assert!(out.contains("succeeded: provision hooli on shared, which works as role_hooli"), "{out}");
+    let secret = vault.read("tenants/hooli/db").await.unwrap().unwrap();
+    assert_eq!(secret.fields.text("host").as_deref(), Some("127.0.0.1"));
+    let password = secret.fields.text("password").unwrap();
+    let doctor: Value = serde_json::from_slice(&desk.run("doctor --json").stdout).unwrap();
+    let component = |kind: &str| {
+        doctor["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["kind"] == kind)
+            .unwrap_or_else(|| panic!("{doctor:#}"))
+    };
+    let (known, admin) = (component("vault"), component("admin"));
+    assert!(known["reachable"] == true && known["login"] == "root", "{known:#}");
+    let verdicts: Vec<&Value> = admin["checks"].as_array().unwrap().iter().map(|check| &check["verdict"]).collect();
+    assert!(verdicts.len() == 6 && verdicts.iter().all(|verdict| *verdict == "fine"), "{admin:#}");
+    let gone = desk.document("deprovision hooli --plan --json");
+    assert!(gone["text"].as_str().unwrap().contains("pg_dump"), "{gone:#}");
+    let (out, err) = desk.says("--allow-actions deprovision hooli --confirm hooli", 0);
+    assert!(out.contains("succeeded: deprovision hooli"), "{out}");
+    assert!(!out.contains(&password) && !err.contains(&password));
+    assert!(vault.read("tenants/hooli/db").await.unwrap().is_none());
+    let refused = desk.says("provision hooli --plan", 3).1;
+    assert!(refused.contains("(version 1, deleted)") && refused.contains("vault kv metadata delete"), "{refused}");
 }

@@ -14,7 +14,7 @@ use super::world::{Machine, World, new_id, throttle};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     /// The server does not hear of it, and an error is answered.
     Error,
     /// The connection breaks before the server hears of it.
@@ -28,8 +28,8 @@ enum Fault {
 }
 
 /// A way to the server that knows the protocol well enough to count calls.
-struct Meddler {
-    port: u16,
+pub struct Meddler {
+    pub port: u16,
     state: Arc<State>,
 }
 
@@ -44,7 +44,7 @@ struct State {
 }
 
 impl Meddler {
-    fn to(upstream: u16) -> Self {
+    pub fn to(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -69,7 +69,7 @@ impl Meddler {
     }
 
     /// From here on the call of this number suffers; 0: none does. Returns how many there were.
-    fn meddle(&self, at: usize, fault: Fault) -> usize {
+    pub fn meddle(&self, at: usize, fault: Fault) -> usize {
         *self.state.fault.lock().unwrap() = fault;
         self.state.at.store(at, Ordering::SeqCst);
         self.state.calls.swap(0, Ordering::SeqCst)

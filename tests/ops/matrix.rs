@@ -71,7 +71,7 @@ pub fn send(errand: &Errand) -> Command {
     command
 }
 
-fn run(machine: &Machine, work: Work, at: usize) -> Output {
+pub fn run(machine: &Machine, work: Work, at: usize) -> Output {
     let errand = Errand { machine: machine.clone(), work, at, freeze: false };
     let output = send(&errand).output().unwrap();
     let killed = output.status.signal() == Some(9);
@@ -80,7 +80,7 @@ fn run(machine: &Machine, work: Work, at: usize) -> Output {
     output
 }
 
-fn points(output: &Output) -> usize {
+pub fn points(output: &Output) -> usize {
     let said = String::from_utf8_lossy(&output.stdout);
     let line = said.lines().find_map(|line| line.strip_prefix("points "));
     line.unwrap_or_else(|| panic!("{said}")).parse().unwrap()
@@ -138,6 +138,7 @@ impl Case {
             state: folder.join(place),
             host: "laptop".to_owned(),
             stale_ms: 30_000,
+            vault: None,
         };
         let (intent, victim) = self.stage(world).await;
         let start = world.settled().await;

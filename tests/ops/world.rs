@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::Target;
+use tierdeck::clients::vault::{Auth, Place as VaultPlace, Vault};
 use tierdeck::domain::{InstanceName, Layout, Naming, SessionKey, TenantId};
 use tierdeck::ops::act::{Aim, Intent, Signal, Signalling, Throttling};
 use tierdeck::ops::audit::Audit;
@@ -20,6 +21,7 @@ use tierdeck::ops::journal::{Operator, folder};
 use tierdeck::ops::{OperationId, Operations, Progress};
 use tokio_postgres::Client;
 
+use crate::support::bao::ROOT;
 use crate::support::server::Server;
 use crate::support::watcher::{HBA, SECRET, session};
 
@@ -42,6 +44,9 @@ pub struct Machine {
     pub state: PathBuf,
     pub host: String,
     pub stale_ms: u64,
+    /// Where its Vault is, if it has one.
+    #[serde(default)]
+    pub vault: Option<String>,
 }
 
 pub fn tenant(id: &str) -> TenantId {
@@ -108,7 +113,13 @@ impl World {
 
     /// Somebody's machine with an empty state folder.
     pub fn machine(&self, folder: &TempDir, host: &str) -> Machine {
-        Machine { port: self.server.port, state: folder.path().join(host), host: host.to_owned(), stale_ms: 30_000 }
+        Machine {
+            port: self.server.port,
+            state: folder.path().join(host),
+            host: host.to_owned(),
+            stale_ms: 30_000,
+            vault: None,
+        }
     }
 
     pub async fn number(&self, sql: &str) -> i64 {
@@ -121,6 +132,10 @@ impl World {
         for sql in [
             "SELECT rolname, rolcanlogin, rolconnlimit, rolconfig::text FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1",
             "SELECT nspname, nspowner::regrole, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'tierdeck' ORDER BY 1",
+            "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname LIKE 'role%' ORDER BY 1",
+            "SELECT roleid::regrole, member::regrole, admin_option FROM pg_auth_members WHERE roleid::regrole::text LIKE 'role%' ORDER BY 1, 2, 3",
+            "SELECT nspname, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname LIKE 'tenant%' ORDER BY 1",
+            "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl::text FROM pg_default_acl ORDER BY 1, 2, 3",
             "SELECT oid::regclass, relacl::text FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'tenant%' ORDER BY 1",
             "SELECT attrelid::regclass, attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'tenant%' ORDER BY 1, 2",
             "SELECT 'locks', count(*) FROM pg_locks WHERE locktype = 'advisory'",
@@ -196,7 +211,8 @@ impl Machine {
             places: vec![place],
             control: shared(),
             naming: Arc::new(Naming::default()),
-            vault: Err("there is no Vault in this world".to_owned()),
+            vault: self.vault(),
+            dedicated: "portarium-prod-{id}-db".to_owned(),
             work: self.state.join("work"),
             statement_timeout: Duration::from_secs(2),
             lock_timeout: Duration::from_secs(2),
@@ -211,6 +227,14 @@ impl Machine {
             listen: Arc::new(listen),
             pause: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Its Vault, logged in to with the token of the tests.
+    pub fn vault(&self) -> Result<Arc<Vault>, String> {
+        let address = self.vault.clone().ok_or("there is no Vault in this world")?;
+        let timeout = Duration::from_secs(2);
+        let place = VaultPlace { address, namespace: None, mount: "secret".to_owned(), ca_cert: None, timeout };
+        Ok(Arc::new(Vault::new(place, Auth::Token(SecretString::from(ROOT)))))
     }
 
     /// The same in silence.

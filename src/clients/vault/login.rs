@@ -118,7 +118,7 @@ impl Vault {
     }
 
     /// The client of a session that lasts.
-    async fn client(&self) -> Result<Arc<VaultClient>, VaultError> {
+    pub(super) async fn client(&self) -> Result<Arc<VaultClient>, VaultError> {
         let mut session = self.session.lock().await;
         if let Some(open) = session.as_mut() {
             if open.renew.is_none_or(|renew| Instant::now() < renew) {
@@ -171,7 +171,8 @@ impl Vault {
         let (renew, renewable) = match vaultrs::token::lookup_self(&client).await {
             Ok(found) => (renewal(found.ttl), found.renewable.unwrap_or(false)),
             Err(error) => match self.login("look up our token").failed(&error) {
-                // One without the default policy may not look itself up; whether Vault knows it shows when it is used.
+                VaultError::Token => return Err(VaultError::Token),
+                // It may be one that may not look itself up: what is asked next tells.
                 VaultError::Denied { .. } | VaultError::Server { .. } | VaultError::Odd { .. } => (None, false),
                 other => return Err(other),
             },

@@ -6,8 +6,10 @@ mod error;
 mod login;
 mod place;
 mod secret;
+mod standing;
 
 pub use error::VaultError;
 pub use login::{Auth, Vault};
 pub use place::{Place, Version, check_path};
 pub use secret::{Expected, Fields, Metadata, Secret, VersionState};
+pub use standing::Standing;

@@ -69,7 +69,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_start_matches("/v1/").to_owned();
     if path == "sys/health" {
-        return Json(json!({"initialized": true, "sealed": false, "standby": false})).into_response();
+        return Json(json!({
+            "initialized": true, "sealed": false, "standby": false, "performance_standby": false,
+            "replication_performance_mode": "disabled", "replication_dr_mode": "disabled", "server_time_utc": 0,
+            "version": "stand-in", "cluster_name": "estate", "cluster_id": "stand-in"
+        }))
+        .into_response();
     }
     if !knows(&shared, &head.headers) {
         return refuse(StatusCode::FORBIDDEN, &["permission denied"]);

@@ -1,5 +1,5 @@
 //! Incident actions: what an on-call engineer does to sessions, logins and tables. Each is an operation of a step or two, with the
-//! same plan, gate and journal as everything else.
+//! same plan, gate and journal as everything else. The larger operations have their variants here, too.
 
 mod quarantine;
 mod sessions;
@@ -12,11 +12,13 @@ use std::sync::Arc;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::{Deserialize, Serialize};
 
+pub(super) use quarantine::look as login;
 pub use quarantine::{Bar, Drain, Quarantining};
 pub use sessions::{Aim, Signal, SignalSessions, Signalling};
 pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};
 
+use super::deprovision::{self, DeprovisionStep, Deprovisioning};
 use super::estate::{Estate, Place};
 use super::fence::{self, Fence, Stands};
 use super::guardrails::{self, Guard, Guarding};
@@ -24,7 +26,9 @@ use super::hands::Eyes;
 use super::id::OperationId;
 use super::operations::OpsError;
 use super::plan::{Plan, Refusals, Subject, Target};
+use super::provision::{self, ProvisionStep, Provisioning};
 use super::step::{Step, StepError};
+use super::tenancy;
 use crate::clients::postgres::QueryError;
 use crate::domain::foreign::sanitise;
 use crate::domain::{InstanceName, TenantId};
@@ -43,6 +47,10 @@ pub enum Intent {
     Vacuum(Vacuuming),
     /// Give logins the limits that the policy wants.
     Guard(Guarding),
+    /// Make a place for a new tenant.
+    Provision(Provisioning),
+    /// Export a tenant, and remove it.
+    Deprovision(Deprovisioning),
 }
 
 /// A step of a plan, as a value.
@@ -65,6 +73,10 @@ pub enum Action {
     Stands(Stands),
     /// Give logins the limits that the policy wants.
     Guard(Guard),
+    /// A step of a provision.
+    Provision(ProvisionStep),
+    /// A step of a deprovision.
+    Deprovision(DeprovisionStep),
 }
 
 impl Action {
@@ -79,6 +91,8 @@ impl Action {
             Self::Fence(step) => step,
             Self::Stands(step) => step,
             Self::Guard(step) => step,
+            Self::Provision(step) => step.step(),
+            Self::Deprovision(step) => step.step(),
         }
     }
 }
@@ -92,12 +106,19 @@ impl Intent {
             Self::Quarantine(intent) => &intent.instance,
             Self::Vacuum(intent) => &intent.instance,
             Self::Guard(intent) => &intent.instance,
+            Self::Provision(intent) => &intent.instance,
+            Self::Deprovision(intent) => &intent.instance,
         }
     }
 
     /// Looks at what is true now, and plans. Changes nothing.
     pub async fn prepare(&self, estate: &Arc<Estate>, id: OperationId) -> Result<Plan, OpsError> {
         let place = estate.place(self.instance())?;
+        match self {
+            Self::Provision(intent) => provision::refuse(intent, estate, place)?,
+            Self::Deprovision(_) => tenancy::by_schema(place)?,
+            _ => {}
+        }
         estate.admin(self.instance())?;
         let database = match self {
             Self::Vacuum(intent) => intent.database.clone(),
@@ -142,6 +163,10 @@ impl Intent {
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;
                 vacuum::plan(intent, facts.as_ref(), &estate.directory(place), target, id)
+            }
+            Self::Provision(intent) => provision::plan(intent, &provision::look(intent, &mut eyes).await?, target, id),
+            Self::Deprovision(intent) => {
+                deprovision::plan(intent, &deprovision::look(intent, &target, &mut eyes, &id).await?, target, id)
             }
         };
         Ok(plan?)
@@ -201,7 +226,7 @@ pub(super) async fn identity(eyes: &mut Eyes, target: usize, instance: &Instance
 }
 
 /// A name as SQL, unless it is one that a screen cannot show as it is: nobody can approve what cannot be read.
-fn identifier(name: &str) -> Result<String, Refusals> {
+pub(super) fn identifier(name: &str) -> Result<String, Refusals> {
     if sanitise(name) != name || name.contains('\u{fffd}') {
         return Err(Refusals::one(format!(
             "the name {:?} has characters that cannot be shown as they are; use psql for it",
@@ -212,7 +237,7 @@ fn identifier(name: &str) -> Result<String, Refusals> {
 }
 
 /// A text as SQL.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     escape_literal(text).trim_start().to_owned()
 }
 

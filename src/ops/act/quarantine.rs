@@ -28,8 +28,9 @@ pub struct Quarantining {
 
 /// What is known of a login.
 #[derive(Debug, Clone)]
-pub(super) struct Login {
-    pub(super) may_enter: bool,
+pub struct Login {
+    /// Whether it may log in.
+    pub may_enter: bool,
     superuser: bool,
     may_alter: bool,
     may_signal: bool,
@@ -37,7 +38,7 @@ pub(super) struct Login {
 }
 
 /// Looks at a login; `None`: there is none.
-pub(super) async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
+pub async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
     let desk = eyes.desk(target).await?;
     let rows = desk.rows(include_str!("../../../assets/sql/ops/login.sql"), &[&role]).await?;
     let Some(row) = rows.first() else { return Ok(None) };

@@ -1,14 +1,16 @@
 //! Hands on an external command: its environment is the plan's and nothing else, and a password reaches it as a file without
 //! a name, so that it is in no argument, no variable and on no disk.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::{Hands, HandsError};
 use crate::domain::foreign::sanitise;
@@ -16,6 +18,12 @@ use crate::ops::script::CommandLine;
 
 /// How often it is asked whether the operation still is ours, while a command runs.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// A command of which nothing comes for so many times what a statement may take is taken for dead.
+const STALLED: u32 = 10;
+
+/// And never sooner: a dump looks through the whole catalogue before it writes a byte.
+const LEAST: Duration = Duration::from_secs(60);
 
 /// What is kept of what a command says, its end.
 const KEPT: usize = 4_096;
@@ -45,12 +53,23 @@ impl Hands<'_> {
                 None => String::new(),
             }
         });
-        let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        let mut clock = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+        // A connection that died without a word would hold it for ever.
+        let patience = (self.estate.statement_timeout * STALLED).max(LEAST);
+        let (mut size, mut since) = (None, Instant::now());
         let status = loop {
             tokio::select! {
                 ended = child.wait() => break ended.map_err(|error| failed(error.to_string()))?,
                 // Dropped, it is killed.
-                _ = clock.tick() => self.lease.still_ours().await?,
+                _ = clock.tick() => {
+                    self.lease.still_ours().await?;
+                    let now = script.grows.as_ref().map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
+                    if now != size {
+                        (size, since) = (now, Instant::now());
+                    } else if now.is_some() && since.elapsed() > patience {
+                        return Err(failed(format!("nothing came of it for {} s; it was ended", patience.as_secs())));
+                    }
+                }
             }
         };
         let said = hearing.await.unwrap_or_default();
@@ -63,6 +82,8 @@ fn passfile(password: &SecretString) -> std::io::Result<File> {
     let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
     let line = SecretString::from(format!("*:*:*:*:{escaped}\n"));
     let mut file = tempfile::tempfile()?;
+    // libpq takes no file that others could read, if they could find it.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(line.expose_secret().as_bytes())?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)

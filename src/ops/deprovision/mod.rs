@@ -1,0 +1,374 @@
+//! Deprovision a tenant on a shared instance: shut it out, wait until nobody is in, export it, drop it, delete its secret.
+//! Up to the drop all of it can be undone; the drop never reaches into another schema.
+
+mod drain;
+mod drop;
+mod export;
+mod shut;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use drain::DrainSchema;
+pub use drop::{DropRole, DropSchema};
+pub use export::{Export, Manifest};
+pub use shut::{Grant, ShutOut};
+
+use super::act::{Action, Intent, identifier};
+use super::hands::Eyes;
+use super::id::OperationId;
+use super::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
+use super::script::VaultAt;
+use super::secret::DeleteSecret;
+use super::step::{Step, StepError};
+use super::tenancy::{self, Kept, Names, Tenancy};
+use crate::clients::Environment;
+use crate::clients::pg_dump::{PgDump, variables};
+use crate::clients::postgres::QueryError;
+use crate::domain::quantity::{bytes, plural};
+use crate::domain::{InstanceName, TenantId};
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deprovisioning {
+    /// Whom.
+    pub tenant: TenantId,
+    /// Where.
+    pub instance: InstanceName,
+    /// Leave its secret as it is.
+    pub keep_secret: bool,
+}
+
+/// A step, as a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum DeprovisionStep {
+    /// Nobody gets in any more.
+    ShutOut(ShutOut),
+    /// Whoever is in goes.
+    Drain(DrainSchema),
+    /// What is in it is exported.
+    Export(Export),
+    /// The schema goes.
+    DropSchema(DropSchema),
+    /// The role goes.
+    DropRole(DropRole),
+    /// The secret goes, and can be brought back.
+    Secret(DeleteSecret),
+}
+
+impl DeprovisionStep {
+    /// What it does.
+    pub fn step(&self) -> &dyn Step {
+        match self {
+            Self::ShutOut(step) => step,
+            Self::Drain(step) => step,
+            Self::Export(step) => step,
+            Self::DropSchema(step) => step,
+            Self::DropRole(step) => step,
+            Self::Secret(step) => step,
+        }
+    }
+}
+
+/// What an export and a drop would meet.
+#[derive(Debug, Clone)]
+struct Load {
+    bytes: i64,
+    tables: i64,
+    relations: i64,
+    room_for_locks: i64,
+    forced: Vec<String>,
+    unreadable: Vec<String>,
+    with_oids: Vec<String>,
+    prepared: Vec<String>,
+    elsewhere: Vec<String>,
+}
+
+/// What is true now.
+#[derive(Debug)]
+pub(super) struct Facts {
+    names: Names,
+    there: Tenancy,
+    load: Option<Load>,
+    grants: Vec<Grant>,
+    inbound: Vec<String>,
+    vault: Result<(VaultAt, Kept), String>,
+    dump: Result<PgDump, String>,
+    connection: Vec<(&'static str, String)>,
+    work: PathBuf,
+    /// Bytes free where exports are kept; `None`: nobody knows.
+    free: Option<u64>,
+}
+
+/// Looks.
+pub(super) async fn look(
+    intent: &Deprovisioning,
+    target: &Target,
+    eyes: &mut Eyes,
+    id: &OperationId,
+) -> Result<Facts, StepError> {
+    let estate = Arc::clone(eyes.estate());
+    let names = Names::of(&estate, &intent.tenant);
+    let there = tenancy::look(&names, 0, eyes).await?;
+    let vault = match (&estate.vault, intent.keep_secret) {
+        (_, true) => Err("it was asked to leave the secret as it is".to_owned()),
+        (Err(reason), _) => Err(reason.clone()),
+        (Ok(_), false) => {
+            let at = estate.vault_at()?;
+            let kept = Kept::look(&at, &names.secret, eyes).await?;
+            Ok((at, kept))
+        }
+    };
+    let load = load(&names, eyes).await?;
+    let inbound = inbound(&names.schema, 0, eyes).await?;
+    let grants = shut::grants(&names.schema, 0, eyes).await?;
+    let major = target.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    let environment = Environment::of_process();
+    let dump = PgDump::find(major, &PgDump::folders(environment.var("PATH")));
+    let admin = estate.admin(&intent.instance)?.target.with_database(&target.database);
+    Ok(Facts {
+        names,
+        there,
+        load,
+        grants,
+        inbound,
+        vault,
+        dump,
+        connection: variables(&admin),
+        free: export::free(&estate.work),
+        work: estate.work.join(id.as_str()),
+    })
+}
+
+async fn load(names: &Names, eyes: &mut Eyes) -> Result<Option<Load>, StepError> {
+    let sql = include_str!("../../../assets/sql/ops/schema_load.sql");
+    let rows = eyes.desk(0).await?.rows(sql, &[&names.schema, &names.role]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let read = || -> Result<Load, tokio_postgres::Error> {
+        Ok(Load {
+            bytes: row.try_get("bytes")?,
+            tables: row.try_get("tables")?,
+            relations: row.try_get("relations")?,
+            room_for_locks: row.try_get("room_for_locks")?,
+            forced: row.try_get("forced")?,
+            unreadable: row.try_get("unreadable")?,
+            with_oids: row.try_get("with_oids")?,
+            prepared: row.try_get("prepared")?,
+            elsewhere: row.try_get("elsewhere")?,
+        })
+    };
+    Ok(Some(read().map_err(QueryError::from)?))
+}
+
+/// What lies outside of a schema and would be taken along with it.
+async fn inbound(schema: &str, target: usize, eyes: &mut Eyes) -> Result<Vec<String>, StepError> {
+    let rows = eyes.desk(target).await?.rows(drop::INBOUND, &[&schema]).await?;
+    let names = rows.iter().map(|row| row.try_get("object")).collect::<Result<_, _>>();
+    Ok(names.map_err(QueryError::from)?)
+}
+
+/// Plans, or says why not. Pure.
+pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: OperationId) -> Result<Plan, Refusals> {
+    let Facts { names, there, grants, dump, .. } = facts;
+    let Deprovisioning { tenant, instance, .. } = intent;
+    let mut refusals = refusals(intent, facts, &target);
+    for name in [&names.role, &names.schema].into_iter().chain(grants.iter().filter_map(|grant| grant.grantee.as_ref()))
+    {
+        if let Err(Refusals(more)) = identifier(name) {
+            refusals.extend(more);
+        }
+    }
+    let (Some(load), Ok(dump), true) = (&facts.load, dump, refusals.is_empty()) else {
+        refusals.extend(dump.as_ref().err().cloned());
+        return Err(Refusals(refusals));
+    };
+    let none = Value::Null;
+    let mut steps = Vec::new();
+    let mut add = |step: DeprovisionStep, before: &Value| -> Result<(), Refusals> {
+        steps.push(PlannedStep::new(Action::Deprovision(step), before)?);
+        Ok(())
+    };
+    // Where the fence stands, as soon as there is one: in the place of these two.
+    let shut = ShutOut { target: 0, names: names.clone(), can_login: there.can_login, grants: grants.clone() };
+    add(DeprovisionStep::ShutOut(shut), &none)?;
+    add(DeprovisionStep::Drain(DrainSchema { target: 0, names: names.clone() }), &none)?;
+    let export = Export {
+        target: 0,
+        tenant: tenant.clone(),
+        operation: id.clone(),
+        system_identifier: target.system_identifier.clone(),
+        names: names.clone(),
+        folder: facts.work.clone(),
+        program: dump.program("pg_dump"),
+        lister: dump.program("pg_restore"),
+        connection: facts.connection.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        bytes: load.bytes,
+        tables: load.tables,
+    };
+    add(DeprovisionStep::Export(export.clone()), &none)?;
+    let dropped =
+        DropSchema { target: 0, schema: names.schema.clone(), folder: facts.work.clone(), operation: id.clone() };
+    add(DeprovisionStep::DropSchema(dropped), &none)?;
+    if there.role_there {
+        add(DeprovisionStep::DropRole(DropRole { target: 0, role: names.role.clone() }), &none)?;
+    }
+    if let Ok((at, Kept { metadata: Some(known), newest: Some(_) })) = &facts.vault {
+        let secret = DeleteSecret {
+            vault: at.clone(),
+            path: names.secret.clone(),
+            version: known.current,
+            custom: known.custom.clone(),
+            operation: id.clone(),
+        };
+        add(DeprovisionStep::Secret(secret), &json!({}))?;
+    }
+    Ok(Plan {
+        schema: SCHEMA,
+        kind: "deprovision".to_owned(),
+        summary: format!("deprovision {tenant} on {instance}: export {}, then drop it for good", names.schema),
+        intent: Intent::Deprovision(intent.clone()),
+        subjects: vec![Subject::Tenant { id: tenant.clone() }],
+        affects: vec![
+            format!("{tenant}: nobody reads or writes any more from the first step on; its sessions end"),
+            format!(
+                "everybody on {instance}: the export reads ~{} and holds vacuum back while it runs",
+                bytes(u64::try_from(load.bytes).unwrap_or_default())
+            ),
+        ],
+        facts: known(facts, load),
+        warnings: warnings(facts, load, &export, &target),
+        steps,
+        confirm: tenant.to_string(),
+        targets: vec![target],
+        id,
+    })
+}
+
+fn known(facts: &Facts, load: &Load) -> Vec<Fact> {
+    let Facts { names, there, grants, .. } = facts;
+    let granted: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    let mut known = vec![
+        Fact { name: format!("schema {}: owner", names.schema), value: there.owner.clone() },
+        Fact { name: format!("schema {}: granted", names.schema), value: granted.join("; ") },
+        Fact { name: format!("schema {}: tables", names.schema), value: load.tables.to_string() },
+        Fact {
+            name: format!("role {}", names.role),
+            value: if !there.role_there {
+                "none".to_owned()
+            } else if there.can_login {
+                "may log in".to_owned()
+            } else {
+                "may not log in".to_owned()
+            },
+        },
+    ];
+    known.extend(
+        facts
+            .vault
+            .as_ref()
+            .ok()
+            .map(|(at, kept)| Fact { name: format!("secret {}/{}", at.mount, names.secret), value: kept.words() }),
+    );
+    known
+}
+
+fn warnings(facts: &Facts, load: &Load, export: &Export, target: &Target) -> Vec<String> {
+    let names = &facts.names;
+    let mut warnings = vec![
+        format!(
+            "the export stays at {}; to bring it back: make the role, then pg_restore --exit-on-error --single-transaction \
+             --dbname={} {}; rights and settings are in its manifest",
+            export.folder.display(),
+            target.database,
+            export.file().display()
+        ),
+        "until the drop begins all of it can be undone; from then on it can only be gone on with".to_owned(),
+    ];
+    if !load.with_oids.is_empty() {
+        let tables = load.with_oids.join(", ");
+        warnings.push(format!("{tables} may refer to large objects, which are everybody's and are not exported"));
+    }
+    match &facts.vault {
+        Ok((at, Kept { newest: Some(newest), .. })) => warnings.push(format!(
+            "the secret is deleted last, so that it can be brought back: vault kv undelete -mount={} -versions={} {}",
+            at.mount, newest.version, names.secret
+        )),
+        Ok((at, _)) => warnings.push(format!("there is no secret {}/{} to delete", at.mount, names.secret)),
+        Err(reason) => warnings.push(format!("the secret stays: {reason}")),
+    }
+    warnings
+}
+
+fn refusals(intent: &Deprovisioning, facts: &Facts, target: &Target) -> Vec<String> {
+    let Facts { names, there, inbound, grants, .. } = facts;
+    let (schema, role, login) = (&names.schema, &names.role, &target.login);
+    let Some(load) = &facts.load else {
+        return vec![format!("{} has no schema {schema}: is {} there?", intent.instance, intent.tenant)];
+    };
+    let mut refusals = Vec::new();
+    let mut refuse = |list: &[String], words: &dyn Fn(String) -> String| {
+        if !list.is_empty() {
+            let some = list.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let more = if list.len() > 8 { format!(" and {} more", list.len() - 8) } else { String::new() };
+            refusals.push(words(format!("{some}{more}")));
+        }
+    };
+    refuse(inbound, &|list| {
+        format!("outside of {schema}, this depends on it and would be dropped along: {list}; move or drop it first")
+    });
+    refuse(&load.elsewhere, &|list| format!("{role} has more than its schema: {list}; reassign or revoke that first"));
+    refuse(&load.prepared, &|list| {
+        format!("prepared transactions are open in it: {list}; commit or roll them back first")
+    });
+    refuse(&load.forced, &|list| format!("FORCE ROW LEVEL SECURITY would make the export fail or lie: {list}"));
+    refuse(&load.unreadable, &|list| format!("{login} may not read {list}: GRANT {} TO {login}", there.owner));
+    let granted: Vec<String> = grants.iter().filter(|grant| !grant.by_owner).map(ToString::to_string).collect();
+    refuse(&granted, &|list| {
+        format!("rights on {schema} were granted on by others, and could not be given back the same: {list}")
+    });
+    if there.superuser {
+        refusals.push(format!("{role} is a superuser"));
+    }
+    if there.owner != *role {
+        refusals.push(format!("{schema} belongs to {} and not to {role}: it is left alone", there.owner));
+    }
+    if there.role_there && (!there.may_alter || !there.member) {
+        let options = if there.version >= 160_000 { " WITH ADMIN TRUE, SET TRUE, INHERIT TRUE" } else { "" };
+        refusals.push(format!("{login} may not act for {role}: GRANT {role} TO {login}{options}"));
+    }
+    // Half of the room, because others lock as well.
+    if load.relations * 2 > load.room_for_locks {
+        refusals.push(format!(
+            "{} are more than one transaction can lock here (max_locks_per_transaction)",
+            plural(usize::try_from(load.relations).unwrap_or_default(), "relation")
+        ));
+    }
+    let needed = u64::try_from(load.bytes).unwrap_or_default();
+    if facts.free.is_some_and(|free| free < needed) {
+        refusals.push(format!(
+            "the export may need {} and {} has {} free: [operations] work names another folder",
+            bytes(needed),
+            facts.work.display(),
+            bytes(facts.free.unwrap_or_default())
+        ));
+    }
+    if let Ok((at, Kept { newest: Some(secret), .. })) = &facts.vault {
+        let points = |field: &str| secret.fields.text(field);
+        let elsewhere = points("schema").is_some_and(|found| found != *schema)
+            || points("database").is_some_and(|found| found != target.database);
+        if elsewhere {
+            refusals.push(format!(
+                "its secret {}/{} points elsewhere (database {}, schema {}): is its home another one? --keep-secret leaves it alone",
+                at.mount,
+                names.secret,
+                points("database").unwrap_or_default(),
+                points("schema").unwrap_or_default()
+            ));
+        }
+    }
+    refusals
+}

@@ -71,7 +71,7 @@ async fn examine(version: &str, folder: &Path, layout: Layout) -> (usize, String
     let asked = ask_all(version, &config, &target, layout).await;
     let culprit = lab.cast().iter().find(|(kind, _)| *kind == Kind::LockPileup).unwrap().1.clone();
     let mut poller = Poller::start(&config, vec![target], Evaluator::steady());
-    let deadline = Instant::now() + Duration::from_secs(40);
+    let deadline = Instant::now() + Duration::from_secs(90);
     let told = |snapshot: &Snapshot| {
         let chain = snapshot.findings.iter().find(|finding| finding.signal == Signal::LockChain);
         chain.is_some_and(|finding| finding.culprits == [culprit.clone()])

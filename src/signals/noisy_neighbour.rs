@@ -272,8 +272,8 @@ fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
         let limit = (held / 2).max(1).min(tenant.limits.wanted.connection_limit.unwrap_or(u32::MAX));
         let promotion = if place.instance.tier == Tier::Shared { ", or promote it to dedicated" } else { "" };
         let words = format!(
-            "Cancel what it runs; if it comes back, cap its login at half of the {held} sessions that it has, then end them: \
-             ALTER ROLE {} CONNECTION LIMIT {limit} (new sessions only){promotion}.",
+            "Cancel what it runs; if it comes back, cap its login: ALTER ROLE {} CONNECTION LIMIT {limit} (half of its {held} \
+             sessions; new sessions only), then end them{promotion}.",
             quoted(role)
         );
         return (words, cancel_each(&busy));

@@ -361,13 +361,12 @@ pub(super) fn add(rows: &mut Vec<TableRow>, instance: &Instance, tenant: &Tenant
     let known: HashMap<TableId, usize> = rows.iter().enumerate().map(|(place, row)| (row.key(), place)).collect();
     for table in tables {
         let mut row = TableRow::named(instance, &table.database, &table.schema, &table.table);
-        match known.get(&row.key()).and_then(|place| rows.get_mut(*place)) {
-            Some(row) => row.debt = row.debt.take().or_else(|| Some(table.clone())),
-            None => {
-                (row.tenant, row.debt) = (Some(tenant.clone()), Some(table.clone()));
-                rows.push(row);
-            }
+        if let Some(known) = known.get(&row.key()).and_then(|place| rows.get_mut(*place)) {
+            known.debt = known.debt.take().or_else(|| Some(table.clone()));
+            continue;
         }
+        (row.tenant, row.debt) = (Some(tenant.clone()), Some(table.clone()));
+        rows.push(row);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Names as they stand in SQL that is shown for pasting.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::foreign::sanitise;
 
@@ -38,7 +39,12 @@ fn between(text: &str, quote: char) -> String {
             ' '..='~' => escaped.push(char),
             char => {
                 let number = u32::from(char);
-                escaped.push_str(&if number > 0xffff { format!("\\+{number:06X}") } else { format!("\\{number:04X}") });
+                // Writing to a text never fails.
+                let _ = if number > 0xffff {
+                    write!(escaped, "\\+{number:06X}")
+                } else {
+                    write!(escaped, "\\{number:04X}")
+                };
             }
         }
     }

@@ -191,7 +191,9 @@ fn shown(mut sum: Sum<'_>, all_temp: u64, seconds: f64, distrusted: Option<Arc<s
     let one = |alike: &[(Rank, &Statement)]| {
         let (rank, first) = *alike.first()?;
         let mut grew = StatementCounters::default();
-        alike.iter().for_each(|(_, entry)| grew.add(&entry.grew));
+        for (_, entry) in alike {
+            grew.add(&entry.grew);
+        }
         Some(TopStatement {
             query: first.key.query,
             text: alike.iter().rev().find_map(|(_, entry)| entry.text.clone()),

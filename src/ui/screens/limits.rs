@@ -17,10 +17,8 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let fresh = Fresh::of(pen, tenant);
     let account = account(tenant);
     let own = bearers(pen, tenant);
-    let connections = match account {
-        Some(_) => fresh.activity.then_some(own.len()).and_then(|own| u32::try_from(own).ok()),
-        None => tenant.bound.or(tenant.connections),
-    };
+    let on_account = fresh.activity.then_some(own.len()).and_then(|own| u32::try_from(own).ok());
+    let connections = if account.is_some() { on_account } else { tenant.bound.or(tenant.connections) };
     let known = binding_known(pen, tenant);
     let oldest = |age: fn(&Session) -> Option<f64>| own.iter().filter_map(|session| age(session)).reduce(f64::max);
     let (effective, wanted) = (tenant.limits.effective, tenant.limits.wanted);
@@ -103,9 +101,7 @@ pub(super) fn limits(pen: &Pen<'_>, tenant: &Tenant, width: usize) -> Vec<Line<'
     let scope = match tenant.limit_scope {
         LimitScope::Tenant => match others(pen, tenant) {
             0 => format!("set on {login}"),
-            others => {
-                format!("set on {login}; {} on other logins", quantity::plural(others, "more session"))
-            }
+            others => format!("set on {login}; {} on other logins", quantity::plural(others, "more session")),
         },
         LimitScope::ServiceAccount => {
             format!(

@@ -3,10 +3,11 @@
 use tierdeck::domain::facts::Bloat;
 use tierdeck::sources::postgres::bloat;
 
+use super::aloud;
 use super::facts::desk;
 use super::support::server::Server;
 use super::support::watcher::{HBA, SECRET, session, world};
-use super::{aloud, installed};
+use crate::support::server::installed;
 
 /// How far the estimate may be from the truth, in points.
 const TOLERANCE: f64 = 15.0;

@@ -15,9 +15,10 @@ use tierdeck::sources::postgres::{Desk, ask, tables};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
+use super::of_postgres;
 use super::support::server::Server;
 use super::support::watcher::{HBA, SECRET, session, world};
-use super::{installed, of_postgres};
+use crate::support::server::installed;
 
 /// A connection that asks, as somebody.
 pub async fn desk(port: u16, login: &str, database: &str) -> Desk {

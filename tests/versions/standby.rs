@@ -10,7 +10,8 @@ use tierdeck::sources::postgres::{ask, server};
 use super::facts::desk;
 use super::support::server::Server;
 use super::support::watcher::{HBA, session, world};
-use super::{aloud, installed, of_postgres};
+use super::{aloud, of_postgres};
+use crate::support::server::installed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_seen_from_both_sides() {

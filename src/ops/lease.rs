@@ -96,9 +96,7 @@ impl Heart {
             clock.tick().await;
             let mut control = self.control.lock().await;
             match control.beat(&self.id, self.fence).await {
-                Ok(true) => {}
                 Ok(false) => return self.lost.store(true, Ordering::SeqCst),
-                // A lock that did not come in time is no reason to fall silent, nor is a connection that is gone.
                 Err(_) if control.is_closed() => {
                     if let Ok(again) = self.estate.connect(&self.estate.control, None, Use::Control).await
                         && let Ok(Some(again)) = Control::look(again).await
@@ -106,7 +104,8 @@ impl Heart {
                         *control = again;
                     }
                 }
-                Err(_) => {}
+                // A lock that did not come in time is no reason to fall silent: an effect of ours may hold it.
+                Ok(true) | Err(_) => {}
             }
         }
     }

@@ -104,7 +104,7 @@ fn operation(stage: Stage) -> Operation {
             (step.state, step.until, step.working) = (StepState::Done, Some(ago(2)), None);
         }
     }
-    let state = match stage {
+    let word = match stage {
         Stage::Planned => "planned",
         Stage::Running => "running",
         Stage::Paused => "paused",
@@ -116,7 +116,7 @@ fn operation(stage: Stage) -> Operation {
         summary: "promote acme from shared to an instance of its own".to_owned(),
         tenants: vec![id("acme")],
         stage,
-        state: state.to_owned(),
+        state: word.to_owned(),
         reason: (stage == Stage::Paused)
             .then(|| "shared: could not connect to 10.2.0.7:5432: timed out after 5s".to_owned()),
         back: false,

@@ -28,6 +28,7 @@ pub struct Quarantining {
 
 /// What is known of a login.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Login {
     /// Whether it may log in.
     pub may_enter: bool,

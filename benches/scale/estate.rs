@@ -11,8 +11,8 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tierdeck::domain::facts::{
     Account, Activity, Audit, Bloat, Catalog, Churn, Database, Debt, Fragment, Freeze, Grant, Horizon, ObjectKind,
-    OldestTable, Replication, Role, Roles, Schema, SchemaChurn, Server, Sizes, Source, Statement, StatementCounters,
-    StatementKey, Statements, TableDebt, Vacuums,
+    OldestTable, Operations, Replication, Role, Roles, Schema, SchemaChurn, Server, Sizes, Source, Statement,
+    StatementCounters, StatementKey, Statements, TableDebt, Vacuums,
 };
 use tierdeck::domain::session::{Blocking, Relation, Wait};
 use tierdeck::domain::{
@@ -119,6 +119,7 @@ impl Estate {
             Source::Statements => self.statements(),
             Source::Catalog => self.catalog(),
             Source::Bloat => Fragment::Bloat(Bloat::default()),
+            Source::Operations => Fragment::Operations(Operations { server_now: self.now, rows: Vec::new() }),
             Source::Pooler => return None,
         })
     }

@@ -142,5 +142,6 @@ fn settings() -> Settings {
         operator: "ann@desk".to_owned(),
         look: Duration::ZERO,
         lock_wait: Duration::from_secs(5),
+        offers: Vec::new(),
     }
 }

@@ -28,9 +28,9 @@ async fn a_recording_that_was_cut_is_played_up_to_the_cut() {
         .unwrap();
     let begun = Instant::now();
     let long = || std::fs::metadata(&path).map_or(0, |file| file.len());
-    // It is written in members of a second and a half: several of them.
+    // It is written in members of a second and a half: so many that half of them know every tenant.
     let mut lengths = BTreeSet::new();
-    while lengths.len() < 5 {
+    while lengths.len() < 9 {
         lengths.insert(long());
         assert!(begun.elapsed() < PATIENCE, "nothing is written: {}", long());
         tokio::time::sleep(Duration::from_millis(20)).await;

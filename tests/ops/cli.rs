@@ -241,7 +241,7 @@ async fn a_tenant_comes_and_goes_by_the_command_line() {
     let desk = Desk::with_vault(&town.world, &town.stand.url());
     let vault = town.vault(home.path());
     // Not there yet: said as what it is, and nothing is done.
-    assert!(desk.says("provision hooli --plan", 4).1.contains("there is no tierdeck/shared#password in Vault"));
+    assert!(desk.says("provision hooli --plan", 3).1.contains("there is no tierdeck/shared#password in Vault"));
     let fields = Fields::default().with("password", SECRET);
     vault.write("tierdeck/shared", &fields, Expected::Nothing).await.unwrap();
     let start = town.image(home.path()).await;

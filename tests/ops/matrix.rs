@@ -74,10 +74,23 @@ pub fn send(errand: &Errand) -> Command {
 pub fn run(machine: &Machine, work: Work, at: usize) -> Output {
     let errand = Errand { machine: machine.clone(), work, at, freeze: false };
     let output = send(&errand).output().unwrap();
-    let killed = output.status.signal() == Some(9);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(killed, at > 0, "at {at}: {:?}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    let here = format!("at {at}: {:?}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    if survived(&output) {
+        // A run that finds a session gone already has a few points fewer than one that ends it.
+        assert!(at == 0 || (1..=FEWER).contains(&(at.saturating_sub(points(&output)))), "{here}");
+    } else {
+        assert!(at > 0 && output.status.signal() == Some(9), "{here}");
+    }
     output
+}
+
+/// How many points fewer a run may have than the one that was counted.
+const FEWER: usize = 6;
+
+/// Whether it came to its end before the point at which it was to be killed.
+pub fn survived(output: &Output) -> bool {
+    output.status.success()
 }
 
 pub fn points(output: &Output) -> usize {
@@ -154,7 +167,10 @@ impl Case {
                 let (intent, _victim) = self.stage(world).await;
                 let machine = machine(format!("{}-{at}-{way:?}", self.name));
                 let plan = machine.quiet().plan(&intent, new_id()).await.unwrap();
-                run(&machine, Work::Start(Box::new(plan.clone())), at);
+                if survived(&run(&machine, Work::Start(Box::new(plan.clone())), at)) {
+                    assert_eq!(world.settled().await, done, "{}: its last points are not there this time", self.name);
+                    continue;
+                }
                 let ended = machine.quiet().go_on(&plan.id, way, TakeOver::No).await;
                 let here = format!("{}, killed at {at} of {forward}, then {way:?}: {ended:?}", self.name);
                 match (way, ended) {
@@ -176,6 +192,7 @@ impl Case {
                 tally.held += 1;
             }
         }
+        assert!(tally.points > 0, "{}: it was killed nowhere", self.name);
         if self.reversible {
             self.examine_back(world, &machine, (&start, &done), &mut tally).await;
         }
@@ -204,7 +221,7 @@ impl Case {
             let output = run(&machine, Work::RollBack(plan.id.clone()), at);
             if at == 0 {
                 back = points(&output);
-            } else {
+            } else if !survived(&output) {
                 let ended = machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await;
                 assert_eq!(ended.unwrap(), Ended::RolledBack, "{}, rollback killed at {at} of {back}", self.name);
                 tally.points += 1;

@@ -157,6 +157,8 @@ fn says_something(fragment: &Fragment) -> bool {
         Fragment::Freeze(freeze) => !freeze.tables.is_empty(),
         // Nothing has so many dead rows yet: an answer is all there can be.
         Fragment::Debt(_) | Fragment::Bloat(_) => true,
+        // Nor was any operation ever begun there.
+        Fragment::Operations(operations) => operations.rows.is_empty(),
         Fragment::Vacuums(vacuums) => vacuums.workers > 0,
         Fragment::Replication(replication) => replication.recovery.is_none(),
         // The pile-up's root sits in its transaction.

@@ -13,7 +13,7 @@ use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
-use super::words::{cancel, cancel_each, quoted, remedy, tenants};
+use super::words::{cancel, cancel_all, quoted, remedy, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -276,7 +276,7 @@ fn advice(place: &Place<'_>, tenant: &Tenant) -> (String, Option<String>) {
              sessions; new sessions only), then end them{promotion}.",
             quoted(role)
         );
-        return (words, cancel_each(&busy));
+        return (words, Some(cancel_all(role)));
     }
     let why = remedy(place, &tenant.id, blamed, |_| String::new());
     (format!("Look at its sessions and cancel what can wait; {why}."), busy.first().copied().and_then(cancel))

@@ -141,6 +141,15 @@ pub(super) fn cancel_each(sessions: &[&Session]) -> Option<String> {
     }
 }
 
+/// SQL that cancels whatever a login of one tenant's own runs, and leaves alone what only waits for a lock: it uses nothing. What
+/// runs changes faster than anybody pastes, so it is not aimed by pid, and stays the same from poll to poll.
+pub(super) fn cancel_all(login: &str) -> String {
+    format!(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = {} AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock';",
+        literal(login)
+    )
+}
+
 /// The same of several sessions at once, the first of them, each in its transaction.
 pub(super) fn terminate_each(sessions: &[&Session]) -> Option<String> {
     match sessions {

@@ -56,6 +56,7 @@ impl Story {
             tenant: None,
             vcpus: Some(2.0),
             pooled: false,
+            cloud: None,
         };
         let every = |source| Duration::from_secs(if source == Source::Activity { 1 } else { 10 });
         let mut story = Self {
@@ -83,6 +84,7 @@ impl Story {
             tenant: None,
             vcpus: Some(2.0),
             pooled: false,
+            cloud: None,
         };
         story.board = Board::new(rules, vec![plan], |_| Duration::from_secs(10), Evaluator::steady());
         story.news(News::Connected(server()));

@@ -110,7 +110,7 @@ fn toured(snapshot: &Snapshot, layout: Layout) -> bool {
 
 /// What is asked over an instance's own connections.
 fn of_postgres() -> impl Iterator<Item = Source> {
-    Source::ALL.into_iter().filter(|source| !matches!(source, Source::Statements | Source::Pooler))
+    Source::ALL.into_iter().filter(|source| *source != Source::Statements && source.asks_the_server())
 }
 
 /// Each source by itself, as the monitoring login: an answer, and one that says something.

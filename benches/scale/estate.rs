@@ -66,6 +66,7 @@ impl Estate {
             tenant: None,
             vcpus: Some(16.0),
             pooled: false,
+            cloud: None,
         };
         let every = tierdeck::config::default_poll();
         let board = Board::new(rules, vec![plan], |source| every[&source], Evaluator::steady());
@@ -120,7 +121,15 @@ impl Estate {
             Source::Catalog => self.catalog(),
             Source::Bloat => Fragment::Bloat(Bloat::default()),
             Source::Operations => Fragment::Operations(Operations { server_now: self.now, rows: Vec::new() }),
-            Source::Pooler => return None,
+            // What is not asked of the server.
+            Source::Pooler
+            | Source::Metrics
+            | Source::Rds
+            | Source::Alarms
+            | Source::Events
+            | Source::Parameters
+            | Source::Snapshots
+            | Source::Backups => return None,
         })
     }
 

@@ -474,6 +474,13 @@ impl Table for Poll {
             Source::Catalog => "sequences, invalid indexes, rights, schemas, audit",
             Source::Bloat => "wasted space, estimated; dear with many tables",
             Source::Pooler => "PgBouncer's pools",
+            Source::Metrics => "CloudWatch's figures; it counts a minute at a time, and each question costs",
+            Source::Rds => "how RDS describes its instances, and pending maintenance",
+            Source::Alarms => "CloudWatch's alarms",
+            Source::Events => "what happened to instances",
+            Source::Parameters => "parameters of instances that matter",
+            Source::Snapshots => "snapshots, and who each is shared with",
+            Source::Backups => "AWS Backup: plans, recovery points, copies, jobs",
         };
         let field = |(source, every)| {
             let source: &Source = source;

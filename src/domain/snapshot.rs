@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Bloat, Catalog, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes, Source,
-    Statements, Vacuums,
+    Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes,
+    Source, Statements, Vacuums,
 };
 use super::finding::{Finding, Unknown};
 use super::foreign::Foreign;
@@ -188,6 +188,8 @@ pub struct Instance {
     pub bloat: Observed<Arc<Bloat>>,
     /// The pooler before it; `None` where none is configured.
     pub pooler: Option<Observed<Arc<Pooler>>>,
+    /// What AWS says of it; `None` where it is not asked.
+    pub cloud: Option<Box<Cloud>>,
     /// Rates.
     pub rates: Rates,
     /// Who was seen writing temporary files while [`Rates::temp`] was counted, and when last.
@@ -235,6 +237,7 @@ impl Instance {
             catalog: Observed::nothing(every),
             bloat: Observed::nothing(every),
             pooler: None,
+            cloud: None,
             rates: Rates::default(),
             spillers: Vec::new(),
             deadlocks: Deadlocks::default(),

@@ -14,8 +14,9 @@ use super::residents::{Grounds, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
+use crate::domain::facts::cloud::Newest;
 use crate::domain::facts::{
-    Activity, Bloat, Catalog, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles,
+    Activity, Bloat, Catalog, Cloud, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles,
     Server, Sizes, Source, Statements, Vacuums,
 };
 use crate::domain::observed::Trouble;
@@ -38,6 +39,19 @@ pub struct InstancePlan {
     pub vcpus: Option<f64>,
     /// Whether there is a pooler before it that is asked.
     pub pooled: bool,
+    /// Where AWS knows it; `None`: it is not asked.
+    pub cloud: Option<CloudPlan>,
+}
+
+/// Where AWS knows an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudPlan {
+    /// `[aws.NAME]`
+    pub account: Arc<str>,
+    /// Region.
+    pub region: Arc<str>,
+    /// RDS identifier.
+    pub identifier: Arc<str>,
 }
 
 /// See the module.
@@ -65,6 +79,7 @@ pub(super) struct InstanceState {
     catalog: Option<Arc<Catalog>>,
     bloat: Option<Arc<Bloat>>,
     pooler: Option<Arc<Pooler>>,
+    cloud: Newest,
     pub window: SessionWindow,
     pub written: ChurnWindow,
     pub spoken: StatementWindow,
@@ -107,6 +122,7 @@ impl InstanceState {
             restarted: false,
             sources: super::lane::asked(plan.layout)
                 .chain(plan.pooled.then_some(Source::Pooler))
+                .chain(plan.cloud.iter().flat_map(|_| Source::CLOUD))
                 .map(|source| (source, SourceState { source, at: None, error: None, every: every(source), took: None }))
                 .collect(),
             activity: None,
@@ -123,6 +139,7 @@ impl InstanceState {
             catalog: None,
             bloat: None,
             pooler: None,
+            cloud: Newest::default(),
             window: SessionWindow::default(),
             spoken: StatementWindow::default(),
             backends: BackendWindow::default(),
@@ -218,6 +235,7 @@ impl InstanceState {
             }
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
+            Fragment::Cloud(fragment) => self.cloud.take(*fragment),
         }
     }
 
@@ -269,7 +287,7 @@ impl InstanceState {
         ];
         let mut told: Vec<(Option<Timestamp>, News)> = Vec::new();
         told.extend(self.server.as_ref().map(|server| (None, News::Connected(Server::clone(server)))));
-        for fragment in facts.into_iter().flatten() {
+        for fragment in facts.into_iter().flatten().chain(self.cloud.retell()) {
             let Some(state) = self.sources.get(&fragment.source()) else { continue };
             let (at, took, every) = (state.at, state.took.unwrap_or_default(), state.every);
             told.push((at, News::Delivered { fragment, took, every }));
@@ -501,6 +519,22 @@ impl InstanceState {
         self.observed(Source::Activity, self.activity.as_ref()).fresh(now).copied()
     }
 
+    /// What AWS says of it.
+    fn cloud(&self, plan: &CloudPlan) -> Cloud {
+        Cloud {
+            account: Arc::clone(&plan.account),
+            region: Arc::clone(&plan.region),
+            identifier: Arc::clone(&plan.identifier),
+            rds: self.observed(Source::Rds, self.cloud.rds.clone()),
+            metrics: self.observed(Source::Metrics, self.cloud.metrics.clone()),
+            alarms: self.observed(Source::Alarms, self.cloud.alarms.clone()),
+            events: self.observed(Source::Events, self.cloud.events.clone()),
+            parameters: self.observed(Source::Parameters, self.cloud.parameters.clone()),
+            snapshots: self.observed(Source::Snapshots, self.cloud.snapshots.clone()),
+            backups: self.observed(Source::Backups, self.cloud.backups.clone()),
+        }
+    }
+
     /// The instance as it is shown.
     pub fn view(&self, now: Timestamp) -> Instance {
         let fresh = self.fresh_sessions(now);
@@ -537,6 +571,7 @@ impl InstanceState {
             catalog: self.observed(Source::Catalog, self.catalog.clone()),
             bloat: self.observed(Source::Bloat, self.bloat.clone()),
             pooler: self.plan.pooled.then(|| self.observed(Source::Pooler, self.pooler.clone())),
+            cloud: self.plan.cloud.as_ref().map(|plan| Box::new(self.cloud(plan))),
             rates: if counted { self.counters.rates() } else { Rates::default() },
             spillers: self.spillers.iter().map(|(tenant, at)| (tenant.clone(), *at)).collect(),
             deadlocks: if counted { self.counters.deadlocks() } else { Deadlocks::default() },

@@ -110,12 +110,20 @@ fn share(source: Source) -> f64 {
         Source::Activity => 9.0,
         Source::Churn => 4.0,
         Source::Statements => 2.5,
-        // The pooler is asked itself, not the server.
-        Source::Debt | Source::Catalog | Source::Pooler => 2.0,
+        Source::Debt | Source::Catalog => 2.0,
         Source::Databases | Source::Roles | Source::Horizon => 1.0,
         Source::Vacuums => 0.75,
         Source::Replication | Source::Sizes => 0.5,
         Source::Freeze | Source::Bloat | Source::Operations => 0.25,
+        // The server is not asked: the pooler is, or AWS, and their clocks are their own.
+        Source::Pooler
+        | Source::Metrics
+        | Source::Rds
+        | Source::Alarms
+        | Source::Events
+        | Source::Parameters
+        | Source::Snapshots
+        | Source::Backups => 1.0,
     }
 }
 
@@ -403,7 +411,7 @@ mod tests {
 
     #[test]
     fn all_sources_together_stay_within_what_watching_may_cost() {
-        let asked: f64 = Source::ALL.into_iter().filter(|it| *it != Source::Pooler).map(share).sum();
+        let asked: f64 = Source::ALL.into_iter().filter(|it| it.asks_the_server()).map(share).sum();
         assert!(asked <= 25.0, "{asked} ms/s");
         // However dear each is on its own: as dear as a statement may be at all.
         for source in Source::ALL {

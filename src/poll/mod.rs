@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use board::{Board, News, Rules};
-pub use instance::InstancePlan;
+pub use instance::{CloudPlan, InstancePlan};
 
 use crate::clients::postgres::Target;
 use crate::config::Config;
@@ -110,6 +110,7 @@ pub fn board(config: &Config, evaluator: Evaluator) -> Board {
         tenant: instance.tenant.clone(),
         vcpus: instance.vcpus,
         pooled: instance.pgbouncer.is_some(),
+        cloud: None,
     });
     let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
     Board::new(rules, plans.collect(), period, evaluator)

@@ -87,7 +87,7 @@ async fn a_table_that_is_locked_throughout_is_not_waited_for() {
     let over = Arc::new(AtomicBool::new(false));
     let watching = tokio::spawn(spy(session(server.port, "postgres", "postgres").await, Arc::clone(&over)));
     let watcher = Watcher::of(&[("shared", server.port)]);
-    let all: Vec<Source> = Source::ALL.into_iter().filter(|source| *source != Source::Pooler).collect();
+    let all: Vec<Source> = Source::ALL.into_iter().filter(|source| source.asks_the_server()).collect();
     for round in 1..=3 {
         let mut observer = Observer::of(&watcher);
         observer

@@ -130,6 +130,7 @@ pub fn instance(at: Timestamp) -> Instance {
         catalog: observed(Arc::default(), 300, at),
         bloat: observed(Arc::default(), 21_600, at),
         pooler: None,
+        cloud: None,
         rates: Rates {
             transactions: Some(912.0),
             rows_written: Some(4_100.0),

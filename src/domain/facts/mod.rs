@@ -2,6 +2,7 @@
 //! by whoever compares two of them.
 
 mod catalog;
+pub mod cloud;
 mod operations;
 mod pooler;
 mod replication;
@@ -18,6 +19,7 @@ use super::foreign::Foreign;
 use super::session::Session;
 
 pub use catalog::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, Schema, Sequence};
+pub use cloud::{Cloud, CloudFragment};
 pub use operations::{OperationRow, Operations};
 pub use pooler::{Pool, Pooler};
 pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
@@ -43,11 +45,18 @@ pub enum Source {
     Catalog,
     Bloat,
     Pooler,
+    Metrics,
+    Rds,
+    Alarms,
+    Events,
+    Parameters,
+    Snapshots,
+    Backups,
 }
 
 impl Source {
     /// All of them, the fast ones first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Activity,
         Self::Databases,
         Self::Roles,
@@ -63,7 +72,23 @@ impl Source {
         Self::Catalog,
         Self::Bloat,
         Self::Pooler,
+        Self::Metrics,
+        Self::Rds,
+        Self::Alarms,
+        Self::Events,
+        Self::Parameters,
+        Self::Snapshots,
+        Self::Backups,
     ];
+
+    /// Those that AWS answers; the others ask the instance itself, or the pooler before it.
+    pub const CLOUD: [Self; 7] =
+        [Self::Metrics, Self::Rds, Self::Alarms, Self::Events, Self::Parameters, Self::Snapshots, Self::Backups];
+
+    /// Whether the PostgreSQL server answers it, and not what is around it.
+    pub fn asks_the_server(self) -> bool {
+        self != Self::Pooler && !Self::CLOUD.contains(&self)
+    }
 
     /// The name in `[poll]`, in documents and on screens.
     pub fn name(self) -> &'static str {
@@ -83,6 +108,13 @@ impl Source {
             Self::Catalog => "catalog",
             Self::Bloat => "bloat",
             Self::Pooler => "pgbouncer",
+            Self::Metrics => "cloudwatch",
+            Self::Rds => "rds",
+            Self::Alarms => "alarms",
+            Self::Events => "events",
+            Self::Parameters => "parameters",
+            Self::Snapshots => "snapshots",
+            Self::Backups => "backups",
         }
     }
 }
@@ -346,6 +378,7 @@ pub enum Fragment {
     Catalog(Catalog),
     Bloat(Bloat),
     Pooler(Pooler),
+    Cloud(Box<CloudFragment>),
 }
 
 impl Fragment {
@@ -367,6 +400,7 @@ impl Fragment {
             Self::Catalog(_) => Source::Catalog,
             Self::Bloat(_) => Source::Bloat,
             Self::Pooler(_) => Source::Pooler,
+            Self::Cloud(fragment) => fragment.source(),
         }
     }
 }

@@ -1,0 +1,142 @@
+//! What an instance could be restored from: RDS's snapshots, and the recovery points of AWS Backup.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::foreign::Foreign;
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `DBSnapshotIdentifier`.
+    pub identifier: Foreign,
+    /// `SnapshotType`: `automated`, `manual`, `awsbackup`.
+    pub kind: Foreign,
+    /// `Status`: `available`, `creating`, …
+    pub status: Foreign,
+    /// `SnapshotCreateTime`; none while it is being made.
+    pub at: Option<Timestamp>,
+    /// `AllocatedStorage`, in GiB.
+    pub gib: Option<u32>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// Accounts that may restore it; `all`: everybody. `None`: not known (the call was refused, or not made yet).
+    pub shared_with: Option<Vec<Foreign>>,
+}
+
+impl Snapshot {
+    /// Whether anybody in the world may restore it; `None`: not known.
+    pub fn is_public(&self) -> Option<bool> {
+        self.shared_with.as_ref().map(|accounts| accounts.iter().any(|account| account.raw() == "all"))
+    }
+
+    /// Whether it is one of RDS's own, made each day.
+    pub fn is_automated(&self) -> bool {
+        self.kind.raw() == "automated"
+    }
+}
+
+/// Source `snapshots`: the newest first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// All of them, of every kind.
+    pub snapshots: Vec<Snapshot>,
+    /// Why it is not known who some are shared with.
+    pub unknown: Option<Arc<str>>,
+}
+
+/// One recovery point of AWS Backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryPoint {
+    /// `RecoveryPointArn`.
+    pub arn: Foreign,
+    /// The vault it is in.
+    pub vault: Foreign,
+    /// `Status`: `COMPLETED`, `PARTIAL`, `EXPIRED`, …
+    pub status: Foreign,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Bytes.
+    pub bytes: Option<u64>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// When it will be deleted.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A copy of a recovery point, as the job that makes it tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CopyOfPoint {
+    /// The vault it goes to, with its region in the ARN.
+    pub to: Foreign,
+    /// `State`: `COMPLETED`, `FAILED`, …
+    pub state: Foreign,
+    /// When it was begun.
+    pub at: Timestamp,
+    /// What went wrong.
+    pub message: Option<Foreign>,
+}
+
+impl CopyOfPoint {
+    /// The region it goes to.
+    pub fn region(&self) -> Option<&str> {
+        self.to.raw().split(':').nth(3).filter(|region| !region.is_empty())
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "AWS Backup's own words")]
+pub enum JobKind {
+    Backup,
+    Restore,
+}
+
+/// One job of AWS Backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// What it does.
+    pub kind: JobKind,
+    /// `State`: `COMPLETED`, `FAILED`, `RUNNING`, …
+    pub state: Foreign,
+    /// When it was begun.
+    pub at: Timestamp,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// What went wrong, in AWS's words.
+    pub message: Option<Foreign>,
+}
+
+/// A plan that protects the instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Protection {
+    /// The plan's name.
+    pub plan: Foreign,
+    /// The rule's name.
+    pub rule: Foreign,
+    /// `ScheduleExpression`: `cron(0 3 * * ? *)`.
+    pub schedule: Option<Foreign>,
+    /// The vault that its points go to.
+    pub vault: Foreign,
+    /// For how many days they are kept; `None`: for ever.
+    pub days: Option<u32>,
+    /// Where copies go.
+    pub copies_to: Vec<Foreign>,
+}
+
+/// Source `backups`: what AWS Backup has of the instance, the newest first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Backups {
+    /// Plans that select it; `None`: not known.
+    pub protections: Option<Vec<Protection>>,
+    /// Recovery points.
+    pub points: Vec<RecoveryPoint>,
+    /// Copies.
+    pub copies: Vec<CopyOfPoint>,
+    /// Jobs of the last days.
+    pub jobs: Vec<Job>,
+    /// Parts that were refused: which, and why.
+    pub refused: Vec<(Arc<str>, Arc<str>)>,
+}

@@ -4,7 +4,7 @@ use crate::domain::facts::Source;
 use crate::domain::{Signal, SubjectKind};
 
 use super::login_limits::logins;
-use super::{Check, Place, Scene, Verdicts};
+use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
 #[derive(Debug)]
@@ -36,8 +36,19 @@ impl Check for LimitDrift {
             let drift = login.differences.iter();
             let drift = drift.map(|it| format!("{} is {}, wanted {}", it.name, it.effective_text, it.wanted_text));
             let drift = drift.collect::<Vec<_>>().join(", ");
-            let summary = format!("{} on {}: {drift}", login.who, login.subject.instance);
-            verdicts.raised.extend(login.raised(summary));
+            let throttle = login.tenant.as_ref().and_then(|tenant| scene.throttle(tenant));
+            let aside =
+                throttle.map_or(String::new(), |it| format!("; throttled on purpose: {} of {}", it.id, it.operator));
+            let summary = format!("{} on {}: {drift}{aside}", login.who, login.subject.instance);
+            let raised = login.raised(summary).map(|raised| match throttle {
+                // Set by hand, the way back would be lost: the operation remembers what was there.
+                Some(throttle) => {
+                    let advice = format!("What was there comes back by tierdeck ops rollback {}.", throttle.id);
+                    Raised { advice, statement: None, ..raised }
+                }
+                None => raised,
+            });
+            verdicts.raised.extend(raised);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::facts::OperationRow;
 use crate::domain::session::Reason;
 use crate::domain::snapshot::{LimitScope, Reach};
 use crate::domain::{
@@ -21,6 +22,13 @@ pub struct Place<'a> {
 }
 
 impl<'a> Scene<'a> {
+    /// The throttle that is in force on a tenant: what it set is no accident, and goes by its own way back.
+    pub(super) fn throttle(&self, tenant: &TenantId) -> Option<&'a OperationRow> {
+        let known = self.instances.iter().filter_map(|instance| instance.operations.value.as_deref());
+        let mut rows = known.flat_map(|operations| &operations.rows);
+        rows.find(|row| row.in_force && row.kind.raw() == "throttle" && row.tenants.contains(tenant))
+    }
+
     /// The instances, each with its own tenants and sessions.
     pub(super) fn places(&self) -> Vec<Place<'a>> {
         let mut places: Vec<Place<'a>> = self

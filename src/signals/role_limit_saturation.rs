@@ -52,8 +52,8 @@ impl Check for RoleLimitSaturation {
                 let share = held.len() as f64 / f64::from(limit);
                 let ladder = scene.thresholds.role_limit;
                 let Some((severity, _)) = ladder.rung(share) else { continue };
-                if let Some((tenant, wanted)) = throttled(place, role.name.raw(), limit) {
-                    verdicts.raised.push(held_down(place, tenant, role.name.raw(), limit, wanted, held.len()));
+                if let Some(of) = throttled(place, role.name.raw(), limit) {
+                    verdicts.raised.push(held_down(scene, place, of, (role.name.raw(), limit), held.len()));
                 } else {
                     verdicts.raised.push(raise(place, role.name.raw(), limit, held, severity, ladder));
                 }
@@ -70,8 +70,26 @@ fn throttled<'a>(place: &Place<'a>, role: &str, limit: u32) -> Option<(&'a Tenan
     (f64::from(limit) <= f64::from(wanted) * THROTTLED).then_some((&tenant.id, wanted))
 }
 
-fn held_down(place: &Place<'_>, tenant: &TenantId, role: &str, limit: u32, wanted: u32, used: usize) -> Raised {
+fn held_down(
+    scene: &Scene<'_>,
+    place: &Place<'_>,
+    (tenant, wanted): (&TenantId, u32),
+    (role, limit): (&str, u32),
+    used: usize,
+) -> Raised {
     let login = quoted(role);
+    let lift = format!("ALTER ROLE {login} CONNECTION LIMIT {wanted}");
+    let (advice, statement) = match scene.throttle(tenant) {
+        // Set by hand, the way back would be lost: the operation remembers what was there.
+        Some(by) => (
+            format!("{} did it on purpose; when its cause is gone: tierdeck ops rollback {}.", by.operator, by.id),
+            None,
+        ),
+        None => (
+            format!("That looks deliberate; when its cause is gone, lift it: {lift} (new sessions only)."),
+            Some(format!("{lift};")),
+        ),
+    };
     Raised {
         severity: Severity::Info,
         subject: place.about(SubjectKind::Role, role),
@@ -83,10 +101,8 @@ fn held_down(place: &Place<'_>, tenant: &TenantId, role: &str, limit: u32, wante
             Evidence::against("CONNECTION LIMIT", f64::from(limit), f64::from(wanted), Unit::Count),
             Evidence::fact("sessions", used as f64, Unit::Count),
         ],
-        advice: format!(
-            "That looks deliberate; when its cause is gone, lift it: ALTER ROLE {login} CONNECTION LIMIT {wanted} (new sessions only)."
-        ),
-        statement: Some(format!("ALTER ROLE {login} CONNECTION LIMIT {wanted};")),
+        advice,
+        statement,
         since: None,
         culprits: vec![tenant.clone()],
         victims: Vec::new(),

@@ -24,6 +24,8 @@ mod guardrails;
 mod journal;
 #[path = "ops/matrix.rs"]
 mod matrix;
+#[path = "ops/prove.rs"]
+mod prove;
 #[path = "ops/provision.rs"]
 mod provision;
 #[path = "ops/takeover.rs"]

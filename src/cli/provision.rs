@@ -47,7 +47,7 @@ pub(super) async fn deprovision(config: Option<&Path>, allow: bool, asked: Depro
 }
 
 /// What is asked for, with what the configuration says of it: the policy's limits, the address, who makes tables.
-fn provisioning(config: &Config, asked: &Provision) -> Result<Provisioning, String> {
+pub(super) fn provisioning(config: &Config, asked: &Provision) -> Result<Provisioning, String> {
     let tenant = tenant(&asked.tenant)?;
     let instance = place(config, &asked.options, None)?;
     let configured = config.instances.iter().find(|it| it.name == instance).ok_or("there is no such instance")?;

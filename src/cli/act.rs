@@ -66,11 +66,7 @@ pub(super) async fn carry_out(operations: &Operations, intent: &Intent, options:
         Err(error) => return Ok(refused(&error)),
     };
     if options.plan {
-        return if options.json {
-            output::document(&PlanDocument::of(&plan))
-        } else {
-            output::text(&plan.text())
-        };
+        return if options.json { output::document(&PlanDocument::of(&plan)) } else { output::text(&plan.text()) };
     }
     let Some(typed) = approval(&plan.text(), &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
     let ended = interruptible(operations, operations.start(&plan, &typed)).await;

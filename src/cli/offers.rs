@@ -214,7 +214,6 @@ const OWN: &str = "a login of its own";
 const NO_SECRET: &str = "write none";
 const KEEP: &str = "keep it";
 
-
 /// Everything that can be offered.
 pub(super) fn all() -> Vec<Offer> {
     REGISTRY.iter().map(|entry| entry.offer).collect()
@@ -296,7 +295,8 @@ mod tests {
 
     #[test]
     fn every_offer_is_known_by_one_name_and_leads_somewhere() {
-        let config = Config::default();
+        let text = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@127.0.0.1:5432/portarium\"\n";
+        let config = crate::config::parse(text, std::path::Path::new("tierdeck.toml")).unwrap();
         for entry in REGISTRY {
             let kind = entry.offer.kind;
             assert_eq!(REGISTRY.iter().filter(|other| other.offer.kind == kind).count(), 1, "{kind}");
@@ -310,7 +310,9 @@ mod tests {
         }
         let tenant = Aim::Tenant { tenant: TenantId::parse("acme").unwrap(), instance: InstanceName::new("shared") };
         let answers = vec![("connections", "7".to_owned()), ("statement timeout", " 5s ".to_owned())];
-        let Ok(Intent::Throttle(asked)) = intent(&Request { kind: "throttle", aim: tenant, answers }, &config) else { panic!() };
+        let Ok(Intent::Throttle(asked)) = intent(&Request { kind: "throttle", aim: tenant, answers }, &config) else {
+            panic!()
+        };
         assert_eq!((asked.connections, asked.statement_timeout_ms), (7, Some(5_000)));
     }
 }

@@ -68,7 +68,11 @@ pub(super) async fn run(config: &Config, operations: &Operations, asked: Prove) 
     };
     let intents = tenants.into_iter().map(|tenant| proving(config, instance.clone(), tenant, asked.quick, asked.all));
     let intents: Vec<Intent> = intents.map(Intent::Prove).collect();
-    if asked.options.plan { show(operations, &intents, &asked).await } else { carry_out(operations, &intents, asked).await }
+    if asked.options.plan {
+        show(operations, &intents, &asked).await
+    } else {
+        carry_out(operations, &intents, asked).await
+    }
 }
 
 /// What is proven of a tenant.

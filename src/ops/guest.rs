@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn what_is_shown_is_all_that_is_said_and_a_journal_reads_it_back() {
         let limit = Attempt { beside: 2, ..Attempt::of(What::Enter) };
-        let write = Attempt { database: Some("db_globex".to_owned()), ..Attempt::within("DELETE FROM a.b WHERE false") };
+        let write =
+            Attempt { database: Some("db_globex".to_owned()), ..Attempt::within("DELETE FROM a.b WHERE false") };
         let wait = Attempt { beside: 1, holding: Some("SELECT 1".to_owned()), ..Attempt::say("SELECT 2") };
         let guest = Guest { target: 0, role: "t".to_owned(), attempts: vec![limit, write, wait] };
         let lines = guest.lines();

@@ -106,7 +106,13 @@ async fn what_holds_is_proven_and_nothing_is_left() {
         assert!(!control.ends_with("timeout") || (0.14..1.2).contains(&seconds), "{control}: {seconds}");
     }
     let markdown = evidence.markdown();
-    for words in ["# Limits and isolation of acme: held", "shortened", &evidence.system_identifier, "removed again", "ann@laptop"] {
+    for words in [
+        "# Limits and isolation of acme: held",
+        "shortened",
+        &evidence.system_identifier,
+        "removed again",
+        "ann@laptop",
+    ] {
         assert!(markdown.contains(words), "{words:?} is not in\n{markdown}");
     }
     // What the server was told is what the plan says, in its order; of the password it got the verifier alone.
@@ -162,7 +168,11 @@ async fn what_was_broken_on_purpose_is_said_to_be() {
     let every = "isolation: every other tenant";
     let wanted = "limits as the policy wants them";
     for (sql, undo, broken) in [
-        ("ALTER ROLE role_acme CONNECTION LIMIT -1", "ALTER ROLE role_acme CONNECTION LIMIT 40", vec![wanted, "connection limit"]),
+        (
+            "ALTER ROLE role_acme CONNECTION LIMIT -1",
+            "ALTER ROLE role_acme CONNECTION LIMIT 40",
+            vec![wanted, "connection limit"],
+        ),
         (
             "ALTER ROLE role_acme RESET lock_timeout; ALTER ROLE role_acme SET statement_timeout = 0",
             "ALTER ROLE role_acme SET lock_timeout = '5s'; ALTER ROLE role_acme SET statement_timeout = '30s'",
@@ -189,7 +199,11 @@ async fn what_was_broken_on_purpose_is_said_to_be() {
             "REVOKE ALL ON SCHEMA tenant_globex FROM role_acme; REVOKE ALL ON tenant_globex.orders FROM role_acme",
             vec!["isolation: write", "isolation: list", every],
         ),
-        ("GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC", vec!["isolation: create in public"]),
+        (
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            vec!["isolation: create in public"],
+        ),
     ] {
         world.boss.batch_execute(sql).await.unwrap();
         let before = world.settled().await;
@@ -221,7 +235,11 @@ async fn whoever_works_as_everybody_is_not_kept_from_anybody() {
         ["isolation: read", "isolation: write", "isolation: list", "isolation: every other tenant"],
         "{evidence:#?}"
     );
-    assert!(plan.warnings.iter().any(|it| it.contains("its limits are those of all tenants together")), "{:?}", plan.warnings);
+    assert!(
+        plan.warnings.iter().any(|it| it.contains("its limits are those of all tenants together")),
+        "{:?}",
+        plan.warnings
+    );
     assert_eq!(world.settled().await, start);
 }
 
@@ -286,8 +304,15 @@ async fn a_session_that_sleeps_on_is_ended_by_whoever_goes_on() {
         let machine = world.machine(&folder, &format!("{way:?}"));
         let plan = machine.quiet().plan(&plan.intent, new_id()).await.unwrap();
         let name = tierdeck::ops::prove::login_of(&plan.id);
-        let sleeping = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}' AND query LIKE '%pg_sleep%' AND state = 'active'");
-        let errand = super::matrix::Errand { machine: machine.clone(), work: Work::Start(Box::new(plan.clone())), at: 0, freeze: false };
+        let sleeping = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}' AND query LIKE '%pg_sleep%' AND state = 'active'"
+        );
+        let errand = super::matrix::Errand {
+            machine: machine.clone(),
+            work: Work::Start(Box::new(plan.clone())),
+            at: 0,
+            freeze: false,
+        };
         let mut child = super::matrix::send(&errand).spawn().unwrap();
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
         while world.number(&sleeping).await == 0 {
@@ -321,7 +346,8 @@ async fn limits_are_proven_on_every_version() {
         let start = world.settled().await;
         for id in ["acme", "initech"] {
             let (_, evidence) = proven(&operations, &prove(id, Some(100))).await;
-            let limits = ["connection limit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+            let limits =
+                ["connection limit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
             let found = verdicts(&evidence);
             assert!(limits.iter().all(|name| found[name] == Verdict::Held), "{programs:?}: {evidence:#?}");
             assert_eq!(found["isolation: read"] == Verdict::Held, id == "acme", "{programs:?}: {evidence:#?}");

@@ -61,12 +61,7 @@ impl Hands<'_> {
         Ok(self.answers.iter().map(said).collect::<Vec<_>>().join("; "))
     }
 
-    async fn attempt(
-        &self,
-        guest: &Guest,
-        attempt: &Attempt,
-        password: &SecretString,
-    ) -> Result<Answer, HandsError> {
+    async fn attempt(&self, guest: &Guest, attempt: &Attempt, password: &SecretString) -> Result<Answer, HandsError> {
         let target = self.plan.targets.get(guest.target);
         let target = target.ok_or_else(|| HandsError::NotInPlan(format!("target {}", guest.target)))?;
         let door = Door { hands: self, target, guest, attempt, password };
@@ -180,7 +175,9 @@ async fn idle(session: &Connection, milliseconds: u64) -> Result<Told, HandsErro
         return Ok((None, format!("the session is still there after {} s", seconds(milliseconds)), Vec::new()));
     }
     match session.say("SELECT 1").await {
-        Err(QueryError::Closed { reason, code: Some(code) }) if !code.starts_with("57P0") && !code.starts_with("08") => {
+        Err(QueryError::Closed { reason, code: Some(code) })
+            if !code.starts_with("57P0") && !code.starts_with("08") =>
+        {
             Ok((Some(code), reason, Vec::new()))
         }
         // 57P05 is idle_session_timeout: an answer too, though another one.

@@ -149,10 +149,16 @@ impl Evidence {
         let shared = if self.login_is_shared { ", the account that all tenants share" } else { "" };
         let gone = if self.temporary_login_removed { "removed again" } else { "NOT removed yet" };
         for (name, value) in [
-            ("instance", format!("{} (PostgreSQL {}, system {})", self.instance, self.server_version, self.system_identifier)),
+            (
+                "instance",
+                format!("{} (PostgreSQL {}, system {})", self.instance, self.server_version, self.system_identifier),
+            ),
             ("database", self.database.clone()),
             ("login that binds", format!("{}{shared}", self.login)),
-            ("tried as", format!("{}, a temporary login in the same settings and rights, {gone}", self.temporary_login)),
+            (
+                "tried as",
+                format!("{}, a temporary login in the same settings and rights, {gone}", self.temporary_login),
+            ),
             ("made by", self.admin_login.clone()),
             ("carried out by", self.operators.join(", ")),
             ("from", format!("{} to {}", self.began, self.ended)),

@@ -131,9 +131,11 @@ impl Step for MakeLogin {
             format!("CREATE ROLE {role} NOLOGIN CONNECTION LIMIT {}", self.connections),
             format!("COMMENT ON ROLE {role} IS {}", literal(&mark(&self.tenant, &self.operation))),
         ];
-        statements.extend(self.settings.iter().map(|(name, value)| {
-            format!("ALTER ROLE {role} SET {} = {}", escape_identifier(name), literal(value))
-        }));
+        statements.extend(
+            self.settings
+                .iter()
+                .map(|(name, value)| format!("ALTER ROLE {role} SET {} = {}", escape_identifier(name), literal(value))),
+        );
         let options = if self.options { " WITH INHERIT TRUE, SET TRUE" } else { "" };
         statements.push(format!("GRANT {} TO {role}{options}", escape_identifier(&self.like)));
         Script::sql(self.target, statements)

@@ -87,7 +87,10 @@ pub(in crate::ops) fn plan(
     let isolation = isolation(facts, login, &role);
     let mut warnings = caveats(facts, login, &make);
     warnings.extend(isolation.1);
-    warnings.extend(throttled.map(|by| format!("{tenant} is throttled by operation {by}: what is proven are the throttle's limits")));
+    warnings.extend(
+        throttled
+            .map(|by| format!("{tenant} is throttled by operation {by}: what is proven are the throttle's limits")),
+    );
     controls.extend((!isolation.0.is_empty()).then_some(isolation.0));
     let waits: u64 = timeouts.iter().map(|(_, timeout)| timeout.wait).sum();
     let before = json!({ "login": "none" });
@@ -104,15 +107,13 @@ pub(in crate::ops) fn plan(
         kind: "prove".to_owned(),
         summary: format!("prove the limits and the isolation of {tenant} on {instance}: its login {}", login.name),
         subjects: vec![Subject::Tenant { id: tenant.clone() }],
-        affects: vec![
-            format!(
-                "nobody: up to {} connections of a login of its own, for about {} s; no limit of {} is used up, no lock is taken that \
+        affects: vec![format!(
+            "nobody: up to {} connections of a login of its own, for about {} s; no limit of {} is used up, no lock is taken that \
                  others want, nothing is written that stays",
-                SESSIONS + 1,
-                waits.div_ceil(1_000) + 2,
-                login.name
-            ),
-        ],
+            SESSIONS + 1,
+            waits.div_ceil(1_000) + 2,
+            login.name
+        )],
         facts: known(login),
         warnings,
         steps,
@@ -322,11 +323,7 @@ fn isolation(facts: &Facts, login: &Login, role: &str) -> (Vec<Control>, Vec<Str
             ));
             if let Some((before, after)) = &facts.schemas {
                 let pattern = format!("{}%{}", like(before), like(after));
-                let which = format!(
-                    "nspname LIKE {} AND nspname <> {}",
-                    literal(&pattern),
-                    literal(&facts.own)
-                );
+                let which = format!("nspname LIKE {} AND nspname <> {}", literal(&pattern), literal(&facts.own));
                 controls.push(Control {
                     none: true,
                     ..control(

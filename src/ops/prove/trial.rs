@@ -65,7 +65,10 @@ impl Step for Try {
         Box::pin(async move {
             let left = Left::look(self.target, &self.role, &self.operation, eyes).await?;
             if !left.is_ours(&self.operation) {
-                return Ok(Check::Blocked(format!("the temporary login {} is gone: roll back, and begin anew", self.role)));
+                return Ok(Check::Blocked(format!(
+                    "the temporary login {} is gone: roll back, and begin anew",
+                    self.role
+                )));
             }
             let free = room(self.target, eyes).await?;
             if free < ROOM {

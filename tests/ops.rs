@@ -18,6 +18,8 @@ mod faults;
 mod fence;
 #[path = "ops/fenced.rs"]
 mod fenced;
+#[path = "ops/guarding.rs"]
+mod guarding;
 #[path = "ops/guardrails.rs"]
 mod guardrails;
 #[path = "ops/journal.rs"]

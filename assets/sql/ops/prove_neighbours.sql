@@ -4,4 +4,4 @@ SELECT DISTINCT ON (n.nspname) n.nspname::text AS schema, c.relname::text AS tab
 FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'public', 'tierdeck')
-ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", a.attnum
+ORDER BY n.nspname, c.relname, a.attnum

@@ -237,15 +237,11 @@ pub async fn tenants(estate: &std::sync::Arc<Estate>, instance: &InstanceName) -
     let mut eyes = Eyes::on(std::sync::Arc::clone(estate), instance.clone(), None);
     let desk = eyes.desk(0).await?;
     let naming = &estate.naming;
-    let (sql, column, template) = match place.layout {
-        Layout::Schema => {
-            (include_str!("../../../assets/sql/ops/prove_neighbours.sql"), "schema", &naming.tenant_schema)
-        }
-        Layout::Database => {
-            (include_str!("../../../assets/sql/ops/prove_databases.sql"), "name", &naming.tenant_database)
-        }
+    let (sql, template) = match place.layout {
+        Layout::Schema => (include_str!("../../../assets/sql/ops/prove_schemas.sql"), &naming.tenant_schema),
+        Layout::Database => (include_str!("../../../assets/sql/ops/prove_databases.sql"), &naming.tenant_database),
     };
-    let names = desk.rows(sql, &[]).await?.into_iter().map(|row| row.try_get::<_, String>(column));
+    let names = desk.rows(sql, &[]).await?.into_iter().map(|row| row.try_get::<_, String>("name"));
     let names: Vec<String> = names.collect::<Result<_, _>>().map_err(QueryError::from)?;
     Ok(names.iter().filter_map(|name| template.id(name)).collect())
 }

@@ -18,12 +18,16 @@ mod faults;
 mod fence;
 #[path = "ops/fenced.rs"]
 mod fenced;
+#[path = "ops/guarding.rs"]
+mod guarding;
 #[path = "ops/guardrails.rs"]
 mod guardrails;
 #[path = "ops/journal.rs"]
 mod journal;
 #[path = "ops/matrix.rs"]
 mod matrix;
+#[path = "ops/prove.rs"]
+mod prove;
 #[path = "ops/provision.rs"]
 mod provision;
 #[path = "ops/takeover.rs"]

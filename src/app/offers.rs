@@ -204,7 +204,7 @@ impl Model {
             return;
         }
         let wizard = |offer: &&Offer| {
-            matches!(offer.of, Kind::Tenant | Kind::Nothing) && !matches!(offer.needs, Needs::InForce(_))
+            matches!(offer.of, Kind::Tenant | Kind::Named | Kind::Nothing) && !matches!(offer.needs, Needs::InForce(_))
         };
         let choice = |offer: &Offer| Choice {
             offer: *offer,
@@ -213,7 +213,9 @@ impl Model {
             aims: Vec::new(),
             undoes: None,
         };
-        let choices: Vec<Choice> = self.settings.offers.iter().filter(wizard).map(choice).collect();
+        let mut choices: Vec<Choice> = self.settings.offers.iter().filter(wizard).map(choice).collect();
+        // What can also be done to a selected tenant comes after what is only here.
+        choices.sort_by_key(|choice| choice.offer.of == Kind::Tenant);
         if choices.is_empty() {
             self.say("no wizard is known here", true);
             return;
@@ -304,7 +306,7 @@ impl Model {
         }
         let asked = Asked { offer: choice.offer, aims: choice.aims };
         let mut fields: Vec<Field> = choice.offer.questions.iter().map(field).collect();
-        if asked.aims.is_empty() && choice.offer.of == Kind::Tenant {
+        if asked.aims.is_empty() && matches!(choice.offer.of, Kind::Tenant | Kind::Named) {
             let known = self.some_tenant().unwrap_or_default();
             fields.insert(0, Field::text(TENANT, &known, "its id, in full"));
         }
@@ -373,18 +375,20 @@ impl Model {
 fn acceptable(blank: Blank, answer: &str) -> Result<(), String> {
     match blank {
         Blank::Words(_) if answer.is_empty() => Err("it has to be said".to_owned()),
+        Blank::Id => TenantId::parse(answer).map(|_| ()).map_err(|error| error.to_string()),
         Blank::Number(_) if answer.parse::<u32>().is_err() => Err(format!("{:?} is no whole number", sanitise(answer))),
         Blank::Time(offered) if answer.is_empty() && offered.is_empty() => Ok(()),
         Blank::Time(_) => super::dialog::span(answer).map(|_| ()),
-        Blank::Words(_) | Blank::Number(_) | Blank::Choice(_) => Ok(()),
+        Blank::Words(_) | Blank::Maybe(_) | Blank::Number(_) | Blank::Choice(_) => Ok(()),
     }
 }
 
 fn field(question: &crate::domain::operation::Question) -> Field {
     match question.blank {
-        Blank::Words(offered) | Blank::Number(offered) | Blank::Time(offered) => {
+        Blank::Words(offered) | Blank::Maybe(offered) | Blank::Number(offered) | Blank::Time(offered) => {
             Field::text(question.label, offered, question.hint)
         }
+        Blank::Id => Field::text(question.label, "", question.hint),
         Blank::Choice(options) => Field::choice(question.label, options, 0, question.hint),
     }
 }

@@ -18,10 +18,17 @@ use crate::ops::{Operations, TakeOver, Way};
 
 /// A plan, its text and its hash: `--plan --json`.
 #[derive(Debug, Serialize)]
-struct PlanDocument<'a> {
+pub(super) struct PlanDocument<'a> {
     sha256: String,
     text: String,
     plan: &'a Plan,
+}
+
+impl<'a> PlanDocument<'a> {
+    /// Of a plan.
+    pub(super) fn of(plan: &'a Plan) -> Self {
+        Self { sha256: plan.sha256(), text: plan.text(), plan }
+    }
 }
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<Exit> {
@@ -59,11 +66,7 @@ pub(super) async fn carry_out(operations: &Operations, intent: &Intent, options:
         Err(error) => return Ok(refused(&error)),
     };
     if options.plan {
-        return if options.json {
-            output::document(&PlanDocument { sha256: plan.sha256(), text: plan.text(), plan: &plan })
-        } else {
-            output::text(&plan.text())
-        };
+        return if options.json { output::document(&PlanDocument::of(&plan)) } else { output::text(&plan.text()) };
     }
     let Some(typed) = approval(&plan.text(), &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
     let ended = interruptible(operations, operations.start(&plan, &typed)).await;

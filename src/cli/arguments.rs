@@ -277,13 +277,45 @@ pub struct ActOptions {
 
 /// `tierdeck guardrails`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Guardrails {
+    /// Something else than to apply the policy
+    #[command(subcommand)]
+    pub action: Option<GuardrailsAction>,
     /// Whom
     #[arg(value_name = "TENANT", conflicts_with = "all")]
     pub tenants: Vec<String>,
     /// Every tenant of the instance; to approve it, the instance's name is typed
     #[arg(long)]
     pub all: bool,
+    /// How
+    #[command(flatten)]
+    pub options: ActOptions,
+}
+
+/// What else guardrails are for.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GuardrailsAction {
+    /// Prove that limits and isolation hold: a temporary login in the same settings does what must be refused; exit 1 when something
+    /// was let, or could not be proven
+    Prove(Prove),
+}
+
+/// `tierdeck guardrails prove`.
+#[derive(Debug, Clone, Args)]
+pub struct Prove {
+    /// Whose
+    #[arg(value_name = "TENANT", conflicts_with = "all", required_unless_present = "all")]
+    pub tenant: Option<String>,
+    /// Every tenant of the instance, an operation each, one after the other; to approve it, the instance's name is typed
+    #[arg(long)]
+    pub all: bool,
+    /// Do not wait for limits that are longer than a second: shorten them at the temporary login, and say so in the evidence
+    #[arg(long)]
+    pub quick: bool,
+    /// A folder that the evidence is written to, as JSON and as Markdown; it is in tierdeck ops report, too
+    #[arg(long, value_name = "FOLDER")]
+    pub evidence: Option<PathBuf>,
     /// How
     #[command(flatten)]
     pub options: ActOptions,

@@ -169,7 +169,7 @@ impl Shared {
         let one = |error: String| vec![sanitise(&error).into_owned()];
         let operations = self.quiet().map_err(one)?;
         operations.gate.is_open().map_err(|shut| one(shut.to_string()))?;
-        let intent = offers::intent(request).map_err(one)?;
+        let intent = offers::intent(request, &self.config).map_err(one)?;
         let plan = operations.plan(&intent, new_id()).await.map_err(|error| reasons(&error))?;
         let told = told::planned(&plan);
         let mut plans = lock(&self.plans);

@@ -1,20 +1,23 @@
-//! `tierdeck guardrails`: the limits that the policy wants, on the logins where they bind.
+//! `tierdeck guardrails`: the limits that the policy wants, on the logins where they bind; and that they hold, proven.
 
 use std::path::Path;
 
 use color_eyre::eyre::Result;
 
 use super::act::{carry_out, place, tenant};
-use super::arguments::Guardrails;
+use super::arguments::{Guardrails, GuardrailsAction};
 use super::operations::operations;
 use super::{Exit, output};
 use crate::config::Config;
-use crate::domain::{Limits, Tier};
+use crate::domain::{InstanceName, Limits, TenantId, Tier};
 use crate::ops::act::Intent;
 use crate::ops::guardrails::{Guarding, Wanted};
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, asked: Guardrails) -> Result<Exit> {
     let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
+    if let Some(GuardrailsAction::Prove(asked)) = asked.action {
+        return super::prove::run(&config, &operations, asked).await;
+    }
     match intent(&config, &asked) {
         Ok(intent) => carry_out(&operations, &intent, asked.options).await,
         Err(message) => {
@@ -30,7 +33,12 @@ fn intent(config: &Config, asked: &Guardrails) -> Result<Intent, String> {
     }
     let tenants = asked.tenants.iter().map(|id| tenant(id)).collect::<Result<Vec<_>, _>>()?;
     let instance = place(config, &asked.options, tenants.first())?;
-    let tier = config.instances.iter().find(|it| it.name == instance).map_or(Tier::Shared, |it| it.tier);
+    guarding(config, instance, tenants).map(Intent::Guard)
+}
+
+/// What the policy wants of these tenants, or of all of an instance.
+pub(super) fn guarding(config: &Config, instance: InstanceName, tenants: Vec<TenantId>) -> Result<Guarding, String> {
+    let tier = tier(config, &instance);
     let policy = &config.policy;
     let general = match tier {
         Tier::Shared => policy.shared,
@@ -48,5 +56,10 @@ fn intent(config: &Config, asked: &Guardrails) -> Result<Intent, String> {
             "the policy wants nothing: [policy.shared] and [policy.dedicated] are where limits stand".to_owned()
         );
     }
-    Ok(Intent::Guard(intent))
+    Ok(intent)
+}
+
+/// Of which tier an instance is.
+pub(super) fn tier(config: &Config, instance: &InstanceName) -> Tier {
+    config.instances.iter().find(|it| it.name == *instance).map_or(Tier::Shared, |it| it.tier)
 }

@@ -22,6 +22,7 @@ mod operations;
 pub mod ops;
 mod output;
 pub mod pooler;
+mod prove;
 mod provision;
 mod record;
 mod remember;

@@ -1,13 +1,15 @@
 //! What the console offers, as a table: each with the few inputs that it asks for, and how these become what is asked of the engine.
 //! A new wizard is a line here; its plan, its screen, its journal and its way back come by themselves.
 
-use crate::config::duration;
+use super::arguments::{ActOptions, LoginArgument, Provision, TierArgument};
+use crate::config::{Config, duration};
 use crate::domain::operation::{Aim, Blank, Kind, Needs, Offer, Question, Request};
 use crate::domain::{InstanceName, TenantId};
 use crate::ops::act::{Aim as At, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
+use crate::ops::deprovision::Deprovisioning;
 
 /// From the answers to what is asked of the engine, or which answer does not do.
-type Ask = fn(&Request) -> Result<Intent, String>;
+type Ask = fn(&Request, &Config) -> Result<Intent, String>;
 
 /// One line.
 struct Entry {
@@ -27,7 +29,7 @@ static REGISTRY: &[Entry] = &[
             needs: Needs::Statement,
             questions: &[],
         },
-        intent: Some(|request| signal(request, Signal::Cancel)),
+        intent: Some(|request, _| signal(request, Signal::Cancel)),
     },
     Entry {
         offer: Offer {
@@ -38,7 +40,7 @@ static REGISTRY: &[Entry] = &[
             needs: Needs::Nothing,
             questions: &[],
         },
-        intent: Some(|request| signal(request, Signal::Terminate)),
+        intent: Some(|request, _| signal(request, Signal::Terminate)),
     },
     Entry {
         offer: Offer {
@@ -53,7 +55,7 @@ static REGISTRY: &[Entry] = &[
                 hint: "since the session did anything: 30s, 5m, 1h",
             }],
         },
-        intent: Some(terminate_idle),
+        intent: Some(|request, _| terminate_idle(request)),
     },
     Entry {
         offer: Offer {
@@ -75,7 +77,7 @@ static REGISTRY: &[Entry] = &[
                 },
             ],
         },
-        intent: Some(throttle),
+        intent: Some(|request, _| throttle(request)),
     },
     Entry {
         offer: Offer {
@@ -97,7 +99,7 @@ static REGISTRY: &[Entry] = &[
             needs: Needs::NotInForce,
             questions: &[],
         },
-        intent: Some(|request| {
+        intent: Some(|request, _| {
             let (tenant, instance) = tenant(request)?;
             Ok(Intent::Quarantine(Quarantining { tenant, instance }))
         }),
@@ -122,9 +124,95 @@ static REGISTRY: &[Entry] = &[
             needs: Needs::Nothing,
             questions: &[],
         },
-        intent: Some(vacuum),
+        intent: Some(|request, _| vacuum(request)),
+    },
+    Entry {
+        offer: Offer {
+            kind: "guardrails",
+            title: "guardrails: apply",
+            about: "give the tenant's own login the limits that the policy wants; undone, it has exactly what it had",
+            of: Kind::Named,
+            needs: Needs::OwnLogin,
+            questions: &[],
+        },
+        intent: Some(|request, config| {
+            let (tenant, instance) = tenant(request)?;
+            super::guardrails::guarding(config, instance, vec![tenant]).map(Intent::Guard)
+        }),
+    },
+    Entry {
+        offer: Offer {
+            kind: "prove",
+            title: "guardrails: prove",
+            about: "a temporary login does what must be refused: limits exceeded, other tenants' data; the answers are evidence",
+            of: Kind::Named,
+            needs: Needs::Nothing,
+            questions: &[Question {
+                label: "limits over 1 s",
+                blank: Blank::Choice(&[WAIT, "shorten them"]),
+                hint: "waited for, a proof takes as long as they do; shortened, the evidence says so",
+            }],
+        },
+        intent: Some(|request, config| {
+            let (tenant, instance) = tenant(request)?;
+            let quick = request.answer("limits over 1 s") != WAIT;
+            Ok(Intent::Prove(super::prove::proving(config, instance, tenant, quick, false)))
+        }),
+    },
+    Entry {
+        offer: Offer {
+            kind: "provision",
+            title: "provision",
+            about: "make a place for a new tenant on a shared instance: role, schema, rights, limits, secret",
+            of: Kind::Nothing,
+            needs: Needs::Nothing,
+            questions: &[
+                Question { label: "new tenant", blank: Blank::Id, hint: "its id: lower-case letters, digits, hyphens" },
+                Question {
+                    label: "works as",
+                    blank: Blank::Choice(&["everybody's account", OWN]),
+                    hint: "most work as the account that all share; a login of its own gets a password in Vault",
+                },
+                Question {
+                    label: "secret",
+                    blank: Blank::Choice(&["write it to Vault", NO_SECRET]),
+                    hint: "where its pods find what they need; without one they find nothing",
+                },
+                Question {
+                    label: "instance",
+                    blank: Blank::Maybe(""),
+                    hint: "as the configuration calls it; empty: the first shared one",
+                },
+            ],
+        },
+        intent: Some(provision),
+    },
+    Entry {
+        offer: Offer {
+            kind: "deprovision",
+            title: "deprovision",
+            about: "export a tenant, then remove its schema, its role and its secret; after the drop there is no way back",
+            of: Kind::Named,
+            needs: Needs::Nothing,
+            questions: &[Question {
+                label: "secret",
+                blank: Blank::Choice(&["delete it (it can be brought back)", KEEP]),
+                hint: "the tenant's secret in Vault",
+            }],
+        },
+        intent: Some(|request, _| {
+            let (tenant, instance) = tenant(request)?;
+            let keep_secret = request.answer("secret") == KEEP;
+            Ok(Intent::Deprovision(Deprovisioning { tenant, instance, keep_secret }))
+        }),
     },
 ];
+
+/// Choices that are answered by themselves.
+const WAIT: &str = "wait for them";
+const OWN: &str = "a login of its own";
+const NO_SECRET: &str = "write none";
+const KEEP: &str = "keep it";
 
 /// Everything that can be offered.
 pub(super) fn all() -> Vec<Offer> {
@@ -132,10 +220,10 @@ pub(super) fn all() -> Vec<Offer> {
 }
 
 /// What a request asks of the engine.
-pub(super) fn intent(request: &Request) -> Result<Intent, String> {
+pub(super) fn intent(request: &Request, config: &Config) -> Result<Intent, String> {
     let entry = REGISTRY.iter().find(|entry| entry.offer.kind == request.kind);
     let intent = entry.and_then(|entry| entry.intent);
-    intent.ok_or_else(|| format!("nobody knows how to plan {}", request.kind))?(request)
+    intent.ok_or_else(|| format!("nobody knows how to plan {}", request.kind))?(request, config)
 }
 
 fn signal(request: &Request, signal: Signal) -> Result<Intent, String> {
@@ -160,6 +248,24 @@ fn throttle(request: &Request) -> Result<Intent, String> {
         time => Some(super::act::milliseconds(duration(time)?)?),
     };
     Ok(Intent::Throttle(Throttling { tenant, instance, connections, statement_timeout_ms }))
+}
+
+/// With what the configuration says of it, as the command line has it.
+fn provision(request: &Request, config: &Config) -> Result<Intent, String> {
+    let Aim::Nothing = &request.aim else { return Err(unaimed(request)) };
+    let said = |label| Some(request.answer(label).to_owned()).filter(|answer| !answer.is_empty());
+    let own = request.answer("works as") == OWN;
+    let asked = Provision {
+        tenant: request.answer("new tenant").to_owned(),
+        tier: TierArgument::Shared,
+        login: if own { LoginArgument::Own } else { LoginArgument::Shared },
+        creators: Vec::new(),
+        host: None,
+        port: None,
+        no_secret: request.answer("secret") == NO_SECRET,
+        options: ActOptions { plan: false, json: false, confirm: None, instance: said("instance") },
+    };
+    super::provision::provisioning(config, &asked).map(Intent::Provision)
 }
 
 fn vacuum(request: &Request) -> Result<Intent, String> {
@@ -189,20 +295,24 @@ mod tests {
 
     #[test]
     fn every_offer_is_known_by_one_name_and_leads_somewhere() {
+        let text = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@127.0.0.1:5432/portarium\"\n";
+        let config = crate::config::parse(text, std::path::Path::new("tierdeck.toml")).unwrap();
         for entry in REGISTRY {
             let kind = entry.offer.kind;
             assert_eq!(REGISTRY.iter().filter(|other| other.offer.kind == kind).count(), 1, "{kind}");
             assert_eq!(entry.intent.is_none(), matches!(entry.offer.needs, Needs::InForce(_)), "{kind}");
             // Aimed at nothing, it refuses rather than guesses.
             let request = Request { kind, aim: Aim::Nothing, answers: Vec::new() };
-            assert!(intent(&request).is_err(), "{kind}");
+            assert!(intent(&request, &config).is_err(), "{kind}");
             if let Needs::InForce(of) = entry.offer.needs {
                 assert!(REGISTRY.iter().any(|other| other.offer.kind == of), "{kind} undoes {of}");
             }
         }
         let tenant = Aim::Tenant { tenant: TenantId::parse("acme").unwrap(), instance: InstanceName::new("shared") };
         let answers = vec![("connections", "7".to_owned()), ("statement timeout", " 5s ".to_owned())];
-        let Ok(Intent::Throttle(asked)) = intent(&Request { kind: "throttle", aim: tenant, answers }) else { panic!() };
+        let Ok(Intent::Throttle(asked)) = intent(&Request { kind: "throttle", aim: tenant, answers }, &config) else {
+            panic!()
+        };
         assert_eq!((asked.connections, asked.statement_timeout_ms), (7, Some(5_000)));
     }
 }

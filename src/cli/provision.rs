@@ -47,27 +47,20 @@ pub(super) async fn deprovision(config: Option<&Path>, allow: bool, asked: Depro
 }
 
 /// What is asked for, with what the configuration says of it: the policy's limits, the address, who makes tables.
-fn provisioning(config: &Config, asked: &Provision) -> Result<Provisioning, String> {
+pub(super) fn provisioning(config: &Config, asked: &Provision) -> Result<Provisioning, String> {
     let tenant = tenant(&asked.tenant)?;
     let instance = place(config, &asked.options, None)?;
     let configured = config.instances.iter().find(|it| it.name == instance).ok_or("there is no such instance")?;
-    let wanted = config.policy.wanted(&tenant, Tier::Shared);
-    let milliseconds = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let mut creators = asked.creators.clone();
     // Whoever migrates by hand most likely does so as this login.
     creators
         .extend(configured.admin.iter().map(|login| login.user.clone()).filter(|user| !asked.creators.contains(user)));
     let address = if asked.no_secret { None } else { Some(reached(&configured.url, asked)?) };
     Ok(Provisioning {
+        limits: RoleLimits::from(&config.policy.wanted(&tenant, Tier::Shared)),
         tenant,
         instance,
         own_login: asked.login == LoginArgument::Own,
-        limits: RoleLimits {
-            connection_limit: wanted.connection_limit,
-            statement_timeout_ms: wanted.statement_timeout.map(milliseconds),
-            lock_timeout_ms: wanted.lock_timeout.map(milliseconds),
-            idle_in_transaction_ms: wanted.idle_in_transaction_session_timeout.map(milliseconds),
-        },
         creators,
         address,
     })

@@ -16,6 +16,8 @@ pub enum Kind {
     Tenant,
     /// A table.
     Table,
+    /// A tenant that somebody names: nothing for an incident, and never what happens to be under the cursor.
+    Named,
     /// Nothing that is there already.
     Nothing,
 }
@@ -25,6 +27,10 @@ pub enum Kind {
 pub enum Blank {
     /// Words, not none.
     Words(&'static str),
+    /// Words, or none.
+    Maybe(&'static str),
+    /// What may be the id of a tenant.
+    Id,
     /// A whole number.
     Number(&'static str),
     /// A time, such as `5m`; may be left out where nothing is offered.

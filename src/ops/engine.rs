@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::control::Standing;
 use super::gate::Permit;
+use super::guest::Answer;
 use super::hands::{Eyes, Hands};
 use super::journal::{Event, Journal};
 use super::lease::Lease;
@@ -218,13 +219,13 @@ impl<'a> Run<'a> {
             Check::Blocked(why) => return Err(StepError::NotVerified(why).into()),
         };
         self.note(Event::Started { step: number, before: before.clone() }).await?;
-        self.apply(number, step).await?;
-        let output = step.verify(&before, &mut self.eyes).await?;
+        let answers = self.apply(number, step).await?;
+        let output = step.output(step.verify(&before, &mut self.eyes).await?, &answers)?;
         self.note(Event::Succeeded { step: number, output }).await
     }
 
-    /// Does a step, and tells how far it is.
-    async fn apply(&mut self, number: usize, step: &dyn Step) -> Result<(), OpsError> {
+    /// Does a step, and tells how far it is; hands back what was answered to whoever tried something.
+    async fn apply(&mut self, number: usize, step: &dyn Step) -> Result<Vec<Answer>, OpsError> {
         let listen = &self.ops.listen;
         let lost = self.lease.lost();
         // Apart, because the eyes look while the hands work.
@@ -233,7 +234,10 @@ impl<'a> Run<'a> {
         let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         loop {
             tokio::select! {
-                done = &mut applied => return Ok(done?),
+                done = &mut applied => {
+                    done?;
+                    break;
+                }
                 _ = clock.tick() => {
                     if lost.load(Ordering::SeqCst) {
                         return Err(OpsError::Lost);
@@ -246,6 +250,8 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        drop(applied);
+        Ok(std::mem::take(&mut hands.answers))
     }
 
     fn hands(&mut self, step: usize, script: Script) -> (Hands<'_>, &mut Eyes) {
@@ -258,6 +264,7 @@ impl<'a> Run<'a> {
             links: &mut self.links,
             step,
             script,
+            answers: Vec::new(),
         };
         (hands, &mut self.eyes)
     }

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::hands::HandsError;
 use super::script::VaultAt;
 use crate::attribution::Directory;
-use crate::clients::postgres::{Connection, Target, Timeouts, connect};
+use crate::clients::postgres::{ConnectError, Connection, Target, Timeouts, connect, connect_bare};
 use crate::clients::vault::Vault;
 use crate::domain::{InstanceName, Layout, Naming, TenantId};
 
@@ -178,6 +178,20 @@ impl Estate {
         let target = self.admin(instance)?.target.with_user(role).with_database(database).called("tierdeck");
         connect(&target, Some(password), &Timeouts::default()).await?;
         Ok(())
+    }
+
+    /// Logs in as a login of ours for a while, with nothing but that login's own settings; no statement takes longer than
+    /// `patience`.
+    pub(super) async fn enter(
+        &self,
+        (instance, database): (&InstanceName, &str),
+        role: &str,
+        password: &SecretString,
+        (name, patience): (&str, Duration),
+    ) -> Result<Result<Connection, ConnectError>, HandsError> {
+        let target = self.admin(instance)?.target.with_user(role).with_database(database).called(name);
+        let timeouts = Timeouts { statement: patience, ..Timeouts::default() };
+        Ok(connect_bare(&target, Some(password.clone()), &timeouts).await)
     }
 
     /// The Vault that a plan names.

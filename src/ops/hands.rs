@@ -3,6 +3,7 @@
 //! nowhere else.
 
 mod command;
+mod guest;
 mod sql;
 mod vault;
 
@@ -15,6 +16,7 @@ use super::audit::AuditError;
 use super::control::ControlError;
 use super::estate::{Estate, Use};
 use super::gate::Permit;
+use super::guest::Answer;
 use super::lease::Lease;
 use super::operations::{Listen, Progress};
 use super::plan::{Plan, Target};
@@ -145,6 +147,8 @@ pub struct Hands<'a> {
     pub(super) step: usize,
     /// What may be run now, and nothing else.
     pub(super) script: Script,
+    /// What a temporary login was answered.
+    pub(super) answers: Vec<Answer>,
 }
 
 /// A script with everything in place that it needs, and nothing done yet.
@@ -152,6 +156,7 @@ enum Ready {
     Sql(Box<Connection>, Vec<String>),
     Vault(vault::Ready),
     Command(Option<SecretString>),
+    Guest(Box<guest::Ready>),
 }
 
 impl Hands<'_> {
@@ -192,6 +197,7 @@ impl Hands<'_> {
         match script {
             Script::Sql(sql) => database(sql.target),
             Script::Vault(vault) => Some(vault.vault.to_string()),
+            Script::Guest(guest) => database(guest.target),
             Script::Command(command) => match command.login {
                 Some(target) => Some(format!("this machine, {}", database(target)?)),
                 None => Some("this machine".to_owned()),
@@ -206,6 +212,7 @@ impl Hands<'_> {
                 Ready::Sql(Box::new(self.link(sql).await?), statements)
             }
             Script::Vault(calls) => Ready::Vault(self.fill(calls).await?),
+            Script::Guest(guest) => Ready::Guest(Box::new(self.admit(guest).await?)),
             Script::Command(command) => Ready::Command(match command.login.and_then(|at| self.plan.targets.get(at)) {
                 Some(target) => Some(self.estate.password(&target.instance, &target.database).await?),
                 None => None,
@@ -227,6 +234,7 @@ impl Hands<'_> {
             }
             (Script::Vault(calls), Ready::Vault(ready)) => self.call(calls, ready).await,
             (Script::Command(command), Ready::Command(password)) => self.execute(command, password).await,
+            (Script::Guest(guest), Ready::Guest(ready)) => self.try_out(guest, *ready).await,
             _ => Err(HandsError::NotInPlan(script.lines().join("; "))),
         }
     }

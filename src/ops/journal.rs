@@ -190,6 +190,14 @@ impl Story {
         status.phase == Phase::Closed(Outcome::Succeeded)
             && status.to_undo().is_some()
             && status.no_way_back().is_none()
+            && !self.left_nothing()
+    }
+
+    /// Whether it is done and left nothing, as what only looks does: there is nothing to undo.
+    pub fn left_nothing(&self) -> bool {
+        let last = self.header.plan.steps.last();
+        self.status.phase == Phase::Closed(Outcome::Succeeded)
+            && last.is_some_and(|planned| planned.action.step().leaves_nothing())
     }
 
     fn push(&mut self, entry: Entry) -> Result<(), String> {

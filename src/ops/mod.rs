@@ -12,6 +12,7 @@
 //! - [`report`]: what happened, for people and programs
 //! - [`act`]: incident actions: operations of one step
 //! - [`guardrails`]: policy against actual, and the difference applied
+//! - [`prove`]: that limits and isolation hold, by trying; [`guest`]: what a temporary login tries, as data
 //! - [`fence`]: nobody writes in a tenant's schema any more: steps that quarantine uses, and whatever moves a tenant
 //! - [`provision`], [`deprovision`]: a tenant's place on a shared instance, made and removed; [`tenancy`]: what is there of it;
 //!   [`secret`]: steps at Vault
@@ -25,12 +26,14 @@ pub mod estate;
 pub mod fence;
 pub mod gate;
 pub mod guardrails;
+pub mod guest;
 pub mod hands;
 mod id;
 pub mod journal;
 pub mod lease;
 pub mod operations;
 pub mod plan;
+pub mod prove;
 pub mod provision;
 pub mod report;
 pub mod script;

@@ -530,8 +530,8 @@ impl Operations {
     pub fn may_roll_back(story: &Story) -> Result<(), OpsError> {
         match (story.status.no_way_back(), story.status.phase) {
             (Some(step), _) => Err(OpsError::NoWayBack { step }),
-            (None, Phase::Closed(outcome)) if outcome != Outcome::Succeeded => {
-                Err(OpsError::Over(story.header.plan.id.clone(), format!("{outcome:?}")))
+            (None, Phase::Closed(outcome)) if outcome != Outcome::Succeeded || story.left_nothing() => {
+                Err(OpsError::Over(story.header.plan.id.clone(), outcome.name().to_owned()))
             }
             _ => Ok(()),
         }

@@ -266,6 +266,10 @@ impl Plan {
             }
             Script::Vault(vault) => format!("at {}:", vault.vault),
             Script::Command(_) => "on this machine:".to_owned(),
+            Script::Guest(guest) => {
+                let target = self.targets.get(guest.target).map(|target| target.instance.to_string());
+                format!("on {}, one after the other:", target.unwrap_or_default())
+            }
         };
         let shown = script.shown();
         let shown = shown.iter().map(|shown| format!("  {shown}"));

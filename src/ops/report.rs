@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::journal::{Event, Story};
 use super::plan::SCHEMA;
+use super::prove::Evidence;
 use super::status::{Outcome, Phase, StepState};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::duration;
@@ -42,6 +43,9 @@ pub struct Report {
     pub steps: Vec<ReportStep>,
     /// What happened, line by line.
     pub events: Vec<ReportEvent>,
+    /// What it proved, where it was there to prove something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// A step.
@@ -112,7 +116,7 @@ impl Report {
             kind: plan.kind.clone(),
             summary: plan.summary.clone(),
             state: state(story).to_owned(),
-            can_roll_back: touched && !ended && story.status.no_way_back().is_none(),
+            can_roll_back: touched && !ended && story.status.no_way_back().is_none() && !story.left_nothing(),
             plan_sha256: story.header.sha256.clone(),
             began: began.to_string(),
             last: last.to_string(),
@@ -125,6 +129,7 @@ impl Report {
                 .collect(),
             steps: plan.steps.iter().zip(&story.status.steps).map(step).collect(),
             events: story.entries.iter().map(|entry| event(entry.at.to_string(), &entry.event)).collect(),
+            evidence: Evidence::of(story),
         }
     }
 
@@ -144,6 +149,11 @@ impl Report {
         if self.can_roll_back {
             let _ = writeln!(text, "- to undo it: `tierdeck ops rollback {}`", self.id);
         }
+        if let Some(evidence) = &self.evidence {
+            // Beneath this heading: the one of a document of its own is one higher.
+            let own = evidence.markdown().replace("\n#", "\n##");
+            let _ = writeln!(text, "\n#{}", own.trim_end());
+        }
         for (step, number) in self.steps.iter().zip(1..) {
             let _ = writeln!(text, "\n## Step {number}: {} — {}\n", safe(&step.title), step.state);
             if !step.ran.is_empty() {
@@ -152,7 +162,8 @@ impl Report {
                 let _ = writeln!(text, "```sql\n{}\n```\n", statements.join("\n"));
             }
             for (name, value) in [("before", &step.before), ("verified", &step.verified)] {
-                if !value.is_null() {
+                // What was proven is told above.
+                if !value.is_null() && self.evidence.is_none() {
                     let _ = writeln!(text, "- {name}: `{}`", safe(&value.to_string()));
                 }
             }
@@ -162,7 +173,9 @@ impl Report {
         }
         let _ = writeln!(text, "\n## What happened\n\n| when | what | |\n| --- | --- | --- |");
         for event in &self.events {
-            let _ = writeln!(text, "| {} | {} | {} |", event.at, event.event.replace('_', " "), safe(&event.detail));
+            let proven = self.evidence.is_some() && event.event == "succeeded";
+            let detail = if proven { event.detail.split(':').next().unwrap_or_default() } else { &event.detail };
+            let _ = writeln!(text, "| {} | {} | {} |", event.at, event.event.replace('_', " "), safe(detail));
         }
         text
     }

@@ -1,5 +1,5 @@
-//! What a step runs in one go, as data: statements on a database, calls to Vault, or an external command. What is secret in
-//! it is a reference; the hands alone fill it in, when they run it.
+//! What a step runs in one go, as data: statements on a database, calls to Vault, an external command, or what a login of ours
+//! tries for a while. What is secret in it is a reference; the hands alone fill it in, when they run it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::vault::{Place, Vault};
 
-/// See the module. The three shapes have no field in common that would let one be read as another.
+pub use super::guest::Guest;
+
+/// See the module. The shapes have no field in common that would let one be read as another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Script {
@@ -19,6 +21,8 @@ pub enum Script {
     Vault(VaultCalls),
     /// A command on this machine.
     Command(CommandLine),
+    /// What a temporary login tries.
+    Guest(Guest),
 }
 
 /// Statements on one of the plan's targets.
@@ -161,6 +165,7 @@ impl Script {
             Self::Sql(sql) => sql.statements.clone(),
             Self::Vault(vault) => vault.calls.iter().map(|call| call.line(&vault.vault.mount)).collect(),
             Self::Command(command) => vec![command.line()],
+            Self::Guest(guest) => guest.lines(),
         }
     }
 

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::guest::Answer;
 use super::hands::{Eyes, Hands, HandsError};
 pub use super::script::Script;
 use crate::clients::postgres::QueryError;
@@ -118,6 +119,16 @@ pub trait Step: Send + Sync + fmt::Debug {
 
     /// Looks, over a session that only reads, whether it was done: that `apply` returned is no proof.
     fn verify<'a>(&'a self, before: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Value, StepError>>;
+
+    /// What there is to say of its end: what was verified, and, for a step that tries something, what was answered.
+    fn output(&self, verified: Value, _answers: &[Answer]) -> Result<Value, StepError> {
+        Ok(verified)
+    }
+
+    /// Whether nothing of the whole operation is left once it is done: then there is nothing in force, and nothing to undo.
+    fn leaves_nothing(&self) -> bool {
+        false
+    }
 
     /// Looks whether there is something to undo.
     fn undone<'a>(&'a self, before: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Undo, StepError>>;

@@ -103,6 +103,8 @@ pub fn points(output: &Output) -> usize {
 struct Case {
     name: &'static str,
     reversible: bool,
+    /// Whether it leaves anything.
+    leaves: bool,
     /// Every how manieth point, by the seed; all of them when they are asked for (make matrix).
     every: usize,
 }
@@ -129,6 +131,10 @@ impl Case {
             super::fenced::bring_back(world).await;
             let own = session(world.server.port, "initech_app", "portarium").await;
             return (super::fenced::quarantine(), Some(own));
+        }
+        if self.name == "prove" {
+            super::prove::guarded(world).await;
+            return (super::prove::prove("acme", Some(50)), None);
         }
         if self.name == "guardrails" {
             super::guardrails::unguard(world).await;
@@ -159,7 +165,8 @@ impl Case {
         let plan = first.quiet().plan(&intent, new_id()).await.unwrap();
         let forward = points(&run(&first, Work::Start(Box::new(plan.clone())), 0));
         let done = world.settled().await;
-        assert_ne!(start, done, "{}: it does nothing", self.name);
+        // What only looks leaves nothing.
+        assert_eq!(start == done, !self.leaves, "{}: does it leave anything?", self.name);
         world.nothing_is_held().await;
         drop(victim);
         for at in (1..=forward).filter(|at| self.is_tried(*at)) {
@@ -178,6 +185,10 @@ impl Case {
                     (Way::Back, Ok(Ended::RolledBack)) => {
                         assert_eq!(but_for_sessions(&world.settled().await), but_for_sessions(&start), "{here}");
                     }
+                    // It was over, and left nothing to undo.
+                    (Way::Back, Err(OpsError::Over(_, how))) if !self.leaves && how == "succeeded" => {
+                        assert_eq!(world.settled().await, start, "{here}");
+                    }
                     // Begun, it has no way back: what is left is to go on.
                     (Way::Back, Err(OpsError::NoWayBack { .. })) if !self.reversible => {
                         let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
@@ -193,7 +204,7 @@ impl Case {
             }
         }
         assert!(tally.points > 0, "{}: it was killed nowhere", self.name);
-        if self.reversible {
+        if self.reversible && self.leaves {
             self.examine_back(world, &machine, (&start, &done), &mut tally).await;
         }
         tally
@@ -244,7 +255,7 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_every_point_it_is_gone_on_with_and_rolled_back() {
-    let case = |name, reversible| Case { name, reversible, every: 1 };
+    let case = |name, reversible| Case { name, reversible, leaves: true, every: 1 };
     let tally =
         matrix(&World::start().await, &[case("throttle", true), case("quarantine", true), case("terminate", false)])
             .await;
@@ -256,8 +267,14 @@ async fn killed_at_every_point_it_is_gone_on_with_and_rolled_back() {
 async fn so_are_the_fence_and_the_guardrails() {
     let world = World::start().await;
     super::fenced::furnish(&world).await;
-    let case = |name| Case { name, reversible: true, every: 4 };
+    let case = |name| Case { name, reversible: true, leaves: true, every: 4 };
     println!("{}", matrix(&world, &[case("fence"), case("guardrails")]).await.said.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_a_proof() {
+    let case = Case { name: "prove", reversible: true, leaves: false, every: 7 };
+    println!("{}", matrix(&World::start().await, &[case]).await.said.join("\n"));
 }
 
 async fn matrix(world: &World, cases: &[Case]) -> Tally {

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::tls::{MakeTlsConnect, TlsStream};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{ConnectError, Ending, Login, QueryError, Stage};
@@ -21,6 +21,7 @@ use super::socket::{self, Route, Socket};
 use super::target::{Address, Host, Target};
 use super::tls::SslMode;
 use super::{Timeouts, lookup};
+use crate::domain::foreign::sanitise;
 
 /// How long a server may take to act on a cancel request, and we to send one.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -72,11 +73,36 @@ pub(in crate::clients) async fn connect_console(
     connect_as(target, password, timeouts, Manner::Console).await
 }
 
+/// Connects with nothing of ours: no settings at the start and none afterwards, so that all that binds the session is its
+/// login's own. Of `timeouts` only our patience counts.
+pub async fn connect_bare(
+    target: &Target,
+    password: Option<SecretString>,
+    timeouts: &Timeouts,
+) -> Result<Connection, ConnectError> {
+    connect_as(target, password, timeouts, Manner::Bare).await
+}
+
 /// How a session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Server,
     Console,
+    Bare,
+}
+
+/// What the server said to a statement, word for word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The first column of each row.
+    Rows(Vec<String>),
+    /// No.
+    No {
+        /// SQLSTATE.
+        code: String,
+        /// Its message.
+        message: String,
+    },
 }
 
 async fn connect_as(
@@ -232,7 +258,7 @@ impl<'a> Attempt<'a> {
         };
         let defaults = match self.manner {
             Manner::Server => self.timeouts.settle(&client).await.map_err(failed)?,
-            Manner::Console => BTreeMap::new(),
+            Manner::Console | Manner::Bare => BTreeMap::new(),
         };
         Ok(Connection {
             client,
@@ -241,7 +267,7 @@ impl<'a> Attempt<'a> {
             ending,
             way_back,
             limit: self.timeouts.statement + self.timeouts.grace,
-            server_version: crate::domain::foreign::sanitise(&server_version).into_owned(),
+            server_version: sanitise(&server_version).into_owned(),
             database: self.target.database.clone(),
             user: self.target.user.clone(),
             defaults,
@@ -329,6 +355,29 @@ impl Connection {
     /// Runs statements without parameters.
     pub async fn batch(&self, sql: &str) -> Result<(), QueryError> {
         self.run(self.client.batch_execute(sql)).await
+    }
+
+    /// Says something, and hands back what the server said to it. An error is an answer; that there is none is none.
+    pub async fn say(&self, sql: &str) -> Result<Said, QueryError> {
+        let work = async {
+            match self.client.simple_query(sql).await {
+                Ok(messages) => {
+                    let rows = messages.iter().filter_map(|message| match message {
+                        SimpleQueryMessage::Row(row) => Some(sanitise(row.get(0).unwrap_or("null")).into_owned()),
+                        _ => None,
+                    });
+                    Ok(Said::Rows(rows.collect()))
+                }
+                Err(error) => match error.as_db_error() {
+                    Some(said) => Ok(Said::No {
+                        code: said.code().code().to_owned(),
+                        message: sanitise(said.message()).into_owned(),
+                    }),
+                    None => Err(error),
+                },
+            }
+        };
+        self.run(work).await
     }
 
     /// Waits for what [`Connection::client`] was asked, at most the statement's time and the grace. One at a time: a

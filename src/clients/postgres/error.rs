@@ -110,6 +110,17 @@ impl ConnectError {
         }
     }
 
+    /// The server's own words, where it said any.
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::NotAllowed { message, .. }
+            | Self::Full { message, .. }
+            | Self::OwnLimit { message, .. }
+            | Self::Server { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
     /// For the snapshot.
     pub fn trouble(&self) -> Trouble {
         let kind = match self {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 pub(in crate::clients) use connection::connect_console;
-pub use connection::{Connection, connect};
+pub use connection::{Connection, Said, connect, connect_bare};
 pub use error::{ConnectError, QueryError, Stage};
 pub use passfile::{Lookup, lookup};
 pub use target::{Address, Host, Target, UrlError, has_password};

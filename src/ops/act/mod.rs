@@ -26,12 +26,14 @@ use super::hands::Eyes;
 use super::id::OperationId;
 use super::operations::OpsError;
 use super::plan::{Plan, Refusals, Subject, Target};
+use super::prove::{self, ProveStep, Proving};
 use super::provision::{self, ProvisionStep, Provisioning};
 use super::step::{Step, StepError};
 use super::tenancy;
 use crate::clients::postgres::QueryError;
 use crate::domain::foreign::sanitise;
-use crate::domain::{InstanceName, TenantId};
+use crate::domain::ids::LONGEST_IDENTIFIER;
+use crate::domain::{InstanceName, Layout, TenantId};
 
 /// What was asked for: enough to make the plan again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub enum Intent {
     Vacuum(Vacuuming),
     /// Give logins the limits that the policy wants.
     Guard(Guarding),
+    /// Prove that limits and isolation hold.
+    Prove(Proving),
     /// Make a place for a new tenant.
     Provision(Provisioning),
     /// Export a tenant, and remove it.
@@ -73,6 +77,8 @@ pub enum Action {
     Stands(Stands),
     /// Give logins the limits that the policy wants.
     Guard(Guard),
+    /// A step of a proof.
+    Prove(ProveStep),
     /// A step of a provision.
     Provision(ProvisionStep),
     /// A step of a deprovision.
@@ -91,6 +97,7 @@ impl Action {
             Self::Fence(step) => step,
             Self::Stands(step) => step,
             Self::Guard(step) => step,
+            Self::Prove(step) => step.step(),
             Self::Provision(step) => step.step(),
             Self::Deprovision(step) => step.step(),
         }
@@ -106,6 +113,7 @@ impl Intent {
             Self::Quarantine(intent) => &intent.instance,
             Self::Vacuum(intent) => &intent.instance,
             Self::Guard(intent) => &intent.instance,
+            Self::Prove(intent) => &intent.instance,
             Self::Provision(intent) => &intent.instance,
             Self::Deprovision(intent) => &intent.instance,
         }
@@ -122,6 +130,10 @@ impl Intent {
         estate.admin(self.instance())?;
         let database = match self {
             Self::Vacuum(intent) => intent.database.clone(),
+            // Where it lives: what is set for its login there counts.
+            Self::Prove(intent) if place.layout == Layout::Database => {
+                Some(estate.naming.tenant_database.name(&intent.tenant))
+            }
             _ => None,
         };
         let mut eyes = Eyes::on(Arc::clone(estate), self.instance().clone(), database);
@@ -158,7 +170,14 @@ impl Intent {
                 let names = (!own.is_empty()).then_some(own.as_slice());
                 let logins = guardrails::look(names, 0, &mut eyes).await?;
                 let whose = |name: &str| tenant_of(estate, place, name);
-                guardrails::plan(intent, &logins, whose, &estate.naming.service_account, target, id)
+                let throttled = throttle::in_force(estate, &intent.instance).await?;
+                guardrails::plan(intent, &logins, whose, &throttled, &estate.naming.service_account, target, id)
+            }
+            Self::Prove(intent) => {
+                naming(estate, place, &intent.tenant)?;
+                let throttled = throttle::in_force(estate, &intent.instance).await?.remove(&intent.tenant);
+                let facts = prove::look(intent, place, &mut eyes).await?;
+                prove::plan(intent, &facts, throttled.as_ref(), target, id)
             }
             Self::Vacuum(intent) => {
                 let facts = vacuum::look(intent, &mut eyes).await?;
@@ -173,9 +192,6 @@ impl Intent {
     }
 }
 
-/// `NAMEDATALEN` less one.
-const LONGEST_NAME: usize = 63;
-
 /// How a tenant is called on an instance.
 pub(super) struct Names {
     /// Its own login, where it has one.
@@ -186,13 +202,13 @@ pub(super) struct Names {
 
 fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Result<Names, Refusals> {
     let template = match place.layout {
-        crate::domain::Layout::Schema => &estate.naming.tenant_role,
-        crate::domain::Layout::Database => &estate.naming.tenant_login,
+        Layout::Schema => &estate.naming.tenant_role,
+        Layout::Database => &estate.naming.tenant_login,
     };
     let role = template.name(tenant);
-    if role.len() > LONGEST_NAME {
+    if role.len() > LONGEST_IDENTIFIER {
         return Err(Refusals::one(format!(
-            "the login {role} has {} bytes, and PostgreSQL cuts names off at {LONGEST_NAME}: there can be no such login",
+            "the login {role} has {} bytes, and PostgreSQL cuts names off at {LONGEST_IDENTIFIER}: there can be no such login",
             role.len()
         )));
     }
@@ -202,8 +218,8 @@ fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Result<Names, Re
 /// Whose own login has this name.
 fn tenant_of(estate: &Estate, place: &Place, login: &str) -> Option<TenantId> {
     match place.layout {
-        crate::domain::Layout::Schema => estate.naming.tenant_role.id(login),
-        crate::domain::Layout::Database => estate.naming.tenant_login.id(login),
+        Layout::Schema => estate.naming.tenant_role.id(login),
+        Layout::Database => estate.naming.tenant_login.id(login),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Throttle a tenant: limits of its own login. What they were is in the journal, and the undo brings back exactly that.
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,8 +10,12 @@ use super::{Action, Intent, Names, held, identifier, literal};
 use crate::clients::postgres::QueryError;
 use crate::domain::quantity::plural;
 use crate::domain::{InstanceName, TenantId};
+use crate::ops::control::Control;
+use crate::ops::estate::{Estate, Use};
 use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
+use crate::ops::journal::Story;
+use crate::ops::operations::OpsError;
 use crate::ops::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo};
 
@@ -69,6 +75,27 @@ async fn login(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Logi
         })
     };
     Ok(Some(read().map_err(QueryError::from)?))
+}
+
+/// The throttles that are in force on an instance, by whom they throttle: whoever sets limits beside them takes their way back.
+pub(super) async fn in_force(
+    estate: &Estate,
+    instance: &InstanceName,
+) -> Result<BTreeMap<TenantId, OperationId>, OpsError> {
+    let connection = estate.connect(&estate.control, None, Use::Looking).await?;
+    let Some(control) = Control::look(connection).await? else { return Ok(BTreeMap::new()) };
+    let mut found = BTreeMap::new();
+    for known in control.of_kind("throttle").await?.into_iter().filter(|known| known.in_force == Some(true)) {
+        let Some(id) = OperationId::parse(&known.id) else { continue };
+        let lines = control.lines(&id).await?;
+        if let Ok(story) = Story::read(lines.iter().map(String::as_str))
+            && let Intent::Throttle(throttling) = &story.header.plan.intent
+            && throttling.instance == *instance
+        {
+            found.insert(throttling.tenant.clone(), id);
+        }
+    }
+    Ok(found)
 }
 
 /// Plans, or says why not. Pure.

@@ -63,6 +63,12 @@ fn microseconds(text: &str) -> Option<u128> {
     number.parse::<f64>().ok().map(|number| (number * factor) as u128)
 }
 
+/// The same in milliseconds, where it is a limit at all: 0 is none.
+pub(in crate::ops) fn milliseconds(text: &str) -> Option<u64> {
+    let time = microseconds(text)?.div_ceil(1_000);
+    u64::try_from(time).ok().filter(|time| *time > 0)
+}
+
 impl Wanted {
     /// What of it a login does not have.
     pub(super) fn lacking(&self, stored: &Stored) -> Self {

@@ -9,5 +9,5 @@ pub use limits::{Stored, Wanted};
 pub use plan::Guarding;
 pub use step::{Guard, Guarded};
 
-pub(super) use limits::look;
+pub(super) use limits::{look, milliseconds};
 pub(super) use plan::plan;

@@ -76,11 +76,24 @@ fn hindrance(login: &Login, lacking: &Wanted, target: &Target, service: &str) ->
     })
 }
 
+/// Why a throttle keeps the policy from being applied: it would be lifted without a word, and its undo would find limits that it
+/// does not know.
+fn throttle_in_force(tenant: &TenantId, login: &Login, lacking: &Wanted, id: &OperationId) -> Option<String> {
+    let touched = lacking.connections.is_some() || lacking.settings.contains_key("statement_timeout");
+    touched.then(|| {
+        format!(
+            "{tenant} is throttled by operation {id} ({} has CONNECTION LIMIT {}), and the policy would lift that; first: tierdeck act unthrottle              {tenant}, then the guardrails",
+            login.name, login.stored.connections
+        )
+    })
+}
+
 /// Plans, or says why not. Pure.
 pub(in crate::ops) fn plan(
     intent: &Guarding,
     logins: &[Login],
     tenant_of: impl Fn(&str) -> Option<TenantId>,
+    throttled: &BTreeMap<TenantId, OperationId>,
     service: &str,
     target: Target,
     id: OperationId,
@@ -103,7 +116,8 @@ pub(in crate::ops) fn plan(
         if lacking.is_nothing() {
             continue;
         }
-        match hindrance(login, &lacking, &target, service) {
+        let by = throttled.get(tenant).map(|id| throttle_in_force(tenant, login, &lacking, id));
+        match by.flatten().or_else(|| hindrance(login, &lacking, &target, service)) {
             None => guarded.push((tenant.clone(), login, lacking)),
             Some(_) if all && !login.may_enter => unbound.push(tenant.to_string()),
             Some(why) => left.push(why),

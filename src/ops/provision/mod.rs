@@ -6,6 +6,7 @@ mod role;
 mod schema;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use super::script::{Filled, Reference, VaultAt};
 use super::secret::{RemovePassing, WriteSecret};
 use super::step::{Step, StepError};
 use super::tenancy::{self, Kept, Names, Tenancy};
-use crate::domain::{InstanceName, TenantId};
+use crate::domain::{InstanceName, Limits, TenantId};
 
 /// How long a password is that is made here: 62 letters and digits to the 32nd, more than SCRAM's own 128 bits.
 const PASSWORD: usize = 32;
@@ -65,6 +66,18 @@ pub struct RoleLimits {
     pub lock_timeout_ms: Option<u64>,
     /// `idle_in_transaction_session_timeout` in milliseconds.
     pub idle_in_transaction_ms: Option<u64>,
+}
+
+impl From<&Limits> for RoleLimits {
+    fn from(limits: &Limits) -> Self {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            connection_limit: limits.connection_limit,
+            statement_timeout_ms: limits.statement_timeout.map(milliseconds),
+            lock_timeout_ms: limits.lock_timeout.map(milliseconds),
+            idle_in_transaction_ms: limits.idle_in_transaction_session_timeout.map(milliseconds),
+        }
+    }
 }
 
 /// A step, as a value.

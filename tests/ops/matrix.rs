@@ -146,13 +146,7 @@ impl Case {
 
     async fn examine(&self, world: &World, folder: &Path) -> Tally {
         let mut tally = Tally::default();
-        let machine = |place: String| Machine {
-            port: world.server.port,
-            state: folder.join(place),
-            host: "laptop".to_owned(),
-            stale_ms: 30_000,
-            vault: None,
-        };
+        let machine = |place: String| Machine::at(world.server.port, folder.join(place), "laptop");
         let (intent, victim) = self.stage(world).await;
         let start = world.settled().await;
         let first = machine(format!("{}-undisturbed", self.name));

@@ -41,13 +41,7 @@ impl Town {
     }
 
     pub fn machine(&self, folder: &Path, host: &str) -> Machine {
-        Machine {
-            port: self.world.server.port,
-            state: folder.join(host),
-            host: host.to_owned(),
-            stale_ms: 30_000,
-            vault: Some(self.stand.url()),
-        }
+        Machine { vault: Some(self.stand.url()), ..Machine::at(self.world.server.port, folder.join(host), host) }
     }
 
     /// The Vault as somebody beside the operation sees it.

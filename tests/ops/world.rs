@@ -47,6 +47,10 @@ pub struct Machine {
     /// Where its Vault is, if it has one.
     #[serde(default)]
     pub vault: Option<String>,
+    /// `statement_timeout` and `lock_timeout` of what it does.
+    pub patience_ms: u64,
+    /// `fence_budget`.
+    pub budget_ms: u64,
 }
 
 pub fn tenant(id: &str) -> TenantId {
@@ -113,13 +117,7 @@ impl World {
 
     /// Somebody's machine with an empty state folder.
     pub fn machine(&self, folder: &TempDir, host: &str) -> Machine {
-        Machine {
-            port: self.server.port,
-            state: folder.path().join(host),
-            host: host.to_owned(),
-            stale_ms: 30_000,
-            vault: None,
-        }
+        Machine::at(self.server.port, folder.path().join(host), host)
     }
 
     pub async fn number(&self, sql: &str) -> i64 {
@@ -195,6 +193,12 @@ impl World {
 }
 
 impl Machine {
+    /// One that keeps its state there.
+    pub fn at(port: u16, state: PathBuf, host: &str) -> Self {
+        let host = host.to_owned();
+        Self { port, state, host, stale_ms: 30_000, vault: None, patience_ms: 2_000, budget_ms: 20_000 }
+    }
+
     /// What its operator works with; `listen` hears everything.
     pub fn operations(&self, allowed: bool, listen: impl Fn(&Progress) + Send + Sync + 'static) -> Operations {
         let url = format!("postgresql://tierdeck@127.0.0.1:{}/portarium?sslmode=disable", self.port);
@@ -214,10 +218,10 @@ impl Machine {
             vault: self.vault(),
             dedicated: "portarium-prod-{id}-db".to_owned(),
             work: self.state.join("work"),
-            statement_timeout: Duration::from_secs(2),
-            lock_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_millis(self.patience_ms),
+            lock_timeout: Duration::from_millis(self.patience_ms),
             stale_after: Duration::from_millis(self.stale_ms),
-            fence_budget: Duration::from_secs(20),
+            fence_budget: Duration::from_millis(self.budget_ms),
         };
         let operator = Operator { user: "ann".to_owned(), host: self.host.clone(), version: "test".to_owned() };
         Operations {

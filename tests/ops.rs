@@ -22,6 +22,8 @@ mod fenced;
 mod guardrails;
 #[path = "ops/journal.rs"]
 mod journal;
+#[path = "ops/ledger.rs"]
+mod ledger;
 #[path = "ops/matrix.rs"]
 mod matrix;
 #[path = "ops/provision.rs"]
@@ -30,5 +32,7 @@ mod provision;
 mod takeover;
 #[path = "ops/tenancy.rs"]
 mod tenancy;
+#[path = "ops/trial.rs"]
+mod trial;
 #[path = "ops/world.rs"]
 mod world;

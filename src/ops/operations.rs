@@ -28,6 +28,13 @@ use crate::domain::{InstanceName, TenantId};
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
+    /// The journal is here with its first line, and nothing else yet.
+    Created,
+    /// The control database knows it as ours: begun, gone on with, or taken over.
+    Claimed {
+        /// Under this counter.
+        fence: i64,
+    },
     /// A line is in the journal here.
     Journal(Entry),
     /// And in the control database.
@@ -283,6 +290,7 @@ impl Operations {
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
+            (self.listen)(&Progress::Created);
             self.carry_on(control, Kept::Here(Box::new(journal)), permit, Way::Forward, TakeOver::No).await
         })
     }
@@ -358,6 +366,7 @@ impl Operations {
             }
             return match control.begin(plan, operator, &header, last + 1).await {
                 Ok(fence) => {
+                    (self.listen)(&Progress::Claimed { fence });
                     for (line, seq) in lines.iter().zip(1..) {
                         control.mirror(&plan.id, fence, seq, line, Standing::of(journal.story())).await?;
                     }
@@ -398,6 +407,7 @@ impl Operations {
         // In this order: no session of the one before begins after the counter is raised, and none is left after.
         self.evict(plan).await?;
         let fence = control.take(plan, known.fence, operator).await?;
+        (self.listen)(&Progress::Claimed { fence });
         self.evict(plan).await?;
         let journal = match kept {
             Kept::Here(journal) => self.reconcile(*journal, control, plan, fence).await?,

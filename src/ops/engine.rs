@@ -193,8 +193,9 @@ impl<'a> Run<'a> {
                 // Done, and only the copy of that went wrong: what has to be said is that.
                 Err(error) if self.journal.story().status.steps[number].state.is_over() => return Err(error),
                 Err(error) => {
+                    let nothing_came = error.rolled_back() && self.plan.steps[number].action.step().all_or_nothing();
                     let error = error.to_string();
-                    self.note(Event::Failed { step: number, error: error.clone() }).await?;
+                    self.note(Event::Failed { step: number, error: error.clone(), nothing_came }).await?;
                     return Ok(Ended::Paused(error));
                 }
             }

@@ -33,6 +33,7 @@ pub mod operations;
 pub mod plan;
 pub mod provision;
 pub mod report;
+mod roles;
 pub mod script;
 pub mod secret;
 pub mod status;

@@ -213,6 +213,11 @@ impl From<StepError> for OpsError {
 }
 
 impl OpsError {
+    /// Whether an effect was tried, and the server said that nothing came of it.
+    pub(super) fn rolled_back(&self) -> bool {
+        matches!(self, Self::Hands(HandsError::Query(error)) if error.is_final())
+    }
+
     /// Whether it was refused, as against: it went wrong.
     pub fn is_refusal(&self) -> bool {
         let held =
@@ -389,8 +394,8 @@ impl Operations {
         let own = match &kept {
             // On this machine: a copy of the state folder elsewhere proves nothing.
             Kept::Here(journal) => {
-                known.host == operator.host
-                    && journal.story().entries.last().map_or(1, |last| last.fence) == known.fence
+                let last = journal.story().entries.last().map_or(1, |last| last.fence);
+                known.host == operator.host && (last == known.fence || journal.announced() == Some(known.fence))
             }
             Kept::Elsewhere(_) => false,
         };
@@ -403,6 +408,10 @@ impl Operations {
             if take_over == TakeOver::No {
                 return Err(OpsError::Silent { id, operator: user, host, silent });
             }
+        }
+        // Killed before the first line under the new counter, this machine still knows that it was its own.
+        if let Kept::Here(journal) = &kept {
+            journal.announce(known.fence + 1)?;
         }
         // In this order: no session of the one before begins after the counter is raised, and none is left after.
         self.evict(plan).await?;

@@ -174,7 +174,7 @@ impl Trial {
         for (part, elsewhere) in [("killed again", false), ("take-over killed", true)] {
             for way in WAYS {
                 let halfway = async |name: String| {
-                    let first = Machine { stale_ms: 400, ..self.machine(&format!("{name} one")) };
+                    let first = self.machine(&format!("{name} one"));
                     let (plan, victim) = self.staged(&first).await;
                     assert!(
                         !survived(&run(&first, Work::Start(Box::new(plan.clone())), middle)),
@@ -182,7 +182,7 @@ impl Trial {
                     );
                     // Where exports are, both get at.
                     let exports = Some(first.work());
-                    let second = Machine { stale_ms: 400, exports, ..self.machine(&format!("{name} other")) };
+                    let second = Machine { exports, ..self.machine(&format!("{name} other")) };
                     let machine = if elsewhere { second } else { first };
                     (machine, plan, victim)
                 };
@@ -197,7 +197,7 @@ impl Trial {
                     let attempt = async {
                         let (machine, plan, _victim) = halfway(format!("{part} {at} {way:?}")).await;
                         run(&machine, errand(&plan.id), at);
-                        self.ends(&machine, &plan, way).await;
+                        self.ends_from(&machine, &plan, way, elsewhere).await;
                     };
                     tally.point(part, format!("{way:?}, at {middle} and at {at}"), attempt).await;
                 }

@@ -157,7 +157,7 @@ impl Trial {
     /// A machine with a state folder of its own.
     pub fn machine(&self, name: &str) -> Machine {
         let state = self.home.path().join(name.replace(['/', ' '], "-"));
-        Machine { vault: Some(self.town.stand.url()), ..self.town.world.machine_in(&state, name) }
+        Machine { vault: Some(self.town.stand.url()), stale_ms: 1_000, ..self.town.world.machine_in(&state, name) }
     }
 
     pub async fn image(&self) -> String {
@@ -173,8 +173,18 @@ impl Trial {
 
     /// Goes on as an operator would, whatever happened, until it is over that way, and holds the world against it.
     pub async fn ends(&self, machine: &Machine, plan: &Plan, way: Way) -> Gone {
+        self.ends_from(machine, plan, way, false).await
+    }
+
+    /// The same, where it was perhaps taken over from another machine, and perhaps not.
+    pub async fn ends_from(&self, machine: &Machine, plan: &Plan, way: Way, elsewhere: bool) -> Gone {
         let operations = machine.quiet();
         let mut ended = operations.go_on(&plan.id, way, TakeOver::No).await;
+        // Killed between the counter and the first line under it, where it was never before, nothing there proves that it is dead:
+        // it has to fall silent, and is taken over deliberately.
+        if elsewhere && matches!(ended, Err(OpsError::Running { .. } | OpsError::Silent { .. })) {
+            ended = when_silent(|| operations.go_on(&plan.id, way, TakeOver::Deliberately)).await;
+        }
         if matches!(ended, Err(OpsError::Unknown(_))) {
             // It was cut off before anything was begun: nothing is there, and it is begun anew.
             assert_eq!(self.image().await, self.start, "nothing was begun");

@@ -24,6 +24,8 @@ mod guarding;
 mod guardrails;
 #[path = "ops/journal.rs"]
 mod journal;
+#[path = "ops/ledger.rs"]
+mod ledger;
 #[path = "ops/matrix.rs"]
 mod matrix;
 #[path = "ops/prove.rs"]
@@ -34,5 +36,7 @@ mod provision;
 mod takeover;
 #[path = "ops/tenancy.rs"]
 mod tenancy;
+#[path = "ops/trial.rs"]
+mod trial;
 #[path = "ops/world.rs"]
 mod world;

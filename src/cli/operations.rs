@@ -123,7 +123,7 @@ fn tell(progress: &Progress) {
         Event::Started { step, .. } => format!("step {} …", step + 1),
         Event::Succeeded { step, .. } => format!("step {} done, and verified", step + 1),
         Event::Found { step, .. } => format!("step {}: it was so already", step + 1),
-        Event::Failed { step, error } => format!("step {} failed: {error}", step + 1),
+        Event::Failed { step, error, .. } => format!("step {} failed: {error}", step + 1),
         Event::Paused { .. } => return,
         Event::RollingBack => "rolling back".to_owned(),
         Event::UndoStarted { step } => format!("undoing step {} …", step + 1),

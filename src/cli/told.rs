@@ -156,7 +156,7 @@ fn times(step: &mut Step, story: &Story, number: usize) {
             Event::Started { step, .. } if *step == number => (Some(true), "begun".to_owned()),
             Event::Succeeded { step, .. } if *step == number => (Some(false), "done, and verified".to_owned()),
             Event::Found { step, .. } if *step == number => (Some(false), "it was so already".to_owned()),
-            Event::Failed { step, error } if *step == number => (Some(false), format!("failed: {error}")),
+            Event::Failed { step, error, .. } if *step == number => (Some(false), format!("failed: {error}")),
             Event::UndoStarted { step } if *step == number => (Some(true), "undoing".to_owned()),
             Event::UndoFinished { step } if *step == number => (Some(false), "undone, and verified".to_owned()),
             Event::UndoFailed { step, error } if *step == number => (Some(false), format!("not undone: {error}")),

@@ -191,9 +191,12 @@ impl<'a> Run<'a> {
                 Ok(()) => {}
                 Err(OpsError::Lost) => return Err(OpsError::Lost),
                 Err(OpsError::Journal(error)) => return Err(error.into()),
+                // Done, and only the copy of that went wrong: what has to be said is that.
+                Err(error) if self.journal.story().status.steps[number].state.is_over() => return Err(error),
                 Err(error) => {
+                    let nothing_came = error.rolled_back() && self.plan.steps[number].action.step().all_or_nothing();
                     let error = error.to_string();
-                    self.note(Event::Failed { step: number, error: error.clone() }).await?;
+                    self.note(Event::Failed { step: number, error: error.clone(), nothing_came }).await?;
                     return Ok(Ended::Paused(error));
                 }
             }

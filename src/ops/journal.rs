@@ -63,7 +63,13 @@ pub enum Event {
     /// It was so already.
     Found { step: usize, output: Value },
     /// It ended in an error.
-    Failed { step: usize, error: String },
+    Failed {
+        step: usize,
+        error: String,
+        /// By the server's own word nothing came of this attempt.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        nothing_came: bool,
+    },
     /// It waits for an operator, who may go on with it from any machine.
     Paused { reason: String },
     /// From here on steps are undone.
@@ -298,6 +304,19 @@ impl Journal {
     /// What is in it.
     pub fn story(&self) -> &Story {
         &self.story
+    }
+
+    /// Notes beside it, durably, under which counter it is about to be gone on with here.
+    pub fn announce(&self, fence: i64) -> Result<(), JournalError> {
+        let path = self.path.with_extension("taking");
+        let opened = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path);
+        let mut file = opened.map_err(io("make", &path))?;
+        file.write_all(format!("{fence}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", &path))
+    }
+
+    /// What was announced last; `None`: nothing, or not to its end.
+    pub fn announced(&self) -> Option<i64> {
+        fs::read_to_string(self.path.with_extension("taking")).ok()?.strip_suffix('\n')?.parse().ok()
     }
 
     /// Writes what happened, durably, unless it may not follow what was.

@@ -36,6 +36,7 @@ pub mod plan;
 pub mod prove;
 pub mod provision;
 pub mod report;
+mod roles;
 pub mod script;
 pub mod secret;
 pub mod status;

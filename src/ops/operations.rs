@@ -28,6 +28,13 @@ use crate::domain::{InstanceName, TenantId};
 /// What an operation tells while it runs: plain values, at the moment after each became durable or took effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
+    /// The journal is here with its first line, and nothing else yet.
+    Created,
+    /// The control database knows it as ours: begun, gone on with, or taken over.
+    Claimed {
+        /// Under this counter.
+        fence: i64,
+    },
     /// A line is in the journal here.
     Journal(Entry),
     /// And in the control database.
@@ -206,6 +213,11 @@ impl From<StepError> for OpsError {
 }
 
 impl OpsError {
+    /// Whether an effect was tried, and the server said that nothing came of it.
+    pub(super) fn rolled_back(&self) -> bool {
+        matches!(self, Self::Hands(HandsError::Query(error)) if error.is_final())
+    }
+
     /// Whether it was refused, as against: it went wrong.
     pub fn is_refusal(&self) -> bool {
         let held =
@@ -283,6 +295,7 @@ impl Operations {
                 plan: plan.clone(),
             };
             let journal = Journal::create(&self.folder, header)?;
+            (self.listen)(&Progress::Created);
             self.carry_on(control, Kept::Here(Box::new(journal)), permit, Way::Forward, TakeOver::No).await
         })
     }
@@ -358,6 +371,7 @@ impl Operations {
             }
             return match control.begin(plan, operator, &header, last + 1).await {
                 Ok(fence) => {
+                    (self.listen)(&Progress::Claimed { fence });
                     for (line, seq) in lines.iter().zip(1..) {
                         control.mirror(&plan.id, fence, seq, line, Standing::of(journal.story())).await?;
                     }
@@ -380,8 +394,8 @@ impl Operations {
         let own = match &kept {
             // On this machine: a copy of the state folder elsewhere proves nothing.
             Kept::Here(journal) => {
-                known.host == operator.host
-                    && journal.story().entries.last().map_or(1, |last| last.fence) == known.fence
+                let last = journal.story().entries.last().map_or(1, |last| last.fence);
+                known.host == operator.host && (last == known.fence || journal.announced() == Some(known.fence))
             }
             Kept::Elsewhere(_) => false,
         };
@@ -395,9 +409,14 @@ impl Operations {
                 return Err(OpsError::Silent { id, operator: user, host, silent });
             }
         }
+        // Killed before the first line under the new counter, this machine still knows that it was its own.
+        if let Kept::Here(journal) = &kept {
+            journal.announce(known.fence + 1)?;
+        }
         // In this order: no session of the one before begins after the counter is raised, and none is left after.
         self.evict(plan).await?;
         let fence = control.take(plan, known.fence, operator).await?;
+        (self.listen)(&Progress::Claimed { fence });
         self.evict(plan).await?;
         let journal = match kept {
             Kept::Here(journal) => self.reconcile(*journal, control, plan, fence).await?,

@@ -195,7 +195,7 @@ fn event(at: String, event: &Event) -> ReportEvent {
         Event::Succeeded { step: number, output } | Event::Found { step: number, output } => {
             format!("{}: {output}", step(number))
         }
-        Event::Failed { step: number, error } | Event::UndoFailed { step: number, error } => {
+        Event::Failed { step: number, error, .. } | Event::UndoFailed { step: number, error } => {
             format!("{}: {error}", step(number))
         }
         Event::Paused { reason } => reason.clone(),

@@ -118,6 +118,8 @@ pub struct StepStatus {
     /// What went wrong last.
     pub error: Option<String>,
     safety: Safety,
+    /// Attempts of which something may have come.
+    attempts: usize,
 }
 
 /// See the module.
@@ -139,7 +141,7 @@ pub struct Illegal(pub String);
 impl Status {
     /// Before anything was written.
     pub fn new(safeties: impl IntoIterator<Item = Safety>) -> Self {
-        let step = |safety| StepStatus { state: StepState::ToCome, before: None, output: None, error: None, safety };
+        let step = |safety| StepStatus { state: StepState::ToCome, before: None, output: None, error: None, safety, attempts: 0 };
         Self { steps: safeties.into_iter().map(step).collect(), phase: Phase::Forward, paused: None }
     }
 
@@ -211,14 +213,25 @@ impl Status {
         if made == Move::StartUndo && step.before.is_none() {
             return Err(illegal());
         }
-        step.state = *to;
+        let from = std::mem::replace(&mut step.state, *to);
         step.error = None;
         match event {
             Event::Started { before, .. } => {
                 step.before.get_or_insert_with(|| before.clone());
+                step.attempts += 1;
             }
             Event::Succeeded { output, .. } | Event::Found { output, .. } => step.output = Some(output.clone()),
-            Event::Failed { error, .. } | Event::UndoFailed { error, .. } => step.error = Some(error.clone()),
+            Event::Failed { error, nothing_came, .. } => {
+                step.error = Some(error.clone());
+                if *nothing_came && from == StepState::Started {
+                    step.attempts = step.attempts.saturating_sub(1);
+                    // As if it had never been begun: there is nothing to undo, and what is there now is nobody's but others'.
+                    if step.attempts == 0 {
+                        step.before = None;
+                    }
+                }
+            }
+            Event::UndoFailed { error, .. } => step.error = Some(error.clone()),
             _ => {}
         }
         Ok(())

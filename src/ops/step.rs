@@ -107,6 +107,11 @@ pub trait Step: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether an error by which the server answers means that nothing at all came of it.
+    fn all_or_nothing(&self) -> bool {
+        matches!(self.forward(), Script::Sql(sql) if sql.transaction)
+    }
+
     /// Does it.
     fn apply<'a>(&'a self, hands: &'a mut Hands<'_>) -> BoxFuture<'a, Result<(), StepError>> {
         Box::pin(async move { Ok(hands.run(&self.forward()).await?) })

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tierdeck::domain::SessionKey;
-use tierdeck::ops::act::{Aim, Intent, Signal, Signalling, Throttling, Vacuuming};
+use tierdeck::ops::act::{Aim, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
 use tierdeck::ops::audit::Audit;
 use tierdeck::ops::gate::Shut;
 use tierdeck::ops::journal::{Event, Operator};
@@ -55,8 +55,11 @@ async fn a_throttle_does_what_its_plan_says_and_its_undo_brings_back_what_was() 
     let ear = Arc::clone(&noted);
     let operations = machine.operations(true, move |it| ear.lock().unwrap().push(it.clone()));
     let plan = operations.plan(&throttle("acme"), new_id()).await.unwrap();
+    let promises = promised(&plan);
+    assert!(promises[0].starts_with("ALTER ROLE \"role_acme\" /* changes nothing"), "{promises:?}");
+    assert!(promises[1].contains("r.rolconnlimit = 40") && promises[1].contains(" = '30s'"), "{promises:?}");
     assert_eq!(
-        promised(&plan),
+        promises[2..],
         ["ALTER ROLE \"role_acme\" CONNECTION LIMIT 5", "ALTER ROLE \"role_acme\" SET statement_timeout = '5000ms'"]
     );
     let text = plan.text();
@@ -142,6 +145,74 @@ async fn a_plan_that_is_no_longer_true_is_refused_with_what_changed() {
     forged.steps[0].forward = Script::sql(0, vec!["ALTER ROLE role_globex SUPERUSER".to_owned()]);
     let refused = operations.start(&forged, "globex").await;
     assert!(matches!(refused, Err(OpsError::Drifted(_))), "{refused:?}");
+}
+
+/// Somebody else's statement at the very last moment: everything was looked at, and the effect is about to be tried.
+fn meanwhile(world: &World, sql: &'static str) -> impl Fn(&Progress) + Send + Sync + 'static {
+    let (port, done) = (world.server.port, std::sync::Once::new());
+    move |it| {
+        if matches!(it, Progress::Audited { .. }) {
+            done.call_once(|| {
+                let other = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(async { session(port, "postgres", "portarium").await.batch_execute(sql).await.unwrap() });
+                });
+                other.join().unwrap();
+            });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_colleague_did_between_the_look_and_the_effect_is_neither_overwritten_nor_undone() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let machine = world.machine(&folder, "laptop");
+    let barred = Intent::Quarantine(Quarantining { tenant: tenant("acme"), instance: shared() });
+    for (intent, sql, kept) in [
+        (throttle("acme"), "ALTER ROLE role_acme CONNECTION LIMIT 17", "role_acme | t | 17 | {statement_timeout=30s}"),
+        // The very same as we would have.
+        (throttle("acme"), "ALTER ROLE role_acme CONNECTION LIMIT 5", "role_acme | t | 5 | {statement_timeout=30s}"),
+        (throttle("acme"), "ALTER ROLE role_acme SET statement_timeout = '7s'", "role_acme | t | 40 | {statement_timeout=7s}"),
+        (throttle("acme"), "ALTER ROLE role_acme RESET statement_timeout", "role_acme | t | 40 | ∅"),
+        (barred, "ALTER ROLE role_acme NOLOGIN", "role_acme | f | 40 | {statement_timeout=30s}"),
+    ] {
+        world.forget().await;
+        let operations = machine.operations(true, meanwhile(&world, sql));
+        let plan = operations.plan(&intent, new_id()).await.unwrap();
+        match operations.start(&plan, "acme").await {
+            Ok(Ended::Paused(reason)) => assert!(reason.contains("meanwhile; nothing was done"), "{sql}: {reason}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+        assert!(world.settled().await.contains(kept), "{sql}");
+        // The server said that nothing came of it: there is nothing to undo, and their work is not taken for ours.
+        assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack, "{sql}");
+        assert!(world.settled().await.contains(kept), "{sql}");
+        world.nothing_is_held().await;
+        // And gone on with, the plan is held against what is there now.
+        world.forget().await;
+        let operations = machine.operations(true, meanwhile(&world, sql));
+        let plan = operations.plan(&intent, new_id()).await.unwrap();
+        assert!(matches!(operations.start(&plan, "acme").await, Ok(Ended::Paused(_))), "{sql}");
+        let stale = operations.go_on(&plan.id, Way::Forward, TakeOver::No).await;
+        assert!(matches!(stale, Err(OpsError::Stale(_))), "{sql}: {stale:?}");
+        assert!(world.settled().await.contains(kept), "{sql}");
+        world.nothing_is_held().await;
+    }
+    // A colleague who has not come to an end is waited for, and then it fails as a whole.
+    world.forget().await;
+    let other = session(world.server.port, "postgres", "portarium").await;
+    let operations = machine.quiet();
+    let plan = operations.plan(&throttle("acme"), new_id()).await.unwrap();
+    other.batch_execute("BEGIN; ALTER ROLE role_acme CONNECTION LIMIT 21").await.unwrap();
+    let waits = "SELECT (count(*) = 0)::int::int8 FROM pg_stat_activity WHERE application_name LIKE 'tierdeck op %' AND wait_event_type = 'Lock'";
+    let (ended, ()) = tokio::join!(operations.start(&plan, "acme"), async {
+        world.until_zero(waits).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    assert!(matches!(ended, Ok(Ended::Paused(_))), "{ended:?}");
+    assert!(world.settled().await.contains("role_acme | t | 21 | {statement_timeout=30s}"));
+    assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tierdeck::ops::act::Intent;
-use tierdeck::ops::{Ended, OpsError, TakeOver, Way};
+use tierdeck::ops::{Ended, TakeOver, Way};
 
+use super::ledger::{Tally, chosen};
+use super::trial::Trial;
 use super::world::{Machine, World, new_id, throttle};
 
 /// What happens to a call.
@@ -34,7 +35,6 @@ pub struct Meddler {
 }
 
 struct State {
-    upstream: u16,
     calls: AtomicUsize,
     at: AtomicUsize,
     fault: std::sync::Mutex<Fault>,
@@ -45,27 +45,19 @@ struct State {
 
 impl Meddler {
     pub fn to(upstream: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
-            upstream,
             calls: AtomicUsize::new(0),
             at: AtomicUsize::new(0),
             fault: std::sync::Mutex::new(Fault::Error),
             waits: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
-        let serving = Arc::clone(&state);
-        std::thread::spawn(move || {
-            while let Ok((near, _)) = listener.accept() {
-                if serving.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let state = Arc::clone(&serving);
-                std::thread::spawn(move || join(&state, &near));
-            }
-        });
-        Self { port, state }
+        Self { port: listen(&state, upstream), state }
+    }
+
+    /// A way to another server; its calls are counted along.
+    pub fn also(&self, upstream: u16) -> u16 {
+        listen(&self.state, upstream)
     }
 
     /// From here on the call of this number suffers; 0: none does. Returns how many there were.
@@ -83,6 +75,22 @@ impl Drop for Meddler {
     }
 }
 
+fn listen(state: &Arc<State>, upstream: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = Arc::clone(state);
+    std::thread::spawn(move || {
+        while let Ok((near, _)) = listener.accept() {
+            if serving.over.load(Ordering::SeqCst) {
+                return;
+            }
+            let state = Arc::clone(&serving);
+            std::thread::spawn(move || join(&state, &near, upstream));
+        }
+    });
+    port
+}
+
 /// A message with its type; the first of a connection has none.
 fn message(from: &mut impl std::io::Read, typed: bool) -> Option<Vec<u8>> {
     let mut head = vec![0; if typed { 5 } else { 4 }];
@@ -94,8 +102,8 @@ fn message(from: &mut impl std::io::Read, typed: bool) -> Option<Vec<u8>> {
     Some(head)
 }
 
-fn join(state: &State, near: &TcpStream) {
-    let Ok(far) = TcpStream::connect(("127.0.0.1", state.upstream)) else { return };
+fn join(state: &State, near: &TcpStream, upstream: u16) {
+    let Ok(far) = TcpStream::connect(("127.0.0.1", upstream)) else { return };
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let deaf = AtomicBool::new(false);
@@ -182,78 +190,47 @@ fn calls(state: &State, mut near: &TcpStream, mut far: &TcpStream, deaf: &Atomic
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_to_a_call_going_on_and_going_back_come_to_their_ends() {
-    println!("{}", suffer(&World::start().await, throttle("acme"), "acme", 1).await);
-}
+/// About how many calls a sample has of each fault, and of those that take their time.
+const FEW: [usize; 4] = [3, 3, 3, 1];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn and_so_they_do_around_a_fence() {
-    let world = World::start().await;
-    super::fenced::furnish(&world).await;
-    println!("{}", suffer(&world, super::fenced::quarantine(), "initech", 5).await);
-}
+/// What hangs is waited for so long; what only is slow has to be done by then.
+const PATIENCE: u64 = 3_000;
 
-/// Every call of an operation suffers everything; unless all of it is asked for (make matrix), fewer of them do.
-async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) -> String {
-    let folder = tempfile::tempdir().unwrap();
+/// Every call to PostgreSQL suffers everything; a command's own connection is among them.
+pub async fn cut_off_from_postgres(trial: &Trial, tally: &mut Tally) {
+    let world = &trial.town.world;
     let meddler = Meddler::to(world.server.port);
-    let machine = |name: String| Machine { port: meddler.port, ..world.machine(&folder, &name) };
-    let start = world.settled().await;
-    // How many calls an undisturbed run has, and what it leaves.
-    let direct = world.machine(&folder, "direct").quiet();
-    let plan = direct.plan(&intent, new_id()).await.unwrap();
+    let machine = |name: &str| {
+        let machine = trial.machine(name);
+        let control = machine.control.map(|_| meddler.also(world.control().server.port));
+        Machine { port: meddler.port, control, patience_ms: PATIENCE, ..machine }
+    };
+    let whole = machine("meddled with by nobody");
+    let (plan, victim) = trial.staged(&whole).await;
     meddler.meddle(0, Fault::Error);
-    assert_eq!(machine("undisturbed".to_owned()).quiet().start(&plan, typed).await.unwrap(), Ended::Succeeded);
+    assert_eq!(whole.quiet().start(&plan, &plan.confirm).await.unwrap(), Ended::Succeeded);
     let calls = meddler.meddle(0, Fault::Error);
-    let done = world.settled().await;
-    assert!(calls > 30 && done != start, "{calls}");
-    let everything = std::env::var_os("TIERDECK_MATRIX").is_some();
-    let seed: usize = std::env::var("TIERDECK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let (mut tried, mut held) = (0, 0);
+    assert!(calls > 20, "{calls}");
+    drop(victim);
     for at in 1..=calls {
-        for fault in [Fault::Error, Fault::Before, Fault::After, Fault::Hang] {
-            // A sample by the seed, and fewer of what takes its time, unless all of it is asked for (make matrix).
-            let place = at * 4 + fault as usize + seed;
-            if !everything && !place.is_multiple_of(fewer * if fault == Fault::Hang { 23 } else { 3 }) {
+        for (fault, few) in [Fault::Error, Fault::Before, Fault::After, Fault::Hang].into_iter().zip(FEW) {
+            if !chosen(at + fault as usize, calls, few) {
                 continue;
             }
             let way = if (at + fault as usize).is_multiple_of(2) { Way::Forward } else { Way::Back };
-            tried += 1;
-            world.forget().await;
-            if typed == "initech" {
-                super::fenced::bring_back(world).await;
-            }
-            let machine = machine(format!("{at}-{fault:?}"));
-            let operations = machine.quiet();
-            let plan = direct.plan(&intent, new_id()).await.unwrap();
-            meddler.meddle(at, fault);
-            let first = operations.start(&plan, typed).await;
-            let reached = meddler.meddle(0, fault) >= at;
-            let here = format!("{fault:?} at call {at} of {calls}: {first:?}, then {way:?}");
-            assert!(reached || first.is_ok(), "{here}");
-            let ended = match (way, operations.go_on(&plan.id, way, TakeOver::No).await) {
-                // It was cut off before anything was begun: nothing is there, and it is begun anew.
-                (way, Err(OpsError::Unknown(_))) => {
-                    assert_eq!(world.settled().await, start, "{here}");
-                    let begun = operations.start(&plan, typed).await;
-                    if way == Way::Back { operations.go_on(&plan.id, way, TakeOver::No).await } else { begun }
-                }
-                // It had come to its end all the same.
-                (Way::Forward, Err(OpsError::Over(_, how))) if how == "succeeded" => Ok(Ended::Succeeded),
-                (_, ended) => ended,
+            let attempt = async {
+                let suffers = machine(&format!("PostgreSQL {at} {fault:?}"));
+                let (plan, _victim) = trial.staged(&suffers).await;
+                meddler.meddle(at, fault);
+                let first = suffers.quiet().start(&plan, &plan.confirm).await;
+                let reached = meddler.meddle(0, fault) >= at;
+                println!("{fault:?} at call {at} of {calls}: {first:?}");
+                assert!(reached || first.is_ok(), "{at} of {calls} was not reached: {first:?}");
+                trial.ends(&suffers, &plan, way).await;
             };
-            match (way, ended) {
-                (Way::Forward, Ok(Ended::Succeeded)) => assert_eq!(world.settled().await, done, "{here}"),
-                (Way::Back, Ok(Ended::RolledBack)) => assert_eq!(world.settled().await, start, "{here}"),
-                (_, ended) => panic!("{here}: {ended:?}"),
-            }
-            world.nothing_is_held().await;
-            held += 1;
+            tally.point("faults of PostgreSQL", format!("{fault:?} at call {at}, then {way:?}"), attempt).await;
         }
     }
-    assert_eq!(tried, held);
-    format!("faults, {typed}: {calls} calls, 4 faults each, seed {seed}: {tried} points tried, {held} held")
 }
 
 /// Whoever held a tenant lets go of it between any two of our questions: what runs holds it, or is refused.

@@ -28,7 +28,7 @@ fn at(second: i64) -> Timestamp {
 fn header(steps: usize) -> Header {
     let before = json!({ "connections": 40, "statement_timeout": null });
     let step = |number: usize| {
-        let step = Throttle { target: 0, role: format!("role_{number}"), connections: 5, statement_timeout: None };
+        let step = Throttle { target: 0, role: format!("role_{number}"), connections: 5, statement_timeout: None, was: None };
         PlannedStep::new(Action::Throttle(step), &before).unwrap()
     };
     let plan = Plan {
@@ -59,7 +59,7 @@ fn step_event(made: Move, step: usize) -> Event {
         Move::Start => Event::Started { step, before: json!(1) },
         Move::Succeed => Event::Succeeded { step, output: json!(2) },
         Move::Find => Event::Found { step, output: json!(3) },
-        Move::Fail => Event::Failed { step, error },
+        Move::Fail => Event::Failed { step, error, nothing_came: false },
         Move::StartUndo => Event::UndoStarted { step },
         Move::FinishUndo => Event::UndoFinished { step },
         Move::FailUndo => Event::UndoFailed { step, error },

@@ -1,23 +1,27 @@
-//! The crash matrix: an operation is killed (SIGKILL) at every journal write, every copy of one, every line of the audit log
-//! and after every effect; then gone on with; or rolled back; and the rollback is killed at every such point as well. After
-//! each the world is compared with what an undisturbed run leaves, or with the start.
+//! The crash matrix. Every operation is killed (SIGKILL) when it has its journal, when it has its lease, at every line of the
+//! journal, every copy of one, every line of the audit log and after every effect; then gone on with, or rolled back. The
+//! rollback is killed at every such point as well, and so are going on, going back from the middle, and taking over from somebody
+//! else. Everything that it ran is run once more. And every call to PostgreSQL and Vault suffers what calls suffer (`faults`,
+//! `tenancy`). After each the world is compared with what an undisturbed run leaves, or with the start (`trial`).
 //!
 //! The program under test is this test binary, started again: its ear on the engine's progress is what kills it, so that the
 //! program that ships has no hooks.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::{Signal as Kill, raise};
 use serde::{Deserialize, Serialize};
-use tierdeck::ops::act::{Intent, Quarantining, Signal};
 use tierdeck::ops::plan::Plan;
-use tierdeck::ops::{Ended, OperationId, OpsError, Progress, TakeOver, Way};
-use tokio_postgres::Client;
+use tierdeck::ops::script::Script;
+use tierdeck::ops::{Ended, OperationId, Progress, TakeOver, Way};
 
-use super::world::{Machine, World, key_of, new_id, shared, signal, tenant, throttle};
+use super::faults::cut_off_from_postgres;
+use super::ledger::{Tally, chosen};
+use super::tenancy::{Town, cut_off_from_vault};
+use super::trial::{Gone, Kind, Trial, when_silent};
+use super::world::{ADMIN, Machine};
 use crate::support::watcher::session;
 
 /// What the child is to do.
@@ -36,6 +40,8 @@ pub enum Work {
     Start(Box<Plan>),
     Resume(OperationId),
     RollBack(OperationId),
+    /// From somebody who fell silent.
+    TakeOver(OperationId, bool),
 }
 
 const VARIABLE: &str = "TIERDECK_TEST_ERRAND";
@@ -58,6 +64,10 @@ async fn child() {
         Work::Start(plan) => operations.start(&plan, &plan.confirm).await,
         Work::Resume(id) => operations.go_on(&id, Way::Forward, TakeOver::No).await,
         Work::RollBack(id) => operations.go_on(&id, Way::Back, TakeOver::No).await,
+        Work::TakeOver(id, back) => {
+            let way = if back { Way::Back } else { Way::Forward };
+            when_silent(|| operations.go_on(&id, way, TakeOver::Deliberately)).await
+        }
     };
     println!("\nended {ended:?}");
     println!("points {}", points.load(Ordering::SeqCst));
@@ -73,7 +83,7 @@ pub fn send(errand: &Errand) -> Command {
 
 pub fn run(machine: &Machine, work: Work, at: usize) -> Output {
     let errand = Errand { machine: machine.clone(), work, at, freeze: false };
-    let output = send(&errand).output().unwrap();
+    let output = tokio::task::block_in_place(|| send(&errand).output().unwrap());
     let said = String::from_utf8_lossy(&output.stdout);
     let here = format!("at {at}: {:?}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     if survived(&output) {
@@ -99,194 +109,211 @@ pub fn points(output: &Output) -> usize {
     line.unwrap_or_else(|| panic!("{said}")).parse().unwrap()
 }
 
-/// One kind of operation, and how the world is made ready for it.
-struct Case {
-    name: &'static str,
-    reversible: bool,
-    /// Whether it leaves anything.
-    leaves: bool,
-    /// Every how manieth point, by the seed; all of them when they are asked for (make matrix).
-    every: usize,
+/// About how many points of each part a sample has.
+const FEW: usize = 3;
+
+const WAYS: [Way; 2] = [Way::Forward, Way::Back];
+
+fn work(way: Way, id: &OperationId) -> Work {
+    if way == Way::Back { Work::RollBack(id.clone()) } else { Work::Resume(id.clone()) }
 }
 
-/// Sessions that were ended are not brought back by a rollback; everything else is.
-fn but_for_sessions(image: &str) -> String {
-    image.lines().filter(|line| !line.starts_with("sessions")).collect::<Vec<_>>().join("\n")
-}
-
-impl Case {
-    fn is_tried(&self, at: usize) -> bool {
-        let seed: usize = std::env::var("TIERDECK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-        std::env::var_os("TIERDECK_MATRIX").is_some() || (at + seed).is_multiple_of(self.every)
+impl Trial {
+    /// How many points an undisturbed run has.
+    async fn length(&self) -> usize {
+        let machine = self.machine("counted");
+        let (plan, _victim) = self.staged(&machine).await;
+        points(&run(&machine, Work::Start(Box::new(plan)), 0))
     }
 
-    /// Before each attempt: whoever the operation is aimed at.
-    async fn stage(&self, world: &World) -> (Intent, Option<Client>) {
-        world.forget().await;
-        world.until_zero("SELECT count(*) FROM pg_stat_activity WHERE usename = 'role_acme'").await;
-        if self.name == "throttle" {
-            return (throttle("acme"), None);
-        }
-        if self.name == "fence" {
-            super::fenced::bring_back(world).await;
-            let own = session(world.server.port, "initech_app", "portarium").await;
-            return (super::fenced::quarantine(), Some(own));
-        }
-        if self.name == "prove" {
-            super::prove::guarded(world).await;
-            return (super::prove::prove("acme", Some(50)), None);
-        }
-        if self.name == "guardrails" {
-            super::guardrails::unguard(world).await;
-            return (super::guardrails::guard(&[]), None);
-        }
-        let victim = session(world.server.port, "role_acme", "portarium").await;
-        victim.batch_execute("BEGIN; UPDATE tenant_acme.orders SET total = 0 WHERE id = 1").await.unwrap();
-        if self.name == "quarantine" {
-            let intent = Quarantining { tenant: tenant("acme"), instance: shared() };
-            return (Intent::Quarantine(intent), Some(victim));
-        }
-        let key = key_of(&victim).await;
-        (signal(Signal::Terminate, vec![key], None), Some(victim))
-    }
-
-    async fn examine(&self, world: &World, folder: &Path) -> Tally {
-        let mut tally = Tally::default();
-        let machine = |place: String| Machine {
-            port: world.server.port,
-            state: folder.join(place),
-            host: "laptop".to_owned(),
-            stale_ms: 30_000,
-            vault: None,
-        };
-        let (intent, victim) = self.stage(world).await;
-        let start = world.settled().await;
-        let first = machine(format!("{}-undisturbed", self.name));
-        let plan = first.quiet().plan(&intent, new_id()).await.unwrap();
-        let forward = points(&run(&first, Work::Start(Box::new(plan.clone())), 0));
-        let done = world.settled().await;
-        // What only looks leaves nothing.
-        assert_eq!(start == done, !self.leaves, "{}: does it leave anything?", self.name);
-        world.nothing_is_held().await;
-        drop(victim);
-        for at in (1..=forward).filter(|at| self.is_tried(*at)) {
-            for way in [Way::Forward, Way::Back] {
-                let (intent, _victim) = self.stage(world).await;
-                let machine = machine(format!("{}-{at}-{way:?}", self.name));
-                let plan = machine.quiet().plan(&intent, new_id()).await.unwrap();
-                if survived(&run(&machine, Work::Start(Box::new(plan.clone())), at)) {
-                    assert_eq!(world.settled().await, done, "{}: its last points are not there this time", self.name);
+    /// Killed everywhere, then gone on with, or rolled back.
+    async fn killed(&self, length: usize, tally: &mut Tally) {
+        for at in 1..=length {
+            for way in WAYS {
+                if !chosen(2 * at + way as usize, 2 * length, 2 * FEW) {
                     continue;
                 }
-                let ended = machine.quiet().go_on(&plan.id, way, TakeOver::No).await;
-                let here = format!("{}, killed at {at} of {forward}, then {way:?}: {ended:?}", self.name);
-                match (way, ended) {
-                    (Way::Forward, Ok(Ended::Succeeded)) => assert_eq!(world.settled().await, done, "{here}"),
-                    (Way::Back, Ok(Ended::RolledBack)) => {
-                        assert_eq!(but_for_sessions(&world.settled().await), but_for_sessions(&start), "{here}");
+                let attempt = async {
+                    let machine = self.machine(&format!("killed {at} {way:?}"));
+                    let (plan, _victim) = self.staged(&machine).await;
+                    if survived(&run(&machine, Work::Start(Box::new(plan.clone())), at)) {
+                        // Its last points are not there this time.
+                        return self.is(Gone::Forward, &machine).await;
                     }
-                    // It was over, and left nothing to undo.
-                    (Way::Back, Err(OpsError::Over(_, how))) if !self.leaves && how == "succeeded" => {
-                        assert_eq!(world.settled().await, start, "{here}");
-                    }
-                    // Begun, it has no way back: what is left is to go on.
-                    (Way::Back, Err(OpsError::NoWayBack { .. })) if !self.reversible => {
-                        let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
-                        let over = matches!(&ended, Err(OpsError::Over(_, how)) if how == "succeeded");
-                        assert!(over || matches!(ended, Ok(Ended::Succeeded)), "{here}: {ended:?}");
-                        assert_eq!(world.settled().await, done, "{here}");
-                    }
-                    _ => panic!("{here}"),
-                }
-                world.nothing_is_held().await;
-                tally.points += 1;
-                tally.held += 1;
+                    self.ends(&machine, &plan, way).await;
+                };
+                tally.point("killed", format!("at {at}, then {way:?}"), attempt).await;
             }
         }
-        assert!(tally.points > 0, "{}: it was killed nowhere", self.name);
-        if self.reversible && self.leaves {
-            self.examine_back(world, &machine, (&start, &done), &mut tally).await;
-        }
-        tally
     }
 
-    async fn examine_back(
-        &self,
-        world: &World,
-        machine: &impl Fn(String) -> Machine,
-        (start, done): (&str, &str),
-        tally: &mut Tally,
-    ) {
-        let mut back = 1;
-        let mut at = 0;
-        while at <= back {
-            if at > 0 && !self.is_tried(at) {
-                at += 1;
-                continue;
-            }
-            let (intent, _victim) = self.stage(world).await;
-            let machine = machine(format!("{}-back-{at}", self.name));
-            let plan = machine.quiet().plan(&intent, new_id()).await.unwrap();
+    /// Done, and the rollback is killed everywhere.
+    async fn rollback_killed(&self, tally: &mut Tally) {
+        let done = async |name: &str| {
+            let machine = self.machine(name);
+            let (plan, victim) = self.staged(&machine).await;
             assert_eq!(machine.quiet().start(&plan, &plan.confirm).await.unwrap(), Ended::Succeeded);
-            assert_eq!(world.settled().await, done);
-            let output = run(&machine, Work::RollBack(plan.id.clone()), at);
-            if at == 0 {
-                back = points(&output);
-            } else if !survived(&output) {
-                let ended = machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await;
-                assert_eq!(ended.unwrap(), Ended::RolledBack, "{}, rollback killed at {at} of {back}", self.name);
-                tally.points += 1;
-                tally.held += 1;
+            (machine, plan, victim)
+        };
+        let (machine, plan, _victim) = done("rolled back").await;
+        let length = points(&run(&machine, Work::RollBack(plan.id.clone()), 0));
+        self.is(Gone::Back, &machine).await;
+        for at in (1..=length).filter(|at| chosen(*at, length, FEW)) {
+            let attempt = async {
+                let (machine, plan, _victim) = done(&format!("rollback killed {at}")).await;
+                run(&machine, Work::RollBack(plan.id.clone()), at);
+                self.ends(&machine, &plan, Way::Back).await;
+            };
+            tally.point("rollback killed", format!("at {at}"), attempt).await;
+        }
+    }
+
+    /// Killed in the middle; who goes on with it, or takes it over from there, is killed everywhere as well.
+    async fn killed_again(&self, length: usize, tally: &mut Tally) {
+        let middle = length / 2;
+        for (part, elsewhere) in [("killed again", false), ("take-over killed", true)] {
+            for way in WAYS {
+                let halfway = async |name: String| {
+                    let first = self.machine(&format!("{name} one"));
+                    let (plan, victim) = self.staged(&first).await;
+                    assert!(
+                        !survived(&run(&first, Work::Start(Box::new(plan.clone())), middle)),
+                        "its middle is its end"
+                    );
+                    // Where exports are, both get at.
+                    let exports = Some(first.work());
+                    let second = Machine { exports, ..self.machine(&format!("{name} other")) };
+                    let machine = if elsewhere { second } else { first };
+                    (machine, plan, victim)
+                };
+                let errand = |id: &OperationId| match elsewhere {
+                    true => Work::TakeOver(id.clone(), way == Way::Back),
+                    false => work(way, id),
+                };
+                let (machine, plan, victim) = halfway(format!("{part} {way:?}")).await;
+                let length = points(&run(&machine, errand(&plan.id), 0));
+                drop(victim);
+                for at in (1..=length).filter(|at| chosen(*at + way as usize, length, FEW - 1)) {
+                    let attempt = async {
+                        let (machine, plan, _victim) = halfway(format!("{part} {at} {way:?}")).await;
+                        run(&machine, errand(&plan.id), at);
+                        self.ends_from(&machine, &plan, way, elsewhere).await;
+                    };
+                    tally.point(part, format!("{way:?}, at {middle} and at {at}"), attempt).await;
+                }
             }
-            let now = but_for_sessions(&world.settled().await);
-            assert_eq!(now, but_for_sessions(start), "{}, rollback killed at {at} of {back}", self.name);
-            world.nothing_is_held().await;
-            at += 1;
+        }
+    }
+
+    /// Whatever it ran on a server is run once more, forward and back: nothing more comes of it, or it is refused.
+    async fn twice(&self, tally: &mut Tally) {
+        let machine = self.machine("twice");
+        let (plan, _victim) = self.staged(&machine).await;
+        let operations = machine.quiet();
+        assert_eq!(operations.start(&plan, &plan.confirm).await.unwrap(), Ended::Succeeded);
+        let admin = session(self.town.world.server.port, ADMIN, "portarium").await;
+        let again = async |script: Option<Script>| {
+            // What needs a password to be filled in, and what asks Vault, is done twice where an answer gets lost (`faults`).
+            let Some(Script::Sql(sql)) = script.filter(|it| matches!(it, Script::Sql(sql) if sql.verifiers.is_empty()))
+            else {
+                return;
+            };
+            if sql.transaction {
+                admin.batch_execute("BEGIN").await.unwrap();
+            }
+            let mut refused = None;
+            for statement in &sql.statements {
+                if let Err(error) = admin.simple_query(statement).await {
+                    refused = Some(error);
+                    break;
+                }
+            }
+            if sql.transaction {
+                admin.batch_execute(if refused.is_some() { "ROLLBACK" } else { "COMMIT" }).await.unwrap();
+            }
+        };
+        for (number, step) in plan.steps.iter().enumerate() {
+            let attempt = async {
+                again(Some(step.forward.clone())).await;
+                self.is(Gone::Forward, &machine).await;
+            };
+            tally.point("twice", format!("step {}", number + 1), attempt).await;
+        }
+        if !self.kind.is_reversible() {
+            return;
+        }
+        let before: Vec<_> =
+            operations.story(&plan.id).await.unwrap().status.steps.into_iter().map(|it| it.before).collect();
+        assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+        for (number, (step, before)) in plan.steps.iter().zip(before).enumerate().rev() {
+            let Some(before) = before else { continue };
+            let attempt = async {
+                again(step.action.step().backward(&before).unwrap()).await;
+                self.is(Gone::Back, &machine).await;
+            };
+            tally.point("twice", format!("undo of step {}", number + 1), attempt).await;
         }
     }
 }
 
-#[derive(Default)]
-struct Tally {
-    points: usize,
-    held: usize,
-    said: Vec<String>,
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_every_point_it_is_gone_on_with_and_rolled_back() {
-    let case = |name, reversible| Case { name, reversible, leaves: true, every: 1 };
-    let tally =
-        matrix(&World::start().await, &[case("throttle", true), case("quarantine", true), case("terminate", false)])
-            .await;
-    println!("{}", tally.said.join("\n"));
-    assert!(tally.points > 40);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn so_are_the_fence_and_the_guardrails() {
-    let world = World::start().await;
-    super::fenced::furnish(&world).await;
-    let case = |name| Case { name, reversible: true, leaves: true, every: 4 };
-    println!("{}", matrix(&world, &[case("fence"), case("guardrails")]).await.said.join("\n"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn so_is_a_proof() {
-    let case = Case { name: "prove", reversible: true, leaves: false, every: 7 };
-    println!("{}", matrix(&World::start().await, &[case]).await.said.join("\n"));
-}
-
-async fn matrix(world: &World, cases: &[Case]) -> Tally {
-    let folder = tempfile::tempdir().unwrap();
-    let mut all = Tally::default();
-    for case in cases {
-        let tally = case.examine(world, folder.path()).await;
-        all.said.push(format!("{}: {} points tried, {} held", case.name, tally.points, tally.held));
-        all.points += tally.points;
-        all.held += tally.held;
+/// Everything, for one operation.
+async fn everything(kind: Kind, name: &str, town: Town) {
+    let trial = Trial::of(kind, town).await;
+    let mut tally = Tally::of(name);
+    let length = trial.length().await;
+    trial.killed(length, &mut tally).await;
+    if kind.is_reversible() && kind.leaves() {
+        trial.rollback_killed(&mut tally).await;
     }
-    all.said.push(format!("crash matrix: {} points tried, {} held", all.points, all.held));
-    assert!(all.points > 0 && all.points == all.held);
-    all
+    trial.killed_again(length, &mut tally).await;
+    trial.twice(&mut tally).await;
+    cut_off_from_postgres(&trial, &mut tally).await;
+    if kind.asks_vault() {
+        cut_off_from_vault(&trial, &mut tally).await;
+    }
+    tally.holds();
+}
+
+macro_rules! matrix {
+    (here { $($name:ident: $kind:ident;)* } apart { $($other:ident: $far:ident;)* }) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                everything(Kind::$kind, Kind::$kind.name(), Town::start().await).await;
+            }
+        )*
+
+        /// With the leases on another server: no effect is in one transaction with them.
+        mod apart {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $other() {
+                    let name = format!("{}, leases elsewhere", Kind::$far.name());
+                    everything(Kind::$far, &name, Town::start_apart().await).await;
+                }
+            )*
+        }
+    };
+}
+
+matrix! {
+    here {
+        cancel: Cancel;
+        terminate: Terminate;
+        terminate_idle: TerminateIdle;
+        throttle: Throttle;
+        quarantine: Quarantine;
+        quarantine_by_fence: Fence;
+        vacuum: Vacuum;
+        guardrails: Guardrails;
+        prove: Prove;
+        provision: Provision;
+        deprovision: Deprovision;
+    }
+    apart {
+        terminate: Terminate;
+        throttle: Throttle;
+        quarantine_by_fence: Fence;
+    }
 }

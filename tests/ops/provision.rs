@@ -382,8 +382,9 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
     let plan = operations.plan(&deprovision("hooli"), new_id()).await.unwrap();
     let text = plan.text();
     for words in [
-        "REVOKE ALL ON SCHEMA \"tenant_hooli\" FROM \"portarium_shared\";",
-        "GRANT USAGE ON SCHEMA \"tenant_hooli\" TO \"portarium_shared\";",
+        "every write is refused while it is exported, reads go on",
+        "REVOKE ",
+        "GRANT INSERT, UPDATE, DELETE ON TABLE \"tenant_hooli\".\"large\", \"tenant_hooli\".\"orders\" TO \"portarium_shared\";",
         "--no-acl",
         "DROP SCHEMA \"tenant_hooli\" CASCADE;",
         "(no way back)",
@@ -398,7 +399,7 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
     let pausing = machine.quiet();
     let pause = Arc::clone(&pausing.pause);
     let listening = machine.operations(true, move |it| {
-        if matches!(it, tierdeck::ops::Progress::Effect { step: 2 }) {
+        if matches!(it, tierdeck::ops::Progress::Effect { step: 4 }) {
             pause.store(true, Ordering::SeqCst);
         }
     });
@@ -408,7 +409,8 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
     assert!(inside.batch_execute("SELECT 1").await.is_err(), "who was in it is gone");
     beside.batch_execute("COMMIT").await.expect("who was not in it stays");
     let fresh = session(port, "portarium_shared", "portarium").await;
-    let refused = fresh.batch_execute("SELECT * FROM tenant_hooli.orders").await.unwrap_err();
+    fresh.batch_execute("SELECT * FROM tenant_hooli.orders").await.expect("reads go on until the drop");
+    let refused = fresh.batch_execute("DELETE FROM tenant_hooli.orders").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "42501");
     let folder = home.path().join("laptop/work").join(plan.id.as_str());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -431,9 +433,12 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
     assert_eq!(town.image(home.path()).await, start);
     assert!(!folder.exists(), "a customer's rows are not left behind");
 
-    // For good.
+    // For good, also for whoever reads in it.
     let plan = operations.plan(&deprovision("hooli"), new_id()).await.unwrap();
+    let reader = session(port, "portarium_shared", "portarium").await;
+    reader.batch_execute("BEGIN; SELECT * FROM tenant_hooli.orders").await.unwrap();
     assert_eq!(operations.start(&plan, "hooli").await.unwrap(), Ended::Succeeded);
+    assert!(reader.batch_execute("SELECT 1").await.is_err(), "who read in it was ended");
     let boss = &town.world.boss;
     assert_eq!(town.world.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_hooli'").await, 0);
     assert_eq!(town.world.number("SELECT count(*) FROM pg_roles WHERE rolname = 'role_hooli'").await, 0);
@@ -446,7 +451,7 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
         Some("tenant_hooli")
     );
     let back = operations.go_on(&plan.id, Way::Back, TakeOver::No).await;
-    assert!(matches!(back, Err(OpsError::NoWayBack { step: 3 })), "{back:?}");
+    assert!(matches!(back, Err(OpsError::NoWayBack { step: 5 })), "{back:?}");
     // From its export: the role, then the dump.
     boss.batch_execute(&format!("CREATE ROLE role_hooli; GRANT role_hooli TO {ADMIN}")).await.unwrap();
     let dump = home.path().join("laptop/work").join(plan.id.as_str()).join("tenant_hooli.dump");

@@ -13,12 +13,12 @@ use tierdeck::ops::act::Intent;
 use tierdeck::ops::deprovision::Deprovisioning;
 use tierdeck::ops::plan::Plan;
 use tierdeck::ops::provision::{Provisioning, Reached, RoleLimits};
-use tierdeck::ops::{Ended, OpsError, TakeOver, Way};
+use tierdeck::ops::{Ended, OpsError, Way};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::faults::{Fault as Cut, Meddler as Between};
-use super::matrix::{Work, points, run};
+use super::ledger::{Tally, chosen};
+use super::trial::Trial;
 use super::world::{Machine, World, new_id, shared, tenant};
 use crate::support::bao::ROOT;
 
@@ -33,6 +33,11 @@ impl Town {
         Self { world: World::start().await, stand: VaultStand::start(SecretString::from(ROOT)).await.unwrap() }
     }
 
+    /// With the leases on another server.
+    pub async fn start_apart() -> Self {
+        Self { world: World::start_apart().await, ..Self::start().await }
+    }
+
     pub async fn start_of(programs: &Path) -> Self {
         Self {
             world: World::start_of(programs).await,
@@ -41,13 +46,7 @@ impl Town {
     }
 
     pub fn machine(&self, folder: &Path, host: &str) -> Machine {
-        Machine {
-            port: self.world.server.port,
-            state: folder.join(host),
-            host: host.to_owned(),
-            stale_ms: 30_000,
-            vault: Some(self.stand.url()),
-        }
+        Machine { vault: Some(self.stand.url()), ..self.world.machine_in(&folder.join(host), host) }
     }
 
     /// The Vault as somebody beside the operation sees it.
@@ -128,7 +127,7 @@ impl Town {
                    CREATE VIEW tenant_hooli.large AS SELECT * FROM tenant_hooli.orders WHERE total > 100;
                    RESET ROLE";
         self.world.boss.batch_execute(sql).await.unwrap();
-        self.world.boss.batch_execute("DROP SCHEMA tierdeck CASCADE").await.unwrap();
+        self.world.control().boss.batch_execute("DROP SCHEMA tierdeck CASCADE").await.unwrap();
     }
 }
 
@@ -154,133 +153,6 @@ pub fn provision(id: &str, own_login: bool) -> Intent {
 
 pub fn deprovision(id: &str) -> Intent {
     Intent::Deprovision(Deprovisioning { tenant: tenant(id), instance: shared(), keep_secret: false })
-}
-
-/// What is tried.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Provision,
-    Deprovision,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Provision => "provision",
-            Self::Deprovision => "deprovision",
-        }
-    }
-
-    fn intent(self) -> Intent {
-        match self {
-            Self::Provision => provision("hooli", true),
-            Self::Deprovision => deprovision("hooli"),
-        }
-    }
-
-    async fn stage(self, town: &Town, folder: &Path) {
-        match self {
-            Self::Provision => town.forget(folder).await,
-            Self::Deprovision => town.settle(folder).await,
-        }
-    }
-}
-
-/// Everything, or a sample by the seed (`make matrix` and CI).
-fn chosen(number: usize, of: usize) -> bool {
-    let seed: usize = std::env::var("TIERDECK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    std::env::var_os("TIERDECK_MATRIX").is_some() || (number + seed).is_multiple_of(of)
-}
-
-/// Ends of a way that are as good as having gone it now.
-fn is_over(way: Way, ended: &Result<Ended, OpsError>) -> bool {
-    match (way, ended) {
-        (Way::Forward, Ok(Ended::Succeeded)) | (Way::Back, Ok(Ended::RolledBack)) => true,
-        (Way::Forward, Err(OpsError::Over(_, how))) => how == "succeeded",
-        _ => false,
-    }
-}
-
-async fn killed_everywhere(kind: Kind, every: usize) -> String {
-    let town = Town::start().await;
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path();
-    let machine = |name: String| town.machine(folder, &name);
-    kind.stage(&town, folder).await;
-    let start = town.image(folder).await;
-    let first = machine("undisturbed".to_owned());
-    let plan = first.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-    let all = points(&run(&first, Work::Start(Box::new(plan.clone())), 0));
-    let done = town.image(folder).await;
-    assert_ne!(start, done, "it does nothing");
-    let (mut tried, mut held) = (0, 0);
-    for at in 1..=all {
-        for way in [Way::Forward, Way::Back] {
-            if !chosen(2 * at + usize::from(way == Way::Back), every) {
-                continue;
-            }
-            tried += 1;
-            kind.stage(&town, folder).await;
-            let machine = machine(format!("{at}-{way:?}"));
-            let plan = machine.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-            run(&machine, Work::Start(Box::new(plan.clone())), at);
-            let ended = machine.quiet().go_on(&plan.id, way, TakeOver::No).await;
-            let here = format!("{}, killed at {at} of {all}, then {way:?}: {ended:?}", kind.name());
-            let gone = match ended {
-                Err(OpsError::NoWayBack { .. }) if kind == Kind::Deprovision && way == Way::Back => {
-                    let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
-                    assert!(is_over(Way::Forward, &ended), "{here}: {ended:?}");
-                    Way::Forward
-                }
-                ended => {
-                    assert!(is_over(way, &ended), "{here}");
-                    way
-                }
-            };
-            let wanted = if gone == Way::Forward { &done } else { &start };
-            assert_eq!(&town.image(folder).await, wanted, "{here}");
-            town.world.nothing_is_held().await;
-            held += 1;
-        }
-    }
-    // Provision alone goes back from its end; the rollback is killed as well.
-    if kind == Kind::Provision {
-        let (mut back, mut at) = (1, 0);
-        while at <= back {
-            if at > 0 && !chosen(at, every) {
-                at += 1;
-                continue;
-            }
-            kind.stage(&town, folder).await;
-            let machine = machine(format!("back-{at}"));
-            let plan = machine.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-            assert_eq!(machine.quiet().start(&plan, &plan.confirm).await.unwrap(), Ended::Succeeded);
-            let output = run(&machine, Work::RollBack(plan.id.clone()), at);
-            if at == 0 {
-                back = points(&output);
-            } else {
-                let ended = machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await;
-                assert!(is_over(Way::Back, &ended), "rollback killed at {at} of {back}: {ended:?}");
-                tried += 1;
-                held += 1;
-            }
-            assert_eq!(town.image(folder).await, start, "rollback killed at {at} of {back}");
-            town.world.nothing_is_held().await;
-            at += 1;
-        }
-    }
-    assert!(tried > 5 && tried == held);
-    format!("crash matrix, {}: {all} points of a run, {tried} tried, {held} held", kind.name())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provision_killed_at_every_point_is_gone_on_with_and_rolled_back() {
-    println!("{}", killed_everywhere(Kind::Provision, 5).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deprovision_killed_at_every_point_is_gone_on_with_and_rolled_back() {
-    println!("{}", killed_everywhere(Kind::Deprovision, 7).await);
 }
 
 /// What happens to a call to Vault.
@@ -406,132 +278,39 @@ async fn message(from: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     }
 }
 
-async fn cut_off_everywhere(kind: Kind, every: usize) -> String {
-    let town = Town::start().await;
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path();
-    let meddler = Meddler::to(&town.stand.url()).await;
-    let machine = |name: String| Machine { vault: Some(meddler.url.clone()), ..town.machine(folder, &name) };
-    kind.stage(&town, folder).await;
-    let start = town.image(folder).await;
-    let first = machine("undisturbed".to_owned());
-    let plan = first.quiet().plan(&kind.intent(), new_id()).await.unwrap();
+/// About how many calls a sample has of each fault.
+const FEW: usize = 1;
+
+/// Every call to Vault suffers everything.
+pub async fn cut_off_from_vault(trial: &Trial, tally: &mut Tally) {
+    let meddler = Meddler::to(&trial.town.stand.url()).await;
+    let machine = |name: &str| Machine { vault: Some(meddler.url.clone()), ..trial.machine(name) };
+    let whole = machine("meddled with by no Vault");
+    let (plan, _) = trial.staged(&whole).await;
     meddler.set(0, Fault::Sealed);
-    assert_eq!(first.quiet().start(&plan, "hooli").await.unwrap(), Ended::Succeeded);
+    assert_eq!(whole.quiet().start(&plan, &plan.confirm).await.unwrap(), Ended::Succeeded);
     let calls = meddler.set(0, Fault::Sealed);
-    let done = town.image(folder).await;
-    assert!(calls > 4 && done != start, "{calls}");
-    let (mut tried, mut held) = (0, 0);
+    assert!(calls > 4, "{calls}");
     for at in 1..=calls {
         for (number, fault) in FAULTS.into_iter().enumerate() {
-            let way = if (at + number).is_multiple_of(2) { Way::Forward } else { Way::Back };
-            if !chosen(at * FAULTS.len() + number, every) {
-                continue;
-            }
-            tried += 1;
-            kind.stage(&town, folder).await;
-            let machine = machine(format!("{at}-{fault:?}"));
-            let plan = machine.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-            meddler.set(at, fault);
-            let ended = machine.quiet().start(&plan, "hooli").await;
-            meddler.set(0, fault);
-            let here = format!("{fault:?} at call {at} of {calls}: {ended:?}, then {way:?}");
-            said_as_what_it_is(fault, &ended, &here);
-            let ended = match machine.quiet().go_on(&plan.id, way, TakeOver::No).await {
-                Err(OpsError::NoWayBack { .. }) if kind == Kind::Deprovision => {
-                    let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
-                    assert!(is_over(Way::Forward, &ended), "{here}: {ended:?}");
-                    Way::Forward
-                }
-                // It was refused before anything was done: as if it had never been asked for.
-                Err(OpsError::Over(_, how)) if how == "refused" => Way::Back,
-                ended => {
-                    assert!(is_over(way, &ended), "{here}: {ended:?}");
-                    way
-                }
-            };
-            let wanted = if ended == Way::Forward { &done } else { &start };
-            assert_eq!(&town.image(folder).await, wanted, "{here}");
-            town.world.nothing_is_held().await;
-            held += 1;
-        }
-    }
-    assert!(tried > 4 && tried == held);
-    let faults = FAULTS.len();
-    format!("faults of Vault, {}: {calls} calls, {faults} faults each, {tried} tried, {held} held", kind.name())
-}
-
-/// An error, a cut and a hang at calls to PostgreSQL; the export's own connection is among them.
-async fn cut_off_from_postgres(kind: Kind, every: usize) -> String {
-    let town = Town::start().await;
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path();
-    let between = Between::to(town.world.server.port);
-    let machine = |name: String| Machine { port: between.port, ..town.machine(folder, &name) };
-    kind.stage(&town, folder).await;
-    let start = town.image(folder).await;
-    let first = machine("undisturbed".to_owned());
-    let plan = first.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-    between.meddle(0, Cut::Error);
-    assert_eq!(first.quiet().start(&plan, "hooli").await.unwrap(), Ended::Succeeded);
-    let calls = between.meddle(0, Cut::Error);
-    let done = town.image(folder).await;
-    let (mut tried, mut held) = (0, 0);
-    for at in 1..=calls {
-        for (number, fault) in [Cut::Error, Cut::Before, Cut::After, Cut::Hang].into_iter().enumerate() {
-            // One point alone, to look at it.
-            if let Ok(only) = std::env::var("TIERDECK_POINT")
-                && only != format!("{fault:?}-{at}")
-            {
-                continue;
-            }
-            // A hang takes its time.
-            let every = if fault == Cut::Hang { 5 * every } else { every };
-            if std::env::var_os("TIERDECK_POINT").is_none() && !chosen(at * 4 + number, every) {
+            if !chosen(at + number, calls, FEW) {
                 continue;
             }
             let way = if (at + number).is_multiple_of(2) { Way::Forward } else { Way::Back };
-            tried += 1;
-            kind.stage(&town, folder).await;
-            let machine = machine(format!("{at}-{fault:?}"));
-            let plan = machine.quiet().plan(&kind.intent(), new_id()).await.unwrap();
-            between.meddle(at, fault);
-            let first = machine.quiet().start(&plan, "hooli").await;
-            between.meddle(0, fault);
-            let here = format!("{}, {fault:?} at call {at} of {calls}: {first:?}, then {way:?}", kind.name());
-            let gone = match (way, machine.quiet().go_on(&plan.id, way, TakeOver::No).await) {
-                // It was cut off before anything was begun: nothing is there.
-                (_, Err(OpsError::Unknown(_))) => Way::Back,
-                (Way::Back, Err(OpsError::NoWayBack { .. })) if kind == Kind::Deprovision => {
-                    let ended = machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await;
-                    assert!(is_over(Way::Forward, &ended), "{here}: {ended:?}");
-                    Way::Forward
-                }
-                (way, ended) => {
-                    assert!(is_over(way, &ended), "{here}: {ended:?}");
-                    way
-                }
+            let attempt = async {
+                let machine = machine(&format!("Vault {at} {fault:?}"));
+                let (plan, _) = trial.staged(&machine).await;
+                meddler.set(at, fault);
+                let first = machine.quiet().start(&plan, &plan.confirm).await;
+                meddler.set(0, fault);
+                let here = format!("{fault:?} at call {at} of {calls}: {first:?}");
+                println!("{here}");
+                said_as_what_it_is(fault, &first, &here);
+                trial.ends(&machine, &plan, way).await;
             };
-            let wanted = if gone == Way::Forward { &done } else { &start };
-            assert_eq!(&town.image(folder).await, wanted, "{here}");
-            if town.world.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'tierdeck'").await > 0 {
-                town.world.nothing_is_held().await;
-            }
-            held += 1;
+            tally.point("faults of Vault", format!("{fault:?} at call {at}, then {way:?}"), attempt).await;
         }
     }
-    assert!(tried > 0 && tried == held);
-    format!("faults of PostgreSQL, {}: {calls} calls, 4 faults each, {tried} tried, {held} held", kind.name())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    println!("{}", cut_off_from_postgres(Kind::Provision, 13).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deprovision_that_postgres_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    println!("{}", cut_off_from_postgres(Kind::Deprovision, 13).await);
 }
 
 /// Not "an error", but which.
@@ -551,16 +330,6 @@ fn said_as_what_it_is(fault: Fault, ended: &Result<Ended, OpsError>, here: &str)
         Fault::Hang => "did not answer",
     };
     assert!(words.contains(wanted), "{here}: {wanted:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provision_that_vault_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    println!("{}", cut_off_everywhere(Kind::Provision, 4).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deprovision_that_vault_fails_at_any_call_is_gone_on_with_and_rolled_back() {
-    println!("{}", cut_off_everywhere(Kind::Deprovision, 4).await);
 }
 
 /// Everything that a plan says it will run.

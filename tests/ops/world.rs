@@ -35,6 +35,8 @@ const SETTINGS: &str = "max_connections = 60\nlog_statement = all\nlog_line_pref
 pub struct World {
     pub server: Server,
     pub boss: Client,
+    /// Where leases and journals are, if that is another server.
+    apart: Option<Box<World>>,
 }
 
 /// Where a machine's operator works: enough to make it again in another process.
@@ -47,6 +49,16 @@ pub struct Machine {
     /// Where its Vault is, if it has one.
     #[serde(default)]
     pub vault: Option<String>,
+    /// Where its control database is, if that is another server.
+    #[serde(default)]
+    pub control: Option<u16>,
+    /// Where its exports are, if not with everything else.
+    #[serde(default)]
+    pub exports: Option<PathBuf>,
+    /// `statement_timeout` and `lock_timeout` of what it does.
+    pub patience_ms: u64,
+    /// `fence_budget`.
+    pub budget_ms: u64,
 }
 
 pub fn tenant(id: &str) -> TenantId {
@@ -70,6 +82,16 @@ impl World {
     /// On the server whose programs are in this folder.
     pub async fn start_of(programs: &Path) -> Self {
         Self::around(Server::start_of(programs, SETTINGS, HBA, |_| {})).await
+    }
+
+    /// One whose leases and journals are on another server than its tenants: no effect is in one transaction with the lease.
+    pub async fn start_apart() -> Self {
+        Self { apart: Some(Box::new(Self::start().await)), ..Self::start().await }
+    }
+
+    /// The world that holds leases and journals.
+    pub fn control(&self) -> &Self {
+        self.apart.as_deref().unwrap_or(self)
     }
 
     async fn around(server: Server) -> Self {
@@ -108,18 +130,18 @@ impl World {
         }
         admin.batch_execute(&sql).await.unwrap();
         let boss = session(server.port, "postgres", "portarium").await;
-        Self { server, boss }
+        Self { server, boss, apart: None }
     }
 
     /// Somebody's machine with an empty state folder.
     pub fn machine(&self, folder: &TempDir, host: &str) -> Machine {
-        Machine {
-            port: self.server.port,
-            state: folder.path().join(host),
-            host: host.to_owned(),
-            stale_ms: 30_000,
-            vault: None,
-        }
+        self.machine_in(&folder.path().join(host), host)
+    }
+
+    /// The same with its state there.
+    pub fn machine_in(&self, state: &Path, host: &str) -> Machine {
+        let control = self.apart.as_ref().map(|apart| apart.server.port);
+        Machine { control, ..Machine::at(self.server.port, state.to_owned(), host) }
     }
 
     pub async fn number(&self, sql: &str) -> i64 {
@@ -140,6 +162,8 @@ impl World {
             "SELECT attrelid::regclass, attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'tenant%' ORDER BY 1, 2",
             "SELECT 'locks', count(*) FROM pg_locks WHERE locktype = 'advisory'",
             "SELECT 'sessions', usename, count(*) FROM pg_stat_activity WHERE usename LIKE 'role%' GROUP BY 2 ORDER BY 2",
+            "SELECT 'sessions at work', usename, count(*) FROM pg_stat_activity WHERE usename LIKE 'role%' AND state = 'active' GROUP BY 2 ORDER BY 2",
+            "SELECT 'vacuumed', relname, vacuum_count > 0 FROM pg_stat_user_tables WHERE schemaname = 'tenant_acme' AND relname = 'orders'",
             "SELECT 'prepared', gid FROM pg_prepared_xacts",
         ] {
             for row in self.boss.simple_query(sql).await.unwrap() {
@@ -154,13 +178,16 @@ impl World {
 
     /// The image, once sessions of operations that are over are gone.
     pub async fn settled(&self) -> String {
-        self.until_zero("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tierdeck%'").await;
+        for world in [self, self.control()] {
+            let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tierdeck%'";
+            world.until_zero(ours).await;
+        }
         self.image().await
     }
 
     /// Nothing is held by anybody.
     pub async fn nothing_is_held(&self) {
-        assert_eq!(self.number("SELECT count(*) FROM tierdeck.hold").await, 0);
+        assert_eq!(self.control().number("SELECT count(*) FROM tierdeck.hold").await, 0);
     }
 
     pub async fn until_zero(&self, sql: &str) {
@@ -173,7 +200,7 @@ impl World {
 
     /// As if no operation had ever been.
     pub async fn forget(&self) {
-        self.boss.batch_execute("DROP SCHEMA IF EXISTS tierdeck CASCADE").await.unwrap();
+        self.control().boss.batch_execute("DROP SCHEMA IF EXISTS tierdeck CASCADE").await.unwrap();
         let reset =
             "ALTER ROLE role_acme LOGIN CONNECTION LIMIT 40; ALTER ROLE role_acme SET statement_timeout = '30s'";
         self.boss.batch_execute(reset).await.unwrap();
@@ -195,29 +222,35 @@ impl World {
 }
 
 impl Machine {
+    /// One that keeps its state there.
+    pub fn at(port: u16, state: PathBuf, host: &str) -> Self {
+        let host = host.to_owned();
+        let (patience_ms, budget_ms) = (2_000, 20_000);
+        Self { port, state, host, stale_ms: 30_000, vault: None, control: None, exports: None, patience_ms, budget_ms }
+    }
+
     /// What its operator works with; `listen` hears everything.
     pub fn operations(&self, allowed: bool, listen: impl Fn(&Progress) + Send + Sync + 'static) -> Operations {
-        let url = format!("postgresql://tierdeck@127.0.0.1:{}/portarium?sslmode=disable", self.port);
-        let target = Target::parse(&url, &Environment::of([])).unwrap();
-        let admin = Admin { target: target.with_user(ADMIN), password: Some(SecretString::from(SECRET).into()) };
-        let place = Place {
-            instance: shared(),
-            layout: Layout::Schema,
-            only: None,
-            admin: Ok(admin),
-            monitor: "tierdeck".to_owned(),
+        let place = |instance: InstanceName, port: u16| {
+            let url = format!("postgresql://tierdeck@127.0.0.1:{port}/portarium?sslmode=disable");
+            let target = Target::parse(&url, &Environment::of([])).unwrap();
+            let admin = Admin { target: target.with_user(ADMIN), password: Some(SecretString::from(SECRET).into()) };
+            let monitor = "tierdeck".to_owned();
+            Place { instance, layout: Layout::Schema, only: None, admin: Ok(admin), monitor }
         };
+        let apart = self.control.map(|port| place(InstanceName::new("apart"), port));
+        let control = apart.as_ref().map_or_else(shared, |place| place.instance.clone());
         let estate = Estate {
-            places: vec![place],
-            control: shared(),
+            places: std::iter::once(place(shared(), self.port)).chain(apart).collect(),
+            control,
             naming: Arc::new(Naming::default()),
             vault: self.vault(),
             dedicated: "portarium-prod-{id}-db".to_owned(),
-            work: self.state.join("work"),
-            statement_timeout: Duration::from_secs(2),
-            lock_timeout: Duration::from_secs(2),
+            work: self.work(),
+            statement_timeout: Duration::from_millis(self.patience_ms),
+            lock_timeout: Duration::from_millis(self.patience_ms),
             stale_after: Duration::from_millis(self.stale_ms),
-            fence_budget: Duration::from_secs(20),
+            fence_budget: Duration::from_millis(self.budget_ms),
         };
         let operator = Operator { user: "ann".to_owned(), host: self.host.clone(), version: "test".to_owned() };
         Operations {
@@ -227,6 +260,11 @@ impl Machine {
             listen: Arc::new(listen),
             pause: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Where its exports are.
+    pub fn work(&self) -> PathBuf {
+        self.exports.clone().unwrap_or_else(|| self.state.join("work"))
     }
 
     /// Its Vault, logged in to with the token of the tests.

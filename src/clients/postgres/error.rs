@@ -259,6 +259,18 @@ impl QueryError {
         }
     }
 
+    /// Whether the server itself answered with an error: then a transaction is over, and nothing of it came.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::StatementTimeout { .. }
+            | Self::Cancelled { .. }
+            | Self::Locked { .. }
+            | Self::Denied { .. }
+            | Self::Server { .. } => true,
+            Self::Silent { .. } | Self::Closed { .. } | Self::Answer { .. } | Self::Absent { .. } => false,
+        }
+    }
+
     /// For the snapshot.
     pub fn trouble(&self) -> Trouble {
         Trouble::other(self.to_string(), self.code().map(str::to_owned))

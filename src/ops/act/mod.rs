@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use quarantine::look as login;
 pub use quarantine::{Bar, Drain, Quarantining};
+pub(super) use shut::around;
 pub use sessions::{Aim, Signal, SignalSessions, Signalling};
 pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};

@@ -15,6 +15,7 @@ use crate::domain::{InstanceName, TenantId};
 use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
 use crate::ops::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
+use crate::ops::roles;
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo};
 
 /// What was asked for.
@@ -98,7 +99,7 @@ pub(super) fn plan(
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
     }
-    let bar = Action::Bar(Bar { target: 0, role: role.clone() });
+    let bar = Action::Bar(Bar { target: 0, role: role.clone(), guarded: true });
     let drain = Action::Drain(Drain { target: 0, role: role.clone() });
     let sessions = usize::try_from(login.sessions).unwrap_or_default();
     Ok(Plan {
@@ -127,6 +128,9 @@ pub struct Bar {
     pub target: usize,
     /// The login.
     pub role: String,
+    /// Only if it still may log in when it runs; an earlier version did not ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guarded: bool,
 }
 
 impl Step for Bar {
@@ -139,7 +143,12 @@ impl Step for Bar {
     }
 
     fn forward(&self) -> Script {
-        let statements = vec![format!("ALTER ROLE {} NOLOGIN", escape_identifier(&self.role))];
+        let mut statements = Vec::new();
+        if self.guarded {
+            let otherwise = format!("barred {}", self.role);
+            statements.extend([roles::hold(&self.role), roles::expect(&self.role, "r.rolcanlogin", &otherwise)]);
+        }
+        statements.push(format!("ALTER ROLE {} NOLOGIN", escape_identifier(&self.role)));
         Script::sql(self.target, statements)
     }
 

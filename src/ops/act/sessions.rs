@@ -390,6 +390,11 @@ impl Step for SignalSessions {
         Safety::PointOfNoReturn
     }
 
+    /// No transaction takes a signal back.
+    fn all_or_nothing(&self) -> bool {
+        false
+    }
+
     fn forward(&self) -> Script {
         let function = match self.signal {
             Signal::Cancel => "pg_cancel_backend",

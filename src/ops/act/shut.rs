@@ -10,7 +10,7 @@ use crate::ops::id::OperationId;
 use crate::ops::plan::{Plan, Refusals, SCHEMA, Subject, Target};
 
 /// What is fenced for a tenant.
-pub(super) fn around(estate: &Estate, tenant: &TenantId) -> Around {
+pub(in crate::ops) fn around(estate: &Estate, tenant: &TenantId) -> Around {
     let naming = &estate.naming;
     Around {
         target: 0,

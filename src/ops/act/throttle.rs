@@ -17,6 +17,7 @@ use crate::ops::id::OperationId;
 use crate::ops::journal::Story;
 use crate::ops::operations::OpsError;
 use crate::ops::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
+use crate::ops::roles;
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo};
 
 /// What was asked for.
@@ -140,6 +141,7 @@ pub(super) fn plan(
         role: role.clone(),
         connections: intent.connections,
         statement_timeout: intent.statement_timeout_ms.map(|limit| format!("{limit}ms")),
+        was: Some(login.limits.clone()),
     };
     if step.wanted(&login.limits) == login.limits {
         refusals.push(format!("{role} has these limits already"));
@@ -196,9 +198,29 @@ pub struct Throttle {
     pub connections: u32,
     /// `statement_timeout`, as it is written; `None` leaves it.
     pub statement_timeout: Option<String>,
+    /// What has to be there when it runs; `None`: an earlier version did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<LoginLimits>,
 }
 
 impl Throttle {
+    /// Statements that run only if the limits still are these, as far as they are set here.
+    fn guarded(&self, expected: Option<&LoginLimits>, statements: Vec<String>) -> Script {
+        let guard = expected.filter(|_| self.was.is_some()).map(|expected| {
+            let mut what = format!("r.rolconnlimit = {}", expected.connections);
+            if self.statement_timeout.is_some() {
+                let now = roles::setting("statement_timeout");
+                what += &match &expected.statement_timeout {
+                    Some(limit) => format!(" AND {now} = {}", literal(limit)),
+                    None => format!(" AND {now} IS NULL"),
+                };
+            }
+            let otherwise = format!("changed the limits of {}", self.role);
+            [roles::hold(&self.role), roles::expect(&self.role, &what, &otherwise)]
+        });
+        Script::sql(self.target, guard.into_iter().flatten().chain(statements).collect())
+    }
+
     /// What the step leaves of these limits.
     fn wanted(&self, before: &LoginLimits) -> LoginLimits {
         LoginLimits {
@@ -255,7 +277,7 @@ impl Step for Throttle {
         if let Some(limit) = &self.statement_timeout {
             statements.push(format!("ALTER ROLE {role} SET statement_timeout = {}", literal(limit)));
         }
-        Script::sql(self.target, statements)
+        self.guarded(self.was.as_ref(), statements)
     }
 
     fn backward(&self, before: &Value) -> Result<Option<Script>, StepError> {
@@ -268,7 +290,7 @@ impl Step for Throttle {
                 None => format!("ALTER ROLE {role} RESET statement_timeout"),
             });
         }
-        Ok(Some(Script::sql(self.target, statements)))
+        Ok(Some(self.guarded(Some(&self.wanted(&before)), statements)))
     }
 
     fn check<'a>(&'a self, before: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {

@@ -23,6 +23,18 @@ pub struct DrainSchema {
     pub names: Names,
 }
 
+/// Ends whoever holds a lock in a schema, or works as this role.
+pub(super) fn end_users(schema: &str, role: Option<&str>) -> String {
+    let of_role = role.map(|role| format!("a.usename = {} OR ", literal(role))).unwrap_or_default();
+    format!(
+        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.backend_type = 'client backend' \
+         AND a.pid <> pg_backend_pid() AND NOT starts_with(a.application_name, 'tierdeck') AND ({of_role}a.pid IN \
+         (SELECT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND n.nspname = {}))",
+        literal(schema)
+    )
+}
+
 /// How long sessions may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,13 +69,7 @@ impl Step for DrainSchema {
     }
 
     fn forward(&self) -> Script {
-        let (schema, role) = (literal(&self.names.schema), literal(&self.names.role));
-        let statement = format!(
-            "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.backend_type = 'client backend' \
-             AND a.pid <> pg_backend_pid() AND NOT starts_with(a.application_name, 'tierdeck') AND (a.usename = {role} OR a.pid IN \
-             (SELECT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND n.nspname = {schema}))"
-        );
+        let statement = end_users(&self.names.schema, Some(&self.names.role));
         Script::sql(self.target, vec![statement])
     }
 

@@ -1,5 +1,5 @@
-//! The schema goes, then the role. In the transaction that drops it the schema is locked first, and asked once more who
-//! outside depends on it: `CASCADE` reaches what is in the schema and nothing else.
+//! The schema goes, then the role. Behind the fence reads go on: whoever still reads is ended first. In the transaction that drops
+//! it the schema is locked, and asked once more who outside depends on it: `CASCADE` reaches what is in the schema and nothing else.
 
 use std::path::PathBuf;
 
@@ -68,7 +68,8 @@ impl Step for DropSchema {
             "DO $tierdeck$ DECLARE outside text; BEGIN SELECT string_agg(object, ', ') INTO outside FROM ({inbound}) AS inbound; \
              IF outside IS NOT NULL THEN RAISE EXCEPTION 'outside of the schema this depends on it: %', outside; END IF; END $tierdeck$"
         );
-        Script::sql(self.target, vec![lock, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))])
+        let end = super::drain::end_users(&self.schema, None);
+        Script::sql(self.target, vec![end, lock, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))])
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

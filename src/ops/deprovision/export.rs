@@ -19,6 +19,7 @@ use tokio::process::Command;
 use crate::clients::postgres::QueryError;
 use crate::domain::TenantId;
 use crate::domain::foreign::sanitise;
+use crate::ops::fence::image::Image;
 use crate::ops::hands::{Eyes, Hands};
 use crate::ops::id::OperationId;
 use crate::ops::plan::hex;
@@ -51,6 +52,24 @@ pub struct Export {
     pub bytes: i64,
     /// How many tables.
     pub tables: i64,
+    /// Who might do what before the fence: what is there now is what it leaves.
+    pub acls: Value,
+}
+
+/// The rights in a schema as the manifest has them.
+pub(super) fn acls(image: &Image) -> Value {
+    let relations = image.relations.iter().map(|it| {
+        let columns: BTreeMap<_, _> = it.columns.iter().map(|(name, acl)| (name, acl.to_string())).collect();
+        json!({ "name": it.name, "owner": it.owner, "acl": it.acl.to_string(), "columns": columns })
+    });
+    let defaults =
+        image.defaults.iter().map(|it| json!({ "for": it.role, "on": it.kind, "acl": it.acl.to_string() }));
+    json!({
+        "schema": image.acl.to_string(),
+        "relations": relations.collect::<Vec<_>>(),
+        "default_privileges": defaults.collect::<Vec<_>>(),
+        "logins": image.logins,
+    })
 }
 
 /// What an export is.
@@ -189,21 +208,19 @@ impl Export {
     }
 
     async fn rights(&self, eyes: &mut Eyes) -> Result<Value, StepError> {
-        let sql = "SELECT coalesce((SELECT json_agg(json_build_object('name', c.relname, 'acl', c.relacl::text))
-                            FROM pg_class c WHERE c.relnamespace = n.oid AND c.relacl IS NOT NULL), '[]')::text AS relations,
-                          coalesce((SELECT json_agg(json_build_object('for', pg_get_userbyid(a.defaclrole), 'on', a.defaclobjtype, 'acl', a.defaclacl::text))
-                            FROM pg_default_acl a WHERE a.defaclnamespace = n.oid), '[]')::text AS defaults,
-                          coalesce((SELECT json_build_object('connection_limit', r.rolconnlimit, 'settings', d.setconfig)
+        let sql = "SELECT coalesce((SELECT json_build_object('connection_limit', r.rolconnlimit, 'settings', d.setconfig)
                             FROM pg_roles r LEFT JOIN pg_db_role_setting d ON d.setrole = r.oid AND d.setdatabase = 0
                             WHERE r.oid = n.nspowner), '{}')::text AS role
                    FROM pg_namespace n WHERE n.nspname = $1";
         let rows = eyes.desk(self.target).await?.rows(sql, &[&self.names.schema]).await?;
         let Some(row) = rows.first() else { return Ok(Value::Null) };
-        let read = |name| -> Result<Value, StepError> {
-            let text: String = row.try_get(name).map_err(QueryError::from)?;
-            serde_json::from_str(&text).map_err(|error| StepError::Values(error.to_string()))
-        };
-        Ok(json!({ "relations": read("relations")?, "default_privileges": read("defaults")?, "role": read("role")? }))
+        let role: String = row.try_get("role").map_err(QueryError::from)?;
+        let role: Value = serde_json::from_str(&role).map_err(|error| StepError::Values(error.to_string()))?;
+        let mut rights = self.acls.clone();
+        if let Some(rights) = rights.as_object_mut() {
+            rights.insert("role".to_owned(), role);
+        }
+        Ok(rights)
     }
 }
 

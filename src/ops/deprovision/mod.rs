@@ -1,10 +1,9 @@
-//! Deprovision a tenant on a shared instance: shut it out, wait until nobody is in, export it, drop it, delete its secret.
-//! Up to the drop all of it can be undone; the drop never reaches into another schema.
+//! Deprovision a tenant on a shared instance: end whoever is in, raise the fence, export it, drop it, delete its secret. Reads go
+//! on until the drop; up to that all of it can be undone; the drop never reaches into another schema.
 
 mod drain;
 mod drop;
 mod export;
-mod shut;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use serde_json::{Value, json};
 pub use drain::DrainSchema;
 pub use drop::{DropRole, DropSchema};
 pub use export::{Export, Manifest};
-pub use shut::{Grant, ShutOut};
 
-use super::act::{Action, Intent, identifier};
+use super::act::{self, Action, Intent, identifier};
+use super::fence::{self, Around, Ground};
 use super::hands::Eyes;
 use super::id::OperationId;
 use super::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
@@ -46,8 +45,6 @@ pub struct Deprovisioning {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum DeprovisionStep {
-    /// Nobody gets in any more.
-    ShutOut(ShutOut),
     /// Whoever is in goes.
     Drain(DrainSchema),
     /// What is in it is exported.
@@ -64,7 +61,6 @@ impl DeprovisionStep {
     /// What it does.
     pub fn step(&self) -> &dyn Step {
         match self {
-            Self::ShutOut(step) => step,
             Self::Drain(step) => step,
             Self::Export(step) => step,
             Self::DropSchema(step) => step,
@@ -94,7 +90,8 @@ pub(super) struct Facts {
     names: Names,
     there: Tenancy,
     load: Option<Load>,
-    grants: Vec<Grant>,
+    around: Around,
+    ground: Option<Ground>,
     inbound: Vec<String>,
     vault: Result<(VaultAt, Kept), String>,
     dump: Result<PgDump, String>,
@@ -125,7 +122,8 @@ pub(super) async fn look(
     };
     let load = load(&names, eyes).await?;
     let inbound = inbound(&names.schema, 0, eyes).await?;
-    let grants = shut::grants(&names.schema, 0, eyes).await?;
+    let around = act::around(&estate, &intent.tenant);
+    let ground = fence::look(&around, eyes).await?;
     let major = target.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     let environment = Environment::of_process();
     let dump = PgDump::find(major, &PgDump::folders(environment.var("PATH")));
@@ -134,7 +132,8 @@ pub(super) async fn look(
         names,
         there,
         load,
-        grants,
+        around,
+        ground,
         inbound,
         vault,
         dump,
@@ -173,16 +172,21 @@ async fn inbound(schema: &str, target: usize, eyes: &mut Eyes) -> Result<Vec<Str
 
 /// Plans, or says why not. Pure.
 pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: OperationId) -> Result<Plan, Refusals> {
-    let Facts { names, there, grants, dump, .. } = facts;
+    let Facts { names, there, dump, .. } = facts;
     let Deprovisioning { tenant, instance, .. } = intent;
     let mut refusals = refusals(intent, facts, &target);
-    for name in [&names.role, &names.schema].into_iter().chain(grants.iter().filter_map(|grant| grant.grantee.as_ref()))
-    {
+    for name in [&names.role, &names.schema] {
         if let Err(Refusals(more)) = identifier(name) {
             refusals.extend(more);
         }
     }
-    let (Some(load), Ok(dump), true) = (&facts.load, dump, refusals.is_empty()) else {
+    let fencing = facts.ground.as_ref().map(|ground| fence::plan_unless_shut(&facts.around, ground, &target));
+    if let Some(Err(Refusals(more))) = &fencing {
+        refusals.extend(more.iter().filter(|reason| !reason.starts_with("the prepared transaction")).cloned());
+    }
+    let (Some(load), Some(ground), Some(Ok(fencing)), Ok(dump), true) =
+        (&facts.load, &facts.ground, fencing, dump, refusals.is_empty())
+    else {
         refusals.extend(dump.as_ref().err().cloned());
         return Err(Refusals(refusals));
     };
@@ -192,10 +196,9 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
         steps.push(PlannedStep::new(Action::Deprovision(step), before)?);
         Ok(())
     };
-    // Where the fence stands, as soon as there is one: in the place of these two.
-    let shut = ShutOut { target: 0, names: names.clone(), can_login: there.can_login, grants: grants.clone() };
-    add(DeprovisionStep::ShutOut(shut), &none)?;
+    // Who sits in a transaction is not waited for, as a fence would: what it does is of no use to anybody any more.
     add(DeprovisionStep::Drain(DrainSchema { target: 0, names: names.clone() }), &none)?;
+    let before_export = fencing.steps;
     let export = Export {
         target: 0,
         tenant: tenant.clone(),
@@ -208,6 +211,12 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
         connection: facts.connection.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         bytes: load.bytes,
         tables: load.tables,
+        acls: export::acls(ground.image()),
+    };
+    steps.extend(before_export);
+    let mut add = |step: DeprovisionStep, before: &Value| -> Result<(), Refusals> {
+        steps.push(PlannedStep::new(Action::Deprovision(step), before)?);
+        Ok(())
     };
     add(DeprovisionStep::Export(export.clone()), &none)?;
     let dropped =
@@ -233,14 +242,17 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
         intent: Intent::Deprovision(intent.clone()),
         subjects: vec![Subject::Tenant { id: tenant.clone() }],
         affects: vec![
-            format!("{tenant}: nobody reads or writes any more from the first step on; its sessions end"),
+            format!(
+                "{tenant}: whoever works in {} is ended, and again before the drop; every write is refused while it is exported, reads go on",
+                names.schema
+            ),
             format!(
                 "everybody on {instance}: the export reads ~{} and holds vacuum back while it runs",
                 bytes(u64::try_from(load.bytes).unwrap_or_default())
             ),
         ],
-        facts: known(facts, load),
-        warnings: warnings(facts, load, &export, &target),
+        facts: known(facts, load).into_iter().chain(fencing.facts).collect(),
+        warnings: warnings(facts, load, &export, &target).into_iter().chain(fencing.warnings).collect(),
         steps,
         confirm: tenant.to_string(),
         targets: vec![target],
@@ -249,11 +261,9 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
 }
 
 fn known(facts: &Facts, load: &Load) -> Vec<Fact> {
-    let Facts { names, there, grants, .. } = facts;
-    let granted: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    let Facts { names, there, .. } = facts;
     let mut known = vec![
         Fact { name: format!("schema {}: owner", names.schema), value: there.owner.clone() },
-        Fact { name: format!("schema {}: granted", names.schema), value: granted.join("; ") },
         Fact { name: format!("schema {}: tables", names.schema), value: load.tables.to_string() },
         Fact {
             name: format!("role {}", names.role),
@@ -304,7 +314,7 @@ fn warnings(facts: &Facts, load: &Load, export: &Export, target: &Target) -> Vec
 }
 
 fn refusals(intent: &Deprovisioning, facts: &Facts, target: &Target) -> Vec<String> {
-    let Facts { names, there, inbound, grants, .. } = facts;
+    let Facts { names, there, inbound, .. } = facts;
     let (schema, role, login) = (&names.schema, &names.role, &target.login);
     let Some(load) = &facts.load else {
         return vec![format!("{} has no schema {schema}: is {} there?", intent.instance, intent.tenant)];
@@ -326,10 +336,6 @@ fn refusals(intent: &Deprovisioning, facts: &Facts, target: &Target) -> Vec<Stri
     });
     refuse(&load.forced, &|list| format!("FORCE ROW LEVEL SECURITY would make the export fail or lie: {list}"));
     refuse(&load.unreadable, &|list| format!("{login} may not read {list}: GRANT {} TO {login}", there.owner));
-    let granted: Vec<String> = grants.iter().filter(|grant| !grant.by_owner).map(ToString::to_string).collect();
-    refuse(&granted, &|list| {
-        format!("rights on {schema} were granted on by others, and could not be given back the same: {list}")
-    });
     if there.superuser {
         refusals.push(format!("{role} is a superuser"));
     }

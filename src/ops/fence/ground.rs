@@ -49,6 +49,11 @@ impl Ground {
         (!pairs.is_empty()).then(|| pairs.join(", "))
     }
 
+    /// What is there.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// Whether what most tenants log in as may use the schema.
     pub fn is_served(&self) -> bool {
         self.all("service").any(|(_, more)| !more.is_empty())

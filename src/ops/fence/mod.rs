@@ -63,20 +63,41 @@ pub(super) struct Fencing {
     pub warnings: Vec<String>,
 }
 
+impl Fence {
+    /// The one that would be raised.
+    fn around(around: &Around, ground: &Ground, acting: &[String]) -> Self {
+        Self {
+            target: around.target,
+            image: ground.image.clone(),
+            own: around.logins.clone(),
+            spare: acting.is_empty(),
+            fingerprint: ground.fingerprint.clone(),
+            budget_ms: milliseconds(around.budget),
+            patience: around.patience,
+            guarded: true,
+        }
+    }
+}
+
+/// Plans that nobody writes, where it may be that nobody does, because a fence stands already: then that is looked at, and left
+/// as it is. Pure.
+pub(super) fn plan_unless_shut(around: &Around, ground: &Ground, target: &Target) -> Result<Fencing, Refusals> {
+    let fence = Fence::around(around, ground, &ground.others_act_as_owner());
+    if fence.fenced() != fence.image {
+        return plan(around, ground, target);
+    }
+    let stands = Stands::behind(around, &fence, |role| ground.may_try(role));
+    let facts = fence.image.facts().into_iter().map(|(name, value)| Fact { name, value }).collect();
+    let steps = vec![PlannedStep::new(Action::Stands(stands), &serde_json::Value::Null)?];
+    Ok(Fencing { steps, facts, warnings: ground.warnings() })
+}
+
 /// Plans a fence, or says why not. Pure.
 pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<Fencing, Refusals> {
-    let Around { schema, budget, .. } = around;
+    let schema = &around.schema;
     let mut refusals = ground.refusals(target);
     let acting = ground.others_act_as_owner();
-    let fence = Fence {
-        target: around.target,
-        image: ground.image.clone(),
-        own: around.logins.clone(),
-        spare: acting.is_empty(),
-        fingerprint: ground.fingerprint.clone(),
-        budget_ms: milliseconds(*budget),
-        patience: around.patience,
-    };
+    let fence = Fence::around(around, ground, &acting);
     if fence.fenced() == fence.image {
         refusals
             .push(format!("nobody may write in {schema} as it is: it is fenced already, or there is nothing in it"));

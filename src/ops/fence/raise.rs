@@ -12,6 +12,7 @@ use super::image::{Image, Relation, image};
 use super::script::{self, Patience};
 use crate::domain::quantity::plural;
 use crate::ops::hands::{Eyes, Hands, HandsError};
+use crate::ops::roles;
 use crate::ops::step::{Check, Safety, Script, Step, StepError, Undo, Working};
 
 /// See the module.
@@ -31,6 +32,9 @@ pub struct Fence {
     pub budget_ms: u64,
     /// How long locks are waited for.
     pub patience: Patience,
+    /// Only if the logins still may log in when it bars them; an earlier version looked a moment before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guarded: bool,
 }
 
 /// What is over by itself if it is tried again: a lock not had in time, a deadlock, somebody's GRANT at the same moment.
@@ -118,7 +122,12 @@ impl Step for Fence {
     }
 
     fn forward(&self) -> Script {
-        let statements = script::forward(&self.image, self.spare, &self.fingerprint, &self.own, self.patience);
+        let mut statements = script::forward(&self.image, self.spare, &self.fingerprint, &self.own, self.patience);
+        if self.guarded {
+            // Behind the locks, which take their time; before the look that compares everything with the plan.
+            let barred = self.image.logins.iter().filter(|(_, may)| **may);
+            statements.splice(2..2, barred.map(|(login, _)| roles::hold(login)));
+        }
         Script::sql(self.target, statements)
     }
 

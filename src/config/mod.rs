@@ -138,6 +138,8 @@ pub struct InstanceConfig {
     pub pgbouncer: Option<PoolerConfig>,
     /// `admin`: the login of wizards and actions.
     pub admin: Option<Login>,
+    /// `address`: where applications reach it; `None`: as we do.
+    pub address: Option<(String, u16)>,
 }
 
 /// `pgbouncer` and `pgbouncer_password`: how to get into a pooler's admin console.
@@ -157,6 +159,7 @@ pub fn default_poll() -> BTreeMap<Source, Duration> {
         Source::Churn | Source::Replication | Source::Horizon | Source::Statements => 10,
         Source::Roles | Source::Debt => 30,
         Source::Sizes | Source::Freeze | Source::Catalog => 300,
+        Source::Secrets => 60,
         Source::Bloat => 6 * 3_600,
     };
     Source::ALL.into_iter().map(|source| (source, Duration::from_secs(every(source)))).collect()

@@ -218,6 +218,8 @@ impl InstanceState {
             }
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
+            // The whole estate's; no lane of an instance asks for it.
+            Fragment::Secrets(_) => {}
         }
     }
 

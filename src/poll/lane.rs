@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::board::News;
+use super::board::{News, Origin};
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Bloat, Catalog, Fragment, Server, Source};
@@ -110,8 +110,8 @@ fn share(source: Source) -> f64 {
         Source::Activity => 9.0,
         Source::Churn => 4.0,
         Source::Statements => 2.5,
-        // The pooler is asked itself, not the server.
-        Source::Debt | Source::Catalog | Source::Pooler => 2.0,
+        // Poolers and Vault are asked themselves, not the server.
+        Source::Debt | Source::Catalog | Source::Pooler | Source::Secrets => 2.0,
         Source::Databases | Source::Roles | Source::Horizon => 1.0,
         Source::Vacuums => 0.75,
         Source::Replication | Source::Sizes => 0.5,
@@ -128,7 +128,7 @@ pub(super) struct Lane {
     pub password: Option<Secret>,
     pub sources: &'static [Source],
     pub clocks: Clocks,
-    pub news: mpsc::Sender<(usize, News)>,
+    pub news: mpsc::Sender<(Origin, News)>,
     dues: Vec<Due>,
     server: Option<Server>,
     tours: Tours,
@@ -196,7 +196,7 @@ impl Lane {
         target: Target,
         sources: &'static [Source],
         clocks: Clocks,
-        news: mpsc::Sender<(usize, News)>,
+        news: mpsc::Sender<(Origin, News)>,
     ) -> Self {
         Self {
             place,
@@ -389,7 +389,7 @@ impl Lane {
 
     async fn tell(&self, news: News) {
         // Nobody listens any more: the loop above ends.
-        let _ = self.news.send((self.place, news)).await;
+        let _ = self.news.send((Origin::Instance(self.place), news)).await;
     }
 }
 
@@ -403,7 +403,8 @@ mod tests {
 
     #[test]
     fn all_sources_together_stay_within_what_watching_may_cost() {
-        let asked: f64 = Source::ALL.into_iter().filter(|it| *it != Source::Pooler).map(share).sum();
+        let asked: f64 =
+            Source::ALL.into_iter().filter(|it| !matches!(it, Source::Pooler | Source::Secrets)).map(share).sum();
         assert!(asked <= 25.0, "{asked} ms/s");
         // However dear each is on its own: as dear as a statement may be at all.
         for source in Source::ALL {

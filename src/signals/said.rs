@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::facts::{Catalog, Roles, Server, Source};
+use jiff::Timestamp;
+
+use crate::domain::facts::{Catalog, Roles, Secrets, Server, Source};
 use crate::domain::{InstanceName, Signal};
 
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
@@ -23,6 +25,11 @@ struct Grounds {
     server: Option<Arc<Server>>,
     roles: Option<Arc<Roles>>,
     catalog: Option<Arc<Catalog>>,
+    secrets: Option<Arc<Secrets>>,
+    /// Where secrets count, so does who lives elsewhere.
+    elsewhere: u64,
+    /// And when the catalogue was read: what was written after that is not in it.
+    read: Option<Timestamp>,
 }
 
 /// See the module.
@@ -64,14 +71,22 @@ impl Grounds {
         let instance = place.instance;
         let (roles, catalog) = (instance.roles.fresh(scene.now), instance.catalog.fresh(scene.now));
         let needs = |source| sources.contains(&source);
+        let by_secrets = needs(Source::Secrets);
+        let secrets = scene.estate.secrets.as_ref().filter(|_| by_secrets);
+        let told = secrets.and_then(|secrets| secrets.fresh(scene.now));
         let seen = place.unseen().is_none()
             && (roles.is_some() || !needs(Source::Roles))
-            && (catalog.is_some() || !needs(Source::Catalog));
+            && (catalog.is_some() || !needs(Source::Catalog))
+            // Until all were read, what is missing is reckoned from now.
+            && secrets.is_none_or(|_| told.is_some_and(|told| told.is_whole()));
         seen.then(|| Self {
             settled: instance.settled,
             server: instance.server.clone(),
             roles: roles.filter(|_| needs(Source::Roles)).cloned(),
             catalog: catalog.filter(|_| needs(Source::Catalog)).cloned(),
+            secrets: told.cloned(),
+            read: instance.catalog.at.filter(|_| by_secrets && needs(Source::Catalog)),
+            elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
         })
     }
 
@@ -85,6 +100,9 @@ impl Grounds {
             }
         }
         self.settled == other.settled
+            && self.elsewhere == other.elsewhere
+            && self.read == other.read
+            && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())
             && same(self.roles.as_ref(), other.roles.as_ref())
             && same(self.catalog.as_ref(), other.catalog.as_ref())

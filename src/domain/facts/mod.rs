@@ -1,10 +1,11 @@
-//! What the sources deliver: facts of one instance, as the server says them. Counters are counters here; rates are made
+//! What the sources deliver: facts of one instance (or of the whole estate), as the server says them. Counters are counters here; rates are made
 //! by whoever compares two of them.
 
 mod catalog;
 mod operations;
 mod pooler;
 mod replication;
+mod secrets;
 mod statements;
 mod tables;
 
@@ -21,10 +22,11 @@ pub use catalog::{Audit, Catalog, Grant, InvalidIndex, ObjectKind, Registered, S
 pub use operations::{OperationRow, Operations};
 pub use pooler::{Pool, Pooler};
 pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
+pub use secrets::{Content, Leads, Pointing, SecretVersion, Secrets, TenantSecret};
 pub use statements::{Account, Statement, StatementCounters, StatementKey, Statements};
 pub use tables::{Bloat, BloatEstimate, Vacuum, Vacuums};
 
-/// The sources of one PostgreSQL instance; each has its own clock.
+/// The sources of one PostgreSQL instance, and of the estate; each has its own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "what each delivers is said at its facts")]
 pub enum Source {
@@ -43,11 +45,12 @@ pub enum Source {
     Catalog,
     Bloat,
     Pooler,
+    Secrets,
 }
 
 impl Source {
     /// All of them, the fast ones first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Activity,
         Self::Databases,
         Self::Roles,
@@ -63,6 +66,7 @@ impl Source {
         Self::Catalog,
         Self::Bloat,
         Self::Pooler,
+        Self::Secrets,
     ];
 
     /// The name in `[poll]`, in documents and on screens.
@@ -83,6 +87,7 @@ impl Source {
             Self::Catalog => "catalog",
             Self::Bloat => "bloat",
             Self::Pooler => "pgbouncer",
+            Self::Secrets => "secrets",
         }
     }
 }
@@ -346,6 +351,7 @@ pub enum Fragment {
     Catalog(Catalog),
     Bloat(Bloat),
     Pooler(Pooler),
+    Secrets(Secrets),
 }
 
 impl Fragment {
@@ -367,6 +373,7 @@ impl Fragment {
             Self::Catalog(_) => Source::Catalog,
             Self::Bloat(_) => Source::Bloat,
             Self::Pooler(_) => Source::Pooler,
+            Self::Secrets(_) => Source::Secrets,
         }
     }
 }

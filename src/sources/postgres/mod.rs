@@ -57,7 +57,7 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Bloat, _) => Fragment::Bloat(bloat::ask(desk, bloat::MIN_PAGES).await?),
         // A first look: who asks again and again keeps a book.
         (Source::Statements, _) => Fragment::Statements(statements::Book::default().ask(desk).await?),
-        (Source::Pooler, _) => {
+        (Source::Pooler | Source::Secrets, _) => {
             return Err(QueryError::Answer { reason: format!("{} is not asked here", source.name()) });
         }
     })

@@ -57,15 +57,19 @@ impl Check for Orphan {
             // A dedicated instance's one tenant is named by the configuration, whatever its schema is called.
             let dedicated = instance.tier == Tier::Dedicated;
             let halves = if dedicated { Halves::dedicated(place) } else { Halves::of(place, roles, catalog) };
+            let mut by_secrets = BTreeSet::new();
             let mut wrong = if dedicated { BTreeMap::new() } else { halves.wrong(place, catalog) };
             if let Some(secrets) = secrets {
                 let more = orphan_secret::wrong(scene, place, secrets, &halves.homes, instance.catalog.at, verdicts);
                 for (tenant, severity, words) in more {
+                    by_secrets.insert(tenant.clone());
                     wrong.entry(tenant).or_insert_with(Vec::new).push((severity, words));
                 }
             }
             for (tenant, wrong) in wrong {
-                verdicts.raised.push(raise(place, tenant, wrong));
+                let more = by_secrets.contains(&tenant).then_some(Source::Secrets);
+                let rests_on = [Source::Roles, Source::Catalog].into_iter().chain(more).collect();
+                verdicts.raised.push(raise(place, tenant, wrong, rests_on));
             }
             if dedicated {
                 continue;
@@ -187,7 +191,7 @@ impl Halves {
     }
 }
 
-fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>) -> Raised {
+fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>, rests_on: Vec<Source>) -> Raised {
     wrong.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     let severity = wrong.first().map_or(Severity::Info, |(severity, _)| *severity);
     let count = wrong.len() as f64;
@@ -204,7 +208,7 @@ fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>
         since: None,
         culprits: vec![tenant],
         victims: Vec::new(),
-        rests_on: vec![Source::Roles, Source::Catalog, Source::Secrets],
+        rests_on,
     }
 }
 

@@ -26,6 +26,8 @@ struct Grounds {
     roles: Option<Arc<Roles>>,
     catalog: Option<Arc<Catalog>>,
     secrets: Option<Arc<Secrets>>,
+    /// Why there are none. Orphans are looked for without them as well: that must not be dear while a Vault is away.
+    unseen: Option<String>,
     /// Where secrets count, so does who lives elsewhere.
     elsewhere: u64,
     /// And when the catalogue was read: what was written after that is not in it.
@@ -76,15 +78,14 @@ impl Grounds {
         let told = secrets.and_then(|secrets| secrets.fresh(scene.now));
         let seen = place.unseen().is_none()
             && (roles.is_some() || !needs(Source::Roles))
-            && (catalog.is_some() || !needs(Source::Catalog))
-            // Until all were read, what is missing is reckoned from now.
-            && secrets.is_none_or(|_| told.is_some_and(|told| told.is_whole()));
+            && (catalog.is_some() || !needs(Source::Catalog));
         seen.then(|| Self {
             settled: instance.settled,
             server: instance.server.clone(),
             roles: roles.filter(|_| needs(Source::Roles)).cloned(),
             catalog: catalog.filter(|_| needs(Source::Catalog)).cloned(),
             secrets: told.cloned(),
+            unseen: secrets.and_then(|secrets| secrets.missing(scene.now)),
             read: instance.catalog.at.filter(|_| by_secrets && needs(Source::Catalog)),
             elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
         })
@@ -101,6 +102,7 @@ impl Grounds {
         }
         self.settled == other.settled
             && self.elsewhere == other.elsewhere
+            && self.unseen == other.unseen
             && self.read == other.read
             && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())

@@ -29,7 +29,7 @@ impl Check for SecretMismatch {
     }
 
     fn about(&self) -> &'static str {
-        "A tenant's secret in Vault points elsewhere than where it lives: warning; to another tenant's: critical"
+        "A tenant's secret points elsewhere than where it lives: warning; to another tenant's home: critical"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {

@@ -161,6 +161,114 @@ fn headless_says_one_line_serves_and_leaves_nothing() {
     }
 }
 
+/// `bao` where everybody may run it, on a PATH of its own.
+fn installed() -> Option<TempDir> {
+    let program = support::bao::program()?;
+    let folder = tempfile::Builder::new().prefix("tierdeck-bao-").tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let there = folder.path().join("bao");
+    if fs::hard_link(&program, &there).is_err() {
+        fs::copy(&program, &there).unwrap();
+    }
+    Some(folder)
+}
+
+fn status(config: &str, home: &Path) -> serde_json::Value {
+    let said = support::console::run(&["--config", config, "status", "--json"], home);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    serde_json::from_str(&said.out).unwrap()
+}
+
+/// Findings about secrets, as severity and tenant.
+fn about_secrets(status: &serde_json::Value) -> Vec<String> {
+    let all = status["findings"].as_array().unwrap().iter();
+    let about = all.filter(|it| it["signal"] == "secret-mismatch" || it["signal"] == "orphan");
+    about.map(|it| format!("{} {} {}", it["severity"], it["signal"], it["subject"]["id"]).replace('"', "")).collect()
+}
+
+/// The stand-in where no Vault is on PATH, the real one where one is; with everybody's secret in it, and all of them right.
+#[test]
+fn secrets_are_kept_and_what_keeps_them_goes_with_the_estate() {
+    let installed = installed();
+    if installed.is_none() {
+        println!("skipped: a real Vault in the demo: no bao on PATH (make install-test fetches one)");
+    }
+    for (real, layout) in [(false, "database"), (false, "schema"), (true, "schema")] {
+        let Some(path) = (if real { installed.as_ref().map(TempDir::path) } else { Some(Path::new("/nowhere")) })
+        else {
+            continue;
+        };
+        let paths = std::env::var_os("PATH").unwrap();
+        let others = std::env::split_paths(&paths).filter(|it| !it.join("bao").exists() && !it.join("vault").exists());
+        let paths = std::env::join_paths([path.to_owned()].into_iter().chain(others)).unwrap();
+        let ground = Ground::new();
+        let start = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
+            command.args(["demo", "--headless", "--scenario", "calm", "--tenants", "12", "--layout", layout]);
+            command.env("TMPDIR", ground.path()).env("PATH", &paths).stdin(Stdio::null());
+            Headless(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        };
+        let mut demo = start();
+        let ready = demo.ready();
+        let config = ready["config"].as_str().unwrap();
+        let seen = status(config, ground.path());
+        assert_eq!(seen["estate"]["secrets"]["read"], 12, "{:#}", seen["estate"]);
+        assert_eq!(about_secrets(&seen), [""; 0]);
+        for tenant in seen["tenants"].as_array().unwrap() {
+            let secret = &tenant["secret"];
+            assert_eq!(secret["points_to"]["instance"], "shared", "{tenant:#}");
+            assert_eq!(secret["custom_metadata"]["owner"], "platform", "{tenant:#}");
+        }
+        let home = Path::new(config).parent().unwrap();
+        let token = fs::read_to_string(home.join("vault.token")).unwrap();
+        let pid = fs::read_to_string(home.join("vault.pid"));
+        let pid: Option<i32> = pid.ok().map(|text| text.lines().next().unwrap().parse().unwrap());
+        assert_eq!(pid.is_some_and(is_running), real);
+        if let Some(pid) = pid {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            assert!(line.contains("bao") && line.contains("127.0.0.1:") && !line.contains(&token), "{line}");
+            let who = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let uid = who.lines().find(|line| line.starts_with("Uid:")).unwrap();
+            assert!(!uid.split_whitespace().any(|id| id == "0"), "it runs as root: {uid}");
+        }
+        if real {
+            // Killed, it takes nothing along; the next one that starts clears up after it.
+            demo.signal(Signal::SIGKILL);
+            demo.0.wait().unwrap();
+            assert!(is_running(pid.unwrap()));
+            demo = start();
+            demo.ready();
+            assert!(!is_running(pid.unwrap()), "nobody cleared up");
+        }
+        demo.signal(Signal::SIGTERM);
+        assert_eq!(demo.ends().0, Some(0));
+        ground.is_clean();
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_told_by_the_scenario_that_makes_one() {
+    let ground = Ground::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
+    command.args(["demo", "--headless", "--tenants", "12", "--scenario", "wrong-secret"]);
+    command.env("TMPDIR", ground.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = Headless(command.spawn().unwrap());
+    let ready = demo.ready();
+    let begun = Instant::now();
+    loop {
+        let found = about_secrets(&status(ready["config"].as_str().unwrap(), ground.path()));
+        if let [one] = found.as_slice() {
+            assert!(one.starts_with("critical secret-mismatch "), "{one}");
+            break;
+        }
+        assert!(found.is_empty() && begun.elapsed() < PATIENCE, "{found:?}");
+    }
+    demo.signal(Signal::SIGTERM);
+    assert_eq!(demo.ends().0, Some(0));
+    ground.is_clean();
+}
+
 #[test]
 fn a_signal_while_it_starts_leaves_nothing() {
     // While nothing is there yet, while initdb runs, while the world is built.

@@ -17,7 +17,7 @@ use futures::Stream;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use support::estate;
+use support::{estate, secrets};
 use tierdeck::app::{Command, Context, Effect, Exit, Message, Model, Report, Settings, TenantTab, View, bindings};
 use tierdeck::domain::snapshot::Reach;
 use tierdeck::domain::{InstanceName, Observed, Snapshot};
@@ -116,6 +116,19 @@ fn the_fleet() {
 #[test]
 fn the_tenant() {
     shoot("tenant", "2");
+}
+
+/// Where a tenant's secret points, beside where it lives; and why that is not known.
+#[test]
+fn a_tenants_secret() {
+    for state in secrets::STATES {
+        let mut model = model(Snapshot { estate: secrets::estate(state), ..estate::fine() });
+        type_keys(&mut model, "2", (120, 40));
+        insta::assert_snapshot!(format!("secret-{state}-120x40"), screen(&mut model, (120, 40)));
+    }
+    let mut model = model(Snapshot { estate: secrets::estate("right"), ..estate::fine() });
+    type_keys(&mut model, "2", (80, 60));
+    insta::assert_snapshot!("secret-right-80x60", screen(&mut model, (80, 60)));
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod facts;
 mod instance;
 #[path = "signals/scene.rs"]
 mod scene;
+#[path = "signals/secrets.rs"]
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -43,8 +45,10 @@ fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str
     tenants.sort_by(|a, b| a.id.cmp(&b.id));
     let sessions: Vec<_> = round.sessions.iter().flat_map(|text| scene::sessions(text, now)).collect();
     scene::starve(&instances, &mut tenants, &sessions);
+    let estate = round.secrets.as_ref().map(|spec| spec.build(now)).unwrap_or_default();
     let (mut findings, mut unknown) = evaluator.evaluate(&Scene {
         now,
+        estate: &estate,
         instances: &instances,
         tenants: &tenants,
         sessions: &sessions,
@@ -295,6 +299,7 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
         edge: None,
         unknown: Vec::new(),
         forgets: false,
+        secrets: None,
     };
     let case = Case {
         name: "storm".to_owned(),
@@ -346,6 +351,7 @@ fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
             edge: None,
             unknown: Vec::new(),
             forgets: false,
+            secrets: None,
         });
     }
     for round in &case.round {

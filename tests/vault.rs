@@ -76,6 +76,9 @@ async fn contract(url: &str) {
     assert_eq!(known.versions, BTreeMap::from([(1, VersionState::There), (2, VersionState::There)]));
     assert_eq!(vault.read(PATH).await.unwrap().unwrap().custom, mine);
     assert_eq!(known.delete_version_after, "0s");
+    let ago = known.written.map(|at| jiff::Timestamp::now().duration_since(at).as_secs());
+    assert!(ago.is_some_and(|ago| (0..60).contains(&ago)) && known.ends.is_none(), "{known:?}");
+    assert_eq!(vault.read(PATH).await.unwrap().unwrap().written, known.written);
 
     // Deleted is not gone, and not free either.
     vault.delete(PATH, 2).await.unwrap();

@@ -123,6 +123,7 @@ impl Estate {
             Source::Operations => Fragment::Operations(Operations { server_now: self.now, rows: Vec::new() }),
             // What is not asked of the server.
             Source::Pooler
+            | Source::Secrets
             | Source::Metrics
             | Source::Rds
             | Source::Alarms

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::arguments::Demo;
 use super::{Exit, console, observe, output};
-use crate::lab::{Lab, Scenario, Spec};
+use crate::lab::{Lab, Scenario, Spec, VaultKind};
 use crate::ui::terminal;
 
 /// How long an estate may take to stop before we no longer wait for it.
@@ -59,6 +59,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     spec.layout = demo.layout.into();
     spec.dir = demo.dir;
     spec.keep = demo.keep;
+    spec.vault = VaultKind::OnPath;
     let signal = terminal::signalled()?;
     let stop = async {
         tokio::select! {

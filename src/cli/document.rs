@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::pooler::Pooler;
-use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, Unattributed};
+use super::secrets::{Estate, Secret};
+use crate::domain::facts::Secrets;
+use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, SourceState, Unattributed};
 use crate::domain::{
     Acknowledgement, Attention, Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot,
     SubjectKind, Tier, Unit, foreign,
@@ -27,6 +29,8 @@ pub struct Status {
     pub environment: String,
     /// Instances, in the configuration's order.
     pub instances: Vec<Instance>,
+    /// What is of no single instance.
+    pub estate: Estate,
     /// Tenants, by id.
     pub tenants: Vec<Tenant>,
     /// Client sessions that no tenant could be found for.
@@ -95,7 +99,7 @@ pub struct Instance {
     pub sources: Vec<Source>,
 }
 
-/// One source of an instance.
+/// One source of an instance, or of the estate.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Source {
     /// Name, as in `[poll]`.
@@ -180,6 +184,8 @@ pub struct Tenant {
     pub size_bytes: Option<u64>,
     /// The tier that its load asks for.
     pub recommended_tier: Option<Tier>,
+    /// Its secret in Vault; `null` where there is none, or none is known.
+    pub secret: Option<Secret>,
     /// Signals that name it as the cause.
     pub findings: Vec<Signal>,
     /// Signals that name it as a victim.
@@ -293,12 +299,14 @@ impl Status {
     /// The document of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let Findings { schema, taken_at, environment, findings, unknown } = Findings::of(snapshot);
+        let secrets = snapshot.estate.secrets.as_ref().and_then(|secrets| secrets.value.as_deref());
         Self {
             schema,
             taken_at,
             environment,
             instances: snapshot.instances.iter().map(|instance| Instance::of(instance, snapshot.taken_at)).collect(),
-            tenants: snapshot.tenants.iter().map(Tenant::of).collect(),
+            estate: Estate::of(&snapshot.estate, snapshot.taken_at),
+            tenants: snapshot.tenants.iter().map(|tenant| Tenant::of(tenant, secrets)).collect(),
             unattributed: UnattributedCounts::of(snapshot),
             findings,
             unknown,
@@ -350,21 +358,24 @@ impl Instance {
             cache_hit_ratio: instance.rates.cache_hit,
             pooler: instance.pooler.as_ref().map(|seen| Pooler::of(seen, now)),
             estimated: if instance.vcpus_estimated { vec!["vcpus"] } else { Vec::new() },
-            sources: instance
-                .sources
-                .iter()
-                .map(|source| Source {
-                    name: source.source.name(),
-                    age_seconds: source.at.map(|at| now.duration_since(at).as_secs_f64().max(0.0)),
-                    error: source.error.as_ref().map(|trouble| trouble.message.clone()),
-                })
-                .collect(),
+            sources: instance.sources.iter().map(|source| Source::of(source, now)).collect(),
+        }
+    }
+}
+
+impl Source {
+    /// How it does.
+    pub(super) fn of(source: &SourceState, now: Timestamp) -> Self {
+        Self {
+            name: source.source.name(),
+            age_seconds: source.at.map(|at| now.duration_since(at).as_secs_f64().max(0.0)),
+            error: source.error.as_ref().map(|trouble| trouble.message.clone()),
         }
     }
 }
 
 impl Tenant {
-    fn of(tenant: &DomainTenant) -> Self {
+    fn of(tenant: &DomainTenant, secrets: Option<&Secrets>) -> Self {
         let own_limit = tenant.limit_scope == LimitScope::Tenant;
         let estimates = [
             ("dead_tuples", tenant.dead_tuples.is_some()),
@@ -398,6 +409,7 @@ impl Tenant {
             dead_tuples: tenant.dead_tuples,
             size_bytes: tenant.size_bytes,
             recommended_tier: tenant.recommended_tier,
+            secret: secrets.and_then(|secrets| Secret::of(secrets, &tenant.id)),
             findings: tenant.findings.clone(),
             suffers: tenant.suffers.clone(),
             estimated: estimates.into_iter().filter_map(|(name, estimated)| estimated.then_some(name)).collect(),

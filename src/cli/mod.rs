@@ -29,6 +29,7 @@ mod remember;
 mod replay;
 mod report;
 mod save;
+mod secrets;
 mod serve;
 mod sight;
 mod status;

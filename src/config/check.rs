@@ -207,7 +207,15 @@ fn check_instance(
             "has no effect without pgbouncer = \"postgresql://USER@HOST:6432/pgbouncer\"",
         );
     }
+    let address = draft.address.as_deref().and_then(|text| {
+        let parsed = host_and_port(text);
+        if parsed.is_none() {
+            reader.error(&key("address"), "must be HOST:PORT, such as \"db.example:5432\"");
+        }
+        parsed
+    });
     Some(InstanceConfig {
+        address,
         name: InstanceName::new(draft.name.as_deref()?),
         tier: draft.tier,
         layout: draft.layout,
@@ -218,6 +226,14 @@ fn check_instance(
         admin: draft.admin.clone(),
         pgbouncer: draft.pgbouncer.clone().map(|url| PoolerConfig { url, password: draft.pgbouncer_password.clone() }),
     })
+}
+
+/// `db.example:5432`, `[::1]:5432`
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let plain = |char: char| char.is_ascii_alphanumeric() || "-_.:[]".contains(char);
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty() && host.chars().all(plain)).then(|| (host.to_owned(), port))
 }
 
 fn ordinal(number: usize) -> String {

@@ -138,6 +138,8 @@ pub struct InstanceConfig {
     pub pgbouncer: Option<PoolerConfig>,
     /// `admin`: the login of wizards and actions.
     pub admin: Option<Login>,
+    /// `address`: where applications reach it; `None`: as we do.
+    pub address: Option<(String, u16)>,
 }
 
 /// `pgbouncer` and `pgbouncer_password`: how to get into a pooler's admin console.
@@ -159,6 +161,7 @@ pub fn default_poll() -> BTreeMap<Source, Duration> {
         Source::Metrics | Source::Rds | Source::Alarms | Source::Events => 60,
         Source::Sizes | Source::Freeze | Source::Catalog | Source::Snapshots | Source::Backups => 300,
         Source::Parameters => 900,
+        Source::Secrets => 60,
         Source::Bloat => 6 * 3_600,
     };
     Source::ALL.into_iter().map(|source| (source, Duration::from_secs(every(source)))).collect()

@@ -72,6 +72,7 @@ pub(super) struct InstanceDraft {
     pub pgbouncer: Option<String>,
     pub pgbouncer_password: Option<Secret>,
     pub admin: Option<Login>,
+    pub address: Option<String>,
 }
 
 impl Default for File {
@@ -108,6 +109,7 @@ impl Default for InstanceDraft {
             pgbouncer: None,
             pgbouncer_password: None,
             admin: None,
+            address: None,
         }
     }
 }
@@ -125,6 +127,7 @@ impl From<&InstanceConfig> for InstanceDraft {
             pgbouncer: instance.pgbouncer.as_ref().map(|pooler| pooler.url.clone()),
             pgbouncer_password: instance.pgbouncer.as_ref().and_then(|pooler| pooler.password.clone()),
             admin: instance.admin.clone(),
+            address: instance.address.as_ref().map(|(host, port)| format!("{host}:{port}")),
         }
     }
 }
@@ -387,6 +390,12 @@ impl Table for InstanceDraft {
                 Slot::Login(&mut self.admin),
             ),
             Field::optional(
+                "address",
+                "HOST:PORT where applications reach it, as their secrets in Vault say; left out: as url and pgbouncer do",
+                "\"db.example:5432\"",
+                Slot::OptionalText(&mut self.address),
+            ),
+            Field::optional(
                 "rds",
                 "RDS identifier; left out: no CloudWatch, no backups for it",
                 "\"portarium-prod-shared\"",
@@ -474,6 +483,7 @@ impl Table for Poll {
             Source::Catalog => "sequences, invalid indexes, rights, schemas, audit",
             Source::Bloat => "wasted space, estimated; dear with many tables",
             Source::Pooler => "PgBouncer's pools",
+            Source::Secrets => "the tenants' secrets in Vault: versions, and where they point",
             Source::Metrics => "CloudWatch's figures; it counts a minute at a time, and each question costs",
             Source::Rds => "how RDS describes its instances, and pending maintenance",
             Source::Alarms => "CloudWatch's alarms",

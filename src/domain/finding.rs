@@ -62,6 +62,7 @@ pub enum Signal {
     Orphan,
     Restart,
     TierMisfit,
+    SecretMismatch,
     FenceHeld,
     OperationStalled,
 }
@@ -96,6 +97,7 @@ impl Signal {
             Self::Orphan => "orphan",
             Self::Restart => "restart",
             Self::TierMisfit => "tier-misfit",
+            Self::SecretMismatch => "secret-mismatch",
             Self::FenceHeld => "fence-held",
             Self::OperationStalled => "operation-stalled",
         }
@@ -116,6 +118,7 @@ impl Signal {
                 | Self::AuditMissing
                 | Self::Orphan
                 | Self::TierMisfit
+                | Self::SecretMismatch
         )
     }
 }
@@ -145,6 +148,8 @@ pub enum SubjectKind {
     Schema,
     Pool,
     Operation,
+    /// What is of no single instance, such as a Vault.
+    Estate,
 }
 
 /// What a finding is about.

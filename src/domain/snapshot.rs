@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes,
-    Source, Statements, Vacuums,
+    Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Secrets, Server,
+    Sizes, Source, Statements, Vacuums,
 };
 use super::finding::{Finding, Unknown};
 use super::foreign::Foreign;
@@ -336,6 +336,15 @@ pub struct Cost {
     pub cloudwatch_usd_per_hour: Option<f64>,
 }
 
+/// What is of no single instance.
+#[derive(Debug, Clone, Default)]
+pub struct Estate {
+    /// The tenants' secrets; `None` where no Vault is configured.
+    pub secrets: Option<Observed<Arc<Secrets>>>,
+    /// How its sources do.
+    pub sources: Vec<SourceState>,
+}
+
 /// The picture at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -343,6 +352,8 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
     /// `environment` of the configuration.
     pub environment: Arc<str>,
+    /// What is of no single instance.
+    pub estate: Estate,
     /// Instances, as configured.
     pub instances: Vec<Instance>,
     /// Tenants, by id and instance.
@@ -366,6 +377,7 @@ impl Snapshot {
         Self {
             taken_at,
             environment: Arc::from(environment),
+            estate: Estate::default(),
             instances: Vec::new(),
             tenants: Vec::new(),
             sessions: Vec::new(),

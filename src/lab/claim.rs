@@ -21,13 +21,15 @@ use super::runner::Runner;
 const PREFIX: &str = "tierdeck-lab-";
 const LOCK: &str = "lock";
 /// Everything that we ever put into an estate's folder; nothing else in it is touched.
-const OURS: [&str; 7] = [
+const OURS: [&str; 9] = [
     "data",
     "server.log",
     "superuser.password",
     "tierdeck.toml",
     "tierdeck.password",
     "portarium_admin.password",
+    "vault.token",
+    super::vault::PID_FILE,
     // What a console on it remembers.
     "state",
 ];
@@ -204,6 +206,7 @@ fn sweep_one(place: &Path) -> Option<PathBuf> {
     lock.read_to_string(&mut text).ok()?;
     let record: Record = toml::from_str(&text).ok()?;
     stop_orphan(&data_folder(&record.home));
+    super::vault::stop_orphan(&record.home);
     record.remove(place);
     Some(record.home)
 }

@@ -22,6 +22,11 @@ impl Door {
         Self { port, keys }
     }
 
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The password of a login; `None` for a role that has none.
     pub fn key(&self, role: &str) -> Option<&SecretString> {
         self.keys.get(role)

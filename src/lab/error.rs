@@ -77,6 +77,14 @@ pub enum LabError {
         /// The cause.
         source: tokio_postgres::Error,
     },
+    /// The estate's Vault did not do something.
+    #[error("the estate's Vault cannot {doing}: {said}")]
+    Vault {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        said: String,
+    },
     /// There is no such scenario.
     #[error("there is no scenario `{asked}`; there are {known}")]
     NoScenario {

@@ -40,7 +40,8 @@ pub use self::error::LabError;
 pub use self::roster::{Member, Oddity, Roster, Style};
 pub use self::scenario::{Background, Culprit, Incident, Kind, Scenario};
 pub use self::truth::{Known, Truth};
-pub use self::vault::VaultStand;
+use self::vault::Keeper;
+pub use self::vault::{VaultKind, VaultStand};
 
 /// What estate to make.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub struct Spec {
     pub seed: u64,
     /// Which PostgreSQL; left out: whichever is found.
     pub bin_dir: Option<PathBuf>,
+    /// Which Vault keeps the tenants' secrets.
+    pub vault: VaultKind,
     /// Settings of the server, over the lab's own.
     pub settings: Vec<(String, String)>,
     /// TOML to append to the configuration for the console; it ends in the table `[thresholds]`.
@@ -76,6 +79,7 @@ impl Spec {
             keep: false,
             seed: 1,
             bin_dir: None,
+            vault: VaultKind::StandIn,
             settings: Vec::new(),
             extra_config: String::new(),
         }
@@ -204,10 +208,11 @@ impl Lab {
             return Ok(Err(stopped));
         }
         // From here on, whatever goes wrong or is dropped takes the server and the folder with it.
-        let mut lab = Self::around(&spec, roster, keys, remains);
+        let vault = Keeper::start(spec.vault, remains.home(), &progress).await?;
+        let mut lab = Self::around(&spec, roster, keys, remains, vault);
         lab.write_config(&spec)?;
         let stopped = tokio::select! {
-            built = world::build(&lab.stage.door, major, lab.stage.layout, &lab.stage.roster, &progress) => {
+            built = lab.build(major, &progress) => {
                 built?;
                 None
             }
@@ -222,7 +227,20 @@ impl Lab {
         Ok(Ok(lab))
     }
 
-    fn around(spec: &Spec, roster: Roster, keys: HashMap<String, SecretString>, remains: Remains) -> Self {
+    /// The world in the server, and meanwhile the secrets in Vault.
+    async fn build(&self, major: u32, progress: &impl Fn(&str)) -> Result<(), LabError> {
+        let Stage { door, layout, roster, vault, .. } = &*self.stage;
+        let world = world::build(door, major, *layout, roster, progress);
+        tokio::try_join!(world, vault.fill(*layout, roster, door.port(), door)).map(|_| ())
+    }
+
+    fn around(
+        spec: &Spec,
+        roster: Roster,
+        keys: HashMap<String, SecretString>,
+        remains: Remains,
+        vault: Keeper,
+    ) -> Self {
         let port = remains.cluster.port();
         let home = remains.home().to_owned();
         let logins = [SUPERUSER, world::ADMIN, world::SERVICE, world::MONITOR]
@@ -251,6 +269,7 @@ impl Lab {
             roster,
             layout: spec.layout,
             truth: Truth::default(),
+            vault,
             seed: spec.seed,
             refused: AtomicU64::new(0),
         };
@@ -274,6 +293,8 @@ impl Lab {
         };
         let admin_secret = secret(world::ADMIN)?;
         let secret = secret(world::MONITOR)?;
+        let token = home.join("vault.token");
+        cluster::write_private(&token, self.stage.vault.token().expose_secret())?;
         let layout = match spec.layout {
             Layout::Schema => "schema",
             Layout::Database => "database",
@@ -295,6 +316,14 @@ password = {{ file = {secret} }}
 admin = {{ user = {admin}, password = {{ file = {admin_secret} }} }}
 vcpus = {vcpus}
 
+[vault]
+address = {vault}
+auth = {{ token = {{ file = {token} }} }}
+
+# A demo is over sooner than a round in production begins.
+[poll]
+secrets = \"5s\"
+
 [policy.shared]
 connection_limit = 40
 statement_timeout = \"30s\"
@@ -313,6 +342,8 @@ restart_info_seconds = \"0s\"
             secret = quoted(&secret.to_string_lossy()),
             admin = quoted(world::ADMIN),
             admin_secret = quoted(&admin_secret.to_string_lossy()),
+            vault = quoted(self.stage.vault.url()),
+            token = quoted(&token.to_string_lossy()),
             extra = spec.extra_config,
         );
         cluster::write_private(&self.config, &text)

@@ -77,10 +77,12 @@ pub enum Kind {
     Bloat,
     /// So many deadlocks a minute.
     Deadlocks,
+    /// A tenant's secret in Vault opens its neighbour's place; there is only one way to do that.
+    WrongSecret,
 }
 
 /// The scenarios that come with the program, by name.
-const EMBEDDED: [(&str, &str); 8] = [
+const EMBEDDED: [(&str, &str); 9] = [
     ("calm", include_str!("../../assets/scenarios/calm.toml")),
     ("noisy-neighbour", include_str!("../../assets/scenarios/noisy-neighbour.toml")),
     ("connection-storm", include_str!("../../assets/scenarios/connection-storm.toml")),
@@ -88,6 +90,7 @@ const EMBEDDED: [(&str, &str); 8] = [
     ("runaway-query", include_str!("../../assets/scenarios/runaway-query.toml")),
     ("idle-in-transaction", include_str!("../../assets/scenarios/idle-in-transaction.toml")),
     ("bloat", include_str!("../../assets/scenarios/bloat.toml")),
+    ("wrong-secret", include_str!("../../assets/scenarios/wrong-secret.toml")),
     ("mixed", include_str!("../../assets/scenarios/mixed.toml")),
 ];
 

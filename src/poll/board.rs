@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::estate::EstateState;
 use super::instance::{InstancePlan, InstanceState};
 use super::tenants;
 use crate::domain::facts::{Fragment, Server, Source};
@@ -30,7 +31,23 @@ pub struct Rules {
     pub thresholds: Thresholds,
 }
 
-/// News of one instance.
+/// Whose news it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// Of the instance at this place in the configuration.
+    Instance(usize),
+    /// Of the whole estate.
+    Estate,
+}
+
+impl From<usize> for Origin {
+    fn from(place: usize) -> Self {
+        Self::Instance(place)
+    }
+}
+
+/// News of an instance, or of the estate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum News {
     /// A connection was made.
@@ -62,6 +79,7 @@ pub enum News {
 pub struct Board {
     rules: Arc<Rules>,
     instances: Vec<InstanceState>,
+    estate: EstateState,
     evaluator: Evaluator,
     acknowledged: Arc<Vec<Acknowledgement>>,
     /// Whether it was told of the time before it was made.
@@ -78,11 +96,28 @@ impl Board {
     ) -> Self {
         let rules = Arc::new(rules);
         let instances = plans.into_iter().map(|plan| InstanceState::new(plan, rules.clone(), &every)).collect();
-        Self { rules, instances, evaluator, acknowledged: Arc::default(), recalled: false }
+        let estate = EstateState::default();
+        Self { rules, instances, estate, evaluator, acknowledged: Arc::default(), recalled: false }
     }
 
-    /// Takes news of the instance at this place in the configuration.
-    pub fn take(&mut self, now: Timestamp, instance: usize, news: News) {
+    /// The same, which will hear from this source of the whole estate.
+    #[must_use]
+    pub fn hearing(mut self, source: Source, every: Duration) -> Self {
+        self.estate.expect(source, every);
+        self
+    }
+
+    /// Takes news.
+    pub fn take(&mut self, now: Timestamp, origin: impl Into<Origin>, news: News) {
+        let Origin::Instance(instance) = origin.into() else {
+            match news {
+                News::Delivered { fragment, took, every } => self.estate.took(now, fragment, took, every),
+                News::Failed { source, trouble, every } => self.estate.failed(source, trouble, every),
+                // Only instances are connected to.
+                News::Connected(_) | News::Down(_) => {}
+            }
+            return;
+        };
         let Some(state) = self.instances.get_mut(instance) else { return };
         match news {
             News::Connected(server) => state.connected(server),
@@ -109,21 +144,23 @@ impl Board {
     }
 
     /// What another board would have to be told to know what this one knows, the last minute's usage left out.
-    pub fn retell(&self) -> (Past, Vec<(Option<Timestamp>, usize, News)>) {
+    pub fn retell(&self) -> (Past, Vec<(Option<Timestamp>, Origin, News)>) {
         let mut past = Past { standing: self.evaluator.standing(), ..Past::default() };
         let mut told = Vec::new();
         for (place, state) in self.instances.iter().enumerate() {
             let records = state.records.iter();
             let name = &state.plan.name;
             past.records.extend(records.map(|(tenant, record)| ((name.clone(), tenant.clone()), record.clone())));
-            told.extend(state.retell().into_iter().map(|(at, news)| (at, place, news)));
+            told.extend(state.retell().into_iter().map(|(at, news)| (at, Origin::Instance(place), news)));
         }
+        told.extend(self.estate.retell().into_iter().map(|(at, news)| (at, Origin::Estate, news)));
         (past, told)
     }
 
     /// The picture of this moment.
     pub fn snapshot(&mut self, now: Timestamp) -> Snapshot {
         let mut snapshot = Snapshot::empty(now, &self.rules.environment);
+        snapshot.estate = self.estate.view();
         snapshot.instances = self.instances.iter().map(|state| state.view(now)).collect();
         for state in &self.instances {
             let mut tenants = tenants::of(state, now);
@@ -154,6 +191,7 @@ impl Board {
         };
         let scene = Scene {
             now,
+            estate: &snapshot.estate,
             instances: &snapshot.instances,
             tenants: &snapshot.tenants,
             sessions: &snapshot.sessions,

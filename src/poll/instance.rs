@@ -236,6 +236,8 @@ impl InstanceState {
             Fragment::Bloat(bloat) => self.bloat = Some(Arc::new(bloat)),
             Fragment::Pooler(pooler) => self.pooler = Some(Arc::new(pooler)),
             Fragment::Cloud(fragment) => self.cloud.take(*fragment),
+            // The whole estate's; no lane of an instance asks for it.
+            Fragment::Secrets(_) => {}
         }
     }
 

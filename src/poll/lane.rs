@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::board::News;
+use super::board::{News, Origin};
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Bloat, Catalog, Fragment, Server, Source};
@@ -115,8 +115,9 @@ fn share(source: Source) -> f64 {
         Source::Vacuums => 0.75,
         Source::Replication | Source::Sizes => 0.5,
         Source::Freeze | Source::Bloat | Source::Operations => 0.25,
-        // The server is not asked: the pooler is, or AWS, and their clocks are their own.
+        // The server is not asked: the pooler is, Vault, or AWS, and their clocks are their own.
         Source::Pooler
+        | Source::Secrets
         | Source::Metrics
         | Source::Rds
         | Source::Alarms
@@ -136,7 +137,7 @@ pub(super) struct Lane {
     pub password: Option<Secret>,
     pub sources: &'static [Source],
     pub clocks: Clocks,
-    pub news: mpsc::Sender<(usize, News)>,
+    pub news: mpsc::Sender<(Origin, News)>,
     dues: Vec<Due>,
     server: Option<Server>,
     tours: Tours,
@@ -204,7 +205,7 @@ impl Lane {
         target: Target,
         sources: &'static [Source],
         clocks: Clocks,
-        news: mpsc::Sender<(usize, News)>,
+        news: mpsc::Sender<(Origin, News)>,
     ) -> Self {
         Self {
             place,
@@ -397,7 +398,7 @@ impl Lane {
 
     async fn tell(&self, news: News) {
         // Nobody listens any more: the loop above ends.
-        let _ = self.news.send((self.place, news)).await;
+        let _ = self.news.send((Origin::Instance(self.place), news)).await;
     }
 }
 

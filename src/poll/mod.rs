@@ -7,6 +7,7 @@ mod backends;
 pub mod board;
 mod charts;
 mod counters;
+mod estate;
 mod evidence;
 mod instance;
 mod lane;
@@ -15,6 +16,7 @@ mod pooler;
 mod residents;
 mod statements;
 mod tenants;
+mod vault;
 mod window;
 
 use std::sync::Arc;
@@ -25,17 +27,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use board::{Board, News, Rules};
+pub use board::{Board, News, Origin, Rules};
 pub use instance::{CloudPlan, InstancePlan};
 
-use crate::clients::postgres::Target;
+use crate::clients::Environment;
+use crate::clients::postgres::{Address, Target};
 use crate::config::Config;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Acknowledgement, Past, Snapshot};
 use crate::signals::Evaluator;
+use crate::sources::vault::{Door, Reader};
 use lane::{Clocks, Lane, lanes};
 use pooler::PoolerLane;
 pub use pooler::open as open_pooler;
+use vault::VaultLane;
 
 /// News waiting for the collector; lanes wait when it is full.
 const QUEUE: usize = 256;
@@ -68,7 +73,8 @@ impl Poller {
         let every = config.poll.clone();
         let mut board = board(config, evaluator);
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
-        let period_of_poolers = period(Source::Pooler);
+        let (period_of_poolers, period_of_secrets) = (period(Source::Pooler), period(Source::Secrets));
+        let doors = doors(config, &targets);
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
         let (news, inbox) = mpsc::channel(QUEUE);
@@ -85,6 +91,10 @@ impl Poller {
                 let (every, news) = (period_of_poolers, news.clone());
                 tasks.spawn(PoolerLane { place, pooler, every, news }.run());
             }
+        }
+        if let Some(vault) = config.vault.clone() {
+            let reader = Reader::new(config.naming.vault_path.clone(), doors);
+            tasks.spawn(VaultLane::new(vault, reader, period_of_secrets, news.clone()).run());
         }
         let (acknowledgements, words) = watch::channel(Arc::default());
         let (past, pasts) = watch::channel(Arc::default());
@@ -113,7 +123,30 @@ pub fn board(config: &Config, evaluator: Evaluator) -> Board {
         cloud: None,
     });
     let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
-    Board::new(rules, plans.collect(), period, evaluator)
+    let board = Board::new(rules, plans.collect(), period, evaluator);
+    if config.vault.is_some() { board.hearing(Source::Secrets, period(Source::Secrets)) } else { board }
+}
+
+/// Where instances are reached, by us, through their poolers, and as the configuration says that applications do.
+fn doors(config: &Config, targets: &[Target]) -> Vec<Door> {
+    let mut doors = Vec::new();
+    for (instance, target) in config.instances.iter().zip(targets) {
+        let pooler = instance.pgbouncer.as_ref();
+        let pooler = pooler.and_then(|pooler| Target::parse(&pooler.url, &Environment::of_process()).ok());
+        let hosts = target.hosts.iter().chain(pooler.iter().flat_map(|pooler| &pooler.hosts));
+        let mut door = |host: &str, port| {
+            doors.push(Door { instance: instance.name.clone(), host: host.to_owned(), port });
+        };
+        for host in hosts {
+            if let Address::Name(name) = &host.address {
+                door(name, host.port);
+            }
+        }
+        if let Some((host, port)) = &instance.address {
+            door(host, *port);
+        }
+    }
+    doors
 }
 
 /// Something that the board was told, or asked: told and asked the same at the same moments, another board says the same.
@@ -124,8 +157,8 @@ pub enum Heard {
     News {
         /// When it was taken.
         at: Timestamp,
-        /// Of which instance.
-        instance: usize,
+        /// Of what.
+        origin: Origin,
         /// What.
         news: News,
     },
@@ -142,7 +175,7 @@ pub enum Heard {
 
 /// What the collector listens to.
 struct Ears {
-    inbox: mpsc::Receiver<(usize, News)>,
+    inbox: mpsc::Receiver<(Origin, News)>,
     words: watch::Receiver<Arc<Vec<Acknowledgement>>>,
     pasts: watch::Receiver<Arc<Past>>,
     taps: watch::Receiver<Option<mpsc::Sender<Heard>>>,
@@ -168,8 +201,8 @@ impl Tap {
         }
         let (past, told) = board.retell();
         self.pass(|| Heard::Past { at: now, past: Arc::new(past) });
-        for (at, instance, news) in told {
-            self.pass(|| Heard::News { at: at.unwrap_or(now), instance, news });
+        for (at, origin, news) in told {
+            self.pass(|| Heard::News { at: at.unwrap_or(now), origin, news });
         }
     }
 }
@@ -182,11 +215,11 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
     loop {
         tokio::select! {
             news = inbox.recv() => {
-                let Some((instance, news)) = news else { return };
+                let Some((origin, news)) = news else { return };
                 let urgent = matches!(&news, News::Down(_) | News::Delivered { fragment: Fragment::Activity(_), .. });
                 let at = Timestamp::now();
-                tap.pass(|| Heard::News { at, instance, news: news.clone() });
-                board.take(at, instance, news);
+                tap.pass(|| Heard::News { at, origin, news: news.clone() });
+                board.take(at, origin, news);
                 let latest = if urgent { Instant::now() } else { Instant::now() + GATHER };
                 due = due.min(latest);
                 if due > Instant::now() || !inbox.is_empty() && inbox.len() < QUEUE / 2 {

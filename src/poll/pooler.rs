@@ -7,7 +7,7 @@ use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::board::News;
+use super::board::{News, Origin};
 use super::lane::BACK_OFF;
 use crate::clients::Environment;
 use crate::clients::pgbouncer::Console;
@@ -47,7 +47,7 @@ pub(super) struct PoolerLane {
     pub place: usize,
     pub pooler: PoolerConfig,
     pub every: Duration,
-    pub news: mpsc::Sender<(usize, News)>,
+    pub news: mpsc::Sender<(Origin, News)>,
 }
 
 impl PoolerLane {
@@ -103,6 +103,6 @@ impl PoolerLane {
 
     async fn tell(&self, news: News) {
         // Nobody listens any more: the loop above ends.
-        let _ = self.news.send((self.place, news)).await;
+        let _ = self.news.send((Origin::Instance(self.place), news)).await;
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config, InstanceConfig, OperationsConfig, PoolerConfig};
+use crate::config::{self, Config, InstanceConfig, OperationsConfig, PoolerConfig, VaultConfig};
 use crate::domain::{InstanceName, Past, Record, Standing, TenantId};
-use crate::poll::{Heard, News};
+use crate::poll::{Heard, News, Origin};
 
 /// What every recording begins with.
 pub(super) const FORMAT: &str = "tierdeck recording";
@@ -34,6 +34,10 @@ impl Header {
         bare.instances = config.instances.iter().map(without_a_way_in).collect();
         (bare.allow_actions, bare.state, bare.control) = (false, None, None);
         bare.operations = OperationsConfig::default();
+        bare.vault = config
+            .vault
+            .as_ref()
+            .map(|vault| Arc::new(VaultConfig { mount: vault.mount.clone(), ..VaultConfig::default() }));
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -48,12 +52,12 @@ impl Header {
 /// Where it was and how one gets in is nobody's business who looks at it later. What is added to an instance has to be
 /// thought of here.
 fn without_a_way_in(instance: &InstanceConfig) -> InstanceConfig {
-    let InstanceConfig { name, tier, layout, tenant, url: _, password: _, vcpus, pgbouncer, admin: _ } =
+    let InstanceConfig { name, tier, layout, tenant, url: _, password: _, vcpus, pgbouncer, admin: _, address: _ } =
         instance.clone();
     let pgbouncer =
         pgbouncer.map(|_| PoolerConfig { url: "postgresql://recorded@localhost/pgbouncer".to_owned(), password: None });
     let url = "postgresql://recorded@localhost/recorded".to_owned();
-    InstanceConfig { name, tier, layout, tenant, url, password: None, vcpus, pgbouncer, admin: None }
+    InstanceConfig { name, tier, layout, tenant, url, password: None, vcpus, pgbouncer, admin: None, address: None }
 }
 
 /// What the history said, as it can be written.
@@ -86,16 +90,29 @@ impl From<Told> for Past {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
     Header(Header),
-    News { at: Timestamp, instance: usize, news: News },
-    Past { at: Timestamp, past: Told },
-    Snapshot { at: Timestamp },
-    End { at: Timestamp, why: String },
+    News {
+        at: Timestamp,
+        #[serde(rename = "instance")]
+        origin: Origin,
+        news: News,
+    },
+    Past {
+        at: Timestamp,
+        past: Told,
+    },
+    Snapshot {
+        at: Timestamp,
+    },
+    End {
+        at: Timestamp,
+        why: String,
+    },
 }
 
 impl Line {
     pub fn of(heard: Heard) -> Self {
         match heard {
-            Heard::News { at, instance, news } => Self::News { at, instance, news },
+            Heard::News { at, origin, news } => Self::News { at, origin, news },
             Heard::Past { at, past } => Self::Past { at, past: Told::from(&*past) },
             Heard::Snapshot(at) => Self::Snapshot { at },
         }

@@ -204,7 +204,7 @@ impl Reel {
                 return None;
             }
             match line {
-                Line::News { at, instance, news } => self.board.take(at, instance, news),
+                Line::News { at, origin, news } => self.board.take(at, origin, news),
                 Line::Past { past, .. } => self.board.recall(&Past::from(past)),
                 Line::Snapshot { at } => return Some(self.picture(at)),
                 Line::Header(_) | Line::End { .. } => {}

@@ -3,8 +3,10 @@
 //! What a statement does and to which tables stays readable; so does whatever names tenants beyond doubt (logins, databases,
 //! locks). Claims in application names and comments are gone with them.
 
+use std::sync::Arc;
+
 use crate::domain::Foreign;
-use crate::domain::facts::Fragment;
+use crate::domain::facts::{Content, Fragment};
 use crate::domain::session::CUT;
 use crate::poll::News;
 
@@ -28,6 +30,17 @@ pub(super) fn redact(news: &mut News) {
             for standby in &mut replication.standbys {
                 standby.application = name(&standby.application);
                 standby.client = None;
+            }
+        }
+        Fragment::Secrets(secrets) => {
+            for secret in secrets.secrets.iter_mut().map(Arc::make_mut) {
+                for (_, value) in &mut secret.custom {
+                    *value = name(value);
+                }
+                // Which instance that is was found out before: it stays.
+                if let Content::Points(pointing) = &mut secret.content {
+                    pointing.host = pointing.host.as_ref().map(name);
+                }
             }
         }
         _ => {}

@@ -343,7 +343,8 @@ impl Doubt {
     /// Whether this is why nothing can be said about something that was raised before.
     fn touches(&self, subject: &Subject, raised: &Raised) -> bool {
         let about = &self.unknown.subject;
-        let here = about.instance == subject.instance && (about.kind == SubjectKind::Instance || about == subject);
+        let here = about.kind == SubjectKind::Estate
+            || about.instance == subject.instance && (about.kind == SubjectKind::Instance || about == subject);
         here && self.source.is_none_or(|source| raised.rests_on.contains(&source))
     }
 }

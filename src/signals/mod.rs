@@ -24,6 +24,7 @@ mod long_running_query;
 mod noisy_neighbour;
 mod operation_stalled;
 mod orphan;
+mod orphan_secret;
 mod place;
 mod prepared_transactions;
 mod prices;
@@ -32,6 +33,7 @@ mod restart;
 mod role_limit_saturation;
 mod said;
 mod search_path;
+mod secret_mismatch;
 mod sequence_exhaustion;
 mod temp_spill;
 mod tier_misfit;
@@ -44,10 +46,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::facts::{Catalog, Source};
+use crate::domain::facts::{Catalog, Secrets, Source};
+use crate::domain::snapshot::Estate;
 use crate::domain::{
-    Evidence, Foreign, Instance, Naming, Observed, Onset, Policy, Session, Severity, Signal, Subject, SubjectKind,
-    Tenant, TenantId, Thresholds, Unknown,
+    Evidence, Foreign, Instance, InstanceName, Naming, Observed, Onset, Policy, Session, Severity, Signal, Subject,
+    SubjectKind, Tenant, TenantId, Thresholds, Unknown,
 };
 
 pub use evaluator::Evaluator;
@@ -57,6 +60,12 @@ pub use tier_misfit::recommended as recommended_tier;
 /// How many databases a doubt names.
 const NAMED: usize = 2;
 
+/// What is of no single instance is said of this.
+const VAULT: &str = "vault";
+
+/// How many secrets are read in a second, once there are many of them.
+const SECRETS_A_SECOND: u64 = 5;
+
 /// In how many turns all databases are visited.
 const TENTHS: u32 = 10;
 
@@ -65,6 +74,8 @@ const TENTHS: u32 = 10;
 pub struct Scene<'a> {
     /// When.
     pub now: Timestamp,
+    /// What is of no single instance.
+    pub estate: &'a Estate,
     /// Instances.
     pub instances: &'a [Instance],
     /// Tenants, sorted by id.
@@ -160,6 +171,32 @@ impl Verdicts {
         observed.fresh(now)
     }
 
+    /// What Vault tells, if that is fresh; else says why nothing can be judged. `None` as well where there is no Vault.
+    fn secrets<'s>(&mut self, signal: Signal, scene: &Scene<'s>) -> Option<&'s Secrets> {
+        let observed = scene.estate.secrets.as_ref()?;
+        if let Some(reason) = observed.missing(scene.now) {
+            let first = observed.error.is_none() && observed.at.is_none();
+            let known_at = scene.now.checked_add(observed.every).ok().filter(|_| first);
+            self.of_the_estate(signal, format!("{}: {reason}", Source::Secrets.name()), known_at, true);
+        }
+        let secrets = observed.fresh(scene.now)?;
+        if !secrets.is_whole() {
+            let rest = Duration::from_secs(u64::from(secrets.of - secrets.seen) / SECRETS_A_SECOND);
+            let reason = format!("{} of {} secrets read so far", secrets.seen, secrets.of);
+            self.of_the_estate(signal, reason, scene.now.checked_add(rest).ok(), true);
+        }
+        Some(secrets)
+    }
+
+    /// Says what cannot be judged of no single instance; `rests`: what was concluded from it before is neither true nor over.
+    fn of_the_estate(&mut self, signal: Signal, reason: String, known_at: Option<Timestamp>, rests: bool) {
+        let instance = InstanceName::new(VAULT);
+        let subject = Subject { kind: SubjectKind::Estate, id: VAULT.to_owned(), instance };
+        let unknown = Unknown { signal, subject, reason, known_at };
+        let source = if rests { Source::Secrets } else { Source::Databases };
+        self.doubts.push(Doubt { unknown, source: Some(source) });
+    }
+
     /// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
     fn partly_seen(&mut self, signal: Signal, place: &Place<'_>, source: Source, tour: &Tour<'_>, now: Timestamp) {
         let Tour { seen, of, closed, .. } = *tour;
@@ -233,7 +270,7 @@ pub trait Check: Sync {
     fn lingers(&self) -> bool {
         true
     }
-    /// Of roles and catalogue, what it is judged by, where that and who lives where and is bound by what
+    /// Of roles, catalogue and secrets, what it is judged by, where that and who lives where and is bound by what
     /// ([`Instance::settled`]) is all: it says the same until one of these says something else. `None`: it looks at what is
     /// another at each look. Such a check looks at each instance by itself.
     fn grounds(&self) -> Option<&'static [Source]> {
@@ -268,6 +305,7 @@ pub static REGISTRY: &[&dyn Check] = &[
     &sequence_exhaustion::SequenceExhaustion,
     &bloat::Bloat,
     &invalid_index::InvalidIndex,
+    &secret_mismatch::SecretMismatch,
     &orphan::Orphan,
     &limit_missing::LimitMissing,
     &limit_drift::LimitDrift,

@@ -1,11 +1,14 @@
 //! `orphan`: one half of a tenant is there and the other is not: a schema whose role is gone, a role whose schema is, a
-//! registry that says something else. A schema that bears our own mark is no tenant's.
+//! secret without either, a registry that says something else. A schema that bears our own mark is no tenant's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::facts::{Catalog, Registered, Roles, Source};
 use crate::domain::{Evidence, Layout, Severity, Signal, SubjectKind, TenantId, Tier, Unit};
 
+use super::orphan_secret;
+use super::secret_mismatch::has_home;
+use super::words::and_more;
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
 
 /// The check.
@@ -18,7 +21,7 @@ impl Check for Orphan {
     }
 
     fn about(&self) -> &'static str {
-        "A schema without its role, a role without its schema, or a registry that disagrees: info or warning"
+        "A schema, a role or a secret without the others, or a registry that disagrees: info or warning"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -30,10 +33,11 @@ impl Check for Orphan {
     }
 
     fn grounds(&self) -> Option<&'static [Source]> {
-        Some(&[Source::Roles, Source::Catalog])
+        Some(&[Source::Roles, Source::Catalog, Source::Secrets])
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        let secrets = verdicts.secrets(self.signal(), scene);
         for place in places {
             let instance = place.instance;
             let Some(roles) = verdicts.seen(self.signal(), place, Source::Roles, &instance.roles, scene.now) else {
@@ -51,12 +55,24 @@ impl Check for Orphan {
                 scene.now,
             );
             // A dedicated instance's one tenant is named by the configuration, whatever its schema is called.
-            if instance.tier == Tier::Dedicated {
-                continue;
+            let dedicated = instance.tier == Tier::Dedicated;
+            let halves = if dedicated { Halves::dedicated(place) } else { Halves::of(place, roles, catalog) };
+            let mut by_secrets = BTreeSet::new();
+            let mut wrong = if dedicated { BTreeMap::new() } else { halves.wrong(place, catalog) };
+            if let Some(secrets) = secrets {
+                let more = orphan_secret::wrong(scene, place, secrets, &halves.homes, instance.catalog.at, verdicts);
+                for (tenant, severity, words) in more {
+                    by_secrets.insert(tenant.clone());
+                    wrong.entry(tenant).or_insert_with(Vec::new).push((severity, words));
+                }
             }
-            let halves = Halves::of(place, roles, catalog);
-            for (tenant, wrong) in halves.wrong(place, catalog) {
-                verdicts.raised.push(raise(place, tenant, wrong));
+            for (tenant, wrong) in wrong {
+                let more = by_secrets.contains(&tenant).then_some(Source::Secrets);
+                let rests_on = [Source::Roles, Source::Catalog].into_iter().chain(more).collect();
+                verdicts.raised.push(raise(place, tenant, wrong, rests_on));
+            }
+            if dedicated {
+                continue;
             }
             let strangers = catalog.registry.iter().flatten().filter(|row| TenantId::parse(row.tenant.raw()).is_err());
             let strangers: Vec<&Registered> = strangers.collect();
@@ -77,6 +93,13 @@ struct Halves {
 }
 
 impl Halves {
+    /// Of a dedicated instance only that its tenant lives there.
+    fn dedicated(place: &Place<'_>) -> Self {
+        let homes = place.tenants.iter().filter(|tenant| has_home(tenant));
+        let homes = homes.map(|tenant| (tenant.id.clone(), None)).collect();
+        Self { homes, roles: HashSet::new(), put_aside: HashSet::new() }
+    }
+
     fn of(place: &Place<'_>, roles: &Roles, catalog: &Catalog) -> Self {
         let naming = place.naming();
         let mut halves = Self {
@@ -168,15 +191,15 @@ impl Halves {
     }
 }
 
-fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>) -> Raised {
+fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>, rests_on: Vec<Source>) -> Raised {
     wrong.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     let severity = wrong.first().map_or(Severity::Info, |(severity, _)| *severity);
     let count = wrong.len() as f64;
-    let words = wrong.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; ");
+    let words: Vec<String> = wrong.into_iter().map(|(_, words)| words).collect();
     Raised {
         severity,
         subject: place.about(SubjectKind::Tenant, tenant.as_str()),
-        summary: format!("{tenant} on {}: {words}", place.name()),
+        summary: and_more(&format!("{tenant} on {}: ", place.name()), &words),
         evidence: vec![Evidence::against("things that do not fit", count, 1.0, Unit::Count)],
         advice: "Find out whether it was made or removed by half: make what is missing, or remove what is left once nobody needs its \
                  data."
@@ -185,7 +208,7 @@ fn raise(place: &Place<'_>, tenant: TenantId, mut wrong: Vec<(Severity, String)>
         since: None,
         culprits: vec![tenant],
         victims: Vec::new(),
-        rests_on: vec![Source::Roles, Source::Catalog],
+        rests_on,
     }
 }
 

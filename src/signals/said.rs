@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::facts::{Catalog, Roles, Server, Source};
+use jiff::Timestamp;
+
+use crate::domain::facts::{Catalog, Roles, Secrets, Server, Source};
 use crate::domain::{InstanceName, Signal};
 
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
@@ -23,6 +25,13 @@ struct Grounds {
     server: Option<Arc<Server>>,
     roles: Option<Arc<Roles>>,
     catalog: Option<Arc<Catalog>>,
+    secrets: Option<Arc<Secrets>>,
+    /// Why there are none. Orphans are looked for without them as well: that must not be dear while a Vault is away.
+    unseen: Option<String>,
+    /// Where secrets count, so does who lives elsewhere.
+    elsewhere: u64,
+    /// And when the catalogue was read: what was written after that is not in it.
+    read: Option<Timestamp>,
 }
 
 /// See the module.
@@ -64,6 +73,9 @@ impl Grounds {
         let instance = place.instance;
         let (roles, catalog) = (instance.roles.fresh(scene.now), instance.catalog.fresh(scene.now));
         let needs = |source| sources.contains(&source);
+        let by_secrets = needs(Source::Secrets);
+        let secrets = scene.estate.secrets.as_ref().filter(|_| by_secrets);
+        let told = secrets.and_then(|secrets| secrets.fresh(scene.now));
         let seen = place.unseen().is_none()
             && (roles.is_some() || !needs(Source::Roles))
             && (catalog.is_some() || !needs(Source::Catalog));
@@ -72,6 +84,10 @@ impl Grounds {
             server: instance.server.clone(),
             roles: roles.filter(|_| needs(Source::Roles)).cloned(),
             catalog: catalog.filter(|_| needs(Source::Catalog)).cloned(),
+            secrets: told.cloned(),
+            unseen: secrets.and_then(|secrets| secrets.missing(scene.now)),
+            read: instance.catalog.at.filter(|_| by_secrets && needs(Source::Catalog)),
+            elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
         })
     }
 
@@ -85,6 +101,10 @@ impl Grounds {
             }
         }
         self.settled == other.settled
+            && self.elsewhere == other.elsewhere
+            && self.unseen == other.unseen
+            && self.read == other.read
+            && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())
             && same(self.roles.as_ref(), other.roles.as_ref())
             && same(self.catalog.as_ref(), other.catalog.as_ref())

@@ -36,6 +36,21 @@ pub(super) fn tenants(tenants: &[TenantId]) -> String {
     }
 }
 
+/// A sentence that lists what is wrong, as much of it as one sentence bears.
+pub(super) fn and_more(lead: &str, words: &[String]) -> String {
+    const LONGEST: usize = 190;
+    let mut text = lead.to_owned();
+    for (place, word) in words.iter().enumerate() {
+        let rest = words.len() - place;
+        if place > 0 && text.chars().count() + word.chars().count() + 2 > LONGEST {
+            return format!("{text}; +{rest} more");
+        }
+        text.push_str(if place > 0 { "; " } else { "" });
+        text.push_str(word);
+    }
+    text
+}
+
 /// The tenant, if strong evidence names one; else who is logged in and works on a tenant's things; else an honest
 /// description of a session that cannot be blamed on anybody.
 pub(super) fn whose(place: &Place<'_>, session: &Session) -> String {

@@ -3,3 +3,4 @@
 
 pub mod pgbouncer;
 pub mod postgres;
+pub mod vault;

@@ -76,7 +76,7 @@ fn tell(name: &str, config: &Config, story: &[Heard], bend: Bend) -> Snapshot {
         let passed = at.duration_since(began).as_secs_f64();
         let now: Timestamp = at + SignedDuration::from_secs(bend(passed));
         match heard {
-            Heard::News { instance, news, .. } => board.take(now, *instance, news.clone()),
+            Heard::News { origin, news, .. } => board.take(now, *origin, news.clone()),
             Heard::Past { past, .. } => board.recall(past),
             Heard::Snapshot(_) => {
                 let snapshot = board.snapshot(now);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::facts::{RecordSpec, size};
 use super::instance::InstanceSpec;
+use super::secrets::SecretsSpec;
 use tierdeck::domain::TenantStatements;
 use tierdeck::domain::history::{Series, TenantPoint};
 use tierdeck::domain::session::{Reason, Wait};
@@ -69,6 +70,8 @@ pub struct Round {
     /// Nothing of it is remembered.
     #[serde(default)]
     pub forgets: bool,
+    /// The tenants' secrets; left out: there is no Vault.
+    pub secrets: Option<SecretsSpec>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -136,6 +139,11 @@ pub struct TenantFull {
     busy: Option<f32>,
     /// The part of all temporary bytes that its statements wrote.
     spills: Option<f64>,
+    /// Its schema was found.
+    #[serde(default)]
+    schema: bool,
+    /// Its database.
+    database: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -217,6 +225,8 @@ impl TenantSpec {
         tenant.statements = full
             .spills
             .map(|share| Arc::new(TenantStatements { temp_share: Some(share), ..TenantStatements::default() }));
+        tenant.schema = full.schema.then(|| Arc::from(format!("tenant_{}", full.id.replace('-', "_"))));
+        tenant.database = full.database.as_deref().map(Arc::from);
         tenant.limits.login = full.login.as_deref().map(Foreign::from);
         tenant.limits.effective = full.effective.limits();
         tenant.limits.wanted = full.wanted.limits();

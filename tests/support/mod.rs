@@ -5,9 +5,11 @@
 pub mod bao;
 pub mod console;
 pub mod estate;
+pub mod fake_vault;
 pub mod observer;
 pub mod pooler;
 pub mod proxy;
+pub mod secrets;
 pub mod server;
 pub mod stage;
 pub mod watcher;

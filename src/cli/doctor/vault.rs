@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{Check, Component, Finding, Verdict};
 use crate::clients::Environment;
-use crate::clients::vault::VaultError;
+use crate::clients::vault::{Vault, VaultError};
 use crate::config::{Config, VaultConfig};
+use crate::domain::Signal;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{duration, plural};
+use crate::sources::vault::{Policy, Reader};
 
 /// Shorter than this a token that cannot be renewed ends in the middle of an operation.
 const SHORT: f64 = 3_600.0;
@@ -70,25 +72,46 @@ pub(super) async fn examine(config: &Config, vault: &Arc<VaultConfig>) -> Compon
         }
         None => Check::of("token", true, &format!("no end of it is known; {known}"), nothing()),
     });
-    let mount = &client.place().mount;
-    let folder = config.naming.vault_path.split("/{id}").next().unwrap_or_default().to_owned();
-    component.checks.push(match client.list(&folder).await {
-        Ok(names) => {
-            let some = plural(names.len(), "name");
-            Check::of("secrets", true, &format!("we may list {mount}/{folder}: {some}"), nothing())
-        }
-        Err(error) => Check::of("secrets", false, "", Finding {
-            verdict: Verdict::Warning,
-            detail: format!("{error}"),
-            leaves_out: &[],
-            fix: Some(format!(
-                "path \"{mount}/metadata/{folder}/*\" {{ capabilities = [\"read\", \"list\", \"create\", \"update\", \"delete\"] }} \
-                 path \"{mount}/data/{folder}/*\" {{ capabilities = [\"read\", \"create\", \"update\"] }} \
-                 path \"{mount}/+/tierdeck/*\" {{ capabilities = [\"read\", \"create\", \"update\", \"delete\"] }}"
-            )),
-        }),
-    });
+    component.checks.push(secrets(config, &client).await);
     component
+}
+
+/// Whether we see who has a secret, and where one of them points.
+async fn secrets(config: &Config, client: &Vault) -> Check {
+    const LEFT_OUT: &[Signal] = &[Signal::SecretMismatch, Signal::Orphan];
+    let (mount, path) = (&client.place().mount, &config.naming.vault_path);
+    let reader = Reader::new(path.clone(), Vec::new());
+    let policy = Policy::of(mount, path);
+    let read = async {
+        let (tenants, _) = reader.list(client).await?;
+        let one = match tenants.first() {
+            Some(first) => reader.read(client, first, None).await?,
+            None => None,
+        };
+        Ok::<_, VaultError>((tenants, one.and_then(|one| one.secret.hidden.clone())))
+    };
+    let (detail, fine) = match read.await {
+        Ok((tenants, None)) => {
+            let some = plural(tenants.len(), "tenant");
+            (format!("we may list and read the secrets at {mount}/{path}: of {some}"), true)
+        }
+        Ok((_, Some(hidden))) => (hidden, false),
+        Err(VaultError::Denied { .. }) => {
+            (format!("Vault does not let us list the tenants' secrets: its policy needs {}", policy.list), false)
+        }
+        Err(error) => (error.to_string(), false),
+    };
+    let secret = path.replace("{id}", "+");
+    let fix = format!(
+        "{} path \"{mount}/metadata/{secret}\" {{ capabilities = [\"read\", \"create\", \"update\", \"delete\"] }} \
+         path \"{mount}/data/{secret}\" {{ capabilities = [\"read\", \"create\", \"update\"] }} \
+         path \"{mount}/+/tierdeck/*\" {{ capabilities = [\"read\", \"create\", \"update\", \"delete\"] }}",
+        policy.list
+    );
+    let otherwise = Finding { verdict: Verdict::Warning, detail: detail.clone(), leaves_out: LEFT_OUT, fix: Some(fix) };
+    let check = Check::of("secrets", fine, &detail, otherwise);
+    // To look takes less than to make.
+    Check { narrower: (!fine).then(|| policy.whole()), ..check }
 }
 
 fn nothing() -> Finding {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use vaultrs::api::kv2::requests::{ReadSecretRequest, SetSecretMetadataRequest, SetSecretRequestOptions};
@@ -59,6 +60,8 @@ pub struct Secret {
     pub version: u64,
     /// Whose it is, as whoever wrote it said.
     pub custom: BTreeMap<String, String>,
+    /// When it was written.
+    pub written: Option<Timestamp>,
 }
 
 /// What a write expects to find.
@@ -83,6 +86,10 @@ pub struct Metadata {
     pub custom: BTreeMap<String, String>,
     /// The versions that there are.
     pub versions: BTreeMap<u64, VersionState>,
+    /// When the newest was written.
+    pub written: Option<Timestamp>,
+    /// When the newest deletes itself.
+    pub ends: Option<Timestamp>,
 }
 
 /// What became of a version.
@@ -116,9 +123,17 @@ impl Vault {
             api::exec_with_result(&*client, request).await
         });
         let Some(read) = there(read.await)? else { return Ok(None) };
-        let Value::Object(fields) = read.data else { return Ok(None) };
+        let fields = match read.data {
+            Value::Object(fields) => fields,
+            Value::Null => return Ok(None),
+            _ => {
+                let (address, reason) = (self.place.address.clone(), format!("{path} is no object of fields"));
+                return Err(VaultError::Odd { address, reason });
+            }
+        };
         let custom = read.metadata.custom_metadata.unwrap_or_default().into_iter().collect();
-        Ok(Some(Secret { fields: Fields(fields), version: read.metadata.version, custom }))
+        let written = read.metadata.created_time.parse().ok();
+        Ok(Some(Secret { fields: Fields(fields), version: read.metadata.version, custom, written }))
     }
 
     /// Writes a new version if what is there is what we think; returns its number.
@@ -144,11 +159,18 @@ impl Vault {
             kv2::read_metadata(&*client, mount, path).await
         });
         let Some(read) = there(read.await)? else { return Ok(None) };
+        // Of a version that deletes itself one day, that day stands there from its first.
+        let now = Timestamp::now();
+        let ends = |state: &api::kv2::responses::SecretMetadata| {
+            state.deletion_time.parse().ok().filter(|at: &Timestamp| *at > now)
+        };
         let state = |state: &api::kv2::responses::SecretMetadata| match state {
             state if state.destroyed => VersionState::Destroyed,
-            state if !state.deletion_time.is_empty() => VersionState::Deleted,
+            state if !state.deletion_time.is_empty() && ends(state).is_none() => VersionState::Deleted,
             _ => VersionState::There,
         };
+        let newest = read.versions.get(&read.current_version.to_string());
+        let (written, ends) = (newest.and_then(|newest| newest.created_time.parse().ok()), newest.and_then(ends));
         let versions =
             read.versions.iter().filter_map(|(number, found)| Some((number.parse().ok()?, state(found)))).collect();
         Ok(Some(Metadata {
@@ -157,6 +179,8 @@ impl Vault {
             delete_version_after: read.delete_version_after,
             custom: read.custom_metadata.unwrap_or_default().into_iter().collect(),
             versions,
+            written,
+            ends,
         }))
     }
 
@@ -200,17 +224,22 @@ impl Vault {
         done.await
     }
 
-    /// Names below a path, those that lead further down with a `/` at their end; none where there is nothing.
+    /// Names below a path, those that lead further down with a `/` at their end; none where there is nothing. An empty path
+    /// is the mount itself.
     pub async fn list(&self, path: &str) -> Result<Vec<String>, VaultError> {
         let mount = self.place.mount.as_str();
-        let listed =
-            self.call(self.attempt("list", path)?, |client| async move { kv2::list(&*client, mount, path).await });
+        let attempt = if path.is_empty() { self.whole("list") } else { self.attempt("list", path)? };
+        let listed = self.call(attempt, |client| async move { kv2::list(&*client, mount, path).await });
         Ok(there(listed.await)?.unwrap_or_default())
     }
 
     fn attempt<'a>(&'a self, doing: &'static str, path: &'a str) -> Result<Attempt<'a>, VaultError> {
         check_path(path).map_err(VaultError::Setup)?;
-        Ok(Attempt { place: &self.place, doing, path, expected: 0 })
+        Ok(Attempt { path, ..self.whole(doing) })
+    }
+
+    fn whole(&self, doing: &'static str) -> Attempt<'_> {
+        Attempt { place: &self.place, doing, path: "", expected: 0 }
     }
 }
 

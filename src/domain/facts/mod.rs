@@ -1,4 +1,4 @@
-//! What the sources deliver: facts of one instance, as the server says them. Counters are counters here; rates are made
+//! What the sources deliver: facts of one instance (or of the whole estate), as the server says them. Counters are counters here; rates are made
 //! by whoever compares two of them.
 
 mod catalog;
@@ -6,6 +6,7 @@ pub mod cloud;
 mod operations;
 mod pooler;
 mod replication;
+mod secrets;
 mod statements;
 mod tables;
 
@@ -23,10 +24,11 @@ pub use cloud::{Cloud, CloudFragment};
 pub use operations::{OperationRow, Operations};
 pub use pooler::{Pool, Pooler};
 pub use replication::{Holder, HolderKind, Horizon, Prepared, Recovery, Replication, Slot, Standby};
+pub use secrets::{Content, Leads, Pointing, SecretVersion, Secrets, TenantSecret};
 pub use statements::{Account, Statement, StatementCounters, StatementKey, Statements};
 pub use tables::{Bloat, BloatEstimate, Vacuum, Vacuums};
 
-/// The sources of one PostgreSQL instance; each has its own clock.
+/// The sources of one PostgreSQL instance, and of the estate; each has its own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "what each delivers is said at its facts")]
 pub enum Source {
@@ -45,6 +47,7 @@ pub enum Source {
     Catalog,
     Bloat,
     Pooler,
+    Secrets,
     Metrics,
     Rds,
     Alarms,
@@ -56,7 +59,7 @@ pub enum Source {
 
 impl Source {
     /// All of them, the fast ones first.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Activity,
         Self::Databases,
         Self::Roles,
@@ -72,6 +75,7 @@ impl Source {
         Self::Catalog,
         Self::Bloat,
         Self::Pooler,
+        Self::Secrets,
         Self::Metrics,
         Self::Rds,
         Self::Alarms,
@@ -81,13 +85,13 @@ impl Source {
         Self::Backups,
     ];
 
-    /// Those that AWS answers; the others ask the instance itself, or the pooler before it.
+    /// Those that AWS answers.
     pub const CLOUD: [Self; 7] =
         [Self::Metrics, Self::Rds, Self::Alarms, Self::Events, Self::Parameters, Self::Snapshots, Self::Backups];
 
     /// Whether the PostgreSQL server answers it, and not what is around it.
     pub fn asks_the_server(self) -> bool {
-        self != Self::Pooler && !Self::CLOUD.contains(&self)
+        !matches!(self, Self::Pooler | Self::Secrets) && !Self::CLOUD.contains(&self)
     }
 
     /// The name in `[poll]`, in documents and on screens.
@@ -108,6 +112,7 @@ impl Source {
             Self::Catalog => "catalog",
             Self::Bloat => "bloat",
             Self::Pooler => "pgbouncer",
+            Self::Secrets => "secrets",
             Self::Metrics => "cloudwatch",
             Self::Rds => "rds",
             Self::Alarms => "alarms",
@@ -378,6 +383,7 @@ pub enum Fragment {
     Catalog(Catalog),
     Bloat(Bloat),
     Pooler(Pooler),
+    Secrets(Secrets),
     Cloud(Box<CloudFragment>),
 }
 
@@ -400,6 +406,7 @@ impl Fragment {
             Self::Catalog(_) => Source::Catalog,
             Self::Bloat(_) => Source::Bloat,
             Self::Pooler(_) => Source::Pooler,
+            Self::Secrets(_) => Source::Secrets,
             Self::Cloud(fragment) => fragment.source(),
         }
     }

@@ -1,7 +1,9 @@
 //! The estate's Vault: a stand-in on loopback that speaks as much of Vault's API as an estate needs: a KV version 2 mount
 //! `secret`, and one token. Held in memory; it goes with the estate. What it does not know it refuses as Vault does.
 
+mod keeper;
 mod kv;
+mod real;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use self::kv::Mount;
+
+pub use self::keeper::VaultKind;
+pub(super) use self::keeper::{Keeper, Opens};
+pub(super) use self::real::{PID_FILE, stop_orphan};
 
 /// The one mount that there is.
 const MOUNT: &str = "secret";

@@ -17,6 +17,7 @@ use super::door::Door;
 use super::roster::{Member, Roster};
 use super::scenario::Scenario;
 use super::truth::Truth;
+use super::vault::Keeper;
 use crate::domain::Layout;
 
 /// What all workers share.
@@ -26,6 +27,8 @@ pub(super) struct Stage {
     pub roster: Roster,
     pub layout: Layout,
     pub truth: Truth,
+    /// Who keeps the tenants' secrets.
+    pub vault: Keeper,
     pub seed: u64,
     /// How often a login was refused because there were too many connections.
     pub refused: AtomicU64,

@@ -59,6 +59,7 @@ pub async fn ask(desk: &Desk, source: Source, instance: &InstanceName, layout: L
         (Source::Statements, _) => Fragment::Statements(statements::Book::default().ask(desk).await?),
         (
             Source::Pooler
+            | Source::Secrets
             | Source::Metrics
             | Source::Rds
             | Source::Alarms

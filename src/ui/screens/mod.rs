@@ -17,6 +17,7 @@ pub(super) mod offers;
 pub(super) mod operation;
 pub(super) mod operations;
 pub(super) mod palette;
+mod secret;
 pub(super) mod session;
 pub(super) mod sessions;
 mod statements;

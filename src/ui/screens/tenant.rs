@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::charts::{self, Chart};
 use super::fresh::Fresh;
-use super::{finding, limits, locks, operations, sessions, statements, tables};
+use super::{finding, limits, locks, operations, secret, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Measure, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
@@ -147,7 +147,9 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
         let rows = left.len().max(right.len());
         pen.block(Rect { width: half - 2, ..inside }, &left);
         pen.block(Rect { x: inside.x + half, width: inside.width - half, ..inside }, &right);
-        let rest = below(rest, u16::try_from(rows).unwrap_or(0) + 1);
+        let kept = secret::lines(pen, tenant, width);
+        pen.block(below(inside, u16::try_from(rows).unwrap_or(0)), &kept);
+        let rest = below(rest, u16::try_from(rows + kept.len()).unwrap_or(0) + 1);
         if rest.height > 2 {
             pen.rule(Rect { height: 1, ..rest }, Edge::Middle, look.rule, &pen.title("FINDINGS"), &[]);
             lines.extend(why(pen, width));
@@ -160,6 +162,11 @@ fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     lines.push(Line::default());
     lines.extend(limits::shares(pen, tenant, width));
     lines.push(Line::default());
+    let kept = secret::lines(pen, tenant, width);
+    if !kept.is_empty() {
+        lines.extend(kept);
+        lines.push(Line::default());
+    }
     lines.extend(why(pen, width));
     super::session::scrolled(pen, inside, &lines)
 }

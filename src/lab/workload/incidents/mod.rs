@@ -4,6 +4,7 @@ mod bloat;
 mod connections;
 mod load;
 mod locks;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +32,10 @@ pub(super) async fn play(stage: Arc<Stage>, incident: Incident, number: usize) {
             Some(duration) => drop(timeout(duration, act).await),
             None => act.await,
         }
-        if incident.kind == Kind::Bloat {
-            bloat::tidy(&stage, stage.member(culprit)).await;
+        match incident.kind {
+            Kind::Bloat => bloat::tidy(&stage, stage.member(culprit)).await,
+            Kind::WrongSecret => secrets::put_right(&stage, culprit).await,
+            _ => {}
         }
         match every {
             Some(every) => begin += every,
@@ -52,6 +55,7 @@ async fn act(stage: &Arc<Stage>, incident: &Incident, culprit: usize, number: us
         Kind::LockPileup => locks::pile_up(stage, culprit, intensity).await,
         Kind::Deadlocks => locks::deadlocks(stage, culprit, intensity).await,
         Kind::Bloat => bloat::churn(stage, stage.member(culprit), intensity).await,
+        Kind::WrongSecret => secrets::misdirect(stage, culprit).await,
     }
 }
 

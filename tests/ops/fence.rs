@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use tierdeck::ops::act::{Intent, Quarantining};
 use tierdeck::ops::journal::Event;
 use tierdeck::ops::{Ended, OpsError, Progress, TakeOver, Way};
 
 use super::actions::{promised, refusal, told};
 use super::fenced::{acls, furnish, quarantine};
-use super::world::{World, new_id};
+use super::world::{World, new_id, shared, tenant};
 use crate::support::watcher::session;
 
 /// How a statement of somebody ends: `ok`, or its SQLSTATE.
@@ -293,4 +294,44 @@ async fn a_writer_in_flight_is_waited_out_and_named_and_a_prepared_one_forbids_i
     let tried = audit.iter().filter(|line| line.record.what == "attempt").count();
     assert!(failed > 0 && tried > failed, "{tried} {failed}");
     assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_has_a_name_like_a_tenants_login_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start().await;
+    furnish(&world).await;
+    world.boss.batch_execute("REVOKE role_initech FROM initech_app").await.unwrap();
+    let operations = world.machine(&folder, "laptop").quiet();
+    let platforms = session(world.server.port, "initech_app", "portarium").await;
+    let plan = operations.plan(&quarantine(), new_id()).await.unwrap();
+    assert!(!plan.text().contains("initech_app"), "{}", plan.text());
+    assert_eq!(operations.start(&plan, "initech").await.unwrap(), Ended::Succeeded);
+    assert_eq!(ends(&platforms, "SELECT 1").await, "ok");
+    assert_eq!(world.number("SELECT count(*) FROM pg_roles WHERE rolname = 'initech_app' AND rolcanlogin").await, 1);
+    assert_eq!(operations.go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_account_of_everybody_goes_in_as_well_that_is_said_and_can_be_shut_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start().await;
+    let operations = world.machine(&folder, "laptop").quiet();
+    let app = session(world.server.port, "portarium_shared", "portarium").await;
+    let acme = Intent::Quarantine(Quarantining { tenant: tenant("acme"), instance: shared() });
+    let insert = "INSERT INTO tenant_acme.orders VALUES (100001, 1)";
+    let start = world.settled().await;
+    let login = operations.plan(&acme, new_id()).await.unwrap();
+    let text = login.text();
+    assert!(text.contains("portarium_shared, which everybody works as, may use its schema as well"), "{text}");
+    assert_eq!(operations.start(&login, "acme").await.unwrap(), Ended::Succeeded);
+    assert_eq!(ends(&app, insert).await, "ok");
+    let fence = operations.plan(&acme, new_id()).await.unwrap();
+    assert_eq!(operations.start(&fence, "acme").await.unwrap(), Ended::Succeeded);
+    assert_eq!(ends(&app, insert).await, "42501");
+    for id in [&fence.id, &login.id] {
+        assert_eq!(operations.go_on(id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+    }
+    world.boss.batch_execute("DELETE FROM tenant_acme.orders WHERE id = 100001").await.unwrap();
+    assert_eq!(world.settled().await, start);
 }

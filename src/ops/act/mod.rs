@@ -31,6 +31,7 @@ use super::prove::{self, ProveStep, Proving};
 use super::provision::{self, ProvisionStep, Provisioning};
 use super::step::{Step, StepError};
 use super::tenancy;
+use crate::attribution::Directory;
 use crate::clients::postgres::QueryError;
 use crate::domain::foreign::sanitise;
 use crate::domain::ids::LONGEST_IDENTIFIER;
@@ -155,14 +156,15 @@ impl Intent {
             Self::Quarantine(intent) => {
                 let names = naming(estate, place, &intent.tenant)?;
                 let login = quarantine::look(&names.role, 0, &mut eyes).await?;
-                let around = shut::around(estate, &intent.tenant);
-                let ground = match &login {
-                    Some(login) if !login.may_enter => fence::look(&around, &mut eyes).await?,
-                    _ => None,
+                let around = shut::around(estate, &intent.tenant, &mut eyes).await?;
+                let ground = match place.layout {
+                    Layout::Schema => fence::look(&around, &mut eyes).await?,
+                    Layout::Database => None,
                 };
-                match ground.filter(|ground| shut::is_it(place, ground)) {
-                    Some(ground) => shut::plan(intent, &around, &ground, target, id),
-                    None => quarantine::plan(intent, &names, login.as_ref(), target, id),
+                let served = ground.filter(fence::Ground::is_served);
+                match (served, login.as_ref()) {
+                    (Some(ground), Some(login)) if !login.may_enter => shut::plan(intent, &around, &ground, target, id),
+                    (served, login) => quarantine::plan(intent, &names, login, served.is_some(), target, id),
                 }
             }
             Self::Guard(intent) => {
@@ -170,7 +172,8 @@ impl Intent {
                 let own = own.collect::<Result<Vec<String>, Refusals>>()?;
                 let names = (!own.is_empty()).then_some(own.as_slice());
                 let logins = guardrails::look(names, 0, &mut eyes).await?;
-                let whose = |name: &str| tenant_of(estate, place, name);
+                let directory = directory(place, &mut eyes).await?;
+                let whose = |name: &str| directory.by_login(name);
                 let throttled = throttle::in_force(estate, &intent.instance).await?;
                 guardrails::plan(intent, &logins, whose, &throttled, &estate.naming.service_account, target, id)
             }
@@ -216,12 +219,14 @@ fn naming(estate: &Estate, place: &Place, tenant: &TenantId) -> Result<Names, Re
     Ok(Names { role, service: estate.naming.service_account.clone() })
 }
 
-/// Whose own login has this name.
-fn tenant_of(estate: &Estate, place: &Place, login: &str) -> Option<TenantId> {
-    match place.layout {
-        Layout::Schema => estate.naming.tenant_role.id(login),
-        Layout::Database => estate.naming.tenant_login.id(login),
-    }
+/// How the tenants that are on an instance are recognised.
+async fn directory(place: &Place, eyes: &mut Eyes) -> Result<Directory, StepError> {
+    let estate = Arc::clone(eyes.estate());
+    let databases = eyes.desk(0).await?.rows("SELECT datname::text FROM pg_database", &[]).await?;
+    let names = databases.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
+    let mut directory = estate.directory(place);
+    directory.set_known(names.filter_map(|name| estate.naming.tenant_database.id(&name)).collect::<Vec<_>>());
+    Ok(directory)
 }
 
 /// Which server and database eyes see, and as whom.

@@ -60,11 +60,12 @@ async fn there(role: &str, target: usize, eyes: &mut Eyes) -> Result<Login, Step
     look(role, target, eyes).await?.ok_or_else(|| StepError::NotVerified(format!("the login {role} is gone")))
 }
 
-/// Plans, or says why not. Pure.
+/// Plans, or says why not; `served`: the account of everybody may use its schema as well. Pure.
 pub(super) fn plan(
     intent: &Quarantining,
     names: &Names,
     login: Option<&Login>,
+    served: bool,
     target: Target,
     id: OperationId,
 ) -> Result<Plan, Refusals> {
@@ -102,6 +103,14 @@ pub(super) fn plan(
     let bar = Action::Bar(Bar { target: 0, role: role.clone(), guarded: true });
     let drain = Action::Drain(Drain { target: 0, role: role.clone() });
     let sessions = usize::try_from(login.sessions).unwrap_or_default();
+    let mut warnings = vec!["released, it may log in again; what its sessions had not committed is gone".to_owned()];
+    if served {
+        warnings.push(format!(
+            "{}, which everybody works as, may use its schema as well, and goes on: to shut that too, quarantine {tenant} once more \
+             when this is done; then its schema is fenced",
+            names.service
+        ));
+    }
     Ok(Plan {
         schema: SCHEMA,
         id,
@@ -110,11 +119,11 @@ pub(super) fn plan(
         subjects: held(Some(tenant), Subject::Tenant { id: tenant.clone() }),
         targets: vec![target],
         affects: vec![
-            format!("{tenant}: nobody gets in any more until it is released"),
+            format!("{tenant}: nobody gets in as {role} any more until it is released"),
             format!("{tenant}: ~{} end, and their open transactions are rolled back", plural(sessions, "session")),
         ],
         facts: vec![Fact { name: format!("{role}: may log in"), value: "yes".to_owned() }],
-        warnings: vec!["released, it may log in again; what its sessions had not committed is gone".to_owned()],
+        warnings,
         steps: vec![PlannedStep::new(bar, &Value::Null)?, PlannedStep::new(drain, &Value::Null)?],
         confirm: tenant.to_string(),
         intent: Intent::Quarantine(intent.clone()),

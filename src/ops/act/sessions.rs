@@ -88,16 +88,10 @@ pub(super) struct Seen {
 /// Looks at the sessions that are aimed at.
 pub(super) async fn look(intent: &Signalling, eyes: &mut Eyes, place: &Place) -> Result<Vec<Seen>, StepError> {
     let estate = std::sync::Arc::clone(eyes.estate());
+    let directory = super::directory(place, eyes).await?;
     let desk = eyes.desk(0).await?;
     let Fragment::Activity(mut activity) = ask(desk, Source::Activity, &place.instance, place.layout).await? else {
         return Err(QueryError::Answer { reason: "no sessions".to_owned() }.into());
-    };
-    let directory = {
-        let mut directory = estate.directory(place);
-        let databases = desk.rows("SELECT datname::text FROM pg_database", &[]).await?;
-        let names = databases.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
-        directory.set_known(names.filter_map(|name| estate.naming.tenant_database.id(&name)).collect::<Vec<_>>());
-        directory
     };
     Attributor::default().attribute(&directory, &mut activity.sessions);
     let wanted = |session: &Session| match &intent.aim {

@@ -3,28 +3,30 @@
 
 use super::quarantine::Quarantining;
 use super::{Intent, held};
+use crate::clients::postgres::QueryError;
 use crate::domain::TenantId;
-use crate::ops::estate::{Estate, Place};
+use crate::ops::estate::Estate;
 use crate::ops::fence::{self, Around, Ground, Patience};
+use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
 use crate::ops::plan::{Plan, Refusals, SCHEMA, Subject, Target};
+use crate::ops::step::StepError;
 
-/// What is fenced for a tenant.
-pub(in crate::ops) fn around(estate: &Estate, tenant: &TenantId) -> Around {
+/// What is fenced for a tenant, and which logins are its own: a name alone does not make one so.
+pub(in crate::ops) async fn around(estate: &Estate, tenant: &TenantId, eyes: &mut Eyes) -> Result<Around, StepError> {
     let naming = &estate.naming;
-    Around {
-        target: 0,
-        schema: naming.tenant_schema.name(tenant),
-        logins: vec![naming.tenant_role.name(tenant), naming.tenant_login.name(tenant)],
-        service: naming.service_account.clone(),
-        budget: estate.fence_budget,
-        patience: Patience::of(estate),
+    let (schema, role) = (naming.tenant_schema.name(tenant), naming.tenant_role.name(tenant));
+    let mut logins = vec![role.clone(), naming.tenant_login.name(tenant)];
+    let mut never: Vec<&str> = vec![&naming.service_account];
+    never.extend(estate.places.iter().map(|place| place.monitor.as_str()));
+    never.extend(estate.places.iter().filter_map(|place| Some(place.admin.as_ref().ok()?.target.user.as_str())));
+    let strangers = include_str!("../../../assets/sql/ops/fence_strangers.sql");
+    for row in eyes.desk(0).await?.rows(strangers, &[&schema, &logins, &role, &never]).await? {
+        let stranger: String = row.try_get(0).map_err(QueryError::from)?;
+        logins.retain(|login| *login != stranger);
     }
-}
-
-/// Whether this is how to quarantine a tenant here: most work as the one account, and this one has a schema that it uses.
-pub(super) fn is_it(place: &Place, ground: &Ground) -> bool {
-    place.layout == crate::domain::Layout::Schema && ground.is_served()
+    let (service, budget) = (naming.service_account.clone(), estate.fence_budget);
+    Ok(Around { target: 0, schema, logins, service, budget, patience: Patience::of(estate) })
 }
 
 /// Plans, or says why not. Pure.
@@ -42,6 +44,17 @@ pub(super) fn plan(
         "{tenant} works as {service}, which everybody does: its sessions cannot be told from others' and are not ended; what is shut is its schema"
     )];
     warnings.extend(fencing.warnings);
+    let mut affects = vec![
+        format!("{tenant}: every write in {schema} is refused (SQLSTATE 42501) until it is released; reads go on"),
+        format!(
+            "{tenant}: transactions that write are waited for; new ones wait meanwhile, and are refused when the fence stands"
+        ),
+    ];
+    let barred = ground.barred();
+    if !barred.is_empty() {
+        affects.push(format!("{}: may not log in until then, and its sessions end", barred.join(", ")));
+    }
+    affects.push("everybody else: nothing".to_owned());
     Ok(Plan {
         schema: SCHEMA,
         id,
@@ -49,13 +62,7 @@ pub(super) fn plan(
         summary: format!("quarantine {tenant} on {instance}: writes in {schema} are refused, reads go on"),
         subjects: held(Some(tenant), Subject::Tenant { id: tenant.clone() }),
         targets: vec![target],
-        affects: vec![
-            format!("{tenant}: every write in {schema} is refused (SQLSTATE 42501) until it is released; reads go on"),
-            format!(
-                "{tenant}: transactions that write are waited for; new ones wait meanwhile, and are refused when the fence stands"
-            ),
-            "everybody else: nothing".to_owned(),
-        ],
+        affects,
         facts: fencing.facts,
         warnings,
         steps: fencing.steps,

@@ -122,7 +122,7 @@ pub(super) async fn look(
     };
     let load = load(&names, eyes).await?;
     let inbound = inbound(&names.schema, 0, eyes).await?;
-    let around = act::around(&estate, &intent.tenant);
+    let around = act::around(&estate, &intent.tenant, eyes).await?;
     let ground = fence::look(&around, eyes).await?;
     let major = target.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     let environment = Environment::of_process();

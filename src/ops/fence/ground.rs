@@ -54,6 +54,11 @@ impl Ground {
         &self.image
     }
 
+    /// The tenant's own logins that may log in as it is.
+    pub fn barred(&self) -> Vec<&str> {
+        self.image.logins.iter().filter(|(_, may)| **may).map(|(login, _)| login.as_str()).collect()
+    }
+
     /// Whether what most tenants log in as may use the schema.
     pub fn is_served(&self) -> bool {
         self.all("service").any(|(_, more)| !more.is_empty())

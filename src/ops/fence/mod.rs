@@ -111,7 +111,8 @@ pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<
     let spared: Vec<_> = fence.spared().map(|it| format!("{schema}.{}", it.name)).collect();
     if !spared.is_empty() {
         warnings.push(format!(
-            "without an ACL, which the server cannot give back, only their owner may write these; they are left so, and shut by barring its login: {}",
+            "without an ACL, which the server cannot give back, only their owner may write these; they are left so, and shut by barring its login; {}, which acts as their owner, could write them still: nobody may work as it until this is over: {}",
+            target.login,
             spared.join(", ")
         ));
     }
@@ -125,8 +126,7 @@ pub(super) fn plan(around: &Around, ground: &Ground, target: &Target) -> Result<
     }
     let before = serde_json::to_value(&fence.image).map_err(|error| Refusals::one(error.to_string()))?;
     let facts = fence.image.facts().into_iter().map(|(name, value)| Fact { name, value }).collect();
-    let barred: Vec<String> =
-        fence.image.logins.iter().filter(|(_, may)| **may).map(|(login, _)| login.clone()).collect();
+    let barred: Vec<String> = ground.barred().into_iter().map(str::to_owned).collect();
     let stands = Stands::behind(around, &fence, |role| ground.may_try(role));
     let untried = stands.untried();
     if !untried.is_empty() {

@@ -105,7 +105,7 @@ async fn proofs_from_a_script() {
     let line = "--allow-actions guardrails prove acme --quick --evidence evidence --confirm acme";
     let (out, err) = desk.says(line, 0);
     assert!(out.contains("acme, which works as role_acme: held") && out.contains("53300"), "{out}");
-    assert!(err.contains("wrote evidence/prove-acme-") && err.contains("step 3: prove: statement_timeout"), "{err}");
+    assert!(err.contains("wrote evidence/prove-acme-") && err.contains("step 3: statement_timeout: "), "{err}");
     let mut files: Vec<_> =
         fs::read_dir(desk.home.path().join("evidence")).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();

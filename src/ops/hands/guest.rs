@@ -21,9 +21,6 @@ const PASSWORD: usize = 32;
 /// How long a session that ended may still count.
 const LEAVING: Duration = Duration::from_secs(10);
 
-/// What a statement may take beyond what it is meant to.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A password, and the admin's session that sets it.
 pub(super) struct Ready {
     link: Connection,
@@ -107,12 +104,9 @@ impl Door<'_, '_> {
     async fn enter(&self) -> Result<Result<Connection, ConnectError>, HandsError> {
         let database = self.attempt.database.as_deref().unwrap_or(&self.target.database);
         let name = self.hands.plan.id.application_name();
-        let longest = match &self.attempt.what {
-            What::Idle(milliseconds) => Duration::from_millis(*milliseconds),
-            What::Enter | What::Say(_) => LONGEST,
-        };
+        let patience = Duration::from_millis(self.attempt.takes_ms) + self.hands.estate.statement_timeout;
         let place = (&self.target.instance, database);
-        self.hands.estate.enter(place, &self.guest.role, self.password, (&name, longest + PATIENCE)).await
+        self.hands.estate.enter(place, &self.guest.role, self.password, (&name, patience)).await
     }
 
     /// Enters where there is room for it: an earlier session that just ended counts a moment longer.
@@ -128,9 +122,6 @@ impl Door<'_, '_> {
         }
     }
 }
-
-/// What a limit that is really waited for takes at the most.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 type Told = (Option<String>, String, Vec<String>);
 

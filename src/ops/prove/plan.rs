@@ -272,6 +272,7 @@ fn waiting(name: &'static str, timeout: &Timeout, login: &Login, id: &OperationI
         ),
     };
     let expects = format!("{name} of {}: {expects}", login.name);
+    let attempt = Attempt { takes_ms: stop, ..attempt };
     Control {
         breaches,
         limit_ms: timeout.limit,

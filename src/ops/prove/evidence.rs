@@ -139,7 +139,7 @@ impl Evidence {
             ended: story.entries.last().map_or(story.header.at, |last| last.at).to_string(),
             settings: make.compared.clone(),
             controls,
-            not_proven: plan.warnings.clone(),
+            not_proven: make.caveats.clone(),
         })
     }
 

@@ -28,6 +28,8 @@ pub struct Try {
     pub operation: OperationId,
     /// The temporary login.
     pub role: String,
+    /// What it does, in a few words.
+    pub title: String,
     /// What it proves.
     pub controls: Vec<Control>,
 }
@@ -45,7 +47,7 @@ impl Try {
 
 impl Step for Try {
     fn title(&self) -> String {
-        format!("prove: {}", self.names())
+        self.title.clone()
     }
 
     fn safety(&self) -> Safety {

@@ -250,8 +250,14 @@ async fn suffer(world: &World, intent: Intent, typed: &str, fewer: usize) -> Str
                 }
                 // It had come to its end all the same.
                 (Way::Forward, Err(OpsError::Over(_, how))) if how == "succeeded" => Ok(Ended::Succeeded),
-                (Way::Back, Err(OpsError::Over(_, how))) if how == "succeeded" && !leaves => Ok(Ended::RolledBack),
                 (_, ended) => ended,
+            };
+            // What leaves nothing has nothing to go back from once it is over.
+            let ended = match ended {
+                Err(OpsError::Over(_, how)) if how == "succeeded" && way == Way::Back && !leaves => {
+                    Ok(Ended::RolledBack)
+                }
+                ended => ended,
             };
             match (way, ended) {
                 (Way::Forward, Ok(Ended::Succeeded)) => assert_eq!(world.settled().await, done, "{here}"),

@@ -112,7 +112,7 @@ async fn proofs_from_a_script() {
     let evidence: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!((&evidence["verdict"], &evidence["temporary_login_removed"]), (&"held".into(), &true.into()));
     let markdown = fs::read_to_string(markdown).unwrap();
-    assert!(markdown.contains("| idle\\_in\\_transaction\\_session\\_timeout | held | 25P03"), "{markdown}");
+    assert!(markdown.contains("| idle_in_transaction_session_timeout | held | 25P03"), "{markdown}");
     let id = evidence["operation"].as_str().unwrap();
     assert!(desk.says(&format!("ops report {id}"), 0).0.contains("Limits and isolation of acme: held"));
     assert_eq!(document(&desk, &format!("ops report {id} --json"), 0)["evidence"], evidence);

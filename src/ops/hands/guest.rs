@@ -83,11 +83,12 @@ impl Hands<'_> {
             }
             _ => Err(HandsError::Connect(error)),
         };
-        let (code, message, rows) = match session {
-            Err(error) => refused(error)?,
-            Ok(session) => tried(&session, attempt).await?,
+        let (told, seconds) = match session {
+            Err(error) => (refused(error)?, clock.elapsed().as_secs_f64()),
+            Ok(session) => tried(&session, attempt, clock).await?,
         };
-        Ok(Answer { at, seconds: clock.elapsed().as_secs_f64(), code, message, rows })
+        let (code, message, rows) = told;
+        Ok(Answer { at, seconds, code, message, rows })
     }
 }
 
@@ -125,12 +126,14 @@ impl Door<'_, '_> {
 
 type Told = (Option<String>, String, Vec<String>);
 
-async fn tried(session: &Connection, attempt: &Attempt) -> Result<Told, HandsError> {
+/// What was answered, and after how many seconds: to log in counts only where that is what is tried.
+async fn tried(session: &Connection, attempt: &Attempt, entered: Instant) -> Result<(Told, f64), HandsError> {
     for statement in &attempt.first {
         if let Some(no) = refusal(session.say(statement).await?)? {
-            return Ok(no);
+            return Ok((no, entered.elapsed().as_secs_f64()));
         }
     }
+    let clock = if attempt.what == What::Enter { entered } else { Instant::now() };
     let told = match &attempt.what {
         What::Enter => (None, "the session was let in".to_owned(), Vec::new()),
         What::Say(statement) => match session.say(statement).await? {
@@ -139,10 +142,11 @@ async fn tried(session: &Connection, attempt: &Attempt) -> Result<Told, HandsErr
         },
         What::Idle(milliseconds) => idle(session, *milliseconds).await?,
     };
+    let seconds = clock.elapsed().as_secs_f64();
     if attempt.is_rolled_back() && !session.is_closed() {
         session.say("ROLLBACK").await?;
     }
-    Ok(told)
+    Ok((told, seconds))
 }
 
 /// An error as an answer; one that only says that the session is over for another reason is none.

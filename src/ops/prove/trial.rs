@@ -90,7 +90,10 @@ impl Step for Try {
                 control.limit_ms.filter(|_| control.attempts.len() == 1 || idles)
             };
             let of = self.controls.iter().find_map(whole).map(|limit| format!(" of {}", limit / 1_000));
-            let phase = format!("{}: {:.0}{} s", self.names(), left.busy_for, of.unwrap_or_default());
+            let phase = match of {
+                Some(of) => format!("{}: {:.0}{of} s", self.names(), left.busy_for),
+                None => self.title.clone(),
+            };
             Ok(Some(Working { phase, done: 0, total: 0 }))
         })
     }

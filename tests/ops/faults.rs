@@ -199,7 +199,7 @@ async fn and_so_they_do_around_a_fence() {
 async fn and_so_does_a_proof() {
     let world = World::start().await;
     super::prove::guarded(&world).await;
-    println!("{}", suffer(&world, super::prove::prove("acme", Some(50)), "acme", 7).await);
+    println!("{}", suffer(&world, super::prove::prove("acme", Some(50)), "acme", 19).await);
 }
 
 /// Every call of an operation suffers everything; unless all of it is asked for (make matrix), fewer of them do.

@@ -307,7 +307,9 @@ impl Model {
         let asked = Asked { offer: choice.offer, aims: choice.aims };
         let mut fields: Vec<Field> = choice.offer.questions.iter().map(field).collect();
         if asked.aims.is_empty() && matches!(choice.offer.of, Kind::Tenant | Kind::Named) {
-            let known = self.some_tenant().unwrap_or_default();
+            // For what is done to somebody who is named, nobody is offered who is only under the cursor.
+            let offered = choice.offer.of == Kind::Tenant || matches!(self.view, View::Tenant(_));
+            let known = self.some_tenant().filter(|_| offered).unwrap_or_default();
             fields.insert(0, Field::text(TENANT, &known, "its id, in full"));
         }
         if fields.is_empty() {

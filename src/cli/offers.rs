@@ -130,7 +130,7 @@ static REGISTRY: &[Entry] = &[
         offer: Offer {
             kind: "guardrails",
             title: "guardrails: apply",
-            about: "give the tenant's own login the limits that the policy wants; undone, it has exactly what it had",
+            about: "the policy's limits for the tenant's own login; can be undone",
             of: Kind::Named,
             needs: Needs::OwnLogin,
             questions: &[],
@@ -144,13 +144,13 @@ static REGISTRY: &[Entry] = &[
         offer: Offer {
             kind: "prove",
             title: "guardrails: prove",
-            about: "a temporary login does what must be refused: limits exceeded, other tenants' data; the answers are evidence",
+            about: "a temporary login tries what must be refused: evidence",
             of: Kind::Named,
             needs: Needs::Nothing,
             questions: &[Question {
                 label: "limits over 1 s",
                 blank: Blank::Choice(&[WAIT, "shorten them"]),
-                hint: "waited for, a proof takes as long as they do; shortened, the evidence says so",
+                hint: "a proof takes as long as they do; the evidence says what was shortened",
             }],
         },
         intent: Some(|request, config| {
@@ -163,7 +163,7 @@ static REGISTRY: &[Entry] = &[
         offer: Offer {
             kind: "provision",
             title: "provision",
-            about: "make a place for a new tenant on a shared instance: role, schema, rights, limits, secret",
+            about: "role, schema, rights, limits and secret of a new tenant",
             of: Kind::Nothing,
             needs: Needs::Nothing,
             questions: &[
@@ -171,7 +171,7 @@ static REGISTRY: &[Entry] = &[
                 Question {
                     label: "works as",
                     blank: Blank::Choice(&["everybody's account", OWN]),
-                    hint: "most work as the account that all share; a login of its own gets a password in Vault",
+                    hint: "most share an account; a login of its own has a password in Vault",
                 },
                 Question {
                     label: "secret",
@@ -191,7 +191,7 @@ static REGISTRY: &[Entry] = &[
         offer: Offer {
             kind: "deprovision",
             title: "deprovision",
-            about: "export a tenant, then remove its schema, its role and its secret; after the drop there is no way back",
+            about: "export a tenant, then remove it; from the drop on for good",
             of: Kind::Named,
             needs: Needs::Nothing,
             questions: &[Question {

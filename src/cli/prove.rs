@@ -153,18 +153,14 @@ async fn carry_out(operations: &Operations, intents: &[Intent], asked: Prove) ->
 /// A line for each control.
 fn summary(evidence: &Evidence) -> String {
     let Evidence { operation, tenant, login, verdict, controls, .. } = evidence;
-    let mut text = format!("{tenant}, which works as {login}: {}\n", verdict.words());
-    for control in controls {
+    let mut lines = vec![format!("{tenant}, which works as {login}: {}", verdict.words())];
+    lines.extend(controls.iter().map(|control| {
         let note = control.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-        text += &format!("  {:<19} {}: {}{note}\n", control.verdict.words(), control.control, control.why);
-    }
-    text += &format!("  the evidence: tierdeck ops report {operation}\n");
-    sanitise_lines(&text)
-}
-
-/// Line by line: what is foreign in it cannot make lines.
-fn sanitise_lines(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", sanitise(line))).collect()
+        format!("  {:<19} {}: {}{note}", control.verdict.words(), control.control, control.why)
+    }));
+    lines.push(format!("  the evidence: tierdeck ops report {operation}"));
+    // What is foreign in a line makes none of its own.
+    lines.iter().map(|line| sanitise(line)).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn write(folder: &Path, evidence: &Evidence) -> Result<()> {

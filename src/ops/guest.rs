@@ -35,6 +35,9 @@ pub struct Attempt {
     /// What one of those says, before and as long as this is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<String>,
+    /// How many milliseconds it is meant to take at the most.
+    #[serde(default, skip_serializing_if = "takes_none")]
+    pub takes_ms: u64,
     /// What is said first; it has to work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<String>,
@@ -72,6 +75,11 @@ pub struct Answer {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
 fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+fn takes_none(number: &u64) -> bool {
     *number == 0
 }
 
@@ -122,7 +130,7 @@ impl Attempt {
 
     /// Of nothing else.
     pub fn of(what: What) -> Self {
-        Self { database: None, beside: 0, holding: None, first: Vec::new(), what }
+        Self { database: None, beside: 0, holding: None, takes_ms: 0, first: Vec::new(), what }
     }
 
     /// What is said beside it, and what is done, for people.

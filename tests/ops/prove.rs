@@ -72,7 +72,6 @@ async fn what_holds_is_proven_and_nothing_is_left() {
         "beside 2 other sessions of it: log in",
         "SELECT pg_catalog.pg_sleep(1.2)",
         "DELETE FROM \"tenant_globex\".\"orders\" WHERE false; ROLLBACK",
-        "a session may raise its own timeouts",
         "type acme",
     ] {
         assert!(text.contains(words), "{words:?} is not in\n{text}");
@@ -111,6 +110,7 @@ async fn what_holds_is_proven_and_nothing_is_left() {
         "shortened",
         &evidence.system_identifier,
         "removed again",
+        "a session may raise its own timeouts",
         "ann@laptop",
     ] {
         assert!(markdown.contains(words), "{words:?} is not in\n{markdown}");

@@ -21,9 +21,6 @@ const PASSWORD: usize = 32;
 /// How long a session that ended may still count.
 const LEAVING: Duration = Duration::from_secs(10);
 
-/// What a statement may take beyond what it is meant to.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A password, and the admin's session that sets it.
 pub(super) struct Ready {
     link: Connection,
@@ -86,11 +83,12 @@ impl Hands<'_> {
             }
             _ => Err(HandsError::Connect(error)),
         };
-        let (code, message, rows) = match session {
-            Err(error) => refused(error)?,
-            Ok(session) => tried(&session, attempt).await?,
+        let (told, seconds) = match session {
+            Err(error) => (refused(error)?, clock.elapsed().as_secs_f64()),
+            Ok(session) => tried(&session, attempt, clock).await?,
         };
-        Ok(Answer { at, seconds: clock.elapsed().as_secs_f64(), code, message, rows })
+        let (code, message, rows) = told;
+        Ok(Answer { at, seconds, code, message, rows })
     }
 }
 
@@ -107,12 +105,9 @@ impl Door<'_, '_> {
     async fn enter(&self) -> Result<Result<Connection, ConnectError>, HandsError> {
         let database = self.attempt.database.as_deref().unwrap_or(&self.target.database);
         let name = self.hands.plan.id.application_name();
-        let longest = match &self.attempt.what {
-            What::Idle(milliseconds) => Duration::from_millis(*milliseconds),
-            What::Enter | What::Say(_) => LONGEST,
-        };
+        let patience = Duration::from_millis(self.attempt.takes_ms) + self.hands.estate.statement_timeout;
         let place = (&self.target.instance, database);
-        self.hands.estate.enter(place, &self.guest.role, self.password, (&name, longest + PATIENCE)).await
+        self.hands.estate.enter(place, &self.guest.role, self.password, (&name, patience)).await
     }
 
     /// Enters where there is room for it: an earlier session that just ended counts a moment longer.
@@ -129,17 +124,16 @@ impl Door<'_, '_> {
     }
 }
 
-/// What a limit that is really waited for takes at the most.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
-
 type Told = (Option<String>, String, Vec<String>);
 
-async fn tried(session: &Connection, attempt: &Attempt) -> Result<Told, HandsError> {
+/// What was answered, and after how many seconds: to log in counts only where that is what is tried.
+async fn tried(session: &Connection, attempt: &Attempt, entered: Instant) -> Result<(Told, f64), HandsError> {
     for statement in &attempt.first {
         if let Some(no) = refusal(session.say(statement).await?)? {
-            return Ok(no);
+            return Ok((no, entered.elapsed().as_secs_f64()));
         }
     }
+    let clock = if attempt.what == What::Enter { entered } else { Instant::now() };
     let told = match &attempt.what {
         What::Enter => (None, "the session was let in".to_owned(), Vec::new()),
         What::Say(statement) => match session.say(statement).await? {
@@ -148,10 +142,11 @@ async fn tried(session: &Connection, attempt: &Attempt) -> Result<Told, HandsErr
         },
         What::Idle(milliseconds) => idle(session, *milliseconds).await?,
     };
+    let seconds = clock.elapsed().as_secs_f64();
     if attempt.is_rolled_back() && !session.is_closed() {
         session.say("ROLLBACK").await?;
     }
-    Ok(told)
+    Ok((told, seconds))
 }
 
 /// An error as an answer; one that only says that the session is over for another reason is none.

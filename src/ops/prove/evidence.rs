@@ -139,7 +139,7 @@ impl Evidence {
             ended: story.entries.last().map_or(story.header.at, |last| last.at).to_string(),
             settings: make.compared.clone(),
             controls,
-            not_proven: plan.warnings.clone(),
+            not_proven: make.caveats.clone(),
         })
     }
 
@@ -218,14 +218,19 @@ impl Evidence {
 
 /// Foreign words as Markdown that means nothing but itself.
 fn cell(text: &str) -> String {
-    let mut safe = String::new();
-    for char in sanitise(text).chars() {
-        if "\\`*_[]<>#|~".contains(char) {
-            safe.push('\\');
+    let safe = sanitise(text);
+    let chars: Vec<char> = safe.chars().collect();
+    let mut out = String::new();
+    for (at, char) in chars.iter().enumerate() {
+        // Within a word an underscore is one.
+        let beside = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|char| char.is_alphanumeric());
+        let within = *char == '_' && beside(at.checked_sub(1)) && beside(Some(at + 1));
+        if "\\`*_[]<>#|~".contains(*char) && !within {
+            out.push('\\');
         }
-        safe.push(char);
+        out.push(*char);
     }
-    safe
+    out
 }
 
 /// Whether the login that binds has what the policy wants; nothing where that says nothing.
@@ -257,4 +262,30 @@ fn as_the_policy_wants(make: &MakeLogin) -> Option<Judged> {
         },
         note: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_as_wanted_however_it_is_written_and_foreign_words_stay_words() {
+        let setting = |policy: Option<&str>, login: Option<&str>| Setting {
+            name: "lock_timeout".to_owned(),
+            policy: policy.map(str::to_owned),
+            login: login.map(str::to_owned),
+            temporary: None,
+        };
+        for (policy, login, expected) in [
+            (None, Some("5s"), None),
+            (Some("5s"), Some("5000"), Some(true)),
+            (Some("40"), Some("40"), Some(true)),
+            (Some("5s"), Some("6s"), Some(false)),
+            (Some("5s"), Some("0"), Some(false)),
+            (Some("5s"), None, Some(false)),
+        ] {
+            assert_eq!(setting(policy, login).is_as_wanted(), expected, "{policy:?} {login:?}");
+        }
+        assert_eq!(cell("role_acme | *b* _c_ <d>"), "role_acme \\| \\*b\\* \\_c\\_ \\<d\\>");
+    }
 }

@@ -46,6 +46,8 @@ pub struct MakeLogin {
     pub options: bool,
     /// What is compared: policy, the login that binds, this one.
     pub compared: Vec<Setting>,
+    /// What the evidence has to say of what it does not prove.
+    pub caveats: Vec<String>,
 }
 
 /// Removes it.
@@ -118,7 +120,7 @@ fn foreign(role: &str) -> String {
 
 impl Step for MakeLogin {
     fn title(&self) -> String {
-        format!("make the temporary login {}, like {}", self.role, self.like)
+        format!("make a temporary login like {}", self.like)
     }
 
     fn safety(&self) -> Safety {
@@ -214,7 +216,7 @@ async fn gone(target: usize, role: &str, id: &OperationId, eyes: &mut Eyes) -> R
 
 impl Step for RemoveLogin {
     fn title(&self) -> String {
-        format!("remove the temporary login {}", self.role)
+        "remove the temporary login".to_owned()
     }
 
     fn safety(&self) -> Safety {

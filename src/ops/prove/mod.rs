@@ -93,6 +93,7 @@ pub(super) struct Facts {
 
 /// What is known of the login that binds.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "the names are those of prove_login.sql, which says what they are")]
 struct Login {
     name: String,
     may_enter: bool,

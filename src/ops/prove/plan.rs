@@ -81,23 +81,22 @@ pub(in crate::ops) fn plan(
     }
     let role = login_of(&id);
     let timeouts = [STATEMENT, LOCK, IDLE].map(|name| (name, Timeout::of(name, login, intent)));
-    let make = temporary(intent, facts, login, &timeouts, &id, &role);
-    let mut controls = vec![vec![connections(login)]];
-    controls.extend(timeouts.iter().map(|(name, timeout)| vec![waiting(name, timeout, login, &id)]));
-    let isolation = isolation(facts, login, &role);
-    let mut warnings = caveats(facts, login, &make);
-    warnings.extend(isolation.1);
-    warnings.extend(
-        throttled
-            .map(|by| format!("{tenant} is throttled by operation {by}: what is proven are the throttle's limits")),
-    );
-    controls.extend((!isolation.0.is_empty()).then_some(isolation.0));
+    let mut make = temporary(intent, facts, login, &timeouts, &id, &role);
+    let mut trials = vec![("prove the connection limit".to_owned(), vec![connections(login)])];
+    trials.extend(timeouts.iter().map(|(name, timeout)| (title(name), vec![waiting(name, timeout, login, &id)])));
+    let (isolation, sample) = isolation(facts, login, &role);
+    trials.push(("prove the isolation".to_owned(), isolation));
+    // What the approval does not depend on is told where it is read: in the evidence.
+    make.caveats = caveats(login, &make);
+    make.caveats.extend(sample);
+    let warnings = warnings(intent, facts, login, throttled);
+    make.caveats.extend(warnings.iter().cloned());
     let waits: u64 = timeouts.iter().map(|(_, timeout)| timeout.wait).sum();
     let before = json!({ "login": "none" });
     let remove = RemoveLogin { target: 0, tenant: tenant.clone(), operation: id.clone(), role: role.clone() };
     let mut steps = vec![PlannedStep::new(Action::Prove(ProveStep::Login(make)), &before)?];
-    for controls in controls {
-        let step = Try { target: 0, operation: id.clone(), role: role.clone(), controls };
+    for (title, controls) in trials {
+        let step = Try { target: 0, operation: id.clone(), role: role.clone(), title, controls };
         steps.push(PlannedStep::new(Action::Prove(ProveStep::Try(step)), &before)?);
     }
     steps.push(PlannedStep::new(Action::Prove(ProveStep::Remove(remove)), &before)?);
@@ -121,6 +120,35 @@ pub(in crate::ops) fn plan(
         targets: vec![target],
         intent: Intent::Prove(intent.clone()),
     })
+}
+
+/// What a step is called where there is little room.
+fn title(timeout: &str) -> String {
+    if timeout == IDLE { "prove the limit of idle transactions".to_owned() } else { format!("prove {timeout}") }
+}
+
+/// What whoever approves it has to know.
+fn warnings(intent: &Proving, facts: &Facts, login: &Login, throttled: Option<&OperationId>) -> Vec<String> {
+    let Proving { tenant, .. } = intent;
+    let mut warnings = Vec::new();
+    if facts.shared {
+        warnings.push(format!(
+            "{tenant} works as {}, which everybody does: its limits are those of all tenants together, and the policy for a login of its own \
+             is not compared",
+            login.name
+        ));
+    }
+    warnings.extend(
+        throttled
+            .map(|by| format!("{tenant} is throttled by operation {by}: what is proven are the throttle's limits")),
+    );
+    if !login.others.is_empty() {
+        warnings.push(format!(
+            "temporary logins of other proofs are there: {}; tierdeck ops list names each operation: resume it, or roll it back",
+            login.others.join(", ")
+        ));
+    }
+    warnings
 }
 
 fn in_the_way(login: &Login, facts: &Facts, target: &Target) -> Vec<String> {
@@ -210,6 +238,7 @@ fn temporary(
         settings,
         options: login.version >= 160_000,
         compared,
+        caveats: Vec::new(),
     }
 }
 
@@ -272,6 +301,7 @@ fn waiting(name: &'static str, timeout: &Timeout, login: &Login, id: &OperationI
         ),
     };
     let expects = format!("{name} of {}: {expects}", login.name);
+    let attempt = Attempt { takes_ms: stop, ..attempt };
     Control {
         breaches,
         limit_ms: timeout.limit,
@@ -387,7 +417,7 @@ fn like(text: &str) -> String {
 }
 
 /// What this cannot prove.
-fn caveats(facts: &Facts, login: &Login, make: &MakeLogin) -> Vec<String> {
+fn caveats(login: &Login, make: &MakeLogin) -> Vec<String> {
     let name = &login.name;
     let mut caveats = vec![
         "a session may raise its own timeouts (SET statement_timeout = 0): they bind whoever does not; a CONNECTION LIMIT binds everybody"
@@ -395,14 +425,8 @@ fn caveats(facts: &Facts, login: &Login, make: &MakeLogin) -> Vec<String> {
         "limits reach sessions that begin after they were set; those that are open keep what they began with".to_owned(),
         format!("it is true of the moment: whoever may alter {name} may change it afterwards"),
         "names of schemas and tables can be read in pg_catalog by every login; no right keeps anybody from that".to_owned(),
-        "functions that run with their owner's rights, large objects and other databases are not tried".to_owned(),
+        "what is not tried: functions that act with the rights of their owners, large objects, other databases".to_owned(),
     ];
-    if facts.shared {
-        caveats.push(format!(
-            "the tenant works as {name}, which everybody does: its limits are those of all tenants together, and the policy for a tenant's own \
-             login is not compared"
-        ));
-    }
     if !login.attributes.is_empty() {
         caveats.push(format!(
             "{name} has {}, which is not inherited: the temporary login does not have it, and what follows from it is not tried",
@@ -417,12 +441,6 @@ fn caveats(facts: &Facts, login: &Login, make: &MakeLogin) -> Vec<String> {
         .collect();
     if !left.is_empty() {
         caveats.push(format!("settings of {name} that the temporary login does not get: {}", left.join(", ")));
-    }
-    if !login.others.is_empty() {
-        caveats.push(format!(
-            "temporary logins of earlier proofs are still there: {}; tierdeck ops list names the operation: resume it or roll it back",
-            login.others.join(", ")
-        ));
     }
     caveats
 }

@@ -28,6 +28,8 @@ pub struct Try {
     pub operation: OperationId,
     /// The temporary login.
     pub role: String,
+    /// What it does, in a few words.
+    pub title: String,
     /// What it proves.
     pub controls: Vec<Control>,
 }
@@ -45,7 +47,7 @@ impl Try {
 
 impl Step for Try {
     fn title(&self) -> String {
-        format!("prove: {}", self.names())
+        self.title.clone()
     }
 
     fn safety(&self) -> Safety {
@@ -88,7 +90,10 @@ impl Step for Try {
                 control.limit_ms.filter(|_| control.attempts.len() == 1 || idles)
             };
             let of = self.controls.iter().find_map(whole).map(|limit| format!(" of {}", limit / 1_000));
-            let phase = format!("{}: {:.0}{} s", self.names(), left.busy_for, of.unwrap_or_default());
+            let phase = match of {
+                Some(of) => format!("{}: {:.0}{of} s", self.names(), left.busy_for),
+                None => self.title.clone(),
+            };
             Ok(Some(Working { phase, done: 0, total: 0 }))
         })
     }

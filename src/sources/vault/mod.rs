@@ -104,8 +104,9 @@ impl Reader {
                         read = Some(secret);
                         Content::Points(Box::new(pointing))
                     }
-                    // Deleted this moment, or, where metadata is not shown to us, long ago.
-                    Ok(None) if metadata.is_none() => return Ok(None),
+                    // Deleted, or never there: without its metadata nobody can tell which.
+                    Ok(None) if metadata.is_none() => Content::Unread,
+                    // Deleted this moment.
                     Ok(None) => Content::Deleted,
                     Err(error) => {
                         let known = error == VaultError::Token && metadata.is_some();

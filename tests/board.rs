@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tierdeck::domain::facts::{
-    Activity, Catalog, Churn, Database, Fragment, Role, Roles, Schema, SchemaChurn, Server, Sizes, Source,
+    Activity, Catalog, Churn, Content, Database, Fragment, Leads, Pointing, Role, Roles, Schema, SchemaChurn,
+    SecretVersion, Secrets, Server, Sizes, Source, TenantSecret,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::session::Wait;
@@ -16,7 +17,7 @@ use tierdeck::domain::{
     Acknowledgement, Attention, Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session,
     SessionKey, SessionState, Signal, Snapshot, Tenant, Thresholds, Tier,
 };
-use tierdeck::poll::{Board, InstancePlan, News, Rules};
+use tierdeck::poll::{Board, InstancePlan, News, Origin, Rules};
 use tierdeck::signals::Evaluator;
 
 struct Story {
@@ -862,4 +863,95 @@ fn what_rarely_changes_is_judged_anew_when_it_does_and_when_it_is_not_seen_any_m
     let snapshot = story.snapshot();
     let doubted = |signal| snapshot.unknown.iter().any(|it| it.signal == signal);
     assert!(doubted(Signal::Orphan) && doubted(Signal::LimitDrift), "nobody has looked for a minute");
+}
+
+/// A secret of acme's that opens globex's schema.
+fn secrets() -> Secrets {
+    let text = |text: &str| Some(Foreign::from(text));
+    let pointing = Pointing {
+        host: text("db"),
+        port: Some(5432),
+        database: text("portarium"),
+        schema: text("tenant_globex"),
+        username: text("portarium_shared"),
+        has_password: false,
+        odd: Vec::new(),
+        leads: Leads::To(InstanceName::new("shared")),
+    };
+    let secret = TenantSecret {
+        tenant: tierdeck::domain::TenantId::parse("acme").unwrap(),
+        version: Some(SecretVersion { number: 2, written: None, ends: None }),
+        custom: vec![(Foreign::from("owner"), Foreign::from("ann"))],
+        kept: Some(0),
+        content: Content::Points(Box::new(pointing)),
+        hidden: None,
+    };
+    let (mount, path) = ("secret".to_owned(), "tenants/{id}/db".to_owned());
+    Secrets { mount, path, secrets: vec![Arc::new(secret)], seen: 1, of: 1, strangers: 0 }
+}
+
+#[test]
+fn what_is_of_the_estate_is_kept_with_its_age_and_told_again_as_it_came() {
+    let minute = Duration::from_secs(60);
+    let mut story = Story::begin();
+    story.board = story.board.hearing(Source::Secrets, minute);
+    story.sessions(Vec::new());
+    story.churn(1, &[("tenant_acme", 1), ("tenant_globex", 1)]);
+    let account = Role {
+        name: Foreign::from("portarium_shared"),
+        can_login: true,
+        connection_limit: None,
+        superuser: false,
+        settings: Arc::default(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    story.deliver(Fragment::Roles(Roles { roles: vec![account], ..Roles::default() }));
+    let about = |snapshot: &Snapshot| {
+        let found = snapshot.findings.iter().filter(|it| it.signal == Signal::SecretMismatch);
+        found.map(|it| it.summary.clone()).collect::<Vec<_>>()
+    };
+    let doubts = |snapshot: &Snapshot| {
+        let doubts = snapshot.unknown.iter().filter(|it| it.signal == Signal::SecretMismatch);
+        doubts.map(|it| (it.reason.clone(), it.known_at.is_some())).collect::<Vec<_>>()
+    };
+    let seen = story.snapshot();
+    assert_eq!((about(&seen), doubts(&seen)), (Vec::new(), vec![("secrets: not seen yet".to_owned(), true)]));
+
+    let news = News::Delivered { fragment: Fragment::Secrets(secrets()), took: Duration::ZERO, every: minute };
+    story.board.take(story.now, Origin::Estate, news.clone());
+    let wrong = "acme on shared: its secret names tenant_globex, the schema of globex";
+    assert_eq!(about(&story.snapshot()), [wrong]);
+    // The very same again is the same value.
+    let first = story.snapshot().estate.secrets.unwrap().value.unwrap();
+    story.pass(10);
+    story.board.take(story.now, Origin::Estate, news);
+    assert!(Arc::ptr_eq(&first, &story.snapshot().estate.secrets.unwrap().value.unwrap()));
+
+    story.pass(1);
+    let trouble = Trouble::new("Vault is sealed");
+    story.board.take(story.now, Origin::Estate, News::Failed { source: Source::Secrets, trouble, every: minute });
+    let seen = story.snapshot();
+    let kept = seen.estate.secrets.as_ref().unwrap();
+    assert_eq!((kept.age(story.now), kept.value.is_some()), (Some(Duration::from_secs(1)), true));
+    assert_eq!(seen.estate.sources[0].error.as_ref().unwrap().message, "Vault is sealed");
+    assert_eq!(about(&seen), [wrong], "for a while what was told is still so");
+
+    // Told to another board, by way of a recording's lines.
+    let mut other = Story::begin();
+    other.board = other.board.hearing(Source::Secrets, minute);
+    other.now = story.now;
+    for (at, origin, news) in story.board.retell().1 {
+        let line = serde_json::to_string(&(origin, &news)).unwrap();
+        let (origin, news): (Origin, News) = serde_json::from_str(&line).unwrap();
+        other.board.take(at.unwrap_or(story.now), origin, news);
+    }
+    let told = other.snapshot();
+    assert_eq!(about(&told), [wrong]);
+    assert_eq!(told.estate.sources[0].error.as_ref().unwrap().message, "Vault is sealed");
+    // As recordings had it before there was anything of the estate.
+    assert_eq!(serde_json::from_str::<Origin>("0").unwrap(), Origin::Instance(0));
+    assert_eq!(serde_json::to_string(&Origin::Instance(3)).unwrap(), "3");
+
+    other.pass(400);
+    assert_eq!(doubts(&other.snapshot()).first().map(|it| it.0.as_str()), Some("secrets: Vault is sealed"));
 }

@@ -196,6 +196,37 @@ mod tests {
     }
 
     #[test]
+    fn of_a_secret_its_place_and_its_author_are_gone_and_whose_instance_it_opens_stays() {
+        use crate::domain::facts::{Leads, Pointing, Secrets, TenantSecret};
+        use crate::domain::{InstanceName, TenantId};
+        let pointing = Pointing {
+            host: Some(Foreign::from("db.corp.example")),
+            port: Some(5432),
+            database: None,
+            schema: Some(Foreign::from("tenant_acme")),
+            username: None,
+            has_password: true,
+            odd: Vec::new(),
+            leads: Leads::To(InstanceName::new("shared")),
+        };
+        let secret = TenantSecret {
+            tenant: TenantId::parse("acme").unwrap(),
+            version: None,
+            custom: vec![(Foreign::from("owner"), Foreign::from("ann.smith"))],
+            kept: None,
+            content: Content::Points(Box::new(pointing)),
+            hidden: None,
+        };
+        let secrets = Secrets { secrets: vec![Arc::new(secret)], ..Secrets::default() };
+        let (took, every) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+        let mut news = News::Delivered { fragment: Fragment::Secrets(secrets), took, every };
+        redact(&mut news);
+        let text = serde_json::to_string(&news).unwrap();
+        assert!(!text.contains("corp") && !text.contains("ann"), "{text}");
+        assert!(text.contains("tenant_acme") && text.contains("shared") && text.contains("owner"), "{text}");
+    }
+
+    #[test]
     fn of_a_long_statement_only_the_head_is_told() {
         let cut = format!("insert into t values ('a', 'b{CUT}secret', 'other')");
         assert_eq!(fingerprint(head(&cut)), "insert into t values (?, ?");

@@ -284,6 +284,8 @@ impl Around<'_> {
             let template = if schemas { &naming.tenant_schema } else { &naming.tenant_database };
             template.id(named.raw()).is_some_and(|other| found_in(&found.victims, &other))
         };
+        // A pooler may call a database as it likes.
+        let database = database.filter(|_| place.instance.pooler.is_none());
         let mut wrong = Vec::new();
         // On an instance of its own a secret needs no schema: its database's search_path is set to it.
         let optional = place.instance.tier == Tier::Dedicated;

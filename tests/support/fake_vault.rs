@@ -67,12 +67,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let now = shared.now.fetch_add(1, SeqCst) + 1;
     shared.most.fetch_max(now, SeqCst);
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let response = said(&shared, request.uri().path(), request.uri().query().unwrap_or_default());
+    let listing =
+        request.method().as_str() == "LIST" || request.uri().query().is_some_and(|it| it.contains("list=true"));
+    let response = said(&shared, request.uri().path(), listing);
     shared.now.fetch_sub(1, SeqCst);
     response
 }
 
-fn said(shared: &Shared, path: &str, query: &str) -> Response {
+fn said(shared: &Shared, path: &str, listing: bool) -> Response {
     const WRITTEN: &str = "2026-11-20T08:00:00Z";
     let secrets = shared.secrets.lock().unwrap();
     let Some(path) = path.strip_prefix("/v1/secret/") else {
@@ -87,7 +89,7 @@ fn said(shared: &Shared, path: &str, query: &str) -> Response {
         });
         (StatusCode::OK, whole.to_string()).into_response()
     };
-    if query.contains("list=true") {
+    if listing {
         shared.lists.fetch_add(1, SeqCst);
         let keys: Vec<String> = secrets.keys().map(|tenant| format!("{tenant}/")).collect();
         return ok(&json!({ "keys": keys }));

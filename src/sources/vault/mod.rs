@@ -82,6 +82,8 @@ impl Reader {
         let (metadata, mut hidden) = match vault.metadata(&path).await {
             Ok(None) => return Ok(None),
             Ok(Some(metadata)) => (Some(metadata), None),
+            // A token that may not look itself up is told of what it may not do as if it had ended: what comes next tells.
+            Err(VaultError::Token) => (None, Some(denied("read the metadata of", &path, &policy.metadata))),
             Err(error) => (None, Some(passing(error, &policy.metadata)?)),
         };
         let settled = known.filter(|known| known.metadata.is_some() && known.secret.hidden.is_none());
@@ -102,10 +104,13 @@ impl Reader {
                         read = Some(secret);
                         Content::Points(Box::new(pointing))
                     }
-                    // Deleted this moment, or, where metadata is not shown to us, long ago.
-                    Ok(None) if metadata.is_none() => return Ok(None),
+                    // Deleted, or never there: without its metadata nobody can tell which.
+                    Ok(None) if metadata.is_none() => Content::Unread,
+                    // Deleted this moment.
                     Ok(None) => Content::Deleted,
                     Err(error) => {
+                        let known = error == VaultError::Token && metadata.is_some();
+                        let error = if known { VaultError::Denied { doing: "read", path } } else { error };
                         hidden = Some(passing(error, &policy.data)?);
                         Content::Unread
                     }
@@ -149,13 +154,15 @@ fn told(
 /// In words, what is wrong with this one secret; an error where it is wrong with all of them.
 fn passing(error: VaultError, line: &str) -> Result<String, VaultError> {
     match error {
-        VaultError::Denied { doing, path } => {
-            Ok(format!("Vault does not let us {doing} {path}: its policy needs {line}"))
-        }
+        VaultError::Denied { doing, path } => Ok(denied(doing, &path, line)),
         VaultError::Odd { .. } => Ok(sanitise(&error.to_string()).into_owned()),
         VaultError::Server { status, .. } if status < 500 && status != 429 => Ok(error.to_string()),
         error => Err(error),
     }
+}
+
+fn denied(doing: &str, path: &str, line: &str) -> String {
+    format!("Vault does not let us {doing} {path}: its policy needs {line}")
 }
 
 /// Where in a path the tenant's id stands.

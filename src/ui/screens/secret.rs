@@ -103,7 +103,6 @@ fn points(look: &Look, pen: &Pen<'_>, tenant: &Tenant, content: &Content, fresh:
         Content::Destroyed => return vec![Span::styled("→ its newest version is destroyed".to_owned(), look.warning)],
     };
     let plain = if fresh { look.text } else { look.faint };
-    let mut spans = vec![Span::styled(format!("→ {}  ", address(pointing)), plain)];
     // What the signal says of it is what counts: here is only where to look.
     let findings = &pen.model.shown.findings;
     let worst = findings
@@ -113,14 +112,14 @@ fn points(look: &Look, pen: &Pen<'_>, tenant: &Tenant, content: &Content, fresh:
         .map(|it| it.severity)
         .max();
     let here = pointing.leads == Leads::To(tenant.instance.clone());
-    spans.push(match (worst, &pointing.leads) {
+    let verdict = match (worst, &pointing.leads) {
         (Some(severity), _) => Span::styled("≠ its home".to_owned(), look.severity(severity)),
         (None, _) if !fresh => Span::styled("not compared".to_owned(), look.faint),
         (None, Leads::To(_)) if here => Span::styled("= its home".to_owned(), look.good),
         (None, Leads::To(instance)) => Span::styled(format!("on {instance}"), plain),
-        (None, _) => Span::styled("an address that the configuration does not know".to_owned(), look.faint),
-    });
-    spans
+        (None, _) => Span::styled("of no instance that we know".to_owned(), look.faint),
+    };
+    vec![verdict, Span::styled(format!("  → {}", address(pointing)), plain)]
 }
 
 /// `2026-11-23 08:10Z`: when something was.

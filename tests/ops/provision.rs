@@ -516,7 +516,7 @@ async fn what_a_drop_would_take_along_or_lose_is_refused() {
     let port = town.world.server.port;
     let spying = machine.operations(true, move |it| {
         if let tierdeck::ops::Progress::Journal(entry) = it
-            && matches!(entry.event, tierdeck::ops::journal::Event::Started { step: 3, .. })
+            && matches!(entry.event, tierdeck::ops::journal::Event::Started { step: 5, .. })
         {
             tokio::task::block_in_place(|| {
                 handle.block_on(async {

@@ -141,7 +141,14 @@ pub struct Illegal(pub String);
 impl Status {
     /// Before anything was written.
     pub fn new(safeties: impl IntoIterator<Item = Safety>) -> Self {
-        let step = |safety| StepStatus { state: StepState::ToCome, before: None, output: None, error: None, safety, attempts: 0 };
+        let step = |safety| StepStatus {
+            state: StepState::ToCome,
+            before: None,
+            output: None,
+            error: None,
+            safety,
+            attempts: 0,
+        };
         Self { steps: safeties.into_iter().map(step).collect(), phase: Phase::Forward, paused: None }
     }
 

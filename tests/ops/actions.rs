@@ -155,7 +155,9 @@ fn meanwhile(world: &World, sql: &'static str) -> impl Fn(&Progress) + Send + Sy
             done.call_once(|| {
                 let other = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    runtime.block_on(async { session(port, "postgres", "portarium").await.batch_execute(sql).await.unwrap() });
+                    runtime.block_on(async {
+                        session(port, "postgres", "portarium").await.batch_execute(sql).await.unwrap()
+                    });
                 });
                 other.join().unwrap();
             });
@@ -173,7 +175,11 @@ async fn what_a_colleague_did_between_the_look_and_the_effect_is_neither_overwri
         (throttle("acme"), "ALTER ROLE role_acme CONNECTION LIMIT 17", "role_acme | t | 17 | {statement_timeout=30s}"),
         // The very same as we would have.
         (throttle("acme"), "ALTER ROLE role_acme CONNECTION LIMIT 5", "role_acme | t | 5 | {statement_timeout=30s}"),
-        (throttle("acme"), "ALTER ROLE role_acme SET statement_timeout = '7s'", "role_acme | t | 40 | {statement_timeout=7s}"),
+        (
+            throttle("acme"),
+            "ALTER ROLE role_acme SET statement_timeout = '7s'",
+            "role_acme | t | 40 | {statement_timeout=7s}",
+        ),
         (throttle("acme"), "ALTER ROLE role_acme RESET statement_timeout", "role_acme | t | 40 | ∅"),
         (barred, "ALTER ROLE role_acme NOLOGIN", "role_acme | f | 40 | {statement_timeout=30s}"),
     ] {

@@ -28,7 +28,8 @@ fn at(second: i64) -> Timestamp {
 fn header(steps: usize) -> Header {
     let before = json!({ "connections": 40, "statement_timeout": null });
     let step = |number: usize| {
-        let step = Throttle { target: 0, role: format!("role_{number}"), connections: 5, statement_timeout: None, was: None };
+        let step =
+            Throttle { target: 0, role: format!("role_{number}"), connections: 5, statement_timeout: None, was: None };
         PlannedStep::new(Action::Throttle(step), &before).unwrap()
     };
     let plan = Plan {

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use quarantine::look as login;
 pub use quarantine::{Bar, Drain, Quarantining};
-pub(super) use shut::around;
 pub use sessions::{Aim, Signal, SignalSessions, Signalling};
+pub(super) use shut::around;
 pub use throttle::{Throttle, Throttling};
 pub use vacuum::{Vacuum, Vacuuming};
 

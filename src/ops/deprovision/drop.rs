@@ -70,7 +70,10 @@ impl Step for DropSchema {
              IF outside IS NOT NULL THEN RAISE EXCEPTION 'outside of the schema this depends on it: %', outside; END IF; END $tierdeck$"
         );
         let end = super::drain::end_users(&self.schema, None);
-        Script::sql(self.target, vec![end, lock, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))])
+        Script::sql(
+            self.target,
+            vec![end, lock, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))],
+        )
     }
 
     fn backward(&self, _: &Value) -> Result<Option<Script>, StepError> {

@@ -62,8 +62,7 @@ pub(super) fn acls(image: &Image) -> Value {
         let columns: BTreeMap<_, _> = it.columns.iter().map(|(name, acl)| (name, acl.to_string())).collect();
         json!({ "name": it.name, "owner": it.owner, "acl": it.acl.to_string(), "columns": columns })
     });
-    let defaults =
-        image.defaults.iter().map(|it| json!({ "for": it.role, "on": it.kind, "acl": it.acl.to_string() }));
+    let defaults = image.defaults.iter().map(|it| json!({ "for": it.role, "on": it.kind, "acl": it.acl.to_string() }));
     json!({
         "schema": image.acl.to_string(),
         "relations": relations.collect::<Vec<_>>(),
@@ -208,7 +207,8 @@ impl Export {
     }
 
     async fn rights(&self, eyes: &mut Eyes) -> Result<Value, StepError> {
-        let sql = "SELECT coalesce((SELECT json_build_object('connection_limit', r.rolconnlimit, 'settings', d.setconfig)
+        let sql =
+            "SELECT coalesce((SELECT json_build_object('connection_limit', r.rolconnlimit, 'settings', d.setconfig)
                             FROM pg_roles r LEFT JOIN pg_db_role_setting d ON d.setrole = r.oid AND d.setdatabase = 0
                             WHERE r.oid = n.nspowner), '{}')::text AS role
                    FROM pg_namespace n WHERE n.nspname = $1";
@@ -290,7 +290,7 @@ impl Step for Export {
         Box::pin(async move {
             let done = fs::metadata(self.file()).map_or(0, |file| i64::try_from(file.len()).unwrap_or(i64::MAX));
             // Compressed: how much it will be nobody knows.
-            Ok(Some(Working { phase: format!("exporting, {done} bytes"), done, total: 0 }))
+            Ok(Some(Working { phase: format!("exporting, {done} bytes"), done, total: 0, unit: "bytes" }))
         })
     }
 

@@ -3,6 +3,7 @@
 //! nowhere else.
 
 mod command;
+mod served;
 mod sql;
 mod vault;
 

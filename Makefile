@@ -25,8 +25,9 @@ test: install-test ## Run every test
 	cargo test --locked --all-targets --no-fail-fast
 	cargo test --locked --doc
 
-matrix: install-test ## Kill, cut off and stall every operation at every point; CI takes a sample
-	TIERDECK_MATRIX=all cargo test --locked --test ops -- matrix faults takeover crowd --nocapture --test-threads 1
+matrix: install-test ## Kill, cut off and stall every operation at every point; interrupted, it goes on where it stopped; CI takes a sample
+	TIERDECK_MATRIX=all cargo test --locked --test ops -- matrix:: --nocapture --test-threads 4
+	TIERDECK_MATRIX=all cargo test --locked --test ops -- faults:: takeover:: crowd:: --nocapture --test-threads 1
 
 lint: ## Format, lints and documentation, as CI has them
 	cargo fmt --check

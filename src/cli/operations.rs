@@ -113,8 +113,8 @@ fn password(secret: &Secret) -> Result<Password, SecretError> {
 /// What happens, for who watches.
 fn tell(progress: &Progress) {
     if let Progress::Working { step, working } = progress {
-        let Working { phase, done, total } = working;
-        let of = if *total > 0 { format!(", block {done} of {total}") } else { String::new() };
+        let Working { phase, done, total, unit } = working;
+        let of = if *total > 0 { format!(", {done} of {total} {unit}") } else { String::new() };
         return output::say(&sanitise(&format!("step {}: {phase}{of}", step + 1)));
     }
     let Progress::Journal(entry) = progress else { return };

@@ -92,11 +92,13 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
         });
         times(step, story, number);
     }
-    let shuts = plan
-        .steps
-        .iter()
-        .zip(&told.steps)
-        .find_map(|(planned, step)| Some((step.since?, planned.action.step().fences()?.as_secs_f64())));
+    // While it is tried, who writes is waited for and not refused. Nobody at work on it, it may have come.
+    let tried = || {
+        let begun = plan.steps.iter().zip(&told.steps).find(|(planned, _)| planned.action.step().fences().is_some());
+        begun.and_then(|(_, step)| step.since).filter(|_| stage != Stage::Running)
+    };
+    let refusing = story.refuses_writes();
+    let shuts = refusing.and_then(|it| Some((it.since.or_else(tried)?, it.budget.as_secs_f64())));
     let undo = Operations::may_roll_back(story).map_err(|error| safe(&error.to_string()));
     Operation {
         stage,
@@ -116,7 +118,7 @@ pub(super) fn begun(story: &Story, besides: &Besides) -> Operation {
         began: Some(story.header.at),
         last: story.entries.last().map(|entry| entry.at),
         undo: if story.status.to_undo().is_some() { undo } else { Err("there is nothing to undo".to_owned()) },
-        refuses: story.refuses_writes().and(shuts),
+        refuses: shuts,
         way_back: plan
             .way_back(story.status.steps.iter().map(|step| step.before.as_ref()))
             .lines()

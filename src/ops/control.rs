@@ -62,7 +62,9 @@ pub struct Known {
 /// What an operation's row tells every console of where its journal stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Standing {
-    /// It shuts out who wants to write; for so many seconds it may.
+    /// It shuts out who wants to write, or may: a fence is tried.
+    shuts: bool,
+    /// It does, and for so many seconds it may.
     refuses: Option<f64>,
     /// It is done, and can still be undone.
     in_force: bool,
@@ -71,7 +73,13 @@ pub(super) struct Standing {
 impl Standing {
     /// As a story has it.
     pub fn of(story: &Story) -> Self {
-        Self { refuses: story.refuses_writes().map(|budget| budget.as_secs_f64()), in_force: story.in_force() }
+        let refusing = story.refuses_writes();
+        let stands = refusing.filter(|it| it.since.is_some());
+        Self {
+            shuts: refusing.is_some(),
+            refuses: stands.map(|it| it.budget.as_secs_f64()),
+            in_force: story.in_force(),
+        }
     }
 }
 
@@ -310,15 +318,17 @@ impl Control {
         standing: Standing,
     ) -> Result<(), ControlError> {
         let sql = "WITH ours AS (UPDATE tierdeck.operation
-                                 SET refused_since = CASE WHEN $5::float8 IS NOT NULL
-                                                          THEN coalesce(refused_since, clock_timestamp()) END,
+                                 SET refused_since = CASE WHEN NOT $7::boolean THEN NULL
+                                                          WHEN $5::float8 IS NOT NULL AND refused_budget IS NULL THEN clock_timestamp()
+                                                          ELSE coalesce(refused_since, clock_timestamp()) END,
                                      refused_budget = $5, in_force = $6
                                  WHERE id = $1 AND fence = $2 RETURNING id)
                    INSERT INTO tierdeck.journal (operation, seq, line) SELECT id, $3, $4 FROM ours
                    ON CONFLICT DO NOTHING RETURNING seq";
         let number = i64::try_from(seq).unwrap_or(i64::MAX);
-        let Standing { refuses, in_force } = standing;
-        let copied = self.connection.query(sql, &[&id.as_str(), &fence, &number, &line, &refuses, &in_force]).await?;
+        let Standing { shuts, refuses, in_force } = standing;
+        let copied =
+            self.connection.query(sql, &[&id.as_str(), &fence, &number, &line, &refuses, &in_force, &shuts]).await?;
         if !copied.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 
 mod command;
 mod guest;
+mod served;
 mod sql;
 mod vault;
 

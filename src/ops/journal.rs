@@ -157,6 +157,15 @@ pub enum JournalError {
     Busy(OperationId),
 }
 
+/// A fence that was begun and not taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusing {
+    /// How long it may stand.
+    pub budget: Duration,
+    /// Since when it is known to stand; `None`: it is being tried, and whether it came is not known.
+    pub since: Option<Timestamp>,
+}
+
 impl Story {
     /// A story that begins.
     pub fn new(header: Header) -> Self {
@@ -184,10 +193,15 @@ impl Story {
         Ok(story)
     }
 
-    /// Whether writers are shut out, or may be, and how long that may last.
-    pub fn refuses_writes(&self) -> Option<Duration> {
-        let steps = self.header.plan.steps.iter().zip(&self.status.steps);
-        steps.filter(|(_, status)| status.may_stand()).find_map(|(planned, _)| planned.action.step().fences())
+    /// Whether writers are shut out, or may be.
+    pub fn refuses_writes(&self) -> Option<Refusing> {
+        let steps = self.header.plan.steps.iter().zip(&self.status.steps).enumerate();
+        steps.filter(|(_, (_, status))| status.may_stand()).find_map(|(number, (planned, status))| {
+            let budget = planned.action.step().fences()?;
+            let came = |entry: &&Entry| matches!(entry.event, Event::Succeeded { step, .. } if step == number);
+            let stands = self.entries.iter().rfind(came).filter(|_| status.output.is_some());
+            Some(Refusing { budget, since: stands.map(|entry| entry.at) })
+        })
     }
 
     /// Whether it is done and can still be undone: what is in force stays visible.

@@ -62,6 +62,8 @@ pub struct Working {
     pub done: i64,
     /// Of how much; 0: not known.
     pub total: i64,
+    /// Of what.
+    pub unit: &'static str,
 }
 
 /// Why a step did not come to its end.

@@ -41,7 +41,9 @@ impl Check for FenceHeld {
             };
             for row in &known.rows {
                 let age = |since: jiff::Timestamp| known.server_now.duration_since(since).as_secs_f64().max(0.0);
-                verdicts.raised.extend(meant(place, row, age).or_else(|| held(place, row, age)));
+                let silent =
+                    scene.thresholds.operation_silent_seconds.rung(age(row.heartbeat)).map(|(severity, _)| severity);
+                verdicts.raised.extend(meant(place, row, age).or_else(|| held(place, row, age, silent)));
             }
         }
     }
@@ -77,10 +79,20 @@ fn meant(place: &Place<'_>, row: &OperationRow, age: impl Fn(jiff::Timestamp) ->
 }
 
 /// What is under way, or was left as it is, with the door shut.
-fn held(place: &Place<'_>, row: &OperationRow, age: impl Fn(jiff::Timestamp) -> f64) -> Option<Raised> {
+fn held(
+    place: &Place<'_>,
+    row: &OperationRow,
+    age: impl Fn(jiff::Timestamp) -> f64,
+    silent: Option<Severity>,
+) -> Option<Raised> {
     let since = row.refused_since?;
     let seconds = age(since);
     let budget = row.refused_budget.map(|budget| budget as f64);
+    // While it is tried, who writes is waited for. Nobody at work on it, it may have come, and nobody knows.
+    let may = if budget.is_some() { "are" } else { "may be" };
+    if budget.is_none() && row.state.raw() == "running" && silent.is_none() {
+        return None;
+    }
     let against = budget.map_or(String::new(), |budget| format!(" of {} that it may", duration(budget)));
     let evidence = match budget {
         Some(budget) => Evidence::against("writes refused", seconds, budget, Unit::Seconds),
@@ -96,7 +108,7 @@ fn held(place: &Place<'_>, row: &OperationRow, age: impl Fn(jiff::Timestamp) -> 
         severity: Severity::Critical,
         subject: place.about(SubjectKind::Operation, &id),
         summary: format!(
-            "writes to {} are refused for {}{against}: {} {id} of {}@{} is {}",
+            "writes to {} {may} refused for {}{against}: {} {id} of {}@{} is {}",
             whose(row),
             duration(seconds),
             row.kind,

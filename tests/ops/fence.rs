@@ -8,7 +8,7 @@ use tierdeck::ops::{Ended, OpsError, Progress, TakeOver, Way};
 
 use super::actions::{promised, refusal, told};
 use super::fenced::{acls, furnish, quarantine};
-use super::world::{World, new_id, shared, tenant};
+use super::world::{Machine, World, new_id, shared, tenant};
 use crate::support::watcher::session;
 
 /// How a statement of somebody ends: `ok`, or its SQLSTATE.
@@ -334,4 +334,163 @@ async fn where_the_account_of_everybody_goes_in_as_well_that_is_said_and_can_be_
     }
     world.boss.batch_execute("DELETE FROM tenant_acme.orders WHERE id = 100001").await.unwrap();
     assert_eq!(world.settled().await, start);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_prepared_forbids_it_and_what_is_prepared_meanwhile_is_waited_for_and_named() {
+    let world = World::start().await;
+    furnish(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine { patience_ms: 1_000, budget_ms: 1_500, ..world.machine(&folder, "laptop") };
+    let app = session(world.server.port, "portarium_shared", "portarium").await;
+    let prepared = async |sql: &str, name: &str| {
+        app.batch_execute(&format!("BEGIN; {sql}; PREPARE TRANSACTION '{name}'")).await.unwrap();
+    };
+    let before = acls(&world).await;
+    for sql in ["INSERT INTO tenant_initech.orders VALUES (100001, 1)", "SELECT nextval('tenant_initech.items_id_seq')"]
+    {
+        prepared(sql, "left").await;
+        println!("{sql}");
+        let said = refusal(&machine.quiet(), &quarantine()).await;
+        assert!(
+            said.contains("the prepared transaction \"left\" has written here and waits: COMMIT PREPARED"),
+            "{said}"
+        );
+        app.batch_execute("ROLLBACK PREPARED 'left'").await.unwrap();
+    }
+    prepared("INSERT INTO tenant_acme.orders VALUES (100001, 1)", "others").await;
+    let plan = machine.quiet().plan(&quarantine(), new_id()).await.unwrap();
+    assert!(plan.text().contains("prepared transactions that hold nothing here: others"), "{}", plan.text());
+    // Prepared when everything had been looked at: its lock is waited for, in vain, and nothing is half done.
+    prepared("INSERT INTO tenant_initech.orders VALUES (100002, 1)", "meanwhile").await;
+    let said: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let ear = Arc::clone(&said);
+    let operations = machine.operations(true, move |it| {
+        if let Progress::Working { working, .. } = it {
+            ear.lock().unwrap().push(working.phase.clone());
+        }
+    });
+    // The look before finds it too, so it is begun past that: what is tried here is the lock.
+    match operations.start(&plan, "initech").await {
+        Err(OpsError::Stale(why)) => {
+            assert!(why.join(" ").contains("the prepared transaction \"meanwhile\""), "{why:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+    app.batch_execute("COMMIT PREPARED 'meanwhile'").await.unwrap();
+    let late = |sql: &'static str| {
+        let (port, done, ear) = (world.server.port, std::sync::Once::new(), Arc::clone(&said));
+        machine.operations(true, move |it| match it {
+            Progress::Working { working, .. } => ear.lock().unwrap().push(working.phase.clone()),
+            Progress::Audited { .. } => done.call_once(|| {
+                let other = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(async {
+                        let app = session(port, "portarium_shared", "portarium").await;
+                        app.batch_execute(&format!("BEGIN; {sql}; PREPARE TRANSACTION 'late'")).await.unwrap();
+                    });
+                });
+                other.join().unwrap();
+            }),
+            _ => {}
+        })
+    };
+    for (sql, words) in [
+        ("INSERT INTO tenant_initech.orders VALUES (100003, 1)", "was not waited out; nothing was done"),
+        // No table's lock waits for this one.
+        (
+            "SELECT nextval('tenant_initech.items_id_seq')",
+            "is still open, and may have drawn from a sequence or make something: a prepared transaction",
+        ),
+    ] {
+        let operations = late(sql);
+        let plan = operations.plan(&quarantine(), new_id()).await.unwrap();
+        match operations.start(&plan, "initech").await {
+            Ok(Ended::Paused(reason)) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+        app.batch_execute("COMMIT PREPARED 'late'").await.unwrap();
+        assert_eq!(
+            machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await.unwrap(),
+            Ended::Succeeded,
+            "{sql}"
+        );
+        assert_eq!(machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+        assert_eq!(acls(&world).await, before, "{sql}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM tenant_initech.orders WHERE id > 100000").await, 2);
+    let said = said.lock().unwrap().join("\n");
+    assert!(said.contains("session of a prepared transaction"), "{said}");
+    app.batch_execute("ROLLBACK PREPARED 'others'").await.unwrap();
+    world.nothing_is_held().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_are_in_no_schema_and_the_plan_says_so() {
+    let world = World::start().await;
+    furnish(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let operations = world.machine(&folder, "laptop").quiet();
+    let make = "SET ROLE role_initech; CREATE TABLE tenant_initech.scans (doc oid); SELECT lo_create(0), lo_create(0); RESET ROLE";
+    world.boss.batch_execute(make).await.unwrap();
+    let text = operations.plan(&quarantine(), new_id()).await.unwrap().text();
+    for words in [
+        "these are not shut, for whoever owns them: role_initech (2)",
+        "may name large objects, which are not shut: scans.doc",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+/// What every console is told, by the login that watches: nothing while writers are only waited for; since when it stands, not
+/// since when it was tried; that it is meant, once it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_console_is_told_of_a_fence_from_when_it_stands() {
+    let world = World::start().await;
+    furnish(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let machine = world.machine(&folder, "laptop");
+    let desk = super::cli::Desk::new(&world);
+    let told = || {
+        let said = tokio::task::block_in_place(|| desk.run("findings --json"));
+        let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert!(said["unknown"].as_array().unwrap().iter().all(|it| it["signal"] != "fence-held"), "{said}");
+        said["findings"].as_array().unwrap().iter().find(|it| it["signal"] == "fence-held").cloned()
+    };
+    let app = session(world.server.port, "portarium_shared", "portarium").await;
+    app.batch_execute("BEGIN; INSERT INTO tenant_initech.orders VALUES (100001, 1)").await.unwrap();
+    let (waits, pause) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), machine.quiet().pause);
+    let (seen, stop) = (Arc::clone(&waits), Arc::clone(&pause));
+    let mut operations = machine.operations(true, move |it| match it {
+        Progress::Working { .. } => seen.store(true, std::sync::atomic::Ordering::SeqCst),
+        Progress::Effect { step: 0 } => stop.store(true, std::sync::atomic::Ordering::SeqCst),
+        _ => {}
+    });
+    operations.pause = pause;
+    let plan = operations.plan(&quarantine(), new_id()).await.unwrap();
+    let raised = plan.clone();
+    let raising = tokio::spawn(async move { operations.start(&raised, "initech").await });
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !waits.load(std::sync::atomic::Ordering::SeqCst) {
+        assert!(tokio::time::Instant::now() < deadline && !raising.is_finished(), "it waits for the writer");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(told(), None, "who writes is waited for, and not refused");
+    let tried = "SELECT count(*) FROM tierdeck.operation WHERE refused_since IS NOT NULL AND refused_budget IS NULL";
+    assert_eq!(world.number(tried).await, 1);
+    let ended: jiff::Timestamp = world.boss.query_one("SELECT clock_timestamp()", &[]).await.unwrap().get(0);
+    app.batch_execute("COMMIT").await.unwrap();
+    assert!(matches!(raising.await.unwrap().unwrap(), Ended::Paused(_)));
+    let since = "SELECT refused_since FROM tierdeck.operation WHERE refused_budget = 20";
+    let stands: jiff::Timestamp = world.boss.query_one(since, &[]).await.unwrap().get(0);
+    assert!(stands > ended, "it counts from when it stands: {stands}, {ended}");
+    let held = told().unwrap();
+    assert_eq!((&held["severity"], &held["subject"]["id"]), (&"critical".into(), &plan.id.as_str().into()), "{held}");
+    assert!(held["summary"].as_str().unwrap().contains("writes to initech are refused for"), "{held}");
+    assert_eq!(machine.quiet().go_on(&plan.id, Way::Forward, TakeOver::No).await.unwrap(), Ended::Succeeded);
+    let meant = told().unwrap();
+    assert_eq!(meant["severity"], "info", "{meant}");
+    assert!(meant["summary"].as_str().unwrap().contains("writes are refused, and that is meant"), "{meant}");
+    assert_eq!(machine.quiet().go_on(&plan.id, Way::Back, TakeOver::No).await.unwrap(), Ended::RolledBack);
+    assert_eq!(told(), None);
 }

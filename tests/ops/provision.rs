@@ -455,11 +455,15 @@ async fn a_tenant_is_exported_and_removed_and_its_export_brings_it_back() {
     // From its export: the role, then the dump.
     boss.batch_execute(&format!("CREATE ROLE role_hooli; GRANT role_hooli TO {ADMIN}")).await.unwrap();
     let dump = home.path().join("laptop/work").join(plan.id.as_str()).join("tenant_hooli.dump");
+    let passfile = home.path().join("passfile");
+    fs::write(&passfile, format!("*:*:*:*:{SECRET}\n")).unwrap();
+    fs::set_permissions(&passfile, fs::Permissions::from_mode(0o600)).unwrap();
     let restored = std::process::Command::new("pg_restore")
         .args(["--exit-on-error", "--single-transaction", "-h", "127.0.0.1", "-U", ADMIN, "-d", "portarium", "-p"])
         .arg(port.to_string())
         .arg(&dump)
-        .env("PGPASSWORD", SECRET)
+        // In a file: another test looks at what this process's children have in their environment.
+        .env("PGPASSFILE", &passfile)
         .output()
         .unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
@@ -516,7 +520,7 @@ async fn what_a_drop_would_take_along_or_lose_is_refused() {
     let port = town.world.server.port;
     let spying = machine.operations(true, move |it| {
         if let tierdeck::ops::Progress::Journal(entry) = it
-            && matches!(entry.event, tierdeck::ops::journal::Event::Started { step: 3, .. })
+            && matches!(entry.event, tierdeck::ops::journal::Event::Started { step: 5, .. })
         {
             tokio::task::block_in_place(|| {
                 handle.block_on(async {

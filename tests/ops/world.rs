@@ -29,7 +29,7 @@ use crate::support::watcher::{HBA, SECRET, session};
 pub const ADMIN: &str = "portarium_admin";
 
 /// Everything that a server writes about statements, by the session's name.
-const SETTINGS: &str = "max_connections = 60\nlog_statement = all\nlog_line_prefix = '%a|'\nautovacuum = off";
+const SETTINGS: &str = "max_connections = 60\nmax_prepared_transactions = 10\nlog_statement = all\nlog_line_prefix = '%a|'\nautovacuum = off";
 
 /// See the module.
 pub struct World {

@@ -18,7 +18,7 @@ CREATE TABLE tierdeck.operation (
     began timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- What it holds, or held.
     subjects text[] NOT NULL DEFAULT '{}',
-    -- Since when it shuts out who wants to write, and for how many seconds it may.
+    -- Since when it shuts out who wants to write, and for how many seconds it may; without these seconds: since when that is tried.
     refused_since timestamptz,
     refused_budget float8,
     -- It is done, and what it did can still be undone.

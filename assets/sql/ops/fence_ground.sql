@@ -1,5 +1,5 @@
 -- What a fence around a schema stands on: who gets past it, what stops working behind it, what we may not touch.
--- Cost: some ms; a look into every function's text for the schema's name. Privilege: none.
+-- Cost: some ms; a look into every function's text for the schema's name, and at the owner of every large object. Privilege: none.
 -- $1: the schema; $2: the tenant's own logins; $3: the service account.
 WITH home AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = $1),
 rel AS (SELECT c.oid, c.relname::text AS name, c.relkind, c.relowner, c.relacl FROM pg_class c JOIN home ON c.relnamespace = home.oid
@@ -39,7 +39,10 @@ SELECT 'may try', rolname::text, '' FROM pg_roles, word
 WHERE oid IN (SELECT grantee FROM granted UNION SELECT role FROM own) AND pg_has_role(oid, may_set)
 UNION ALL
 SELECT 'prepared', gid, CASE WHEN EXISTS (
-    SELECT FROM pg_locks l WHERE l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+    -- What holds the lock of its own number holds its other locks.
+    SELECT FROM pg_locks own JOIN pg_locks l USING (virtualtransaction)
+    WHERE own.locktype = 'transactionid' AND own.transactionid = p.transaction AND own.granted AND own.mode = 'ExclusiveLock'
+      AND own.pid IS NULL AND l.pid IS NULL
       AND (l.relation IN (SELECT oid FROM rel) OR l.classid = 'pg_namespace'::regclass AND l.objid = (SELECT oid FROM home)))
   THEN 'here' ELSE 'elsewhere' END
 FROM pg_prepared_xacts p WHERE database = current_database()
@@ -74,6 +77,14 @@ UNION ALL
 SELECT 'subscription', rel.name, '' FROM pg_subscription_rel JOIN rel ON rel.oid = srrelid
 UNION ALL
 SELECT 'foreign table', rel.name, '' FROM rel WHERE relkind = 'f'
+UNION ALL
+-- They lie in no schema, and whoever owns one or was granted it writes to it: by its number.
+SELECT 'large object', pg_get_userbyid(lomowner)::text, count(*)::text FROM pg_largeobject_metadata
+WHERE lomowner IN (SELECT role FROM own) OR pg_get_userbyid(lomowner) = ANY ($2::text[]) GROUP BY lomowner
+UNION ALL
+SELECT 'large column', rel.name || '.' || a.attname, '' FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid
+WHERE rel.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND format_type(a.atttypid, NULL) IN ('oid', 'lo')
+  AND EXISTS (SELECT FROM pg_largeobject_metadata)
 UNION ALL
 SELECT 'locks', (current_setting('max_locks_per_transaction')::int8
          * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8)

@@ -17,8 +17,9 @@ SELECT (SELECT coalesce(sum(pg_table_size(c.oid)) FILTER (WHERE c.relkind IN ('r
           AND format_type(a.atttypid, NULL) IN ('oid', 'lo')) AS with_oids,
        (SELECT coalesce(array_agg(p.gid ORDER BY p.gid), '{}') FROM pg_prepared_xacts p
         WHERE p.database = current_database()
-          AND (p.owner = $2 OR EXISTS (SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-                                       WHERE l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+          AND (p.owner = $2 OR EXISTS (SELECT 1 FROM pg_locks o JOIN pg_locks l USING (virtualtransaction) JOIN pg_class c ON c.oid = l.relation
+                                       WHERE o.locktype = 'transactionid' AND o.transactionid = p.transaction AND o.granted
+                                         AND o.mode = 'ExclusiveLock' AND o.pid IS NULL AND l.pid IS NULL
                                          AND c.relnamespace = n.oid))) AS prepared,
        (SELECT coalesce(array_agg(CASE WHEN d.dbid IN (0, b.oid) THEN pg_describe_object(d.classid, d.objid, d.objsubid)
                                        ELSE 'something in the database ' || o.datname END ORDER BY d.classid, d.objid), '{}')

@@ -37,9 +37,9 @@ pub struct OperationRow {
     pub heartbeat: Timestamp,
     /// The tenants that it holds, or held.
     pub tenants: Vec<TenantId>,
-    /// Since when it shuts out who wants to write.
+    /// Since when it shuts out who wants to write, or tries to.
     pub refused_since: Option<Timestamp>,
-    /// For how many seconds it may.
+    /// For how many seconds it may; `None`: it is only tried, and whether it came is not known.
     pub refused_budget: Option<u64>,
     /// It is done, and what it did can still be undone.
     pub in_force: bool,

@@ -207,14 +207,13 @@ impl Throttle {
     /// Statements that run only if the limits still are these, as far as they are set here.
     fn guarded(&self, expected: Option<&LoginLimits>, statements: Vec<String>) -> Script {
         let guard = expected.filter(|_| self.was.is_some()).map(|expected| {
-            let mut what = format!("r.rolconnlimit = {}", expected.connections);
-            if self.statement_timeout.is_some() {
-                let now = roles::setting("statement_timeout");
-                what += &match &expected.statement_timeout {
-                    Some(limit) => format!(" AND {now} = {}", literal(limit)),
-                    None => format!(" AND {now} IS NULL"),
-                };
-            }
+            let now = roles::setting("statement_timeout");
+            let timeout = match &expected.statement_timeout {
+                _ if self.statement_timeout.is_none() => String::new(),
+                Some(limit) => format!(" AND {now} = {}", literal(limit)),
+                None => format!(" AND {now} IS NULL"),
+            };
+            let what = format!("r.rolconnlimit = {}{timeout}", expected.connections);
             let otherwise = format!("changed the limits of {}", self.role);
             [roles::hold(&self.role), roles::expect(&self.role, &what, &otherwise)]
         });

@@ -179,7 +179,7 @@ impl Step for Vacuum {
             let Some(row) = rows.first() else { return Ok(None) };
             let count = |name| row.try_get::<_, i64>(name).map_err(QueryError::from);
             let phase = row.try_get::<_, String>("phase").map_err(QueryError::from)?;
-            Ok(Some(Working { phase, done: count("done")?, total: count("total")? }))
+            Ok(Some(Working { phase, done: count("done")?, total: count("total")?, unit: "blocks" }))
         })
     }
 

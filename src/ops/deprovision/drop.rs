@@ -58,10 +58,11 @@ impl Step for DropSchema {
 
     fn forward(&self) -> Script {
         let name = literal(&self.schema);
+        // By the owner's right to alter it, and altering nothing: the fence left nobody a privilege that would let them LOCK it.
         let lock = format!(
-            "DO $tierdeck$ DECLARE r record; BEGIN FOR r IN SELECT n.nspname, c.relname FROM pg_class c \
-             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relkind IN ('r', 'p') ORDER BY c.oid \
-             LOOP EXECUTE format('LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', r.nspname, r.relname); END LOOP; END $tierdeck$"
+            "DO $tierdeck$ DECLARE r record; BEGIN FOR r IN SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) AS owner \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relkind IN ('r', 'p', 'v', 'm') \
+             ORDER BY c.oid LOOP EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', r.nspname, r.relname, r.owner); END LOOP; END $tierdeck$"
         );
         let inbound = line(&INBOUND.replace("$1", &name));
         let ask = format!(

@@ -290,7 +290,7 @@ impl Step for Export {
         Box::pin(async move {
             let done = fs::metadata(self.file()).map_or(0, |file| i64::try_from(file.len()).unwrap_or(i64::MAX));
             // Compressed: how much it will be nobody knows.
-            Ok(Some(Working { phase: format!("exporting, {done} bytes"), done, total: 0 }))
+            Ok(Some(Working { phase: format!("exporting, {done} bytes"), done, total: 0, unit: "bytes" }))
         })
     }
 

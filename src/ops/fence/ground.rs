@@ -143,6 +143,12 @@ impl Ground {
         say(self.pairs("foreign key out"), "changes outside that would change rows here fail: {}");
         say(self.names("extension"), "extensions live here, with what is their own: {}");
         say(self.pairs("event trigger"), "event triggers hear of every GRANT, and may refuse it: {}");
+        // No reason not to shut everything else: what is waited for then is an outage of others.
+        say(
+            self.pairs("large object"),
+            "large objects lie in no schema, and these are not shut, for whoever owns them: {}",
+        );
+        say(self.names("large column"), "these may name large objects, which are not shut: {}");
         let elsewhere: Vec<_> = self.all("prepared").filter(|(_, more)| *more != "here").map(|(gid, _)| gid).collect();
         say((!elsewhere.is_empty()).then(|| elsewhere.join(", ")), "prepared transactions that hold nothing here: {}");
         warnings

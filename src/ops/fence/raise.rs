@@ -170,7 +170,7 @@ impl Step for Fence {
             } else {
                 format!("waiting for {} to end: {}", plural(who.len(), "writer"), who.join(", "))
             };
-            Ok(Some(Working { phase, done: 0, total: 0 }))
+            Ok(Some(Working { phase, done: 0, total: 0, unit: "" }))
         })
     }
 

@@ -5,35 +5,16 @@ use std::fs::{File, Permissions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::served::{LOOK, Served};
 use super::{Hands, HandsError};
-use crate::clients::postgres::Connection;
 use crate::domain::foreign::sanitise;
-use crate::ops::estate::Use;
 use crate::ops::script::CommandLine;
-
-/// How often it is asked whether the operation still is ours, while a command runs.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// A command that writes nothing, and for which the server does nothing, for so many times what a statement may take is taken for
-/// dead.
-const STALLED: u32 = 4;
-
-/// And never sooner: in between it may have to think.
-const LEAST: Duration = Duration::from_secs(10);
-
-/// What the server does for it: a dump looks through the whole catalogue before it writes a byte. Who waits for the command to
-/// read or to ask does nothing.
-const AT_WORK: &str =
-    "SELECT coalesce(bool_or(state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'), false), max(state_change)
-                       FROM pg_stat_activity WHERE application_name = $1 AND usename = session_user";
 
 /// What is kept of what a command says, its end.
 const KEPT: usize = 4_096;
@@ -65,9 +46,9 @@ impl Hands<'_> {
         });
         let mut clock = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         // A connection that died without a word would hold it for ever.
-        let patience = (self.estate.statement_timeout * STALLED).max(LEAST);
+        let patience = self.patience();
         let (mut size, mut since) = (None, Instant::now());
-        let mut server = Server { link: None, changed: None };
+        let mut server = Served::default();
         let status = loop {
             tokio::select! {
                 ended = child.wait() => break ended.map_err(|error| failed(error.to_string()))?,
@@ -75,7 +56,7 @@ impl Hands<'_> {
                 _ = clock.tick() => {
                     self.lease.still_ours().await?;
                     let now = script.grows.as_ref().map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
-                    if now != size || self.is_served(script, &mut server).await {
+                    if now != size || self.serves(script, &mut server).await {
                         (size, since) = (now, Instant::now());
                     } else if now.is_some() && since.elapsed() > patience {
                         return Err(failed(format!("nothing came of it for {} s; it was ended", patience.as_secs())));
@@ -88,25 +69,12 @@ impl Hands<'_> {
     }
 }
 
-/// What was last seen of a command's sessions.
-struct Server {
-    link: Option<Connection>,
-    changed: Option<Timestamp>,
-}
-
 impl Hands<'_> {
-    /// Whether the server works for a command, or did since it was last asked. That nobody can say is no sign of life.
-    async fn is_served(&self, script: &CommandLine, server: &mut Server) -> bool {
-        let Some(target) = script.login.and_then(|at| self.plan.targets.get(at)) else { return false };
-        let link = match server.link.take().filter(|link| !link.is_closed()) {
-            Some(link) => Ok(link),
-            None => self.estate.connect(&target.instance, Some(&target.database), Use::Looking).await,
-        };
-        let Ok(link) = link else { return false };
-        let Ok(row) = link.query_one(AT_WORK, &[&self.plan.id.application_name()]).await else { return false };
-        let (busy, changed): (bool, Option<Timestamp>) = (row.get(0), row.get(1));
-        server.link = Some(link);
-        busy || std::mem::replace(&mut server.changed, changed) != changed
+    async fn serves(&self, script: &CommandLine, seen: &mut Served) -> bool {
+        match script.login {
+            Some(target) => self.is_served(target, seen).await,
+            None => false,
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Hands<'_> {
         if !script.transaction {
             // It cannot hold the lease while it runs: asked as late as possible.
             self.lease.still_ours().await?;
-            return statements(link, filled).await;
+            return self.as_long_as_served(script.target, statements(link, filled)).await;
         }
         link.batch("BEGIN").await?;
         if self.estate.is_control(&target.instance, &target.database)

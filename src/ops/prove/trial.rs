@@ -94,7 +94,7 @@ impl Step for Try {
                 Some(of) => format!("{}: {:.0}{of} s", self.names(), left.busy_for),
                 None => self.title.clone(),
             };
-            Ok(Some(Working { phase, done: 0, total: 0 }))
+            Ok(Some(Working { phase, done: 0, total: 0, unit: "" }))
         })
     }
 

@@ -1,6 +1,11 @@
 //! Operations on real servers, as an admin login that is no superuser: the engine, the gate, the incident actions; and what
 //! is left when any of it is killed, frozen, taken over, or cut off at any moment.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail, and to say how far it is"
+)]
 
 mod support;
 

@@ -156,7 +156,7 @@ fn meanwhile(world: &World, sql: &'static str) -> impl Fn(&Progress) + Send + Sy
                 let other = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                     runtime.block_on(async {
-                        session(port, "postgres", "portarium").await.batch_execute(sql).await.unwrap()
+                        session(port, "postgres", "portarium").await.batch_execute(sql).await.unwrap();
                     });
                 });
                 other.join().unwrap();

@@ -350,7 +350,6 @@ async fn what_was_prepared_forbids_it_and_what_is_prepared_meanwhile_is_waited_f
     for sql in ["INSERT INTO tenant_initech.orders VALUES (100001, 1)", "SELECT nextval('tenant_initech.items_id_seq')"]
     {
         prepared(sql, "left").await;
-        println!("{sql}");
         let said = refusal(&machine.quiet(), &quarantine()).await;
         assert!(
             said.contains("the prepared transaction \"left\" has written here and waits: COMMIT PREPARED"),
@@ -373,7 +372,7 @@ async fn what_was_prepared_forbids_it_and_what_is_prepared_meanwhile_is_waited_f
     // The look before finds it too, so it is begun past that: what is tried here is the lock.
     match operations.start(&plan, "initech").await {
         Err(OpsError::Stale(why)) => {
-            assert!(why.join(" ").contains("the prepared transaction \"meanwhile\""), "{why:?}")
+            assert!(why.join(" ").contains("the prepared transaction \"meanwhile\""), "{why:?}");
         }
         other => panic!("{other:?}"),
     }

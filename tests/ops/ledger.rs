@@ -40,7 +40,8 @@ fn kept() -> Option<&'static Mutex<Kept>> {
     static KEPT: OnceLock<Option<Mutex<Kept>>> = OnceLock::new();
     let open = || {
         let build = Sha256::digest(fs::read(std::env::current_exe().unwrap()).unwrap());
-        let build: String = build.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let build = build.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let build = format!("{build:016x}");
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("matrix");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{build}.held"));

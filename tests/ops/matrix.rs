@@ -186,9 +186,8 @@ impl Trial {
                     let machine = if elsewhere { second } else { first };
                     (machine, plan, victim)
                 };
-                let errand = |id: &OperationId| match elsewhere {
-                    true => Work::TakeOver(id.clone(), way == Way::Back),
-                    false => work(way, id),
+                let errand = |id: &OperationId| {
+                    if elsewhere { Work::TakeOver(id.clone(), way == Way::Back) } else { work(way, id) }
                 };
                 let (machine, plan, victim) = halfway(format!("{part} {way:?}")).await;
                 let length = points(&run(&machine, errand(&plan.id), 0));

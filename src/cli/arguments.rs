@@ -398,7 +398,7 @@ pub enum ActAction {
         /// The tenant
         tenant: String,
         /// How many connections it may have
-        #[arg(long, value_name = "N", default_value_t = 5)]
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
         connections: u32,
         /// How long its statements may take, such as 5s; left out: as it is
         #[arg(long, value_name = "TIME", value_parser = crate::config::duration)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use vaultrs::api::kv2::requests::{ReadSecretRequest, SetSecretMetadataRequest, SetSecretRequestOptions};
@@ -137,17 +138,21 @@ impl Vault {
         Ok(written.await?.version)
     }
 
-    /// What is known of a secret; `None` where there never was one, or all of it was removed.
+    /// What is known of a secret; `None` where there never was one, or all of it was removed. Whether the time has come at which a
+    /// version deletes itself is told by the clock here; whether it can be read, by [`Vault::read`].
     pub async fn metadata(&self, path: &str) -> Result<Option<Metadata>, VaultError> {
         let mount = self.place.mount.as_str();
         let read = self.call(self.attempt("read the metadata of", path)?, |client| async move {
             kv2::read_metadata(&*client, mount, path).await
         });
         let Some(read) = there(read.await)? else { return Ok(None) };
-        let state = |state: &api::kv2::responses::SecretMetadata| match state {
-            state if state.destroyed => VersionState::Destroyed,
-            state if !state.deletion_time.is_empty() => VersionState::Deleted,
-            _ => VersionState::There,
+        let now = Timestamp::now();
+        let state = |state: &api::kv2::responses::SecretMetadata| match state.deletion_time.parse::<Timestamp>() {
+            _ if state.destroyed => VersionState::Destroyed,
+            _ if state.deletion_time.is_empty() => VersionState::There,
+            // With `delete_version_after` each version bears the time at which it will be deleted.
+            Ok(at) if at > now => VersionState::There,
+            _ => VersionState::Deleted,
         };
         let versions =
             read.versions.iter().filter_map(|(number, found)| Some((number.parse().ok()?, state(found)))).collect();

@@ -474,10 +474,16 @@ pub enum OpsAction {
         #[arg(long)]
         json: bool,
     },
-    /// Undo what an operation did, the last step first
+    /// Undo what an operation did, the last step first; shows it and asks
     Rollback {
         /// The operation
         id: String,
+        /// Print what would be run and change nothing
+        #[arg(long)]
+        plan: bool,
+        /// What its plan asked to be typed: a tenant's id, an instance's name
+        #[arg(long, value_name = "TEXT")]
+        confirm: Option<String>,
         /// Take it from somebody who fell silent: its id once more
         #[arg(long, value_name = "ID")]
         take_over: Option<String>,

@@ -153,9 +153,7 @@ impl Step for WriteSecret {
                     let names: Vec<&str> = newest.fields.names().collect();
                     Ok(json!({ "version": 1, "fields": names }))
                 }
-                (Whose::Theirs(why) | Whose::Changed(why), _) => {
-                    Err(StepError::NotVerified(self.foreign(&now, &why)))
-                }
+                (Whose::Theirs(why) | Whose::Changed(why), _) => Err(StepError::NotVerified(self.foreign(&now, &why))),
                 _ => Err(StepError::NotVerified(format!("there is no secret {}, which was written", self.whole()))),
             }
         })
@@ -213,7 +211,9 @@ impl Step for DescribeSecret {
             let now = Kept::look(&self.secret.vault, &self.secret.path, eyes).await?;
             let custom = now.metadata.as_ref().map(|known| &known.custom);
             Ok(match self.secret.whose(&now, eyes).await? {
-                Whose::Ours if custom == Some(&self.said()) => Check::Already { output: json!({ "said": self.said() }) },
+                Whose::Ours if custom == Some(&self.said()) => {
+                    Check::Already { output: json!({ "said": self.said() }) }
+                }
                 Whose::Ours if custom.is_some_and(BTreeMap::is_empty) => {
                     Check::Ready { before: json!({ "said": "nothing" }) }
                 }

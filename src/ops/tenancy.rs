@@ -119,7 +119,8 @@ pub struct Tenancy {
 /// Looks at a tenant.
 pub async fn look(names: &Names, target: usize, eyes: &mut Eyes) -> Result<Tenancy, StepError> {
     let desk = eyes.desk(target).await?;
-    let sql = concat!(include_str!("../../assets/sql/ops/may_alter.sql"), include_str!("../../assets/sql/ops/tenant.sql"));
+    let sql =
+        concat!(include_str!("../../assets/sql/ops/may_alter.sql"), include_str!("../../assets/sql/ops/tenant.sql"));
     let rows = desk.rows(sql, &[&names.role, &names.schema, &names.service]).await?;
     let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     let read = || -> Result<Tenancy, tokio_postgres::Error> {

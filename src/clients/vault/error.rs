@@ -59,7 +59,9 @@ pub enum VaultError {
         path: String,
     },
     /// Somebody else wrote meanwhile, or there is one already.
-    #[error("the secret {path} is not at version {expected} any more: somebody else wrote it; this call changed nothing")]
+    #[error(
+        "the secret {path} is not at version {expected} any more: somebody else wrote it; this call changed nothing"
+    )]
     Changed {
         /// The secret.
         path: String,

@@ -41,7 +41,15 @@ pub struct Login {
 /// Looks at a login; `None`: there is none.
 pub async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
     let desk = eyes.desk(target).await?;
-    let rows = desk.rows(concat!(include_str!("../../../assets/sql/ops/may_alter.sql"), include_str!("../../../assets/sql/ops/login.sql")), &[&role]).await?;
+    let rows = desk
+        .rows(
+            concat!(
+                include_str!("../../../assets/sql/ops/may_alter.sql"),
+                include_str!("../../../assets/sql/ops/login.sql")
+            ),
+            &[&role],
+        )
+        .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<Login, tokio_postgres::Error> {
         Ok(Login {

@@ -59,7 +59,15 @@ pub(super) async fn look(role: &str, eyes: &mut Eyes) -> Result<Option<Login>, S
 
 async fn login(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
     let desk = eyes.desk(target).await?;
-    let rows = desk.rows(concat!(include_str!("../../../assets/sql/ops/may_alter.sql"), include_str!("../../../assets/sql/ops/role_limits.sql")), &[&role]).await?;
+    let rows = desk
+        .rows(
+            concat!(
+                include_str!("../../../assets/sql/ops/may_alter.sql"),
+                include_str!("../../../assets/sql/ops/role_limits.sql")
+            ),
+            &[&role],
+        )
+        .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<Login, tokio_postgres::Error> {
         Ok(Login {
@@ -128,7 +136,9 @@ pub(super) fn plan(
     if intent.connections == 0 {
         refusals.push("0 connections would be a quarantine, not a throttle".to_owned());
     }
-    if i32::try_from(intent.connections).is_err() || intent.statement_timeout_ms.is_some_and(|it| i32::try_from(it).is_err()) {
+    if i32::try_from(intent.connections).is_err()
+        || intent.statement_timeout_ms.is_some_and(|it| i32::try_from(it).is_err())
+    {
         refusals.push(format!("PostgreSQL takes no limit beyond {}", i32::MAX));
     }
     let over = login.in_databases.as_deref().filter(|_| intent.statement_timeout_ms.is_some());

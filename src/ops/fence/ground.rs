@@ -27,7 +27,10 @@ pub(in crate::ops) async fn look(around: &Around, eyes: &mut Eyes) -> Result<Opt
     let rows = desk.rows(include_str!("../../../assets/sql/ops/fence_fingerprint.sql"), &[&quoted, logins]).await?;
     let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     let fingerprint = row.try_get(0).map_err(QueryError::from)?;
-    let ground = concat!(include_str!("../../../assets/sql/ops/may_alter.sql"), include_str!("../../../assets/sql/ops/fence_ground.sql"));
+    let ground = concat!(
+        include_str!("../../../assets/sql/ops/may_alter.sql"),
+        include_str!("../../../assets/sql/ops/fence_ground.sql")
+    );
     let rows = desk.rows(ground, &[schema, logins, service]).await?;
     let seen = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
     let seen = seen.collect::<Result<_, tokio_postgres::Error>>().map_err(QueryError::from)?;

@@ -220,8 +220,12 @@ pub(super) fn plan(intent: &Provisioning, facts: &Facts, target: Target, id: Ope
     if let (Some((at, _)), Some(reached)) = (vault, &intent.address) {
         let kept = format!("tierdeck/operations/{id}");
         let password = Reference { mount: at.mount.clone(), path: kept.clone(), field: "password".to_owned() };
-        let write =
-            |path: &str, fields| WriteSecret { vault: at.clone(), path: path.to_owned(), fields, operation: id.clone() };
+        let write = |path: &str, fields| WriteSecret {
+            vault: at.clone(),
+            path: path.to_owned(),
+            fields,
+            operation: id.clone(),
+        };
         let text = |text: &str| Filled::Text(text.to_owned());
         let login = if intent.own_login { &names.role } else { &names.service };
         let mut fields = BTreeMap::from([
@@ -323,12 +327,9 @@ fn in_the_way(intent: &Provisioning, facts: &Facts, target: &Target) -> Vec<Stri
         ));
     }
     refusals.extend(elsewhere.homes.iter().cloned());
-    refusals.extend(
-        elsewhere
-            .unseen
-            .iter()
-            .map(|why| format!("whether {} has a home there is not known, and a second one is not risked: {why}", intent.tenant)),
-    );
+    refusals.extend(elsewhere.unseen.iter().map(|why| {
+        format!("whether {} has a home there is not known, and a second one is not risked: {why}", intent.tenant)
+    }));
     for Creator { name, there, ours } in creators {
         if !there {
             refusals.push(format!("there is no role {name}, which is to make tables in {}", names.schema));

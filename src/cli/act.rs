@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::arguments::{Act, ActAction, ActOptions, Aimed};
 use super::operations::{approval, finish, interruptible, new_id, operations, refused};
+use super::way_back::{self, Said};
 use super::{Exit, output};
 use crate::config::Config;
 use crate::domain::{InstanceName, SessionKey, TenantId, Tier};
 use crate::ops::act::{Aim, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
 use crate::ops::plan::Plan;
-use crate::ops::{Operations, TakeOver, Way};
+use crate::ops::{Operations, TakeOver};
 
 /// A plan, its text and its hash: `--plan --json`.
 #[derive(Debug, Serialize)]
@@ -157,13 +158,6 @@ pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&Tenan
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())
 }
 
-/// What an undo would run: `--plan --json`.
-#[derive(Debug, Serialize)]
-struct WayBack {
-    operation: String,
-    text: String,
-}
-
 /// Undoes the newest operation of a kind that is in force for a tenant.
 async fn undo(
     operations: &Operations,
@@ -185,20 +179,6 @@ async fn undo(
         }
         Err(error) => return Ok(refused(&error)),
     };
-    let plan = &story.header.plan;
-    let text = plan.way_back(story.status.steps.iter().map(|step| step.before.as_ref()));
-    if options.plan {
-        return if options.json {
-            output::document(&WayBack { operation: plan.id.to_string(), text })
-        } else {
-            output::text(&text)
-        };
-    }
-    let Some(typed) = approval(&text, &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
-    if typed != plan.confirm {
-        output::say(&format!("not approved: {} has to be typed; nothing was done", plan.confirm));
-        return Ok(Exit::Refused);
-    }
-    let ended = interruptible(operations, operations.go_on(&plan.id, Way::Back, TakeOver::No)).await;
-    finish(operations, &plan.id, ended, options.json).await
+    let ActOptions { plan, json, confirm, .. } = options;
+    way_back::go(operations, &story, Said { plan, json, confirm, take_over: TakeOver::No, unasked: Exit::Usage }).await
 }

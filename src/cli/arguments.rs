@@ -398,7 +398,7 @@ pub enum ActAction {
         /// The tenant
         tenant: String,
         /// How many connections it may have
-        #[arg(long, value_name = "N", default_value_t = 5)]
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
         connections: u32,
         /// How long its statements may take, such as 5s; left out: as it is
         #[arg(long, value_name = "TIME", value_parser = crate::config::duration)]
@@ -474,10 +474,16 @@ pub enum OpsAction {
         #[arg(long)]
         json: bool,
     },
-    /// Undo what an operation did, the last step first
+    /// Undo what an operation did, the last step first; shows it and asks
     Rollback {
         /// The operation
         id: String,
+        /// Print what would be run and change nothing
+        #[arg(long)]
+        plan: bool,
+        /// What its plan asked to be typed: a tenant's id, an instance's name
+        #[arg(long, value_name = "TEXT")]
+        confirm: Option<String>,
         /// Take it from somebody who fell silent: its id once more
         #[arg(long, value_name = "ID")]
         take_over: Option<String>,

@@ -215,8 +215,11 @@ pub(super) async fn finish(
         let written = if json {
             output::document(&report)?
         } else {
-            let undo =
-                if report.can_roll_back { format!("; to undo it: tierdeck ops rollback {id}") } else { String::new() };
+            let undo = if report.can_roll_back {
+                format!("; to undo it: tierdeck ops rollback {id} (--plan shows what that runs)")
+            } else {
+                String::new()
+            };
             output::text(&format!("{id} {}: {}{undo}\n", report.state, sanitise(&report.summary)))?
         };
         // How the operation ended is what the exit code says, whether or not somebody still listens.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::arguments::OpsAction;
 use super::operations::{finish, interruptible, operations, refused};
+use super::way_back::{self, Said};
 use super::{Exit, output};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::duration;
@@ -56,7 +57,15 @@ pub(super) async fn run(config: Option<&Path>, allow: bool, action: OpsAction) -
             Err(exit) => Ok(exit),
         },
         OpsAction::Resume { id, take_over, json } => go_on(&operations, &id, Way::Forward, take_over, json).await,
-        OpsAction::Rollback { id, take_over, json } => go_on(&operations, &id, Way::Back, take_over, json).await,
+        OpsAction::Rollback { id, plan, confirm, take_over, json } => {
+            match known(&id).and_then(|id| Ok((deliberately(&id, take_over)?, id))) {
+                Ok((take_over, id)) => {
+                    let said = Said { plan, json, confirm, take_over, unasked: Exit::Refused };
+                    roll_back(&operations, &id, said).await
+                }
+                Err(exit) => Ok(exit),
+            }
+        }
         OpsAction::Abandon { id, confirm, take_over, json } => {
             if confirm != id {
                 output::say(&format!("not approved: --confirm {id} has to be typed; nothing was done"));
@@ -74,18 +83,34 @@ fn known(id: &str) -> Result<OperationId, Exit> {
     })
 }
 
-async fn go_on(operations: &Operations, id: &str, way: Way, take_over: Option<String>, json: bool) -> Result<Exit> {
-    let id = match known(id) {
-        Ok(id) => id,
-        Err(exit) => return Ok(exit),
-    };
-    let take_over = match take_over {
-        None => TakeOver::No,
-        Some(typed) if typed == id.as_str() => TakeOver::Deliberately,
+/// Whether it may be taken from somebody who fell silent: only when the id was typed for that.
+fn deliberately(id: &OperationId, take_over: Option<String>) -> Result<TakeOver, Exit> {
+    match take_over {
+        None => Ok(TakeOver::No),
+        Some(typed) if typed == id.as_str() => Ok(TakeOver::Deliberately),
         Some(_) => {
             output::say(&format!("not approved: --take-over {id} has to be typed; nothing was done"));
-            return Ok(Exit::Refused);
+            Err(Exit::Refused)
         }
+    }
+}
+
+async fn roll_back(operations: &Operations, id: &OperationId, said: Said) -> Result<Exit> {
+    if !said.plan
+        && let Err(shut) = operations.gate.is_open()
+    {
+        return Ok(refused(&shut.into()));
+    }
+    match operations.story(id).await {
+        Ok(story) => way_back::go(operations, &story, said).await,
+        Err(error) => Ok(refused(&error)),
+    }
+}
+
+async fn go_on(operations: &Operations, id: &str, way: Way, take_over: Option<String>, json: bool) -> Result<Exit> {
+    let (take_over, id) = match known(id).and_then(|id| Ok((deliberately(&id, take_over)?, id))) {
+        Ok(both) => both,
+        Err(exit) => return Ok(exit),
     };
     let ended = interruptible(operations, operations.go_on(&id, way, take_over)).await;
     if let (Err(error @ OpsError::Unknown(_)), _) = &ended {

@@ -274,6 +274,8 @@ impl<'a> Run<'a> {
 
     async fn back(&mut self) -> Result<Ended, OpsError> {
         if self.journal.story().status.phase != Phase::Back {
+            // Half undone is worse than not at all.
+            Operations::nothing_in_the_way(self.journal.story(), &mut self.eyes).await?;
             self.note(Event::RollingBack).await?;
         }
         while let Some(number) = self.journal.story().status.to_undo() {

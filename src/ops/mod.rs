@@ -8,7 +8,7 @@
 //! - [`control`], [`lease`]: one operation a tenant, and the copies by which somebody else goes on
 //! - [`gate`], [`audit`]: the one way to an effect, and the chain of what was done
 //! - [`hands`]: eyes that only read, hands that run what is in the plan
-//! - [`operations`], `engine`: start, go on, roll back
+//! - [`operations`], `engine`: start, go on, roll back; `back`: what stands in the way of that
 //! - [`report`]: what happened, for people and programs
 //! - [`act`]: incident actions: operations of one step
 //! - [`guardrails`]: policy against actual, and the difference applied
@@ -19,6 +19,7 @@
 
 pub mod act;
 pub mod audit;
+mod back;
 pub mod control;
 pub mod deprovision;
 mod engine;

@@ -146,6 +146,9 @@ pub enum OpsError {
         /// Which, from 0.
         step: usize,
     },
+    /// What was made is no longer only ours.
+    #[error("it cannot be rolled back as things are, and nothing was touched: {}", .0.join("; "))]
+    InTheWay(Vec<String>),
     /// It is over.
     #[error("operation {0} is over: {1}")]
     Over(OperationId, String),
@@ -231,6 +234,7 @@ impl OpsError {
                 | Self::Running { .. }
                 | Self::Silent { .. }
                 | Self::NoWayBack { .. }
+                | Self::InTheWay(_)
                 | Self::Over(..)
                 | Self::OtherTarget(_)
                 | Self::OtherControl { .. }

@@ -102,13 +102,6 @@ pub enum VaultCall {
         /// Which.
         version: u64,
     },
-    /// Brings a deleted version back.
-    Undelete {
-        /// The secret.
-        path: String,
-        /// Which.
-        version: u64,
-    },
     /// Removes a secret with all its versions, for good.
     Remove {
         /// The secret.
@@ -210,7 +203,6 @@ impl VaultCall {
         let (Self::Describe { path, .. }
         | Self::Write { path, .. }
         | Self::Delete { path, .. }
-        | Self::Undelete { path, .. }
         | Self::Remove { path }) = self;
         path
     }
@@ -230,7 +222,6 @@ impl VaultCall {
                 format!("vault kv put -mount={mount} -cas={cas} {path}{}", fields.collect::<String>())
             }
             Self::Delete { version, .. } => format!("vault kv delete -mount={mount} -versions={version} {path}"),
-            Self::Undelete { version, .. } => format!("vault kv undelete -mount={mount} -versions={version} {path}"),
             Self::Remove { .. } => format!("vault kv metadata delete -mount={mount} {path}"),
         }
     }

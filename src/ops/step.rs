@@ -137,7 +137,8 @@ pub trait Step: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Looks whether there is something to undo.
+    /// Looks whether there is something to undo. Asked of every step before the first of them is undone: what a later step of the
+    /// same operation did is no reason to be [`Undo::Blocked`].
     fn undone<'a>(&'a self, before: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Undo, StepError>>;
 
     /// Undoes it.

@@ -106,6 +106,7 @@ pub struct Tenancy {
     pub schema_mark: String,
     pub owner: String,
     pub objects: i64,
+    pub elsewhere: i64,
     pub service_there: bool,
     pub service_usage: bool,
     pub creators: Vec<String>,
@@ -118,7 +119,8 @@ pub struct Tenancy {
 /// Looks at a tenant.
 pub async fn look(names: &Names, target: usize, eyes: &mut Eyes) -> Result<Tenancy, StepError> {
     let desk = eyes.desk(target).await?;
-    let sql = include_str!("../../assets/sql/ops/tenant.sql");
+    let sql =
+        concat!(include_str!("../../assets/sql/ops/may_alter.sql"), include_str!("../../assets/sql/ops/tenant.sql"));
     let rows = desk.rows(sql, &[&names.role, &names.schema, &names.service]).await?;
     let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     let read = || -> Result<Tenancy, tokio_postgres::Error> {
@@ -136,6 +138,7 @@ pub async fn look(names: &Names, target: usize, eyes: &mut Eyes) -> Result<Tenan
             schema_mark: row.try_get("schema_mark")?,
             owner: row.try_get("owner")?,
             objects: row.try_get("objects")?,
+            elsewhere: row.try_get("elsewhere")?,
             service_there: row.try_get("service_there")?,
             service_usage: row.try_get("service_usage")?,
             creators: row.try_get("creators")?,
@@ -161,9 +164,15 @@ impl Kept {
     /// Looks at a secret.
     pub async fn look(at: &VaultAt, path: &str, eyes: &Eyes) -> Result<Self, StepError> {
         let vault = eyes.vault(at)?;
-        let metadata = vault.metadata(path).await?;
-        let newest =
-            if metadata.as_ref().is_some_and(|known| known.current > 0) { vault.read(path).await? } else { None };
+        let mut metadata = vault.metadata(path).await?;
+        let Some(known) = metadata.as_mut().filter(|known| known.current > 0) else {
+            return Ok(Self { metadata, newest: None });
+        };
+        let newest = vault.read(path).await?;
+        // Vault's own clock is the one that counts, where a version deletes itself or has just been deleted.
+        if let Some(state) = known.versions.get_mut(&known.current).filter(|state| **state != VersionState::Destroyed) {
+            *state = if newest.is_some() { VersionState::There } else { VersionState::Deleted };
+        }
         Ok(Self { metadata, newest })
     }
 

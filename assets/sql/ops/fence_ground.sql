@@ -1,7 +1,8 @@
 -- What a fence around a schema stands on: who gets past it, what stops working behind it, what we may not touch.
 -- Cost: some ms; a look into every function's text for the schema's name, and at the owner of every large object. Privilege: none.
+-- Comes after may_alter.sql, which it begins with.
 -- $1: the schema; $2: the tenant's own logins; $3: the service account.
-WITH home AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = $1),
+, home AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = $1),
 rel AS (SELECT c.oid, c.relname::text AS name, c.relkind, c.relowner, c.relacl FROM pg_class c JOIN home ON c.relnamespace = home.oid
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')),
 own AS (SELECT relowner AS role FROM rel UNION SELECT nspowner FROM home),
@@ -32,8 +33,7 @@ WHERE relkind IN ('r', 'p') AND NOT has_table_privilege(rel.oid, CASE WHEN curre
 UNION ALL
 SELECT 'login', r.rolname::text, '' FROM pg_roles r
 WHERE r.rolname = ANY ($2::text[]) AND r.rolcanlogin
-  AND NOT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN pg_has_role(r.oid, 'USAGE WITH ADMIN OPTION')
-          ELSE (SELECT rolcreaterole FROM pg_roles WHERE rolname = session_user) END
+  AND NOT EXISTS (SELECT FROM alterable a WHERE a.oid = r.oid)
 UNION ALL
 SELECT 'may try', rolname::text, '' FROM pg_roles, word
 WHERE oid IN (SELECT grantee FROM granted UNION SELECT role FROM own) AND pg_has_role(oid, may_set)

@@ -1,5 +1,6 @@
 -- Limits of logins as they are stored, what would go before them, and whether we may change them.
 -- Cost: some ms for a thousand logins. Privilege: none.
+-- Comes after may_alter.sql, which it begins with.
 -- $1: their names; null: all of them.
 SELECT r.rolname::text AS name, r.rolcanlogin AS can_login, r.rolsuper AS superuser, r.rolconnlimit AS connection_limit,
        coalesce((SELECT json_object_agg(split_part(s, '=', 1), substr(s, strpos(s, '=') + 1))
@@ -11,10 +12,7 @@ SELECT r.rolname::text AS name, r.rolcanlogin AS can_login, r.rolsuper AS superu
         FROM pg_db_role_setting d JOIN pg_database b ON b.oid = d.setdatabase, unnest(d.setconfig) s
         WHERE d.setrole = r.oid
           AND split_part(s, '=', 1) IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')) AS in_databases,
-       -- From 16 on CREATEROLE alone does not do.
-       CASE WHEN current_setting('server_version_num')::int >= 160000
-            THEN pg_has_role(r.oid, 'USAGE WITH ADMIN OPTION')
-            ELSE (SELECT rolcreaterole FROM pg_roles WHERE rolname = session_user) END AS may_alter
+       EXISTS (SELECT FROM alterable a WHERE a.oid = r.oid) AS may_alter
 FROM pg_roles r
 WHERE r.rolname !~ '^pg_' AND ($1::text[] IS NULL OR r.rolname = ANY ($1::text[]))
 ORDER BY r.rolname COLLATE "C"

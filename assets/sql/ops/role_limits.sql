@@ -1,5 +1,6 @@
 -- The limits of one login, as they are stored: what an undo has to bring back exactly.
 -- Cost: under 1 ms. Privilege: none.
+-- Comes after may_alter.sql, which it begins with.
 -- $1: the login.
 SELECT r.rolcanlogin AS can_login, r.rolsuper AS superuser, r.rolconnlimit AS connection_limit,
        (SELECT split_part(s, '=', 2) FROM pg_db_role_setting d, unnest(d.setconfig) s
@@ -8,8 +9,5 @@ SELECT r.rolcanlogin AS can_login, r.rolsuper AS superuser, r.rolconnlimit AS co
                unnest(d.setconfig) s
         WHERE d.setrole = r.oid AND s LIKE 'statement_timeout=%') AS in_databases,
        (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid) AS sessions,
-       -- From 16 on CREATEROLE alone does not do.
-       CASE WHEN current_setting('server_version_num')::int >= 160000
-            THEN pg_has_role(r.oid, 'USAGE WITH ADMIN OPTION')
-            ELSE (SELECT rolcreaterole FROM pg_roles WHERE rolname = session_user) END AS may_alter
+       EXISTS (SELECT FROM alterable a WHERE a.oid = r.oid) AS may_alter
 FROM pg_roles r WHERE r.rolname = $1

@@ -30,7 +30,7 @@ pub enum VaultError {
         after: Duration,
     },
     /// It is sealed.
-    #[error("Vault at {0} is sealed: whoever holds its keys unseals it; nothing was changed")]
+    #[error("Vault at {0} is sealed: whoever holds its keys unseals it; this call changed nothing")]
     Sealed(String),
     /// A standby that does not pass requests on.
     #[error("Vault at {0} is a standby that does not pass requests on: point vault.address at the active node")]
@@ -59,7 +59,9 @@ pub enum VaultError {
         path: String,
     },
     /// Somebody else wrote meanwhile, or there is one already.
-    #[error("the secret {path} is not at version {expected} any more: somebody else wrote it; nothing was changed")]
+    #[error(
+        "the secret {path} is not at version {expected} any more: somebody else wrote it; this call changed nothing"
+    )]
     Changed {
         /// The secret.
         path: String,

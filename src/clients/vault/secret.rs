@@ -152,7 +152,8 @@ impl Vault {
         Ok(written.await?.version)
     }
 
-    /// What is known of a secret; `None` where there never was one, or all of it was removed.
+    /// What is known of a secret; `None` where there never was one, or all of it was removed. Whether the time has come at which a
+    /// version deletes itself is told by the clock here; whether it can be read, by [`Vault::read`].
     pub async fn metadata(&self, path: &str) -> Result<Option<Metadata>, VaultError> {
         let mount = self.place.mount.as_str();
         let read = self.call(self.attempt("read the metadata of", path)?, |client| async move {

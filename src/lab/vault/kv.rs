@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -24,6 +24,8 @@ struct Entry {
     custom: Option<Map<String, Value>>,
     max_versions: u64,
     cas_required: bool,
+    /// After how long a version deletes itself; zero: never.
+    delete_after: SignedDuration,
     created: Timestamp,
     updated: Timestamp,
 }
@@ -32,6 +34,7 @@ struct Stored {
     /// `None`: destroyed.
     data: Option<Value>,
     created: Timestamp,
+    /// It may be yet to come.
     deleted: Option<Timestamp>,
 }
 
@@ -42,6 +45,17 @@ impl std::fmt::Debug for Stored {
 }
 
 impl Stored {
+    fn is_deleted(&self, now: Timestamp) -> bool {
+        self.deleted.is_some_and(|at| at <= now)
+    }
+
+    /// One that was deleted keeps the time of that.
+    fn delete(&mut self, now: Timestamp) {
+        if !self.is_deleted(now) {
+            self.deleted = Some(now);
+        }
+    }
+
     fn metadata(&self) -> Value {
         let deleted = self.deleted.map(|at| at.to_string()).unwrap_or_default();
         json!({"created_time": self.created.to_string(), "deletion_time": deleted, "destroyed": self.data.is_none()})
@@ -56,6 +70,7 @@ impl Entry {
             custom: None,
             max_versions: 0,
             cas_required: false,
+            delete_after: SignedDuration::ZERO,
             created: now,
             updated: now,
         }
@@ -84,11 +99,11 @@ impl Mount {
         match (method, kind) {
             ("GET", "metadata") if query.contains("list=true") => self.list(path),
             ("LIST", "metadata") => self.list(path),
-            ("GET", "data") => self.read(path, query),
+            ("GET", "data") => self.read(path, query, now),
             ("POST" | "PUT", "data") => self.write(path, body, now),
             ("DELETE", "data") => {
                 let newest = self.entries.get(path).map(|entry| entry.current);
-                self.mark(path, newest.into_iter().collect(), |stored| stored.deleted = Some(now));
+                self.mark(path, newest.into_iter().collect(), |stored| stored.delete(now));
                 Ok(None)
             }
             ("GET", "metadata") => self.metadata(path),
@@ -102,7 +117,7 @@ impl Mount {
             }
             ("POST" | "PUT", "delete" | "undelete" | "destroy") => {
                 self.mark(path, versions(body), |stored| match kind {
-                    "delete" => stored.deleted = Some(now),
+                    "delete" => stored.delete(now),
                     "undelete" => stored.deleted = None,
                     _ => stored.data = None,
                 });
@@ -112,14 +127,14 @@ impl Mount {
         }
     }
 
-    fn read(&self, path: &str, query: &str) -> Answer {
+    fn read(&self, path: &str, query: &str, now: Timestamp) -> Answer {
         let Some(entry) = self.entries.get(path) else { return nothing() };
         let asked = query.split('&').find_map(|pair| pair.strip_prefix("version=")?.parse().ok()).unwrap_or(0);
         let number = if asked == 0 { entry.current } else { asked };
         let Some(stored) = entry.versions.get(&number) else { return nothing() };
         let metadata = entry.version(number, stored);
-        match (&stored.data, stored.deleted) {
-            (Some(data), None) => Ok(Some(json!({"data": data, "metadata": metadata}))),
+        match &stored.data {
+            Some(data) if !stored.is_deleted(now) => Ok(Some(json!({"data": data, "metadata": metadata}))),
             // What is known of it is told even so.
             _ => Err((StatusCode::NOT_FOUND, super::enveloped(&json!({"data": null, "metadata": metadata})))),
         }
@@ -140,7 +155,8 @@ impl Mount {
         let entry = self.entries.entry(path.to_owned()).or_insert_with(|| Entry::new(now));
         entry.current += 1;
         entry.updated = now;
-        let stored = Stored { data: Some(data.clone()), created: now, deleted: None };
+        let deleted = entry.delete_after.is_positive().then(|| now + entry.delete_after);
+        let stored = Stored { data: Some(data.clone()), created: now, deleted };
         let told = entry.version(entry.current, &stored);
         entry.versions.insert(entry.current, stored);
         let kept = if entry.max_versions == 0 { KEPT } else { entry.max_versions };
@@ -156,7 +172,7 @@ impl Mount {
         let oldest = entry.versions.keys().next().copied().filter(|oldest| *oldest > 1).unwrap_or(0);
         Ok(Some(json!({
             "cas_required": entry.cas_required, "created_time": entry.created.to_string(),
-            "current_version": entry.current, "custom_metadata": entry.custom, "delete_version_after": "0s",
+            "current_version": entry.current, "custom_metadata": entry.custom, "delete_version_after": spelled(entry.delete_after),
             "max_versions": entry.max_versions, "oldest_version": oldest, "updated_time": entry.updated.to_string(),
             "versions": versions
         })))
@@ -169,6 +185,9 @@ impl Mount {
         }
         if let Some(most) = body.get("max_versions").and_then(Value::as_u64) {
             entry.max_versions = most;
+        }
+        if let Some(after) = body.get("delete_version_after").and_then(Value::as_str) {
+            entry.delete_after = after.parse().unwrap_or(SignedDuration::ZERO);
         }
         if let Some(required) = body.get("cas_required").and_then(Value::as_bool) {
             entry.cas_required = required;
@@ -194,4 +213,14 @@ impl Mount {
 fn versions(body: &Value) -> Vec<u64> {
     let listed = body.get("versions").and_then(Value::as_array);
     listed.into_iter().flatten().filter_map(Value::as_u64).collect()
+}
+
+/// As Go writes a duration: `1h0m0s`.
+fn spelled(time: SignedDuration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }

@@ -263,6 +263,14 @@ pub(super) fn literal(text: &str) -> String {
     escape_literal(text).trim_start().to_owned()
 }
 
+/// Why our login may not alter a role, and what helps.
+pub(super) fn may_not_alter(login: &str, role: &str) -> String {
+    format!(
+        "{login} may not alter {role}: ALTER ROLE {login} CREATEROLE; from PostgreSQL 16 on also, as whoever created it: \
+         GRANT {role} TO {login} WITH ADMIN OPTION"
+    )
+}
+
 /// What is held for a tenant's sake.
 fn held(tenant: Option<&TenantId>, or: Subject) -> Vec<Subject> {
     vec![tenant.map_or(or, |id| Subject::Tenant { id: id.clone() })]

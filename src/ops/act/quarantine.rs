@@ -8,7 +8,7 @@ use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Action, Intent, Names, held, identifier, literal};
+use super::{Action, Intent, Names, held, identifier, literal, may_not_alter};
 use crate::clients::postgres::QueryError;
 use crate::domain::quantity::plural;
 use crate::domain::{InstanceName, TenantId};
@@ -42,7 +42,15 @@ pub struct Login {
 /// Looks at a login; `None`: there is none.
 pub async fn look(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
     let desk = eyes.desk(target).await?;
-    let rows = desk.rows(include_str!("../../../assets/sql/ops/login.sql"), &[&role]).await?;
+    let rows = desk
+        .rows(
+            concat!(
+                include_str!("../../../assets/sql/ops/may_alter.sql"),
+                include_str!("../../../assets/sql/ops/login.sql")
+            ),
+            &[&role],
+        )
+        .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<Login, tokio_postgres::Error> {
         Ok(Login {
@@ -87,8 +95,7 @@ pub(super) fn plan(
         refusals.push(format!("{role} is a superuser, and its sessions can only be ended by one"));
     }
     if !login.may_alter {
-        let grant = format!("GRANT {role} TO {} WITH ADMIN OPTION", target.login);
-        refusals.push(format!("{} may not alter {role}; as whoever created it: {grant}", target.login));
+        refusals.push(may_not_alter(&target.login, role));
     }
     if !login.may_signal {
         let login = &target.login;

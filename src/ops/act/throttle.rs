@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Intent, Names, held, identifier, literal};
+use super::{Action, Intent, Names, held, identifier, literal, may_not_alter};
 use crate::clients::postgres::QueryError;
 use crate::domain::quantity::plural;
 use crate::domain::{InstanceName, TenantId};
@@ -60,7 +60,15 @@ pub(super) async fn look(role: &str, eyes: &mut Eyes) -> Result<Option<Login>, S
 
 async fn login(role: &str, target: usize, eyes: &mut Eyes) -> Result<Option<Login>, StepError> {
     let desk = eyes.desk(target).await?;
-    let rows = desk.rows(include_str!("../../../assets/sql/ops/role_limits.sql"), &[&role]).await?;
+    let rows = desk
+        .rows(
+            concat!(
+                include_str!("../../../assets/sql/ops/may_alter.sql"),
+                include_str!("../../../assets/sql/ops/role_limits.sql")
+            ),
+            &[&role],
+        )
+        .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<Login, tokio_postgres::Error> {
         Ok(Login {
@@ -124,11 +132,15 @@ pub(super) fn plan(
         refusals.push(format!("{role} is a superuser, and no limit binds those"));
     }
     if !login.may_alter {
-        let grant = format!("GRANT {role} TO {} WITH ADMIN OPTION", target.login);
-        refusals.push(format!("{} may not alter {role}; as whoever created it: {grant}", target.login));
+        refusals.push(may_not_alter(&target.login, role));
     }
     if intent.connections == 0 {
         refusals.push("0 connections would be a quarantine, not a throttle".to_owned());
+    }
+    if i32::try_from(intent.connections).is_err()
+        || intent.statement_timeout_ms.is_some_and(|it| i32::try_from(it).is_err())
+    {
+        refusals.push(format!("PostgreSQL takes no limit beyond {}", i32::MAX));
     }
     let over = login.in_databases.as_deref().filter(|_| intent.statement_timeout_ms.is_some());
     if let Some(databases) = over {

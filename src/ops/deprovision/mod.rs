@@ -344,7 +344,7 @@ fn refusals(intent: &Deprovisioning, facts: &Facts, target: &Target) -> Vec<Stri
     }
     if there.role_there && (!there.may_alter || !there.member) {
         let options = if there.version >= 160_000 { " WITH ADMIN TRUE, SET TRUE, INHERIT TRUE" } else { "" };
-        refusals.push(format!("{login} may not act for {role}: GRANT {role} TO {login}{options}"));
+        refusals.push(format!("{login} may not act for {role}, or drop it: ALTER ROLE {login} CREATEROLE; GRANT {role} TO {login}{options}"));
     }
     // Half of the room, because others lock as well.
     if load.relations * 2 > load.room_for_locks {

@@ -4,6 +4,7 @@
 use super::Around;
 use super::image::{Image, image};
 use crate::clients::postgres::QueryError;
+use crate::ops::act::may_not_alter;
 use crate::ops::hands::Eyes;
 use crate::ops::plan::Target;
 use crate::ops::step::StepError;
@@ -26,7 +27,10 @@ pub(in crate::ops) async fn look(around: &Around, eyes: &mut Eyes) -> Result<Opt
     let rows = desk.rows(include_str!("../../../assets/sql/ops/fence_fingerprint.sql"), &[&quoted, logins]).await?;
     let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     let fingerprint = row.try_get(0).map_err(QueryError::from)?;
-    let ground = include_str!("../../../assets/sql/ops/fence_ground.sql");
+    let ground = concat!(
+        include_str!("../../../assets/sql/ops/may_alter.sql"),
+        include_str!("../../../assets/sql/ops/fence_ground.sql")
+    );
     let rows = desk.rows(ground, &[schema, logins, service]).await?;
     let seen = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
     let seen = seen.collect::<Result<_, tokio_postgres::Error>>().map_err(QueryError::from)?;
@@ -104,9 +108,7 @@ impl Ground {
             refusals.push(format!("{admin} may not lock {names}: not even the owner may write there, by its ACL"));
         }
         for (role, _) in self.all("login") {
-            refusals.push(format!(
-                "{admin} may not alter {role}; as whoever created it: GRANT {role} TO {admin} WITH ADMIN OPTION"
-            ));
+            refusals.push(may_not_alter(admin, role));
         }
         for (gid, _) in self.all("prepared").filter(|(_, more)| *more == "here") {
             refusals.push(format!("the prepared transaction {gid:?} has written here and waits: COMMIT PREPARED or ROLLBACK PREPARED first"));

@@ -114,7 +114,15 @@ pub(in crate::ops) async fn look(
     eyes: &mut Eyes,
 ) -> Result<Vec<Login>, StepError> {
     let desk = eyes.desk(target).await?;
-    let rows = desk.rows(include_str!("../../../assets/sql/ops/guard_logins.sql"), &[&names]).await?;
+    let rows = desk
+        .rows(
+            concat!(
+                include_str!("../../../assets/sql/ops/may_alter.sql"),
+                include_str!("../../../assets/sql/ops/guard_logins.sql")
+            ),
+            &[&names],
+        )
+        .await?;
     let read = |row: &tokio_postgres::Row| -> Result<Login, QueryError> {
         let settings: String = row.try_get("settings")?;
         let settings = serde_json::from_str(&settings)

@@ -8,7 +8,7 @@ use super::limits::{Login, Stored, Wanted};
 use super::step::{Guard, Guarded};
 use crate::domain::quantity::plural;
 use crate::domain::{InstanceName, TenantId};
-use crate::ops::act::{Action, Intent};
+use crate::ops::act::{Action, Intent, may_not_alter};
 use crate::ops::id::OperationId;
 use crate::ops::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
 
@@ -63,10 +63,7 @@ fn hindrance(login: &Login, lacking: &Wanted, target: &Target, service: &str) ->
         return Some(format!("{name} is a superuser, and no limit of connections binds those"));
     }
     if !login.may_alter {
-        let admin = &target.login;
-        return Some(format!(
-            "{admin} may not alter {name}; as whoever created it: GRANT {name} TO {admin} WITH ADMIN OPTION"
-        ));
+        return Some(may_not_alter(&target.login, name));
     }
     let over = in_databases
         .as_deref()

@@ -69,10 +69,6 @@ async fn one(vault: &Vault, call: &VaultCall, fields: &Fields) -> Result<String,
             vault.delete(path, *version).await?;
             format!("version {version} deleted")
         }
-        VaultCall::Undelete { path, version } => {
-            vault.undelete(path, *version).await?;
-            format!("version {version} brought back")
-        }
         VaultCall::Remove { path } => {
             vault.remove(path).await?;
             "removed".to_owned()

@@ -1,6 +1,7 @@
 //! Provision a tenant on a shared instance: its role, its schema with everybody's rights, limits, its secret. In this order:
 //! nobody ever reads a secret that does not work, and whatever fails, all of it can be undone.
 
+mod elsewhere;
 mod login;
 mod role;
 mod schema;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio_postgres::Row;
 
+use elsewhere::Elsewhere;
 pub use login::AdmitLogin;
 pub use role::MakeRole;
 pub use schema::MakeSchema;
@@ -21,9 +24,10 @@ use super::hands::Eyes;
 use super::id::OperationId;
 use super::plan::{Fact, Plan, PlannedStep, Refusals, SCHEMA, Subject, Target};
 use super::script::{Filled, Reference, VaultAt};
-use super::secret::{RemovePassing, WriteSecret};
+use super::secret::{DescribeSecret, RemovePassing, WriteSecret};
 use super::step::{Step, StepError};
 use super::tenancy::{self, Kept, Names, Tenancy};
+use crate::clients::postgres::QueryError;
 use crate::domain::{InstanceName, Limits, TenantId};
 
 /// How long a password is that is made here: 62 letters and digits to the 32nd, more than SCRAM's own 128 bits.
@@ -68,6 +72,20 @@ pub struct RoleLimits {
     pub idle_in_transaction_ms: Option<u64>,
 }
 
+impl RoleLimits {
+    /// What PostgreSQL would not take.
+    fn too_large(&self) -> Vec<String> {
+        let limits = [
+            ("connection_limit", self.connection_limit.map(u64::from)),
+            ("statement_timeout", self.statement_timeout_ms),
+            ("lock_timeout", self.lock_timeout_ms),
+            ("idle_in_transaction_session_timeout", self.idle_in_transaction_ms),
+        ];
+        let large = limits.into_iter().filter(|(_, limit)| limit.is_some_and(|limit| i32::try_from(limit).is_err()));
+        large.map(|(name, _)| format!("the policy's {name} is larger than PostgreSQL takes ({})", i32::MAX)).collect()
+    }
+}
+
 impl From<&Limits> for RoleLimits {
     fn from(limits: &Limits) -> Self {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -90,6 +108,8 @@ pub enum ProvisionStep {
     Schema(MakeSchema),
     /// Keeps a password, or writes the tenant's secret.
     Secret(WriteSecret),
+    /// Says of the tenant's secret whose it is.
+    Describe(DescribeSecret),
     /// Lets the role log in.
     Login(AdmitLogin),
     /// Removes the password that was kept.
@@ -103,6 +123,7 @@ impl ProvisionStep {
             Self::Role(step) => step,
             Self::Schema(step) => step,
             Self::Secret(step) => step,
+            Self::Describe(step) => step,
             Self::Login(step) => step,
             Self::Forget(step) => step,
         }
@@ -114,7 +135,18 @@ impl ProvisionStep {
 pub(super) struct Facts {
     names: Names,
     there: Tenancy,
+    /// Its secret, wherever there is a Vault: a tenant that is to get none may have one, and a home with it.
     vault: Option<(VaultAt, Kept)>,
+    elsewhere: Elsewhere,
+    creators: Vec<Creator>,
+}
+
+/// Who is to make tables in the schema.
+#[derive(Debug, Clone)]
+struct Creator {
+    name: String,
+    there: bool,
+    ours: bool,
 }
 
 /// Looks.
@@ -122,14 +154,21 @@ pub(super) async fn look(intent: &Provisioning, eyes: &mut Eyes) -> Result<Facts
     let estate = std::sync::Arc::clone(eyes.estate());
     let names = Names::of(&estate, &intent.tenant);
     let there = tenancy::look(&names, 0, eyes).await?;
-    let vault = if intent.address.is_some() {
+    let vault = if intent.address.is_some() || estate.vault.is_ok() {
         let at = estate.vault_at()?;
         let kept = Kept::look(&at, &names.secret, eyes).await?;
         Some((at, kept))
     } else {
         None
     };
-    Ok(Facts { names, there, vault })
+    let elsewhere = elsewhere::look(&intent.tenant, &intent.instance, &estate).await;
+    let wanted: Vec<&String> = intent.creators.iter().filter(|name| **name != names.role).collect();
+    let rows = eyes.desk(0).await?.rows(include_str!("../../../assets/sql/ops/creators.sql"), &[&wanted]).await?;
+    let creator = |row: &Row| -> Result<Creator, tokio_postgres::Error> {
+        Ok(Creator { name: row.try_get("name")?, there: row.try_get("there")?, ours: row.try_get("ours")? })
+    };
+    let creators = rows.iter().map(creator).collect::<Result<_, _>>().map_err(QueryError::from)?;
+    Ok(Facts { names, there, vault, elsewhere, creators })
 }
 
 /// What forbids to even look: said before anything is asked of anybody.
@@ -137,6 +176,8 @@ pub(super) fn refuse(intent: &Provisioning, estate: &Estate, place: &Place) -> R
     tenancy::by_schema(place)?;
     let names = Names::of(estate, &intent.tenant);
     let mut wrong = tenancy::wrong_with(&intent.tenant, &names, &estate.dedicated);
+    wrong.extend(elsewhere::own(&intent.tenant, estate));
+    wrong.extend(intent.limits.too_large());
     if intent.own_login && intent.address.is_none() {
         wrong.push("a login of its own needs a secret: its password is made here and is nowhere else".to_owned());
     }
@@ -145,7 +186,7 @@ pub(super) fn refuse(intent: &Provisioning, estate: &Estate, place: &Place) -> R
 
 /// Plans, or says why not. Pure.
 pub(super) fn plan(intent: &Provisioning, facts: &Facts, target: Target, id: OperationId) -> Result<Plan, Refusals> {
-    let Facts { names, there, vault } = facts;
+    let Facts { names, there, vault, elsewhere, .. } = facts;
     let Provisioning { tenant, instance, .. } = intent;
     let mut refusals = in_the_way(intent, facts, &target);
     for name in [&names.role, &names.schema, &names.service].into_iter().chain(&intent.creators) {
@@ -179,11 +220,10 @@ pub(super) fn plan(intent: &Provisioning, facts: &Facts, target: Target, id: Ope
     if let (Some((at, _)), Some(reached)) = (vault, &intent.address) {
         let kept = format!("tierdeck/operations/{id}");
         let password = Reference { mount: at.mount.clone(), path: kept.clone(), field: "password".to_owned() };
-        let write = |path: &str, fields, custom: &[(&str, &str)]| WriteSecret {
+        let write = |path: &str, fields| WriteSecret {
             vault: at.clone(),
             path: path.to_owned(),
             fields,
-            custom: custom.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             operation: id.clone(),
         };
         let text = |text: &str| Filled::Text(text.to_owned());
@@ -197,14 +237,19 @@ pub(super) fn plan(intent: &Provisioning, facts: &Facts, target: Target, id: Ope
         ]);
         if intent.own_login {
             let made = BTreeMap::from([("password".to_owned(), Filled::Made(PASSWORD))]);
-            add(ProvisionStep::Secret(write(&kept, made, &[])), &none)?;
+            add(ProvisionStep::Secret(write(&kept, made)), &none)?;
             let login =
                 AdmitLogin { target: 0, role: names.role.clone(), password: password.clone(), vault: at.clone() };
             add(ProvisionStep::Login(login), &none)?;
             fields.insert("password".to_owned(), Filled::From(password));
         }
-        let custom = [("tierdeck-tenant", tenant.as_str()), ("tierdeck-by", target.login.as_str())];
-        add(ProvisionStep::Secret(write(&names.secret, fields, &custom)), &none)?;
+        let custom = BTreeMap::from([
+            ("tierdeck-tenant".to_owned(), tenant.to_string()),
+            ("tierdeck-by".to_owned(), target.login.clone()),
+        ]);
+        let secret = write(&names.secret, fields);
+        add(ProvisionStep::Secret(secret.clone()), &none)?;
+        add(ProvisionStep::Describe(DescribeSecret { secret, custom }), &none)?;
         if intent.own_login {
             add(ProvisionStep::Forget(RemovePassing { vault: at.clone(), path: kept }), &none)?;
         }
@@ -230,13 +275,13 @@ pub(super) fn plan(intent: &Provisioning, facts: &Facts, target: Target, id: Ope
         targets: vec![target],
         affects: vec!["nobody: what is made is new, and short locks are taken on catalogues alone".to_owned()],
         facts: known,
-        warnings: warnings(intent, names),
+        warnings: warnings(intent, names, elsewhere),
         steps,
         confirm: tenant.to_string(),
     })
 }
 
-fn warnings(intent: &Provisioning, names: &Names) -> Vec<String> {
+fn warnings(intent: &Provisioning, names: &Names, elsewhere: &Elsewhere) -> Vec<String> {
     let mut warnings = Vec::new();
     if !intent.own_login {
         warnings.push(format!(
@@ -250,12 +295,15 @@ fn warnings(intent: &Provisioning, names: &Names) -> Vec<String> {
     if intent.address.is_none() {
         warnings.push("no secret is written: its pods find nothing in Vault".to_owned());
     }
+    warnings.extend(elsewhere.watched.iter().map(|instance| {
+        format!("nobody looked whether {} has a home on {instance}, which can only be watched", intent.tenant)
+    }));
     warnings
 }
 
 /// What stands in the way: named, never adopted.
 fn in_the_way(intent: &Provisioning, facts: &Facts, target: &Target) -> Vec<String> {
-    let Facts { names, there, vault } = facts;
+    let Facts { names, there, vault, elsewhere, creators } = facts;
     let mut refusals = Vec::new();
     let marked = |mark: &str| {
         if mark.contains("made by tierdeck operation ") {
@@ -277,6 +325,20 @@ fn in_the_way(intent: &Provisioning, facts: &Facts, target: &Target) -> Vec<Stri
             "there is a secret {mount}/{path} ({}); it is never overwritten. If it is really of nobody: vault kv metadata delete -mount={mount} {path}",
             kept.words()
         ));
+    }
+    refusals.extend(elsewhere.homes.iter().cloned());
+    refusals.extend(elsewhere.unseen.iter().map(|why| {
+        format!("whether {} has a home there is not known, and a second one is not risked: {why}", intent.tenant)
+    }));
+    for Creator { name, there, ours } in creators {
+        if !there {
+            refusals.push(format!("there is no role {name}, which is to make tables in {}", names.schema));
+        } else if !ours {
+            refusals.push(format!(
+                "{} may not say what is handed on of what {name} makes: GRANT {name} TO {}",
+                target.login, target.login
+            ));
+        }
     }
     if !there.service_there {
         refusals

@@ -129,11 +129,18 @@ impl Step for MakeRole {
     fn undone<'a>(&'a self, _: &'a Value, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Undo, StepError>> {
         Box::pin(async move {
             let now = self.now(eyes).await?;
-            Ok(match (now.role_there, now.role_mark == self.mark()) {
-                (true, true) => Undo::Needed,
-                // Not there, or somebody else's: nothing of ours ever came, or it is gone.
-                _ => Undo::Done,
-            })
+            // Not there, or somebody else's: nothing of ours ever came, or it is gone.
+            if !now.role_there || now.role_mark != self.mark() {
+                return Ok(Undo::Done);
+            }
+            if now.elsewhere > 0 {
+                return Ok(Undo::Blocked(format!(
+                    "somebody gave {} rights or objects outside of its schema meanwhile ({} of them): deprovision --plan names them; \
+                     revoke or reassign them first",
+                    self.names.role, now.elsewhere
+                )));
+            }
+            Ok(Undo::Needed)
         })
     }
 }

@@ -143,7 +143,7 @@ pub(super) fn milliseconds(time: Duration) -> Result<u32, String> {
     milliseconds.ok_or_else(|| "--statement-timeout: more than nothing, and 24 days at the most".to_owned())
 }
 
-/// Where: as was said, else where the tenant is alone, else the first shared instance.
+/// Where: as was said, else where the tenant is alone, else the shared instance, if there is one: between several nobody guesses.
 pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Result<InstanceName, String> {
     let named = |name: &String| {
         let found = config.instances.iter().find(|instance| instance.name.as_str() == name);
@@ -153,8 +153,12 @@ pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&Tenan
         return named(name).map(|instance| instance.name.clone());
     }
     let own = config.instances.iter().find(|instance| tenant.is_some() && instance.tenant.as_ref() == tenant);
-    let shared = || config.instances.iter().find(|instance| instance.tier == Tier::Shared);
-    let found = own.or_else(shared).or(config.instances.first());
+    let shared: Vec<_> = config.instances.iter().filter(|instance| instance.tier == Tier::Shared).collect();
+    if own.is_none() && shared.len() > 1 {
+        let names = shared.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(format!("there are several shared instances ({names}): say which, with --instance"));
+    }
+    let found = own.or(shared.first().copied()).or(config.instances.first());
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())
 }
 

@@ -63,6 +63,8 @@ pub fn variables(target: &Target) -> Vec<(&'static str, String)> {
         ("PGUSER", target.user.clone()),
         ("PGDATABASE", target.database.clone()),
         ("PGSSLMODE", target.tls.mode.name().to_owned()),
+        // Of several hosts, the one that is written to: a standby may be behind.
+        ("PGTARGETSESSIONATTRS", "read-write".to_owned()),
         ("PGCONNECT_TIMEOUT", target.connect_timeout.map_or(10, |limit| limit.as_secs().max(2)).to_string()),
     ];
     let files = [

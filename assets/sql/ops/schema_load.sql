@@ -1,7 +1,8 @@
 -- What an export and a drop of a schema would meet.
 -- Cost: a look at the files of each of its tables. Privilege: pg_monitor for the sizes of what is not ours.
 -- $1: the schema, $2: its owner's role.
-SELECT (SELECT coalesce(sum(pg_table_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::int8
+SELECT n.oid,
+       (SELECT coalesce(sum(pg_table_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::int8
         FROM pg_class c WHERE c.relnamespace = n.oid) AS bytes,
        (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')) AS tables,
        -- A TOAST table and its index for each.
@@ -31,6 +32,14 @@ SELECT (SELECT coalesce(sum(pg_table_size(c.oid)) FILTER (WHERE c.relkind IN ('r
               OR (d.classid = 'pg_class'::regclass AND EXISTS (SELECT 1 FROM pg_class x WHERE x.oid = d.objid AND x.relnamespace = n.oid))
               OR (d.classid = 'pg_proc'::regclass AND EXISTS (SELECT 1 FROM pg_proc x WHERE x.oid = d.objid AND x.pronamespace = n.oid))
               OR (d.classid = 'pg_type'::regclass AND EXISTS (SELECT 1 FROM pg_type x WHERE x.oid = d.objid AND x.typnamespace = n.oid))
+              OR (d.classid = 'pg_statistic_ext'::regclass AND EXISTS (SELECT 1 FROM pg_statistic_ext x WHERE x.oid = d.objid AND x.stxnamespace = n.oid))
+              OR (d.classid = 'pg_operator'::regclass AND EXISTS (SELECT 1 FROM pg_operator x WHERE x.oid = d.objid AND x.oprnamespace = n.oid))
+              OR (d.classid = 'pg_opclass'::regclass AND EXISTS (SELECT 1 FROM pg_opclass x WHERE x.oid = d.objid AND x.opcnamespace = n.oid))
+              OR (d.classid = 'pg_opfamily'::regclass AND EXISTS (SELECT 1 FROM pg_opfamily x WHERE x.oid = d.objid AND x.opfnamespace = n.oid))
+              OR (d.classid = 'pg_collation'::regclass AND EXISTS (SELECT 1 FROM pg_collation x WHERE x.oid = d.objid AND x.collnamespace = n.oid))
+              OR (d.classid = 'pg_conversion'::regclass AND EXISTS (SELECT 1 FROM pg_conversion x WHERE x.oid = d.objid AND x.connamespace = n.oid))
+              OR (d.classid = 'pg_ts_config'::regclass AND EXISTS (SELECT 1 FROM pg_ts_config x WHERE x.oid = d.objid AND x.cfgnamespace = n.oid))
+              OR (d.classid = 'pg_ts_dict'::regclass AND EXISTS (SELECT 1 FROM pg_ts_dict x WHERE x.oid = d.objid AND x.dictnamespace = n.oid))
               OR (d.classid = 'pg_default_acl'::regclass AND EXISTS (SELECT 1 FROM pg_default_acl x WHERE x.oid = d.objid AND x.defaclnamespace = n.oid))
               OR (d.classid = 'pg_policy'::regclass AND EXISTS (SELECT 1 FROM pg_policy x JOIN pg_class c ON c.oid = x.polrelid WHERE x.oid = d.objid AND c.relnamespace = n.oid))
           ))) AS elsewhere

@@ -27,8 +27,8 @@ pub struct DrainSchema {
 pub(super) fn end_users(schema: &str, role: Option<&str>) -> String {
     let of_role = role.map(|role| format!("a.usename = {} OR ", literal(role))).unwrap_or_default();
     format!(
-        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.backend_type = 'client backend' \
-         AND a.pid <> pg_backend_pid() AND NOT starts_with(a.application_name, 'tierdeck') AND ({of_role}a.pid IN \
+        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.usename IS NOT NULL \
+         AND a.pid <> pg_backend_pid() AND NOT (a.usename = session_user AND starts_with(a.application_name, 'tierdeck')) AND ({of_role}a.pid IN \
          (SELECT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND n.nspname = {}))",
         literal(schema)

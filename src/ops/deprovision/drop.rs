@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::export::Manifest;
 use crate::clients::postgres::QueryError;
 use crate::ops::act::literal;
+use crate::ops::fence::open_again;
 use crate::ops::hands::Eyes;
 use crate::ops::id::OperationId;
 use crate::ops::script::Script;
@@ -26,6 +27,10 @@ pub struct DropSchema {
     pub target: usize,
     /// The schema.
     pub schema: String,
+    /// Which one it is: another of its name is not what was exported.
+    pub oid: u32,
+    /// The tenant's own logins, which may not log in any more.
+    pub logins: Vec<String>,
     /// Where its export is.
     pub folder: PathBuf,
     /// Whose export it is.
@@ -42,6 +47,21 @@ async fn is_there(sql: &'static str, name: &str, target: usize, eyes: &mut Eyes)
     let rows = eyes.desk(target).await?.rows(sql, &[&name]).await?;
     let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
     Ok(row.try_get::<_, bool>(0).map_err(QueryError::from)?)
+}
+
+/// What may have come since.
+const REOPENED: &str = "it was made anew, somebody may write there again, or its own login may log in again";
+
+impl DropSchema {
+    /// Whether it is another one, or the fence does not stand any more: then there may be rows that nobody exported.
+    fn reopened(&self) -> String {
+        format!(
+            "(SELECT oid FROM pg_namespace WHERE nspname = {}) IS DISTINCT FROM {}::oid OR {}",
+            literal(&self.schema),
+            self.oid,
+            open_again(&self.schema, &self.logins)
+        )
+    }
 }
 
 const SCHEMA_THERE: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
@@ -64,6 +84,10 @@ impl Step for DropSchema {
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relkind IN ('r', 'p', 'v', 'm') \
              ORDER BY c.oid LOOP EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', r.nspname, r.relname, r.owner); END LOOP; END $tierdeck$"
         );
+        let same = format!(
+            "DO $tierdeck$ BEGIN IF {} THEN RAISE EXCEPTION '% is not as it was exported: {REOPENED}', {name}; END IF; END $tierdeck$",
+            self.reopened()
+        );
         let inbound = line(&INBOUND.replace("$1", &name));
         let ask = format!(
             "DO $tierdeck$ DECLARE outside text; BEGIN SELECT string_agg(object, ', ') INTO outside FROM ({inbound}) AS inbound; \
@@ -72,7 +96,7 @@ impl Step for DropSchema {
         let end = super::drain::end_users(&self.schema, None);
         Script::sql(
             self.target,
-            vec![end, lock, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))],
+            vec![end, lock, same, ask, format!("DROP SCHEMA {} CASCADE", escape_identifier(&self.schema))],
         )
     }
 
@@ -87,6 +111,14 @@ impl Step for DropSchema {
                     Some(_) => Check::Already { output: json!({ "schema": "none" }) },
                     None => Check::Blocked(format!("somebody dropped {} already", self.schema)),
                 });
+            }
+            let rows = eyes.desk(self.target).await?.rows_once(&format!("SELECT {}", self.reopened())).await?;
+            let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
+            if row.try_get::<_, bool>(0).map_err(QueryError::from)? {
+                return Ok(Check::Blocked(format!(
+                    "{} is not as it was exported: {REOPENED}; nothing is dropped: abandon this operation, and deprovision anew",
+                    self.schema
+                )));
             }
             let manifest = match Manifest::examine(&self.folder, &self.operation).await {
                 Ok(manifest) => manifest,

@@ -48,13 +48,13 @@ pub struct Export {
     pub lister: PathBuf,
     /// How libpq gets there.
     pub connection: BTreeMap<String, String>,
-    /// How much there was to export when it was planned.
-    pub bytes: i64,
-    /// How many tables.
-    pub tables: i64,
     /// Who might do what before the fence: what is there now is what it leaves.
     pub acls: Value,
 }
+
+/// How much there is to export.
+const BYTES: &str = "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE n.nspname = $1 AND c.relkind IN ('r', 'm')";
 
 /// The rights in a schema as the manifest has them.
 pub(super) fn acls(image: &Image) -> Value {
@@ -185,12 +185,15 @@ impl Export {
         Ok(String::from_utf8_lossy(&said.stdout).lines().filter(|line| line.contains(" TABLE DATA ")).count())
     }
 
-    fn room(&self) -> Result<(), String> {
-        let needed = u64::try_from(self.bytes).unwrap_or_default();
-        match free(&self.folder) {
+    /// Whether there is room for it, by how much there is to export now.
+    async fn room(&self, eyes: &mut Eyes) -> Result<Result<(), String>, StepError> {
+        let rows = eyes.desk(self.target).await?.rows(BYTES, &[&self.names.schema]).await?;
+        let row = rows.first().ok_or_else(|| QueryError::Answer { reason: "no row".to_owned() })?;
+        let needed = u64::try_from(row.try_get::<_, i64>(0).map_err(QueryError::from)?).unwrap_or_default();
+        Ok(match free(&self.folder) {
             Some(free) if free < needed => Err(format!("{free} bytes are free, and the export may need {needed}")),
             _ => Ok(()),
-        }
+        })
     }
 
     /// The folder, and nothing of an attempt before: who still writes there writes to a file without a name.
@@ -265,14 +268,14 @@ impl Step for Export {
         })))
     }
 
-    fn check<'a>(&'a self, before: Option<&'a Value>, _: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
+    fn check<'a>(&'a self, before: Option<&'a Value>, eyes: &'a mut Eyes) -> BoxFuture<'a, Result<Check, StepError>> {
         Box::pin(async move {
             if before.is_some()
                 && let Ok(manifest) = Manifest::examine(&self.folder, &self.operation).await
             {
                 return Ok(Check::Already { output: json!({ "sha256": manifest.sha256, "bytes": manifest.bytes }) });
             }
-            Ok(match self.room() {
+            Ok(match self.room(eyes).await? {
                 Ok(()) => Check::Ready { before: json!({ "export": "none" }) },
                 Err(why) => Check::Blocked(why),
             })

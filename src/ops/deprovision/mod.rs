@@ -16,6 +16,7 @@ pub use drop::{DropRole, DropSchema};
 pub use export::{Export, Manifest};
 
 use super::act::{self, Action, Intent, identifier};
+use super::estate::{Estate, Place};
 use super::fence::{self, Around, Ground};
 use super::hands::Eyes;
 use super::id::OperationId;
@@ -26,7 +27,7 @@ use super::step::{Step, StepError};
 use super::tenancy::{self, Kept, Names, Tenancy};
 use crate::clients::Environment;
 use crate::clients::pg_dump::{PgDump, variables};
-use crate::clients::postgres::QueryError;
+use crate::clients::postgres::{Address, QueryError};
 use crate::domain::quantity::{bytes, plural};
 use crate::domain::{InstanceName, TenantId};
 
@@ -73,6 +74,7 @@ impl DeprovisionStep {
 /// What an export and a drop would meet.
 #[derive(Debug, Clone)]
 struct Load {
+    oid: u32,
     bytes: i64,
     tables: i64,
     relations: i64,
@@ -97,6 +99,8 @@ pub(super) struct Facts {
     dump: Result<PgDump, String>,
     connection: Vec<(&'static str, String)>,
     work: PathBuf,
+    /// Another instance that its secret points to.
+    other_home: Option<InstanceName>,
     /// Bytes free where exports are kept; `None`: nobody knows.
     free: Option<u64>,
 }
@@ -128,7 +132,15 @@ pub(super) async fn look(
     let environment = Environment::of_process();
     let dump = PgDump::find(major, &PgDump::folders(environment.var("PATH")));
     let admin = estate.admin(&intent.instance)?.target.with_database(&target.database);
+    let other_home = match &vault {
+        Ok((_, Kept { newest: Some(secret), .. })) => {
+            let (host, port) = (secret.fields.text("host"), secret.fields.text("port"));
+            host.and_then(|host| other_home(&estate, &intent.instance, &host, port.as_deref()))
+        }
+        _ => None,
+    };
     Ok(Facts {
+        other_home,
         names,
         there,
         load,
@@ -143,12 +155,26 @@ pub(super) async fn look(
     })
 }
 
+/// The instance that is reached under an address, where it is another one than this.
+fn other_home(estate: &Estate, here: &InstanceName, host: &str, port: Option<&str>) -> Option<InstanceName> {
+    let reached = |place: &&Place| {
+        let hosts = place.admin.as_ref().map_or(&[][..], |admin| &admin.target.hosts);
+        hosts.iter().any(|it| {
+            matches!(&it.address, Address::Name(name) if name.eq_ignore_ascii_case(host))
+                && port.is_none_or(|port| port == it.port.to_string())
+        })
+    };
+    let mut found: Vec<_> = estate.places.iter().filter(reached).map(|place| place.instance.clone()).collect();
+    if found.contains(here) { None } else { found.pop() }
+}
+
 async fn load(names: &Names, eyes: &mut Eyes) -> Result<Option<Load>, StepError> {
     let sql = include_str!("../../../assets/sql/ops/schema_load.sql");
     let rows = eyes.desk(0).await?.rows(sql, &[&names.schema, &names.role]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<Load, tokio_postgres::Error> {
         Ok(Load {
+            oid: row.try_get("oid")?,
             bytes: row.try_get("bytes")?,
             tables: row.try_get("tables")?,
             relations: row.try_get("relations")?,
@@ -209,8 +235,6 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
         program: dump.program("pg_dump"),
         lister: dump.program("pg_restore"),
         connection: facts.connection.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-        bytes: load.bytes,
-        tables: load.tables,
         acls: export::acls(ground.image()),
     };
     steps.extend(before_export);
@@ -219,8 +243,14 @@ pub(super) fn plan(intent: &Deprovisioning, facts: &Facts, target: Target, id: O
         Ok(())
     };
     add(DeprovisionStep::Export(export.clone()), &none)?;
-    let dropped =
-        DropSchema { target: 0, schema: names.schema.clone(), folder: facts.work.clone(), operation: id.clone() };
+    let dropped = DropSchema {
+        target: 0,
+        schema: names.schema.clone(),
+        oid: load.oid,
+        logins: facts.around.logins.clone(),
+        folder: facts.work.clone(),
+        operation: id.clone(),
+    };
     add(DeprovisionStep::DropSchema(dropped), &none)?;
     if there.role_there {
         add(DeprovisionStep::DropRole(DropRole { target: 0, role: names.role.clone() }), &none)?;
@@ -366,7 +396,12 @@ fn refusals(intent: &Deprovisioning, facts: &Facts, target: &Target) -> Vec<Stri
         let points = |field: &str| secret.fields.text(field);
         let elsewhere = points("schema").is_some_and(|found| found != *schema)
             || points("database").is_some_and(|found| found != target.database);
-        if elsewhere {
+        if let Some(other) = &facts.other_home {
+            refusals.push(format!(
+                "its secret {}/{} points to {other}: its home is there; --keep-secret drops what is left on {} and leaves that alone",
+                at.mount, names.secret, intent.instance
+            ));
+        } else if elsewhere {
             refusals.push(format!(
                 "its secret {}/{} points elsewhere (database {}, schema {}): is its home another one? --keep-secret leaves it alone",
                 at.mount,

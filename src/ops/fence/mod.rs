@@ -20,6 +20,8 @@ mod stands;
 
 use std::time::Duration;
 
+pub(super) use spell::open_again;
+
 pub use raise::Fence;
 pub use script::Patience;
 pub use stands::{Stands, Trial, fingerprint};

@@ -91,6 +91,16 @@ pub(super) fn still_may_write(schema: &str) -> String {
     )
 }
 
+/// Whether a fence that stood around a schema is open again: somebody may write, or a login of the tenant's own may log in.
+pub(in crate::ops) fn open_again(schema: &str, logins: &[String]) -> String {
+    let logins: Vec<_> = logins.iter().map(|login| literal(login)).collect();
+    format!(
+        "{} OR EXISTS (SELECT FROM pg_roles WHERE rolcanlogin AND rolname = ANY (ARRAY[{}]::text[]))",
+        still_may_write(schema),
+        logins.join(", ")
+    )
+}
+
 /// Whether somebody's open transaction makes something in the schema, which nobody else sees yet: whoever does holds a lock on it.
 pub(super) fn creators(schema: &str) -> String {
     format!(

@@ -31,6 +31,8 @@ impl Hands<'_> {
         let mut command = Command::new(program);
         command.args(&script.arguments).env_clear().envs(&script.environment).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Ctrl-C is for the console, which lets this come to its end.
+        command.process_group(0);
         if let Some(password) = password {
             let file = passfile(&password).map_err(|error| failed(format!("no file for its password: {error}")))?;
             command.stdin(file).env("PGPASSFILE", "/dev/stdin");

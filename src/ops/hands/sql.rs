@@ -49,11 +49,22 @@ impl Hands<'_> {
         let name = self.plan.id.application_name();
         let purpose = if script.transaction { Use::Effects(&name) } else { Use::Long(&name) };
         let link = self.estate.connect(&target.instance, Some(&target.database), purpose).await?;
-        for subject in &self.plan.subjects {
-            let key = subject.key();
-            let got = link.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory(&key)]).await?;
-            if !got.try_get::<_, bool>(0).map_err(QueryError::from)? && held_by_us(&link, &key, &name).await? {
-                return Err(HandsError::Busy(key));
+        let locking = async {
+            for subject in &self.plan.subjects {
+                let key = subject.key();
+                let got = link.query_one("SELECT pg_try_advisory_lock($1)", &[&advisory(&key)]).await?;
+                if !got.try_get::<_, bool>(0).map_err(QueryError::from)? && held_by_us(&link, &key, &name).await? {
+                    return Err(HandsError::Busy(key));
+                }
+            }
+            Ok(())
+        };
+        // What takes as long as it takes is the effect, not the way there.
+        match tokio::time::timeout(self.estate.statement_timeout, locking).await {
+            Ok(locked) => locked?,
+            Err(_) => {
+                let reason = "no answer; the connection was dropped".to_owned();
+                return Err(QueryError::Closed { reason, code: None }.into());
             }
         }
         Ok(link)

@@ -79,7 +79,7 @@ impl Desk {
     }
 
     /// As [`Desk::rows`], for a question that is put together from names found before, and not kept.
-    pub(super) async fn rows_once(&self, sql: &str) -> Result<Vec<Row>, QueryError> {
+    pub async fn rows_once(&self, sql: &str) -> Result<Vec<Row>, QueryError> {
         self.timed(self.connection.query(sql, &[])).await
     }
 

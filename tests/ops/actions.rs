@@ -131,7 +131,7 @@ async fn a_plan_that_is_no_longer_true_is_refused_with_what_changed() {
     world.boss.batch_execute("ALTER ROLE role_acme CONNECTION LIMIT 33").await.unwrap();
     match operations.go_on(&plan.id, Way::Back, TakeOver::No).await {
         Err(error @ OpsError::InTheWay { .. }) => {
-            assert!(error.to_string().contains("somebody changed the limits"), "{error}")
+            assert!(error.to_string().contains("somebody changed the limits"), "{error}");
         }
         other => panic!("{other:?}"),
     }

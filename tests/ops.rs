@@ -33,15 +33,21 @@ mod journal;
 mod ledger;
 #[path = "ops/matrix.rs"]
 mod matrix;
+#[path = "ops/preflight.rs"]
+mod preflight;
 #[path = "ops/prove.rs"]
 mod prove;
 #[path = "ops/provision.rs"]
 mod provision;
+#[path = "ops/secrets.rs"]
+mod secrets;
 #[path = "ops/takeover.rs"]
 mod takeover;
 #[path = "ops/tenancy.rs"]
 mod tenancy;
 #[path = "ops/trial.rs"]
 mod trial;
+#[path = "ops/way_back.rs"]
+mod way_back;
 #[path = "ops/world.rs"]
 mod world;

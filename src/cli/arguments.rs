@@ -491,7 +491,7 @@ pub enum OpsAction {
         #[arg(long)]
         json: bool,
     },
-    /// Leave everything as an unfinished operation left it, for good; it holds its tenant no longer
+    /// Leave everything as an operation left it, for good: unfinished, it holds its tenant no longer; done, it is in force no longer
     Abandon {
         /// The operation
         id: String,

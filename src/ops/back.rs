@@ -22,13 +22,13 @@ impl Operations {
 
     /// Asks every step that would be undone, the last first: all that stands in the way is named at once.
     pub(super) async fn nothing_in_the_way(story: &Story, eyes: &mut Eyes) -> Result<(), OpsError> {
-        let mut in_the_way = Vec::new();
+        let mut why = Vec::new();
         for (number, (planned, status)) in story.header.plan.steps.iter().zip(&story.status.steps).enumerate().rev() {
             let Some(before) = status.before.as_ref().filter(|_| status.may_stand()) else { continue };
-            if let Undo::Blocked(why) = planned.action.step().undone(before, eyes).await? {
-                in_the_way.push(format!("step {}: {why}", number + 1));
+            if let Undo::Blocked(reason) = planned.action.step().undone(before, eyes).await? {
+                why.push(format!("step {}: {reason}", number + 1));
             }
         }
-        if in_the_way.is_empty() { Ok(()) } else { Err(OpsError::InTheWay(in_the_way)) }
+        if why.is_empty() { Ok(()) } else { Err(OpsError::InTheWay { id: story.header.plan.id.clone(), why }) }
     }
 }

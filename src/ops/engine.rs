@@ -98,13 +98,14 @@ impl<'a> Run<'a> {
             // It was over, and only the last words were missing.
             (Phase::Closed(Outcome::Succeeded), Way::Forward) => return self.close(Outcome::Succeeded, "").await,
             (Phase::Closed(Outcome::RolledBack), Way::Back) => return self.close(Outcome::RolledBack, "").await,
-            (Phase::Closed(Outcome::Succeeded), Way::Back) | (Phase::Forward | Phase::Back, _) => {}
+            (Phase::Closed(Outcome::Succeeded), Way::Back | Way::Abandon) | (Phase::Forward | Phase::Back, _) => {}
             (Phase::Closed(outcome), _) => {
                 let _ = self.lease.leave(outcome.name(), true).await;
                 return Err(OpsError::Over(id, outcome.name().to_owned()));
             }
         }
-        if way == Way::Back {
+        // What is done and can be undone is in force; abandoned, it is no longer.
+        if way == Way::Back || (way == Way::Abandon && phase == Phase::Closed(Outcome::Succeeded)) {
             Operations::may_roll_back(self.journal.story())?;
         }
         let operator = self.permit.operator().clone();
@@ -128,7 +129,7 @@ impl<'a> Run<'a> {
     }
 
     async fn close(&mut self, outcome: Outcome, reason: &str) -> Result<Ended, OpsError> {
-        if !matches!(self.journal.story().status.phase, Phase::Closed(_)) {
+        if self.journal.story().status.phase != Phase::Closed(outcome) {
             self.note(Event::Closed { outcome, reason: reason.to_owned() }).await?;
         }
         self.copy().await?;

@@ -147,8 +147,16 @@ pub enum OpsError {
         step: usize,
     },
     /// What was made is no longer only ours.
-    #[error("it cannot be rolled back as things are, and nothing was touched: {}", .0.join("; "))]
-    InTheWay(Vec<String>),
+    #[error(
+        "it cannot be rolled back as things are, and nothing was touched: {}; mend that and roll back again, or leave everything as it is \
+         for good: tierdeck ops abandon {id} --confirm {id}", why.join("; ")
+    )]
+    InTheWay {
+        /// Which.
+        id: OperationId,
+        /// What stands in the way.
+        why: Vec<String>,
+    },
     /// It is over.
     #[error("operation {0} is over: {1}")]
     Over(OperationId, String),
@@ -234,7 +242,7 @@ impl OpsError {
                 | Self::Running { .. }
                 | Self::Silent { .. }
                 | Self::NoWayBack { .. }
-                | Self::InTheWay(_)
+                | Self::InTheWay { .. }
                 | Self::Over(..)
                 | Self::OtherTarget(_)
                 | Self::OtherControl { .. }
@@ -391,7 +399,7 @@ impl Operations {
             };
         };
         let over = !matches!(known.state.as_str(), "running" | "paused");
-        if over && (known.state != Outcome::Succeeded.name() || way != Way::Back) {
+        if over && (known.state != Outcome::Succeeded.name() || way == Way::Forward) {
             return Err(OpsError::Over(plan.id.clone(), known.state));
         }
         // The one that wrote last wrote here, and it is dead: nobody else has the file's lock.

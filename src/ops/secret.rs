@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ impl WriteSecret {
         }
         for (name, wanted) in &self.fields {
             let found = newest.fields.secret(name);
-            let found = found.as_ref().map(|found| found.expose_secret());
+            let found = found.as_ref().map(ExposeSecret::expose_secret);
             let same = match wanted {
                 Filled::Text(text) => found == Some(text.as_str()),
                 Filled::Number(number) => found == Some(number.to_string().as_str()),
@@ -106,7 +106,7 @@ impl WriteSecret {
         Ok(None)
     }
 
-    async fn source(&self, at: &Reference, eyes: &Eyes) -> Result<Option<secrecy::SecretString>, StepError> {
+    async fn source(&self, at: &Reference, eyes: &Eyes) -> Result<Option<SecretString>, StepError> {
         let source = eyes.vault(&self.vault)?.read(&at.path).await?;
         Ok(source.and_then(|source| source.fields.secret(&at.field)))
     }

@@ -180,7 +180,9 @@ impl Status {
                     Outcome::Succeeded => self.phase == Phase::Forward && self.all(StepState::is_over),
                     Outcome::RolledBack => self.phase == Phase::Back && self.to_undo().is_none(),
                     Outcome::Refused => self.phase == Phase::Forward && self.untouched(),
-                    Outcome::Abandoned => !matches!(self.phase, Phase::Closed(_)),
+                    Outcome::Abandoned => {
+                        !matches!(self.phase, Phase::Closed(outcome) if outcome != Outcome::Succeeded)
+                    }
                 };
                 if !legal {
                     return Err(self.illegal(event));

@@ -147,7 +147,7 @@ async fn throttle_list_show_roll_back_report_verify() {
     assert_eq!(world.settled().await, start);
     let id = desk.document("ops list --json")["operations"][0]["id"].as_str().unwrap().to_owned();
     fs::write(&path, &text).unwrap();
-    assert!(desk.says(&format!("--allow-actions ops rollback {id}"), 0).0.contains("rolled back"));
+    assert!(desk.says(&format!("--allow-actions ops rollback {id} --confirm acme"), 0).0.contains("rolled back"));
     // Taken away, it is missed.
     fs::remove_file(&path).unwrap();
     assert!(desk.says("audit verify", 1).1.contains("which is not here"));
@@ -186,7 +186,7 @@ async fn a_journal_that_cannot_be_written_is_gone_on_with_later() {
     desk.says(line, 0);
     let id = newest().unwrap();
     let journal = fs::read_to_string(desk.home.path().join(format!("state/operations/{id}.jsonl"))).unwrap();
-    desk.says(&format!("--allow-actions ops rollback {id}"), 0);
+    desk.says(&format!("--allow-actions ops rollback {id} --confirm acme"), 0);
     let (header, whole) = (journal.find('\n').unwrap() + 1, journal.len());
     let (mut tried, mut stopped, mut refused) = (0, 0, 0);
     for limit in (header - 200..whole).step_by(111) {
@@ -207,7 +207,7 @@ async fn a_journal_that_cannot_be_written_is_gone_on_with_later() {
                 assert!(err.contains("cannot write"), "{limit}: {err}");
                 desk.says(&format!("--allow-actions ops resume {id}"), 0);
                 assert!(world.settled().await.contains("role_acme | t | 7 |"), "{limit}: {err}");
-                desk.says(&format!("--allow-actions ops rollback {id}"), 0);
+                desk.says(&format!("--allow-actions ops rollback {id} --confirm acme"), 0);
                 world.nothing_is_held().await;
                 stopped += 1;
             }

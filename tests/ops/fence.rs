@@ -167,7 +167,8 @@ async fn who_changed_an_acl_behind_the_fence_is_not_overruled() {
     let change = "SET ROLE role_initech; GRANT INSERT ON tenant_initech.orders TO auditor; RESET ROLE";
     world.boss.batch_execute(change).await.unwrap();
     match operations.go_on(&plan.id, Way::Back, TakeOver::No).await {
-        Ok(Ended::Paused(reason)) => {
+        Err(error @ OpsError::InTheWay { .. }) => {
+            let reason = error.to_string();
             assert!(reason.contains("somebody changed") && reason.contains("tenant_initech.orders: was"), "{reason}");
         }
         other => panic!("{other:?}"),

@@ -65,7 +65,7 @@ async fn guardrails_from_a_script() {
     assert_eq!((&report["state"], &report["can_roll_back"]), (&"succeeded".into(), &true.into()));
     assert!(desk.says("guardrails --all --plan", 3).1.contains("has what the policy wants"));
     let id = report["id"].as_str().unwrap();
-    assert!(desk.says(&format!("--allow-actions ops rollback {id}"), 0).0.contains("rolled back"));
+    assert!(desk.says(&format!("--allow-actions ops rollback {id} --confirm shared"), 0).0.contains("rolled back"));
     assert_eq!(world.settled().await, start);
 }
 

@@ -94,7 +94,9 @@ async fn what_the_policy_wants_is_applied_where_it_binds_and_undone_exactly() {
     assert_eq!(operations.start(&plan, "acme").await.unwrap(), Ended::Succeeded);
     world.boss.batch_execute("ALTER ROLE role_acme CONNECTION LIMIT 33").await.unwrap();
     match operations.go_on(&plan.id, Way::Back, TakeOver::No).await {
-        Ok(Ended::Paused(reason)) => assert!(reason.contains("role_acme has CONNECTION LIMIT 33"), "{reason}"),
+        Err(error @ OpsError::InTheWay { .. }) => {
+            assert!(error.to_string().contains("role_acme has CONNECTION LIMIT 33"), "{error}");
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, join_all};
+
 use crate::clients::postgres::QueryError;
 use crate::domain::{InstanceName, Layout, TenantId};
 use crate::ops::estate::{Estate, Place};
@@ -28,8 +30,12 @@ pub(super) fn own(tenant: &TenantId, estate: &Estate) -> Vec<String> {
 /// Looks at every other shared instance.
 pub(super) async fn look(tenant: &TenantId, here: &InstanceName, estate: &Arc<Estate>) -> Elsewhere {
     let mut elsewhere = Elsewhere::default();
+    let mut looks: Vec<BoxFuture<'_, _>> = Vec::new();
     for place in estate.places.iter().filter(|place| place.only.is_none() && place.instance != *here) {
-        match home(tenant, place, estate).await {
+        looks.push(Box::pin(async move { (place, home(tenant, place, estate).await) }));
+    }
+    for (place, found) in join_all(looks).await {
+        match found {
             Ok(home) => elsewhere.homes.extend(home),
             Err(StepError::Hands(HandsError::NoAdmin(..))) => elsewhere.watched.push(place.instance.to_string()),
             Err(error) => elsewhere.unseen.push(format!("{}: {error}", place.instance)),

@@ -17,6 +17,8 @@ mod cli;
 mod console;
 #[path = "ops/crowd.rs"]
 mod crowd;
+#[path = "ops/exported.rs"]
+mod exported;
 #[path = "ops/faults.rs"]
 mod faults;
 #[path = "ops/fence.rs"]

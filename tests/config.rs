@@ -45,7 +45,10 @@ fn the_smallest_file_has_every_default() {
     let instance = &config.instances[0];
     assert_eq!((instance.tier, instance.layout, &instance.password), (Tier::Shared, Layout::Schema, &None));
     let every = |source| config.poll[&source].as_secs();
-    assert_eq!(Source::ALL.map(every), [1, 5, 30, 10, 30, 300, 300, 5, 10, 10, 5, 10, 300, 21_600, 5, 60, 60, 60, 60, 900, 300, 300]);
+    assert_eq!(
+        Source::ALL.map(every),
+        [1, 5, 30, 10, 30, 300, 300, 5, 10, 10, 5, 10, 300, 21_600, 5, 60, 60, 60, 60, 900, 300, 300]
+    );
     assert_eq!(config.policy.shared, Limits::default());
 }
 

@@ -93,7 +93,9 @@ impl Dedicated {
         let secrets = [&self.password, &self.admin.as_ref().and_then(|login| login.password.clone())];
         let by_tenant = secrets.into_iter().flatten().any(|secret| secret.place().contains("{id}"));
         if found.tenant.is_none() && (template.contains("{id}") || by_tenant) {
-            return Err("its tag TenantId is missing or names no tenant, and [dedicated] needs {id} to log in".to_owned());
+            return Err(
+                "its tag TenantId is missing or names no tenant, and [dedicated] needs {id} to log in".to_owned()
+            );
         }
         let id = found.tenant.as_ref().map(ToString::to_string).unwrap_or_default();
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -263,7 +265,8 @@ impl Table for Dedicated {
 pub(super) fn accounts(reader: &mut Reader<'_>, file: &File, environment: &Environment) -> Vec<AwsConfig> {
     let mut accounts = Vec::new();
     for (name, draft) in &file.aws.0 {
-        let from_environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| environment.var(name));
+        let from_environment =
+            || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| environment.var(name));
         let Some(region) = draft.region.as_deref().or_else(from_environment) else {
             let region = format!("aws.{name}.region");
             if !reader.written(&region) {

@@ -383,8 +383,7 @@ fn in_vault(place: &str, each: bool) -> Result<Secret, String> {
 }
 
 /// What a reference to a secret looks like.
-const SECRET: &str =
-    "one of { env = \"NAME\" }, { file = \"PATH\" }, { vault = \"path#key\" }, { iam = true }";
+const SECRET: &str = "one of { env = \"NAME\" }, { file = \"PATH\" }, { vault = \"path#key\" }, { iam = true }";
 
 /// The key as messages show it: `instance.url` wherever it stands, the line tells which.
 fn shown(path: &str) -> String {

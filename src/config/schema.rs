@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::field::{Field, Named, Slot, Table, Tables};
 use super::aws::{AwsDraft, AwsDrafts, Dedicated};
+use super::field::{Field, Named, Slot, Table, Tables};
 use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, VaultConfig, default_poll};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;

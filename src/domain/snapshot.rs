@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::facts::cloud::AccountState;
 use super::facts::{
     Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Server, Sizes,
     Source, Statements, Vacuums,
@@ -343,7 +344,9 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
     /// `environment` of the configuration.
     pub environment: Arc<str>,
-    /// Instances, as configured.
+    /// AWS accounts, as configured.
+    pub accounts: Vec<AccountState>,
+    /// Instances, as configured, and behind them those that were found.
     pub instances: Vec<Instance>,
     /// Tenants, by id and instance.
     pub tenants: Vec<Tenant>,
@@ -366,6 +369,7 @@ impl Snapshot {
         Self {
             taken_at,
             environment: Arc::from(environment),
+            accounts: Vec::new(),
             instances: Vec::new(),
             tenants: Vec::new(),
             sessions: Vec::new(),

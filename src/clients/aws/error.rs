@@ -187,10 +187,11 @@ impl fmt::Display for AwsError {
                 "{service} ({name}) has a fault of its own (HTTP {status}); it is asked again; see health.aws.amazon.com"
             ),
             Fault::Unreachable(reason) => {
-                let at = self.place.endpoint_url.as_deref().map_or_else(
-                    || format!("in {}", self.place.region),
-                    |url| format!("at {}", without_login(url)),
-                );
+                let at = self
+                    .place
+                    .endpoint_url
+                    .as_deref()
+                    .map_or_else(|| format!("in {}", self.place.region), |url| format!("at {}", without_login(url)));
                 write!(
                     out,
                     "{service} ({name}) {} is not reached: {reason}; check region, endpoint_url and the network",

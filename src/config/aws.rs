@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -149,6 +150,7 @@ fn each(secret: &Secret, id: &str, url: &str, user: Option<&str>, account: &Acco
 pub(super) struct AwsDraft {
     pub region: Option<String>,
     pub profile: Option<String>,
+    pub config_file: Option<PathBuf>,
     pub assume_role: Option<String>,
     pub endpoint_url: Option<String>,
     pub discover: bool,
@@ -160,6 +162,7 @@ impl Default for AwsDraft {
         Self {
             region: None,
             profile: None,
+            config_file: None,
             assume_role: None,
             endpoint_url: None,
             discover: true,
@@ -174,6 +177,7 @@ impl From<&AwsConfig> for AwsDraft {
         Self {
             region: Some(place.region.to_string()),
             profile: place.profile,
+            config_file: place.config_file,
             assume_role: place.assume_role,
             endpoint_url: place.endpoint_url,
             discover: aws.discover,
@@ -192,6 +196,12 @@ impl Table for AwsDraft {
                 "of the SDK's own configuration; left out: variables, web identity, the machine's role …",
                 "\"prod\"",
                 &mut self.profile,
+            ),
+            Field::optional(
+                "config_file",
+                "the SDK's own configuration, where profiles are; left out: ~/.aws",
+                "\"/etc/tierdeck/aws\"",
+                Slot::Folder(&mut self.config_file),
             ),
             text(
                 "assume_role",
@@ -283,6 +293,7 @@ pub(super) fn accounts(reader: &mut Reader<'_>, file: &File, environment: &Envir
             name: Arc::from(name.as_str()),
             region: Arc::from(region),
             profile: draft.profile.clone(),
+            config_file: draft.config_file.clone(),
             assume_role: draft.assume_role.clone(),
             endpoint_url: draft.endpoint_url.clone(),
         };

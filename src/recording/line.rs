@@ -60,8 +60,9 @@ fn without_a_way_in(instance: &InstanceConfig) -> InstanceConfig {
 
 /// Which account it is stays, how one gets into it does not.
 fn account_without_a_way_in(aws: &AwsConfig) -> AwsConfig {
-    let Place { name, region, profile: _, assume_role: _, endpoint_url: _ } = aws.account.place().clone();
-    let place = Place { name, region, profile: None, assume_role: None, endpoint_url: None };
+    let Place { name, region, profile: _, config_file: _, assume_role: _, endpoint_url: _ } =
+        aws.account.place().clone();
+    let place = Place { name, region, profile: None, config_file: None, assume_role: None, endpoint_url: None };
     AwsConfig { account: Account::new(place), ..aws.clone() }
 }
 

@@ -4,7 +4,7 @@
 //! locks). Claims in application names and comments are gone with them.
 
 use crate::domain::Foreign;
-use crate::domain::facts::Fragment;
+use crate::domain::facts::{CloudFragment, Fragment};
 use crate::domain::session::CUT;
 use crate::poll::News;
 
@@ -28,6 +28,12 @@ pub(super) fn redact(news: &mut News) {
             for standby in &mut replication.standbys {
                 standby.application = name(&standby.application);
                 standby.client = None;
+            }
+        }
+        // Where it is, and whose account.
+        Fragment::Cloud(fragment) => {
+            if let CloudFragment::Rds(rds) = &mut **fragment {
+                (rds.endpoint, rds.master) = (None, None);
             }
         }
         _ => {}

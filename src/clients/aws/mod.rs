@@ -8,10 +8,14 @@ mod error;
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -55,6 +59,8 @@ pub struct Place {
     pub region: Arc<str>,
     /// Of the SDK's own configuration; `None`: `AWS_PROFILE`, else its default chain.
     pub profile: Option<String>,
+    /// The SDK's own configuration, where it is not in its usual place.
+    pub config_file: Option<PathBuf>,
     /// A role to take on.
     pub assume_role: Option<String>,
     /// Somewhere else than AWS.
@@ -204,13 +210,25 @@ async fn open_clients(place: &Place) -> Clients {
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(QUESTION)
         .build();
+    let region = Region::new(place.region.to_string());
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(Region::new(place.region.to_string()))
-        .http_client(http)
+        .region(region.clone())
+        .http_client(http.clone())
         .timeout_config(times)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-    if let Some(profile) = &place.profile {
-        loader = loader.profile_name(profile);
+    let files =
+        place.config_file.as_ref().map(|file| ProfileFiles::builder().with_file(ProfileFileKind::Config, file).build());
+    if place.profile.is_some() || files.is_some() {
+        // Who names a profile means it, also where the environment has keys of somebody else.
+        let base = ProviderConfig::default().with_region(Some(region)).with_http_client(http);
+        let mut provider = ProfileFileCredentialsProvider::builder().configure(&base);
+        if let Some(profile) = &place.profile {
+            (loader, provider) = (loader.profile_name(profile), provider.profile_name(profile));
+        }
+        if let Some(files) = files {
+            (loader, provider) = (loader.profile_files(files.clone()), provider.profile_files(files));
+        }
+        loader = loader.credentials_provider(provider.build());
     }
     if let Some(url) = &place.endpoint_url {
         loader = loader.endpoint_url(url);

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod cloudwatch;
 pub mod events;
 pub mod parameters;
+pub mod probe;
 pub mod rds;
 pub mod snapshots;
 

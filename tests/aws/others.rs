@@ -22,7 +22,7 @@ use super::support::server::free_port;
 struct Other {
     child: Child,
     account: Account,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Other {
@@ -55,10 +55,10 @@ impl Other {
             .unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let account = Account::new(place(&url, home.path().join("aws"), "test"));
-        let other = Self { child, account, _home: home };
+        let other = Self { child, account, home };
         let deadline = Instant::now() + Duration::from_secs(120);
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            let log = std::fs::read_to_string(other._home.path().join("log")).unwrap_or_default();
+            let log = std::fs::read_to_string(other.home.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "{program} did not start:\n{log}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -8,13 +8,12 @@ mod error;
 
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
@@ -200,6 +199,13 @@ impl PartialEq for Account {
 
 impl Eq for Account {}
 
+/// The SDK's own configuration, from this file alone.
+#[expect(deprecated, reason = "the new home of these types is a crate that nothing else here needs")]
+fn profiles(file: &Path) -> aws_config::profile::profile_file::ProfileFiles {
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+    ProfileFiles::builder().with_file(ProfileFileKind::Config, file).build()
+}
+
 async fn open_clients(place: &Place) -> Clients {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -216,8 +222,7 @@ async fn open_clients(place: &Place) -> Clients {
         .http_client(http.clone())
         .timeout_config(times)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-    let files =
-        place.config_file.as_ref().map(|file| ProfileFiles::builder().with_file(ProfileFileKind::Config, file).build());
+    let files = place.config_file.as_deref().map(profiles);
     if place.profile.is_some() || files.is_some() {
         // Who names a profile means it, also where the environment has keys of somebody else.
         let base = ProviderConfig::default().with_region(Some(region)).with_http_client(http);

@@ -132,9 +132,9 @@ impl SourceLane {
         self.figures.round += 1;
         let known = |of: &Arc<str>, fast| self.figures.until.contains_key(&(Arc::clone(of), fast));
         // Who came meanwhile is asked at once.
-        let due = |(of, metric): &Wanted| match cloudwatch::is_fast(*metric) {
-            true => fast || !known(of, true),
-            false => slow || !known(of, false),
+        let due = |(of, metric): &Wanted| {
+            let is_fast = cloudwatch::is_fast(*metric);
+            (if is_fast { fast } else { slow }) || !known(of, is_fast)
         };
         let due: Vec<Wanted> = wanted.into_iter().filter(due).collect();
         let now = Timestamp::now();

@@ -4,6 +4,7 @@
 mod account;
 mod backups;
 mod claims;
+mod log;
 mod metrics;
 mod rds;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use account::{AccountNews, AccountState, Discovered};
 pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
+pub use log::{AuditEntry, LogEntry};
 pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
 

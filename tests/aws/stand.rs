@@ -140,7 +140,7 @@ pub fn result(action: &str, inside: &str) -> (u16, String) {
 pub fn instance(identifier: &str, port: Option<u16>, tags: &[(&str, &str)]) -> String {
     let tag = |(key, value): &(&str, &str)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>");
     let tags: String = tags.iter().map(tag).collect();
-    let at = port.map(|port| format!("<Endpoint><Address>127.0.0.1</Address><Port>{port}</Port></Endpoint>"));
+    let at = port.map(|port| format!("<Endpoint><Address>localhost</Address><Port>{port}</Port></Endpoint>"));
     format!(
         "<DBInstance><DBInstanceIdentifier>{identifier}</DBInstanceIdentifier><Engine>postgres</Engine>\
          <DBInstanceStatus>available</DBInstanceStatus><DBInstanceClass>db.t4g.medium</DBInstanceClass>\

@@ -189,7 +189,10 @@ impl Finder {
             }
         }
         let is_dedicated = |rds: &Arc<Rds>| matches!(claim(&rds.tags), Claim::Dedicated(_));
-        let mut gone = Vec::new();
+        // Now that its address is known it turns out to be one of the configured: it is there already.
+        let is_known =
+            |identifier: &&Arc<str>| described.get(*identifier).is_some_and(|rds| self.is_configured(identifier, rds));
+        let mut gone: Vec<Arc<str>> = self.found.keys().filter(is_known).cloned().collect();
         for (identifier, guest) in &mut self.found {
             let here = described.get(identifier).is_some_and(is_dedicated);
             guest.missed = if here { 0 } else { guest.missed + 1 };

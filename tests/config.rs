@@ -3,16 +3,17 @@
 
 #![expect(clippy::expect_used, reason = "a test fails at once")]
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use tierdeck::clients::Environment;
-use tierdeck::config::{Config, ConfigErrors, Secret, VaultAuth, VaultConfig, check, check_file, example, parse, show};
+use tierdeck::config::{
+    Config, ConfigErrors, Found, RdsPlace, Secret, VaultAuth, VaultConfig, check, check_file, example, parse, show,
+};
 use tierdeck::domain::facts::Source;
-use tierdeck::domain::policy::Ladder;
-use tierdeck::domain::{Layout, Limits, TenantId, Thresholds, Tier};
+use tierdeck::domain::policy::{BackupPolicy, Ladder};
+use tierdeck::domain::{InstanceName, Layout, Limits, TenantId, Thresholds, Tier};
 
 const CONTRACT: &str = include_str!("config/contract.toml");
 const EXAMPLE: &str = include_str!("../config.example.toml");
@@ -53,7 +54,7 @@ fn the_smallest_file_has_every_default() {
 }
 
 #[test]
-fn the_contracts_file_loads_and_says_what_waits() {
+fn the_contracts_file_loads_and_all_of_it_is_in_effect() {
     let checked = check(CONTRACT, Path::new("tierdeck.toml")).unwrap();
     let config = &checked.config;
     assert_eq!(config.instances[0].password, Some(Secret::Env("TIERDECK_PG_PASSWORD".into())));
@@ -63,11 +64,13 @@ fn the_contracts_file_loads_and_says_what_waits() {
     let acme = TenantId::parse("acme").unwrap();
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).connection_limit, Some(80));
     assert_eq!(config.policy.wanted(&acme, Tier::Shared).lock_timeout, Some(Duration::from_secs(5)));
-    let waiting: Vec<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(waiting, ["instance.rds", "aws", "dedicated", "policy.backup"]);
-    for warning in &checked.warnings {
-        assert!(warning.message.contains("no effect in this version") && warning.line > 1, "{warning}");
-    }
+    assert_eq!(checked.warnings, [], "everything of it is in effect");
+    let aws = &config.aws[0];
+    assert_eq!((aws.name(), &*aws.account.place().region, aws.discover), ("main", "eu-west-1", true));
+    let rds = config.instances[0].rds.as_ref().unwrap();
+    assert_eq!((&*rds.account, &*rds.identifier), ("main", "portarium-prod-shared"));
+    assert_eq!(config.policy.backup, BackupPolicy::default());
+    assert_eq!(["prod", "staging", "dev"].map(|name| config.policy.backup.retention(name)), [35, 14, 7].map(Some));
 }
 
 #[test]
@@ -116,13 +119,62 @@ fn a_secret_in_vault_is_a_path_a_field_and_a_vault() {
     one_problem(&with("[vault]\nauth = { tokn = 1 }"), &["vault.auth.tokn", "did you mean \"token\""]);
 }
 
+const TWO: &str = "[aws.eu]\nregion = \"eu-west-1\"\n[aws.us]\nregion = \"us-east-1\"\n";
+
 #[test]
-fn secrets_that_wait_are_said_to_wait() {
-    let checked = check(&format!("{SMALLEST}password = {{ iam = true }}\n"), Path::new("x.toml")).unwrap();
-    assert_eq!(checked.config.instances[0].password, None);
-    assert_eq!(checked.warnings.len(), 1);
-    let text = checked.warnings[0].to_string();
-    assert!(text.starts_with("x.toml:4:12: instance.password: ") && text.contains("no effect"), "{text}");
+fn an_iam_token_and_an_identifier_need_an_account_and_only_one() {
+    let iam = "password = { iam = true }\n";
+    one_problem(&format!("{SMALLEST}{iam}"), &["x.toml:4:12: instance.password", "there is no [aws.NAME]"]);
+    one_problem(&format!("{SMALLEST}{iam}{TWO}"), &["instance.password", "rds = \"NAME/identifier\""]);
+    let one = read(&format!("{SMALLEST}{iam}rds = \"Shared-1\"\n[aws.eu]\nregion = \"eu-west-1\"\n")).unwrap();
+    assert_eq!(&*one.instances[0].rds.as_ref().unwrap().identifier, "shared-1", "RDS keeps them in lower case");
+    let Some(Secret::Iam(login)) = &one.instances[0].password else { panic!("{:?}", one.instances[0].password) };
+    assert_eq!(login.account.as_ref(), Some(&one.aws[0].account));
+
+    one_problem(&format!("{SMALLEST}rds = \"x\"\n{TWO}"), &["instance.rds", "\"eu/x\" or \"us/x\""]);
+    one_problem(&format!("{SMALLEST}rds = \"de/x\"\n{TWO}"), &["instance.rds", "\"eu/x\" or \"us/x\""]);
+    one_problem(&format!("{SMALLEST}rds = \"a b\"\n{TWO}"), &["instance.rds", "letters, digits"]);
+    let said = read(&format!("{SMALLEST}{iam}rds = \"us/x\"\n{TWO}")).unwrap();
+    assert_eq!(&*said.instances[0].rds.as_ref().unwrap().account, "us");
+    // The address of an RDS endpoint says which region.
+    let there = SMALLEST.replace("localhost", "x.abc123.us-east-1.rds.amazonaws.com");
+    let told = read(&format!("{there}{iam}rds = \"x\"\n{TWO}")).unwrap();
+    assert_eq!(&*told.instances[0].rds.as_ref().unwrap().account, "us");
+    assert_eq!(check(&show(&told), Path::new("y.toml")).unwrap().config, told);
+    // Without any account there is nobody to ask.
+    let checked = check(&format!("{SMALLEST}rds = \"x\"\n"), Path::new("x.toml")).unwrap();
+    assert!(checked.warnings[0].to_string().contains("without an [aws.NAME]"), "{:?}", checked.warnings);
+}
+
+#[test]
+fn how_one_logs_in_to_an_instance_that_was_found() {
+    let dedicated = "[dedicated]\nurl = \"postgresql://t@{host}:{port}/{database}?sslmode=require\"\npassword = { iam = true }
+admin = { user = \"boss\", password = { vault = \"tierdeck/{id}/admin#password\" } }\n[vault]\naddress = \"http://v\"\n";
+    let config = read(&format!("{SMALLEST}{TWO}{dedicated}")).unwrap();
+    assert_eq!(check(&show(&config), Path::new("y.toml")).unwrap().config, config);
+    let found = |tenant: Option<&str>| Found {
+        name: InstanceName::new("x-db"),
+        tenant: tenant.map(|id| TenantId::parse(id).unwrap()),
+        host: "x.example".to_owned(),
+        port: 5433,
+        database: None,
+        rds: RdsPlace { account: "us".into(), identifier: "x-db".into() },
+    };
+    let instance = config.dedicated.instance(&found(Some("acme-eu")), &config.aws[1].account).unwrap();
+    assert_eq!(instance.url, "postgresql://t@x.example:5433/acme%5Feu?sslmode=require");
+    assert_eq!((instance.tier, instance.tenant.as_ref().map(TenantId::as_str)), (Tier::Dedicated, Some("acme-eu")));
+    assert_eq!(instance.admin.unwrap().password.unwrap().place(), "vault tierdeck/acme-eu/admin#password");
+    let Some(Secret::Iam(login)) = &instance.password else { panic!("{:?}", instance.password) };
+    assert_eq!((login.account.as_ref(), &login.url), (Some(&config.aws[1].account), &instance.url));
+    let nobody = config.dedicated.instance(&found(None), &config.aws[1].account).unwrap_err();
+    assert!(nobody.contains("TenantId"), "{nobody}");
+    // Where nothing says how to log in, that is said.
+    let bare = read(&format!("{SMALLEST}{TWO}")).unwrap();
+    let nowhere = bare.dedicated.instance(&found(Some("acme")), &bare.aws[0].account).unwrap_err();
+    assert!(nowhere.contains("[dedicated]"), "{nowhere}");
+    let with = |more: &str| format!("{SMALLEST}{more}");
+    one_problem(&with("[dedicated]\nurl = \"http://{host}\""), &["dedicated.url", "postgresql://"]);
+    one_problem(&with("[dedicated]\nurl = \"postgresql://t:pw@{host}/x\""), &["dedicated.url", "password"]);
 }
 
 #[test]
@@ -237,7 +289,7 @@ fn one_wrong_value_is_one_problem() {
     one_problem(&with("pgbouncer_password = { env = \"A\" }"), &["instance.pgbouncer_password", "without pgbouncer"]);
     one_problem(&with("admin = { usr = \"a\" }"), &["instance.admin.usr", "did you mean \"user\"?"]);
     one_problem(&with("[aws.main]\nregion = 3"), &["x.toml:5:10: aws.main.region", "must be a text"]);
-    one_problem(&with("[aws.main]\nmax_usd = 3"), &["did you mean \"max_usd_per_hour\"?"]);
+    one_problem(&with("[aws.main]\nregion = \"r\"\nmax_usd = 3"), &["did you mean \"max_usd_per_hour\"?"]);
     one_problem(&with("[history]\nkeep = \"long\""), &["history.keep", "14d"]);
     one_problem(&with("[policy.backup]\nrpo = { shared = 3 }"), &["policy.backup.rpo.shared", "duration"]);
     one_problem(&with("[vault]\nauth = { token = \"hvs.x\" }"), &["vault.auth.token", "does not belong"]);
@@ -331,8 +383,8 @@ fn the_example_with_every_key_in_effect_is_right() {
     assert!(config.instances[0].password.is_some() && config.instances[0].vcpus.is_some());
     assert_eq!(config.policy.shared.connection_limit, Some(40));
     assert_eq!(config.policy.tenants.len(), 1);
-    let waiting: BTreeSet<&str> = checked.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(waiting, BTreeSet::from(["aws", "dedicated", "instance.rds", "policy.backup"]));
+    assert_eq!(checked.warnings, []);
+    assert!(config.aws.len() == 1 && config.instances[0].rds.is_some() && config.dedicated.url.is_some());
     // And every key of the contract's file is among them.
     for line in CONTRACT.lines().filter(|line| !line.starts_with('#')) {
         let Some((key, _)) = line.split_once('=') else { continue };

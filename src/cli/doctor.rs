@@ -1,6 +1,7 @@
 //! `tierdeck doctor`: each component, what our login may do there, what that leaves out, and the statement that fixes it.
 
 mod admin;
+mod aws;
 mod pooler;
 mod statements;
 mod vault;
@@ -41,7 +42,7 @@ pub struct Component {
     /// The configuration's name for it.
     pub name: String,
     /// What it is: `postgresql`; `pgbouncer`, the pooler before the instance of that name; `admin`, the login that acts on it;
-    /// `vault`.
+    /// `vault`; `aws`, an account in a region, which stands for its version.
     pub kind: &'static str,
     /// Whether we got in.
     pub reachable: bool,
@@ -95,6 +96,7 @@ pub(super) async fn run(config: Option<&Path>, json: bool) -> Result<Exit> {
     let admins = admins.filter_map(|(instance, target)| Some((instance, instance.admin.as_ref()?, target)));
     let admins = admins.map(|(instance, login, target)| admin::examine(instance, login, target, &config.naming));
     components.extend(futures::future::join_all(admins).await);
+    components.extend(futures::future::join_all(config.aws.iter().map(aws::examine)).await);
     if let Some(vault) = &config.vault {
         components.push(vault::examine(&config, vault).await);
     }
@@ -396,7 +398,12 @@ fn words(report: &Report) -> String {
     let mut text = String::new();
     for component in &report.components {
         let version = component.version.as_deref().unwrap_or("—");
-        let system = if component.kind == "pgbouncer" { "PgBouncer" } else { "PostgreSQL" };
+        let system = match component.kind {
+            "pgbouncer" => "PgBouncer",
+            "vault" => "Vault",
+            "aws" => "AWS",
+            _ => "PostgreSQL",
+        };
         let login = component.login.as_deref().unwrap_or("—");
         let state = if component.reachable { "reachable" } else { "NOT REACHABLE" };
         let _ = writeln!(text, "{}  {system} {version}  as {login}  {state}", component.name);

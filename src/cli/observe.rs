@@ -103,6 +103,8 @@ impl Watched {
     fn enough(&mut self, snapshot: &Snapshot) -> bool {
         // A Vault with very many secrets takes its time: what it told so far is enough.
         let mut enough = snapshot.estate.sources.iter().all(|state| state.at.is_some() || state.error.is_some());
+        // Whoever is still to be found is waited for.
+        enough &= snapshot.accounts.iter().all(|it| it.instances.is_some() || it.error.is_some());
         for (place, instance) in snapshot.instances.iter().enumerate() {
             enough &= self.instance(place, instance);
         }

@@ -1,5 +1,6 @@
 //! How to reach a system: addresses, TLS, login, timeouts, what an error means. Knows no tenant.
 
+pub mod aws;
 pub mod environment;
 pub mod pg_dump;
 pub mod pgbouncer;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::aws::{self, AwsConfig};
 use super::problem::{ConfigErrors, Problem};
 use super::read::Reader;
 use super::schema::{File, InstanceDraft};
 use super::vault::MOUNT;
 use super::{Config, InstanceConfig, PoolerConfig, Secret, VaultConfig};
+use crate::clients::Environment;
 use crate::domain::foreign::sanitise;
 use crate::domain::ids::{LONGEST_IDENTIFIER, Naming};
 use crate::domain::{InstanceName, Policy, TenantId, Tier};
@@ -48,10 +50,11 @@ pub fn check_file(path: &Path) -> Result<Checked, ConfigErrors> {
 pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
     let mut reader = Reader::new(text, path);
     let mut file = File::default();
-    let mut instances = Vec::new();
+    let (mut instances, mut accounts) = (Vec::new(), Vec::new());
     if reader.document(&mut file) {
         check_tenants(&mut reader, &file);
-        instances = check_instances(&mut reader, &file);
+        accounts = aws::accounts(&mut reader, &file, &Environment::of_process());
+        instances = check_instances(&mut reader, &file, &accounts);
         check_control(&mut reader, &file);
     }
     // A table in which nothing is set is that of the example.
@@ -61,7 +64,9 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
     });
     for (index, instance) in instances.iter_mut().enumerate() {
         point_at_vault(&mut reader, index, instance, vault.as_ref());
+        aws::point_at_iam(&mut reader, index, instance, &accounts);
     }
+    aws::point_found_at_vault(&mut reader, &mut file.found, vault.as_ref());
     let Reader { mut errors, mut warnings, .. } = reader;
     let place = |problem: &Problem| (problem.line, problem.column);
     errors.sort_by_key(place);
@@ -77,11 +82,18 @@ pub fn check(text: &str, path: &Path) -> Result<Checked, ConfigErrors> {
         naming: file.naming,
         instances,
         poll: file.poll.0,
-        policy: Policy { shared: file.policy.shared, dedicated: file.policy.dedicated, tenants: file.tenants },
+        policy: Policy {
+            shared: file.policy.shared,
+            dedicated: file.policy.dedicated,
+            tenants: file.tenants,
+            backup: file.policy.backup,
+        },
         thresholds: file.thresholds,
         history: file.history,
         control: file.control.instance.as_deref().map(InstanceName::new),
         vault,
+        aws: accounts,
+        dedicated: file.found,
         operations: file.operations,
     };
     Ok(Checked { config, warnings })
@@ -133,7 +145,7 @@ fn too_long(naming: &Naming, id: &TenantId) -> Option<String> {
     })
 }
 
-fn check_instances(reader: &mut Reader<'_>, file: &File) -> Vec<InstanceConfig> {
+fn check_instances(reader: &mut Reader<'_>, file: &File, accounts: &[AwsConfig]) -> Vec<InstanceConfig> {
     if file.instances.is_empty() && !reader.errors.iter().any(|error| error.key == "instance") {
         reader.error("instance", "at least one [[instance]] with name and url is needed");
     }
@@ -141,7 +153,7 @@ fn check_instances(reader: &mut Reader<'_>, file: &File) -> Vec<InstanceConfig> 
     let mut instances = Vec::new();
     for (index, draft) in file.instances.iter().enumerate() {
         let path = format!("instance[{index}]");
-        instances.extend(check_instance(reader, &file.naming, &path, draft));
+        instances.extend(check_instance(reader, &file.naming, &path, draft, accounts));
         let Some(name) = &draft.name else { continue };
         if let Some(first) = names.insert(name.as_str(), index) {
             reader.error(
@@ -167,6 +179,7 @@ fn check_instance(
     naming: &Naming,
     path: &str,
     draft: &InstanceDraft,
+    accounts: &[AwsConfig],
 ) -> Option<InstanceConfig> {
     let key = |name: &str| format!("{path}.{name}");
     for (name, missing) in [("name", draft.name.is_none()), ("url", draft.url.is_none())] {
@@ -214,8 +227,10 @@ fn check_instance(
         }
         parsed
     });
+    let rds = aws::rds(reader, &key("rds"), draft.rds.as_deref(), draft.url.as_deref(), accounts);
     Some(InstanceConfig {
         address,
+        rds,
         name: InstanceName::new(draft.name.as_deref()?),
         tier: draft.tier,
         layout: draft.layout,

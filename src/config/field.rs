@@ -3,13 +3,13 @@
 //! One list of fields a table ([`Table::fields`]) drives reading, `config show`, the example file and its tests, so they
 //! cannot disagree.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::later::Shape;
 use super::{Login, Secret, VaultAuth};
 use crate::domain::ids::Template;
-use crate::domain::policy::Ladder;
+use crate::domain::policy::{Ladder, Targets};
 use crate::domain::{Layout, Tier};
 
 /// One key of a table.
@@ -52,6 +52,12 @@ pub(super) enum Slot<'a> {
     Text(&'a mut String),
     OptionalText(&'a mut Option<String>),
     Url(&'a mut Option<String>),
+    /// One with `{host}`, `{port}`, `{database}` and `{id}` in it.
+    UrlTemplate(&'a mut Option<String>),
+    /// `{ prod = 35, default = 7 }`
+    Days(&'a mut BTreeMap<String, u32>),
+    /// `{ shared = …, dedicated = …, pitr = … }`
+    Targets(&'a mut Targets),
     Flag(&'a mut bool),
     Limit(&'a mut Option<u32>),
     Vcpus(&'a mut Option<f64>),
@@ -75,8 +81,6 @@ pub(super) enum Slot<'a> {
     Tables(&'a mut dyn Tables),
     /// `[name.KEY]`
     Named(&'a mut dyn Named),
-    /// Known, and without effect in this version.
-    Later(&'static Shape),
 }
 
 /// A table of the file.

@@ -1,15 +1,14 @@
 //! The configuration: a TOML file becomes a validated [`Config`], or a list of everything that is wrong with it.
 //!
 //! Secrets are only ever references here ([`Secret`]); they are read when a client logs in. Every key is named once, in
-//! `schema` (and `later`, for keys that wait for a later version); reading, `config show` and the example file follow
-//! from there.
+//! `schema`; reading, `config show` and the example file follow from there.
 
+mod aws;
 mod check;
 mod duration;
 mod field;
 mod find;
 mod keeping;
-mod later;
 mod problem;
 mod read;
 mod schema;
@@ -23,11 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use aws::{AwsConfig, Dedicated, Found, RdsPlace};
 pub use check::{Checked, check, check_file};
 pub use duration::parse as duration;
 pub use find::{FindError, SHORTEST, VARIABLE, find};
 pub use problem::{ConfigErrors, Problem};
-pub use secret::{Secret, SecretError};
+pub use secret::{IamLogin, Secret, SecretError};
 pub use vault::{VaultAuth, VaultConfig};
 pub use write::{example, show};
 
@@ -61,6 +61,10 @@ pub struct Config {
     pub control: Option<InstanceName>,
     /// `[vault]`; `None`: no Vault at all.
     pub vault: Option<Arc<VaultConfig>>,
+    /// `[aws.NAME]`: accounts and regions.
+    pub aws: Vec<AwsConfig>,
+    /// `[dedicated]`: how to log in to instances that were found.
+    pub dedicated: Dedicated,
     /// `[operations]`.
     pub operations: OperationsConfig,
 }
@@ -140,6 +144,8 @@ pub struct InstanceConfig {
     pub admin: Option<Login>,
     /// `address`: where applications reach it; `None`: as we do.
     pub address: Option<(String, u16)>,
+    /// `rds`: where AWS knows it.
+    pub rds: Option<RdsPlace>,
 }
 
 /// `pgbouncer` and `pgbouncer_password`: how to get into a pooler's admin console.

@@ -11,13 +11,12 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::duration;
 use super::field::{Scale, Slot, Table};
-use super::later::{SECRET, Shape};
 use super::problem::Problem;
 use super::vault::SERVICE_ACCOUNT;
-use super::{Login, Secret, VaultAuth};
+use super::{Dedicated, Login, Secret, VaultAuth};
 use crate::clients::{postgres, vault};
 use crate::domain::ids::Template;
-use crate::domain::policy::Ladder;
+use crate::domain::policy::{Ladder, Targets};
 use crate::domain::spelling::did_you_mean;
 use crate::domain::{Layout, Tier};
 
@@ -77,7 +76,8 @@ impl<'t> Reader<'t> {
         self.places.contains_key(path)
     }
 
-    fn warn(&mut self, path: &str, message: impl Into<String>) {
+    /// Notes something that has no effect.
+    pub fn warn(&mut self, path: &str, message: impl Into<String>) {
         let problem = self.problem(path, &message.into());
         self.warnings.push(problem);
     }
@@ -144,6 +144,23 @@ impl<'t> Reader<'t> {
                 postgres::Target::check(&url).map_err(|error| error.to_string())?;
                 *into = Some(url);
             }
+            Slot::UrlTemplate(into) => {
+                let url = filled(value)?;
+                let filled = Dedicated::fill(&url, |_| "5432".to_owned());
+                postgres::Target::check(&filled).map_err(|error| error.to_string())?;
+                *into = Some(url);
+            }
+            Slot::Days(into) => {
+                for (key, value) in as_table(value)? {
+                    let path = join(path, key.get_ref());
+                    self.places.insert(path.clone(), value.span());
+                    match count(value) {
+                        Ok(days) => drop(into.insert(key.get_ref().to_string(), days)),
+                        Err(message) => self.error(&path, message),
+                    }
+                }
+            }
+            Slot::Targets(into) => self.targets(path, as_table(value)?, into),
             Slot::Flag(into) => {
                 *into = value.get_ref().as_bool().ok_or_else(|| expected("true or false", value))?;
             }
@@ -175,7 +192,7 @@ impl<'t> Reader<'t> {
             Slot::Layout(into) => {
                 *into = choice(value, &[("schema", Layout::Schema), ("database", Layout::Database)])?;
             }
-            Slot::Secret(into) => *into = self.secret(path, value)?,
+            Slot::Secret(into) => *into = Some(self.secret(path, value)?),
             Slot::Login(into) => *into = self.login(path, value)?,
             Slot::Auth(into) => *into = self.auth(path, value)?,
             Slot::Table(into) => self.table(path, as_table(value)?, into),
@@ -200,10 +217,6 @@ impl<'t> Reader<'t> {
                         (Err(message), _) | (_, Err(message)) => self.error(&path, message),
                     }
                 }
-            }
-            Slot::Later(shape) => {
-                self.warn(path, "accepted, has no effect in this version");
-                self.shape(path, value, shape);
             }
         }
         Ok(())
@@ -235,21 +248,35 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn secret(&mut self, path: &str, value: &Value<'_>) -> Result<Option<Secret>, String> {
+    fn targets(&mut self, path: &str, table: &DeTable<'_>, into: &mut Targets) {
+        for (key, value) in table {
+            let path = join(path, key.get_ref());
+            self.places.insert(path.clone(), value.span());
+            let slot = match key.get_ref().as_ref() {
+                "shared" => &mut into.shared,
+                "dedicated" => &mut into.dedicated,
+                "pitr" => &mut into.pitr,
+                name => {
+                    self.places.insert(path.clone(), key.span());
+                    self.unknown(&path, name, &["shared", "dedicated", "pitr"]);
+                    continue;
+                }
+            };
+            match time(value) {
+                Ok(time) => *slot = time,
+                Err(message) => self.error(&path, message),
+            }
+        }
+    }
+
+    /// A reference to a password. Where instances are found, one for each: `{id}` stands for whose it is.
+    fn secret(&self, path: &str, value: &Value<'_>) -> Result<Secret, String> {
         let (kind, place) = reference(value)?;
         Ok(match kind {
-            "env" => Some(Secret::Env(place)),
-            "file" => Some(Secret::File(self.below(&place))),
-            "vault" => Some(in_vault(&place)?),
-            kind => {
-                self.warn(
-                    path,
-                    format!(
-                        "{kind}: accepted, has no effect in this version; PGPASSWORD, then .pgpass are used instead"
-                    ),
-                );
-                None
-            }
+            "env" => Secret::Env(place),
+            "file" => Secret::File(self.below(&place)),
+            "vault" => in_vault(&place, path.starts_with("dedicated."))?,
+            _ => Secret::Iam(Arc::default()),
         })
     }
 
@@ -261,9 +288,7 @@ impl<'t> Reader<'t> {
             self.places.insert(path.clone(), value.span());
             let read = match key.get_ref().as_ref() {
                 "user" => filled(value).map(|text| user = Some(text)),
-                "password" => {
-                    reference(value).and_then(|(kind, place)| self.held(kind, place)).map(|held| password = Some(held))
-                }
+                "password" => self.secret(&path, value).map(|secret| password = Some(secret)),
                 name => {
                     self.places.insert(path.clone(), key.span());
                     self.unknown(&path, name, &["user", "password"]);
@@ -272,12 +297,6 @@ impl<'t> Reader<'t> {
             };
             if let Err(message) = read {
                 self.error(&path, message);
-            } else if let Some(Secret::Later { kind, .. }) = &password
-                && path.ends_with(".password")
-            {
-                let message =
-                    format!("{kind}: accepted, has no effect in this version; actions are refused here until then");
-                self.warn(&path, message);
             }
         }
         let Some(user) = user else {
@@ -285,16 +304,6 @@ impl<'t> Reader<'t> {
             return if wrong { Ok(None) } else { Err("needs user = \"NAME\"".to_owned()) };
         };
         Ok(Some(Login { user, password }))
-    }
-
-    /// A reference that is kept whatever its kind: who changes something must not fall back to another password.
-    fn held(&self, kind: &str, place: String) -> Result<Secret, String> {
-        Ok(match kind {
-            "env" => Secret::Env(place),
-            "file" => Secret::File(self.below(&place)),
-            "vault" => in_vault(&place)?,
-            _ => Secret::Later { kind: "iam", place },
-        })
     }
 
     /// How we show who we are to Vault: exactly one way.
@@ -361,58 +370,20 @@ impl<'t> Reader<'t> {
     fn below(&self, path: &str) -> PathBuf {
         if path.starts_with('~') { path.into() } else { self.folder.join(path) }
     }
-
-    fn shape(&mut self, path: &str, value: &Value<'_>, shape: &Shape) {
-        let wrong = || Err(expected(shape.expected(), value));
-        let result = match (shape, value.get_ref()) {
-            (Shape::Text, DeValue::String(_))
-            | (Shape::Flag, DeValue::Boolean(_))
-            | (Shape::Number, DeValue::Integer(_) | DeValue::Float(_)) => Ok(()),
-            (Shape::Url, DeValue::String(url)) if postgres::has_password(url) => {
-                Err("a password does not belong into a url; use password = …".to_owned())
-            }
-            (Shape::Url, DeValue::String(url)) if url.contains("://") => Ok(()),
-            (Shape::Duration, DeValue::String(_)) => time(value).map(drop),
-            (Shape::Secret, _) => reference(value).map(drop),
-            (Shape::Keys(_), DeValue::Table(table)) => {
-                let known: Vec<&str> = shape.keys().iter().map(|later| later.name).collect();
-                for (key, value) in table {
-                    let path = join(path, key.get_ref());
-                    if let Some(later) = shape.keys().iter().find(|later| later.name == key.get_ref()) {
-                        self.places.insert(path.clone(), value.span());
-                        self.shape(&path, value, &later.shape);
-                    } else {
-                        self.places.insert(path.clone(), key.span());
-                        self.unknown(&path, key.get_ref(), &known);
-                    }
-                }
-                Ok(())
-            }
-            (Shape::Each(each), DeValue::Table(table)) => {
-                for (key, value) in table {
-                    let path = join(path, key.get_ref());
-                    self.places.insert(path.clone(), value.span());
-                    self.shape(&path, value, each);
-                }
-                Ok(())
-            }
-            _ => wrong(),
-        };
-        if let Err(message) = result {
-            self.error(path, message);
-        }
-    }
 }
 
 /// `path#field`; in which Vault is filled in when all of the file was read.
-fn in_vault(place: &str) -> Result<Secret, String> {
+fn in_vault(place: &str, each: bool) -> Result<Secret, String> {
     let (path, field) = place
         .split_once('#')
         .filter(|(_, field)| !field.is_empty() && !field.contains('#'))
         .ok_or("must be \"path#key\": the secret below the mount, and its field")?;
-    vault::check_path(path)?;
+    vault::check_path(&if each { path.replace("{id}", "id") } else { path.to_owned() })?;
     Ok(Secret::Vault { path: path.to_owned(), field: field.to_owned(), at: Arc::default() })
 }
+
+/// What a reference to a secret looks like.
+const SECRET: &str = "one of { env = \"NAME\" }, { file = \"PATH\" }, { vault = \"path#key\" }, { iam = true }";
 
 /// The key as messages show it: `instance.url` wherever it stands, the line tells which.
 fn shown(path: &str) -> String {

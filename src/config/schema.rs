@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::aws::{AwsDraft, AwsDrafts, Dedicated};
 use super::field::{Field, Named, Slot, Table, Tables};
-use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, VaultConfig, default_poll, later};
+use super::{Config, HistoryConfig, InstanceConfig, Login, OperationsConfig, Secret, VaultConfig, default_poll};
 use crate::domain::facts::Source;
 use crate::domain::ids::Naming;
-use crate::domain::policy::{Limits, TenantNotes, Thresholds};
+use crate::domain::policy::{BackupPolicy, Limits, TenantNotes, Thresholds};
 use crate::domain::{Layout, TenantId, Tier};
 
 /// Asked more often than this, a source costs the server more than it tells.
@@ -41,6 +42,8 @@ pub(super) struct File {
     pub history: HistoryConfig,
     pub control: Control,
     pub vault: VaultConfig,
+    pub aws: AwsDrafts,
+    pub found: Dedicated,
     pub operations: OperationsConfig,
 }
 
@@ -55,6 +58,7 @@ pub(super) struct Control {
 pub(super) struct Tiers {
     pub shared: Limits,
     pub dedicated: Limits,
+    pub backup: BackupPolicy,
 }
 
 /// `[poll]`
@@ -73,6 +77,7 @@ pub(super) struct InstanceDraft {
     pub pgbouncer_password: Option<Secret>,
     pub admin: Option<Login>,
     pub address: Option<String>,
+    pub rds: Option<String>,
 }
 
 impl Default for File {
@@ -91,6 +96,8 @@ impl Default for File {
             history: HistoryConfig::default(),
             control: Control::default(),
             vault: VaultConfig::default(),
+            aws: AwsDrafts::default(),
+            found: Dedicated::default(),
             operations: OperationsConfig::default(),
         }
     }
@@ -110,6 +117,7 @@ impl Default for InstanceDraft {
             pgbouncer_password: None,
             admin: None,
             address: None,
+            rds: None,
         }
     }
 }
@@ -128,6 +136,7 @@ impl From<&InstanceConfig> for InstanceDraft {
             pgbouncer_password: instance.pgbouncer.as_ref().and_then(|pooler| pooler.password.clone()),
             admin: instance.admin.clone(),
             address: instance.address.as_ref().map(|(host, port)| format!("{host}:{port}")),
+            rds: instance.rds.as_ref().map(|rds| format!("{}/{}", rds.account, rds.identifier)),
         }
     }
 }
@@ -143,11 +152,17 @@ impl From<&Config> for File {
             instances: config.instances.iter().map(InstanceDraft::from).collect(),
             tenants: config.policy.tenants.clone(),
             poll: Poll(config.poll.clone()),
-            policy: Tiers { shared: config.policy.shared, dedicated: config.policy.dedicated },
+            policy: Tiers {
+                shared: config.policy.shared,
+                dedicated: config.policy.dedicated,
+                backup: config.policy.backup.clone(),
+            },
             thresholds: config.thresholds.clone(),
             history: config.history,
             control: Control { instance: config.control.as_ref().map(ToString::to_string) },
             vault: config.vault.as_deref().cloned().unwrap_or_default(),
+            aws: AwsDrafts(config.aws.iter().map(|aws| (aws.name().to_owned(), AwsDraft::from(aws))).collect()),
+            found: config.dedicated.clone(),
             operations: config.operations.clone(),
         }
     }
@@ -187,8 +202,16 @@ impl Table for File {
                 "Every number that a signal compares with. Shares are from 0 to 1.",
                 Slot::Table(&mut self.thresholds),
             ),
-            Field::new("aws", "AWS accounts and regions.", Slot::Later(&later::AWS)),
-            Field::new("dedicated", "Instances that were discovered.", Slot::Later(&later::DEDICATED)),
+            Field::new(
+                "aws",
+                "AWS: a table for each account and region; none: no AWS at all.",
+                Slot::Named(&mut self.aws),
+            ),
+            Field::new(
+                "dedicated",
+                "How to log in to instances that were found; {host}, {port}, {database} and {id} are filled in.",
+                Slot::Table(&mut self.found),
+            ),
             Field::new("control", "Where leases and mirrored journals live.", Slot::Table(&mut self.control)),
             Field::new(
                 "vault",
@@ -361,7 +384,7 @@ impl Table for InstanceDraft {
             ),
             Field::optional(
                 "password",
-                "{ env = \"NAME\" } or { file = \"PATH\" }; left out: PGPASSWORD, then .pgpass",
+                "{ env = \"NAME\" }, { file = \"PATH\" }, { vault = \"path#key\" }, { iam = true }; left out: PGPASSWORD, then .pgpass",
                 "{ env = \"TIERDECK_PG_PASSWORD\" }",
                 Slot::Secret(&mut self.password),
             ),
@@ -397,9 +420,9 @@ impl Table for InstanceDraft {
             ),
             Field::optional(
                 "rds",
-                "RDS identifier; left out: no CloudWatch, no backups for it",
+                "RDS identifier, where there are several [aws.NAME] as \"NAME/identifier\"; left out: no CloudWatch, no backups for it",
                 "\"portarium-prod-shared\"",
-                Slot::Later(&later::Shape::Text),
+                Slot::OptionalText(&mut self.rds),
             ),
         ]
     }
@@ -460,7 +483,26 @@ impl Table for Tiers {
         vec![
             Field::new("shared", "Each tenant's own login on a shared instance.", Slot::Table(&mut self.shared)),
             Field::new("dedicated", "Tenants on dedicated instances.", Slot::Table(&mut self.dedicated)),
-            Field::new("backup", "Backups and drills.", Slot::Later(&later::BACKUP)),
+            Field::new("backup", "Backups and drills.", Slot::Table(&mut self.backup)),
+        ]
+    }
+}
+
+impl Table for BackupPolicy {
+    fn fields(&mut self) -> Vec<Field<'_>> {
+        vec![
+            Field::new(
+                "retention_days",
+                "days that backups are kept, by environment",
+                Slot::Days(&mut self.retention_days),
+            ),
+            Field::new(
+                "drill_every",
+                "how often a restore is to be practised",
+                Slot::Duration(&mut self.drill_every, SHORTEST_HISTORY),
+            ),
+            Field::new("rpo", "how much may be lost", Slot::Targets(&mut self.rpo)),
+            Field::new("rto", "how long it may take to be back", Slot::Targets(&mut self.rto)),
         ]
     }
 }

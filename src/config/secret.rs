@@ -7,6 +7,8 @@ use secrecy::SecretString;
 
 use super::VaultConfig;
 use crate::clients::Environment;
+use crate::clients::aws::Account;
+use crate::clients::postgres::{Address, Target};
 
 /// Where a secret is, never the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +26,31 @@ pub enum Secret {
         /// In which Vault.
         at: Arc<VaultConfig>,
     },
-    /// `{ iam = true }`: known, and not yet read.
-    Later {
-        /// `iam`.
-        kind: &'static str,
-        /// What follows it.
-        place: String,
-    },
+    /// `{ iam = true }`: a token of fifteen minutes, made anew for each login.
+    Iam(Arc<IamLogin>),
+}
+
+/// What an IAM token is made for: it opens one login at one address, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IamLogin {
+    /// By whose rights; none: not known yet.
+    pub account: Option<Account>,
+    /// Where.
+    pub url: String,
+    /// As whom; `None`: as the URL says.
+    pub user: Option<String>,
+}
+
+impl IamLogin {
+    async fn token(&self) -> Result<SecretString, String> {
+        let account = self.account.as_ref().ok_or("no [aws.NAME] is known for it")?;
+        let target = Target::parse(&self.url, &Environment::of_process()).map_err(|error| error.to_string())?;
+        let Some((Address::Name(name), port)) = target.hosts.first().map(|host| (&host.address, host.port)) else {
+            return Err("its url names no host: IAM tokens are for RDS endpoints".to_owned());
+        };
+        let user = self.user.as_deref().unwrap_or(&target.user);
+        account.token(name, port, user).await.map_err(|error| error.to_string())
+    }
 }
 
 /// Why a secret cannot be read. Names the place, never what is in it.
@@ -39,9 +59,12 @@ pub enum SecretError {
     /// The variable is not there.
     #[error("the environment variable {0} is not set (or is empty); export it before you start tierdeck")]
     Unset(String),
-    /// A later version will read it.
-    #[error("this version cannot read a password from {0} yet; use {{ env = \"NAME\" }} or {{ file = \"PATH\" }}")]
-    NotYet(&'static str),
+    /// It cannot be read where only variables and files can.
+    #[error("a password from {0} cannot be used here; use {{ env = \"NAME\" }} or {{ file = \"PATH\" }}")]
+    NotHere(&'static str),
+    /// No token could be made.
+    #[error("no IAM token for the login: {0}")]
+    Iam(String),
     /// Vault did not tell it.
     #[error("the secret {place} in Vault: {reason}")]
     Vault {
@@ -73,6 +96,9 @@ pub enum SecretError {
 impl Secret {
     /// Reads the secret wherever it is; from Vault with a login of its own, because that is rare.
     pub async fn fetch(&self) -> Result<SecretString, SecretError> {
+        if let Self::Iam(login) = self {
+            return login.token().await.map_err(SecretError::Iam);
+        }
         let Self::Vault { path, field, at } = self else { return self.read() };
         let place = format!("{path}#{field}");
         let failed = |reason: String| SecretError::Vault { place: place.clone(), reason };
@@ -92,8 +118,8 @@ impl Secret {
             Self::Env(name) => {
                 environment.var(name).map(SecretString::from).ok_or_else(|| SecretError::Unset(name.clone()))
             }
-            Self::Later { kind, .. } => Err(SecretError::NotYet(kind)),
-            Self::Vault { .. } => Err(SecretError::NotYet("Vault here")),
+            Self::Iam(_) => Err(SecretError::NotHere("IAM")),
+            Self::Vault { .. } => Err(SecretError::NotHere("Vault")),
             Self::File(path) => {
                 let path = environment.expand(path);
                 if path.is_dir() {
@@ -121,7 +147,7 @@ impl Secret {
             Self::Env(name) => format!("env {name}"),
             Self::File(path) => format!("file {}", path.display()),
             Self::Vault { path, field, .. } => format!("vault {path}#{field}"),
-            Self::Later { kind, place } => format!("{kind} {place}").trim_end().to_owned(),
+            Self::Iam(_) => "iam".to_owned(),
         }
     }
 }

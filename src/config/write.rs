@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use super::duration;
 use super::field::{Field, Scale, Slot, Table};
-use super::later::{Later, Shape};
 use super::schema::{File, InstanceDraft};
 use super::{Config, Secret, VaultAuth};
-use crate::domain::policy::Ladder;
+use crate::domain::policy::{Ladder, Targets};
 use crate::domain::{Layout, Tier};
 
 /// The merged result without secrets; reading it gives the same configuration.
@@ -39,8 +38,6 @@ const EXAMPLE_HEAD: &str = "\
 # file, `tierdeck config show` what came of it.
 
 ";
-
-const NOT_YET: &str = "not yet: accepted, has no effect in this version";
 
 #[derive(Default)]
 struct Writer {
@@ -95,7 +92,6 @@ impl Writer {
     }
 
     fn value(&mut self, field: &Field<'_>) {
-        let later = matches!(field.slot, Slot::Later(_));
         let written = field.slot.written();
         if !self.example {
             if let Some(value) = written {
@@ -103,10 +99,9 @@ impl Writer {
             }
             return;
         }
-        let about = if later { format!("{} (not yet in effect)", field.about) } else { field.about.to_owned() };
         match written {
-            Some(value) => self.explained(&format!("{} = {value}", field.name), &about),
-            None => self.explained(&format!("#{} = {}", field.name, field.sample), &about),
+            Some(value) => self.explained(&format!("{} = {value}", field.name), field.about),
+            None => self.explained(&format!("#{} = {}", field.name, field.sample), field.about),
         }
     }
 
@@ -141,18 +136,6 @@ impl Writer {
                     self.commented = false;
                 }
             }
-            Slot::Later(shape) if self.example => {
-                let (path, keys) = match shape {
-                    Shape::Each(each) => (format!("{path}.main"), each.keys()),
-                    shape => (path.to_owned(), shape.keys()),
-                };
-                self.commented = true;
-                self.header(&format!("[{path}]"), &format!("{} ({NOT_YET})", field.about));
-                for Later { name, about, sample, .. } in keys {
-                    self.explained(&format!("{name} = {sample}"), about);
-                }
-                self.commented = false;
-            }
             _ => {}
         }
     }
@@ -160,12 +143,7 @@ impl Writer {
 
 impl Field<'_> {
     fn is_table(&self) -> bool {
-        match self.slot {
-            Slot::Table(_) | Slot::Tables(_) | Slot::Named(_) => true,
-            // A key that is not yet in effect is written inline where it has an inline sample.
-            Slot::Later(_) => self.sample.is_empty(),
-            _ => false,
-        }
+        matches!(self.slot, Slot::Table(_) | Slot::Tables(_) | Slot::Named(_))
     }
 
     fn slot_is_written(&self) -> bool {
@@ -178,7 +156,7 @@ impl Slot<'_> {
     fn written(&self) -> Option<String> {
         match self {
             Self::Text(text) | Self::Path(text) => Some(quoted(text)),
-            Self::OptionalText(text) | Self::Url(text) => text.as_deref().map(quoted),
+            Self::OptionalText(text) | Self::Url(text) | Self::UrlTemplate(text) => text.as_deref().map(quoted),
             Self::Folder(folder) => folder.as_ref().map(|folder| quoted(&folder.to_string_lossy())),
             Self::Flag(flag) => Some(flag.to_string()),
             Self::Limit(limit) => limit.map(|limit| limit.to_string()),
@@ -200,7 +178,15 @@ impl Slot<'_> {
                 format!("{{ user = {}{} }}", quoted(&login.user), password.unwrap_or_default())
             }),
             Self::Auth(auth) => auth.as_ref().map(auth_written),
-            Self::Table(_) | Self::Tables(_) | Self::Named(_) | Self::Later(_) => None,
+            Self::Days(days) => {
+                let each: Vec<String> = days.iter().map(|(name, days)| format!("{} = {days}", key(name))).collect();
+                Some(format!("{{ {} }}", each.join(", ")))
+            }
+            Self::Targets(Targets { shared, dedicated, pitr }) => {
+                let [shared, dedicated, pitr] = [shared, dedicated, pitr].map(|time| quoted(&duration::format(*time)));
+                Some(format!("{{ shared = {shared}, dedicated = {dedicated}, pitr = {pitr} }}"))
+            }
+            Self::Table(_) | Self::Tables(_) | Self::Named(_) => None,
         }
     }
 }
@@ -210,8 +196,7 @@ fn secret_written(secret: &Secret) -> String {
         Secret::Env(name) => format!("{{ env = {} }}", quoted(name)),
         Secret::File(path) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
         Secret::Vault { path, field, .. } => format!("{{ vault = {} }}", quoted(&format!("{path}#{field}"))),
-        Secret::Later { kind: "iam", .. } => "{ iam = true }".to_owned(),
-        Secret::Later { kind, place } => format!("{{ {kind} = {} }}", quoted(place)),
+        Secret::Iam(_) => "{ iam = true }".to_owned(),
     }
 }
 
@@ -242,6 +227,12 @@ impl Scale {
         }
         amount.to_string()
     }
+}
+
+/// A key as TOML has it: bare where it may be.
+fn key(name: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { quoted(name) }
 }
 
 fn quoted(text: &str) -> String {

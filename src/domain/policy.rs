@@ -44,6 +44,51 @@ pub struct TenantNotes {
     pub notes: Option<String>,
 }
 
+/// How much may be lost, or how long it may take to be back, by what one is back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Targets {
+    /// A tenant of a shared instance, from a snapshot.
+    pub shared: Duration,
+    /// A dedicated instance, from a snapshot.
+    pub dedicated: Duration,
+    /// To a point in time.
+    pub pitr: Duration,
+}
+
+/// `[policy.backup]`: what backups and drills should be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupPolicy {
+    /// Days that backups are kept, by environment; `default` for any other.
+    pub retention_days: BTreeMap<String, u32>,
+    /// How often a restore is to be practised.
+    pub drill_every: Duration,
+    /// How much may be lost.
+    pub rpo: Targets,
+    /// How long it may take.
+    pub rto: Targets,
+}
+
+impl BackupPolicy {
+    /// Days that backups of this environment are to be kept; `None` where nobody said.
+    pub fn retention(&self, environment: &str) -> Option<u32> {
+        self.retention_days.get(environment).or_else(|| self.retention_days.get("default")).copied()
+    }
+}
+
+impl Default for BackupPolicy {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        let day = minutes(24 * 60);
+        let days = [("staging", 14), ("prod", 35), ("default", 7)];
+        Self {
+            retention_days: days.into_iter().map(|(name, days)| (name.to_owned(), days)).collect(),
+            drill_every: day * 90,
+            rpo: Targets { shared: day, dedicated: day, pitr: minutes(5) },
+            rto: Targets { shared: minutes(30), dedicated: minutes(15), pitr: minutes(5) },
+        }
+    }
+}
+
 /// What logins should have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
@@ -53,6 +98,8 @@ pub struct Policy {
     pub dedicated: Limits,
     /// For one tenant, before the tier's.
     pub tenants: BTreeMap<TenantId, TenantNotes>,
+    /// Of backups.
+    pub backup: BackupPolicy,
 }
 
 impl Policy {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::facts::cloud::AccountState;
 use super::facts::{
     Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Secrets, Server,
     Sizes, Source, Statements, Vacuums,
@@ -354,7 +355,9 @@ pub struct Snapshot {
     pub environment: Arc<str>,
     /// What is of no single instance.
     pub estate: Estate,
-    /// Instances, as configured.
+    /// AWS accounts, as configured.
+    pub accounts: Vec<AccountState>,
+    /// Instances, as configured, and behind them those that were found.
     pub instances: Vec<Instance>,
     /// Tenants, by id and instance.
     pub tenants: Vec<Tenant>,
@@ -378,6 +381,7 @@ impl Snapshot {
             taken_at,
             environment: Arc::from(environment),
             estate: Estate::default(),
+            accounts: Vec::new(),
             instances: Vec::new(),
             tenants: Vec::new(),
             sessions: Vec::new(),

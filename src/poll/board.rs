@@ -1,6 +1,7 @@
 //! The one place where facts become a snapshot. Pure: moments come in as arguments, so that tests play any story.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::estate::EstateState;
-use super::instance::{InstancePlan, InstanceState};
+use super::instance::{CloudPlan, InstancePlan, InstanceState};
 use super::tenants;
+use crate::domain::facts::cloud::{AccountNews, AccountState, Discovered};
 use crate::domain::facts::{Fragment, Server, Source};
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Cost;
 use crate::domain::{
-    Acknowledgement, Finding, InstanceName, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId, Thresholds,
+    Acknowledgement, Finding, InstanceName, Layout, Naming, Past, Policy, Signal, Snapshot, Tenant, TenantId,
+    Thresholds, Tier,
 };
 use crate::signals::{Evaluator, Scene};
+
+/// The most places that instances are found at, those included that are gone again.
+const MOST_PLACES: usize = 100_000;
 
 /// What the board judges by.
 #[derive(Debug, Clone)]
@@ -72,14 +78,32 @@ pub enum News {
     },
     /// The instance cannot be polled.
     Down(Trouble),
+    /// A dedicated instance was found, and has this place from now on.
+    Found(Discovered),
+    /// The instance that was found at this place is there no longer.
+    Gone,
+    /// News of an account, whatever the place.
+    Account {
+        /// `[aws.NAME]`
+        name: Arc<str>,
+        /// What.
+        news: AccountNews,
+    },
 }
 
 /// Everything that is known, and the memory of the signals.
 #[derive(Debug, Clone)]
 pub struct Board {
     rules: Arc<Rules>,
-    instances: Vec<InstanceState>,
     estate: EstateState,
+    /// By place: those of the configuration, then those that were found; a place is never given to another.
+    instances: Vec<Option<InstanceState>>,
+    /// How many of them are of the configuration.
+    configured: usize,
+    accounts: Vec<AccountState>,
+    periods: BTreeMap<Source, Duration>,
+    /// What the history says of instances that are not here (yet).
+    absent: Past,
     evaluator: Evaluator,
     acknowledged: Arc<Vec<Acknowledgement>>,
     /// Whether it was told of the time before it was made.
@@ -95,9 +119,53 @@ impl Board {
         evaluator: Evaluator,
     ) -> Self {
         let rules = Arc::new(rules);
-        let instances = plans.into_iter().map(|plan| InstanceState::new(plan, rules.clone(), &every)).collect();
-        let estate = EstateState::default();
-        Self { rules, instances, estate, evaluator, acknowledged: Arc::default(), recalled: false }
+        let state = |plan| Some(InstanceState::new(plan, rules.clone(), &every));
+        let instances: Vec<_> = plans.into_iter().map(state).collect();
+        Self {
+            configured: instances.len(),
+            instances,
+            estate: EstateState::default(),
+            accounts: Vec::new(),
+            periods: Source::ALL.into_iter().map(|source| (source, every(source))).collect(),
+            absent: Past::default(),
+            rules,
+            evaluator,
+            acknowledged: Arc::default(),
+            recalled: false,
+        }
+    }
+
+    /// The same, which will hear from these accounts.
+    #[must_use]
+    pub fn hearing_from(mut self, accounts: impl IntoIterator<Item = AccountState>) -> Self {
+        self.accounts.extend(accounts);
+        self
+    }
+
+    /// A dedicated instance was found.
+    fn found(&mut self, place: usize, found: Discovered) {
+        // A configured place is nobody else's, whatever a recording says; and no honest one has room for so many.
+        if place < self.configured || place >= self.configured + MOST_PLACES {
+            return;
+        }
+        let Discovered { name, tenant, account, region, identifier } = found;
+        let plan = InstancePlan {
+            name,
+            tier: Tier::Dedicated,
+            layout: Layout::Schema,
+            tenant,
+            vcpus: None,
+            pooled: false,
+            cloud: Some(CloudPlan { account, region, identifier }),
+        };
+        let every = |source| self.periods.get(&source).copied().unwrap_or(Duration::from_secs(60));
+        let mut state = InstanceState::new(plan, self.rules.clone(), every);
+        let records = self.absent.records.iter().filter(|((instance, _), _)| *instance == state.plan.name);
+        state.recall(records.map(|((_, tenant), record)| (tenant.clone(), record.clone())).collect());
+        if self.instances.len() <= place {
+            self.instances.resize_with(place + 1, || None);
+        }
+        self.instances[place] = Some(state);
     }
 
     /// The same, which will hear from this source of the whole estate.
@@ -113,17 +181,33 @@ impl Board {
             match news {
                 News::Delivered { fragment, took, every } => self.estate.took(now, fragment, took, every),
                 News::Failed { source, trouble, every } => self.estate.failed(source, trouble, every),
-                // Only instances are connected to.
-                News::Connected(_) | News::Down(_) => {}
+                News::Account { name, news } => {
+                    if let Some(account) = self.accounts.iter_mut().find(|account| account.name == name) {
+                        account.take(news);
+                    }
+                }
+                // Only instances are connected to, come and go.
+                News::Connected(_) | News::Down(_) | News::Found(_) | News::Gone => {}
             }
             return;
         };
-        let Some(state) = self.instances.get_mut(instance) else { return };
+        match news {
+            News::Found(found) => return self.found(instance, found),
+            News::Gone if instance >= self.configured => {
+                if let Some(seat) = self.instances.get_mut(instance) {
+                    *seat = None;
+                }
+                return;
+            }
+            _ => {}
+        }
+        let Some(Some(state)) = self.instances.get_mut(instance) else { return };
         match news {
             News::Connected(server) => state.connected(server),
             News::Delivered { fragment, took, every } => state.took(now, fragment, took, every),
             News::Failed { source, trouble, every } => state.failed(source, trouble, every),
             News::Down(trouble) => state.down(now, trouble),
+            News::Found(_) | News::Gone | News::Account { .. } => {}
         }
     }
 
@@ -137,7 +221,10 @@ impl Board {
         if !std::mem::replace(&mut self.recalled, true) {
             self.evaluator.expect(&past.standing);
         }
-        for state in &mut self.instances {
+        let here = |name: &InstanceName| self.instances.iter().flatten().any(|state| state.plan.name == *name);
+        let absent = past.records.iter().filter(|((instance, _), _)| !here(instance));
+        self.absent.records = absent.map(|(of, record)| (of.clone(), Arc::clone(record))).collect();
+        for state in self.instances.iter_mut().flatten() {
             let of_it = past.records.iter().filter(|((instance, _), _)| *instance == state.plan.name);
             state.recall(of_it.map(|((_, tenant), record)| (tenant.clone(), record.clone())).collect());
         }
@@ -147,7 +234,16 @@ impl Board {
     pub fn retell(&self) -> (Past, Vec<(Option<Timestamp>, Origin, News)>) {
         let mut past = Past { standing: self.evaluator.standing(), ..Past::default() };
         let mut told = Vec::new();
+        for account in &self.accounts {
+            let name = &account.name;
+            let news = account.retell().into_iter().map(|news| News::Account { name: Arc::clone(name), news });
+            told.extend(news.map(|news| (None, Origin::Estate, news)));
+        }
         for (place, state) in self.instances.iter().enumerate() {
+            let Some(state) = state else { continue };
+            if place >= self.configured {
+                told.extend(state.plan.discovered().map(|found| (None, Origin::Instance(place), News::Found(found))));
+            }
             let records = state.records.iter();
             let name = &state.plan.name;
             past.records.extend(records.map(|(tenant, record)| ((name.clone(), tenant.clone()), record.clone())));
@@ -161,8 +257,9 @@ impl Board {
     pub fn snapshot(&mut self, now: Timestamp) -> Snapshot {
         let mut snapshot = Snapshot::empty(now, &self.rules.environment);
         snapshot.estate = self.estate.view();
-        snapshot.instances = self.instances.iter().map(|state| state.view(now)).collect();
-        for state in &self.instances {
+        snapshot.accounts.clone_from(&self.accounts);
+        snapshot.instances = self.instances.iter().flatten().map(|state| state.view(now)).collect();
+        for state in self.instances.iter().flatten() {
             let mut tenants = tenants::of(state, now);
             if snapshot.tenants.is_empty() {
                 // With ten thousand tenants even moving them takes its time.
@@ -178,16 +275,21 @@ impl Board {
                 }
             }
         }
-        if self.instances.len() > 1 {
+        if snapshot.instances.len() > 1 {
             snapshot.tenants.sort_by(|a, b| (&a.id, &a.instance).cmp(&(&b.id, &b.instance)));
         }
         snapshot.cost = Cost {
             database_ms_per_second: self
                 .instances
                 .iter()
+                .flatten()
                 .filter_map(|state| state.cost(now))
                 .reduce(|sum, cost| sum + cost),
-            cloudwatch_usd_per_hour: None,
+            cloudwatch_usd_per_hour: self
+                .accounts
+                .iter()
+                .filter_map(|account| account.usd_per_hour)
+                .reduce(|sum, cost| sum + cost),
         };
         let scene = Scene {
             now,

@@ -14,7 +14,7 @@ use super::residents::{Grounds, Resident};
 use super::statements::StatementWindow;
 use super::window::{ChurnWindow, SessionWindow};
 use crate::attribution::{Attributor, Directory};
-use crate::domain::facts::cloud::Newest;
+use crate::domain::facts::cloud::{Discovered, Newest};
 use crate::domain::facts::{
     Activity, Bloat, Catalog, Cloud, Database, Debt, Fragment, Freeze, Horizon, Operations, Pooler, Replication, Roles,
     Server, Sizes, Source, Statements, Vacuums,
@@ -586,6 +586,12 @@ impl InstanceState {
 }
 
 impl InstancePlan {
+    /// Of one that was found: how it was.
+    pub fn discovered(&self) -> Option<Discovered> {
+        let CloudPlan { account, region, identifier } = self.cloud.clone()?;
+        Some(Discovered { name: self.name.clone(), tenant: self.tenant.clone(), account, region, identifier })
+    }
+
     /// The schema or database that a tenant's counters are kept under.
     pub fn home(&self, directory: &Directory, id: &TenantId) -> String {
         match self.layout {

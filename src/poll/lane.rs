@@ -66,6 +66,36 @@ pub(super) fn lanes(layout: Layout) -> &'static [&'static [Source]] {
     }
 }
 
+/// The lanes of an instance that is one tenant's alone: there is less to wait for, and there may be hundreds of them. With
+/// few of them sessions have a connection of their own.
+pub(super) fn lanes_of_dedicated(few: bool) -> &'static [&'static [Source]] {
+    const REST: [Source; 13] = [
+        Source::Databases,
+        Source::Roles,
+        Source::Vacuums,
+        Source::Replication,
+        Source::Horizon,
+        Source::Operations,
+        Source::Churn,
+        Source::Sizes,
+        Source::Debt,
+        Source::Freeze,
+        Source::Statements,
+        Source::Catalog,
+        Source::Bloat,
+    ];
+    const ALL: [Source; 14] = {
+        let mut all = [Source::Activity; 14];
+        let mut at = 0;
+        while at < REST.len() {
+            all[at + 1] = REST[at];
+            at += 1;
+        }
+        all
+    };
+    if few { &[&[Source::Activity], &REST] } else { &[&ALL] }
+}
+
 /// Every source that lanes ask for.
 pub(super) fn asked(layout: Layout) -> impl Iterator<Item = Source> {
     lanes(layout).iter().flat_map(|sources| sources.iter().copied())

@@ -3,6 +3,7 @@
 //!
 //! [`board::Board`] is the pure half (facts in, snapshot out); [`lane`] asks; [`Poller`] ties them together.
 
+mod aws;
 mod backends;
 pub mod board;
 mod charts;
@@ -19,6 +20,7 @@ mod tenants;
 mod vault;
 mod window;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +34,8 @@ pub use instance::{CloudPlan, InstancePlan};
 
 use crate::clients::Environment;
 use crate::clients::postgres::{Address, Target};
-use crate::config::Config;
+use crate::config::{AwsConfig, Config, InstanceConfig};
+use crate::domain::facts::cloud::AccountState;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Acknowledgement, Past, Snapshot};
 use crate::signals::Evaluator;
@@ -64,6 +67,8 @@ pub struct Poller {
     pub past: watch::Sender<Arc<Past>>,
     /// Whoever is put here hears everything that the board is told, from the state of now on.
     pub tap: watch::Sender<Option<mpsc::Sender<Heard>>>,
+    /// How one logs in to dedicated instances that were found.
+    pub found: watch::Receiver<Arc<Vec<InstanceConfig>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -80,6 +85,11 @@ impl Poller {
         let (news, inbox) = mpsc::channel(QUEUE);
         let clocks = Clocks { every: Arc::new(every), activity };
         let mut tasks = JoinSet::new();
+        let hall = Arc::new(aws::Hall::new(config, addresses(&targets)));
+        let found = hall.found.subscribe();
+        for account in &config.aws {
+            aws::start(&mut tasks, config, account, &hall, &clocks, &news);
+        }
         for (place, (instance, target)) in config.instances.iter().zip(targets).enumerate() {
             for sources in lanes(instance.layout) {
                 let lane = Lane::new(place, instance, target.clone(), sources, clocks.clone(), news.clone());
@@ -100,7 +110,7 @@ impl Poller {
         let (past, pasts) = watch::channel(Arc::default());
         let (tap, taps) = watch::channel(None);
         tasks.spawn(collect(board, Ears { inbox, words, pasts, taps }, publish));
-        Self { snapshots, pace, acknowledgements, past, tap, _tasks: tasks }
+        Self { snapshots, pace, acknowledgements, past, tap, found, _tasks: tasks }
     }
 }
 
@@ -120,11 +130,33 @@ pub fn board(config: &Config, evaluator: Evaluator) -> Board {
         tenant: instance.tenant.clone(),
         vcpus: instance.vcpus,
         pooled: instance.pgbouncer.is_some(),
-        cloud: None,
+        cloud: cloud(config, instance),
     });
     let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
-    let board = Board::new(rules, plans.collect(), period, evaluator);
+    let account = |aws: &AwsConfig| {
+        let place = aws.account.place();
+        AccountState::named(Arc::clone(&place.name), Arc::clone(&place.region))
+    };
+    let board = Board::new(rules, plans.collect(), period, evaluator).hearing_from(config.aws.iter().map(account));
     if config.vault.is_some() { board.hearing(Source::Secrets, period(Source::Secrets)) } else { board }
+}
+
+/// Where AWS knows a configured instance.
+fn cloud(config: &Config, instance: &InstanceConfig) -> Option<CloudPlan> {
+    let rds = instance.rds.as_ref()?;
+    let aws = config.aws.iter().find(|aws| *aws.name() == *rds.account)?;
+    let region = Arc::clone(&aws.account.place().region);
+    Some(CloudPlan { account: Arc::clone(&rds.account), region, identifier: Arc::clone(&rds.identifier) })
+}
+
+/// Where configured instances are.
+fn addresses(targets: &[Target]) -> HashSet<(String, u16)> {
+    let hosts = targets.iter().flat_map(|target| &target.hosts);
+    let named = hosts.filter_map(|host| match &host.address {
+        Address::Name(name) => Some((name.clone(), host.port)),
+        Address::Socket(_) => None,
+    });
+    named.collect()
 }
 
 /// Where instances are reached, by us, through their poolers, and as the configuration says that applications do.

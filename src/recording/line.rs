@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config, InstanceConfig, OperationsConfig, PoolerConfig, VaultConfig};
+use crate::clients::aws::{Account, Place};
+use crate::config::{self, AwsConfig, Config, Dedicated, InstanceConfig, OperationsConfig, PoolerConfig, VaultConfig};
 use crate::domain::{InstanceName, Past, Record, Standing, TenantId};
 use crate::poll::{Heard, News, Origin};
 
@@ -33,11 +34,12 @@ impl Header {
         let mut bare = config.clone();
         bare.instances = config.instances.iter().map(without_a_way_in).collect();
         (bare.allow_actions, bare.state, bare.control) = (false, None, None);
-        bare.operations = OperationsConfig::default();
+        (bare.operations, bare.dedicated) = (OperationsConfig::default(), Dedicated::default());
         bare.vault = config
             .vault
             .as_ref()
             .map(|vault| Arc::new(VaultConfig { mount: vault.mount.clone(), ..VaultConfig::default() }));
+        bare.aws = config.aws.iter().map(account_without_a_way_in).collect();
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -52,12 +54,32 @@ impl Header {
 /// Where it was and how one gets in is nobody's business who looks at it later. What is added to an instance has to be
 /// thought of here.
 fn without_a_way_in(instance: &InstanceConfig) -> InstanceConfig {
-    let InstanceConfig { name, tier, layout, tenant, url: _, password: _, vcpus, pgbouncer, admin: _, address: _ } =
+    let InstanceConfig { name, tier, layout, tenant, url: _, password: _, vcpus, pgbouncer, admin: _, address: _, rds } =
         instance.clone();
     let pgbouncer =
         pgbouncer.map(|_| PoolerConfig { url: "postgresql://recorded@localhost/pgbouncer".to_owned(), password: None });
     let url = "postgresql://recorded@localhost/recorded".to_owned();
-    InstanceConfig { name, tier, layout, tenant, url, password: None, vcpus, pgbouncer, admin: None, address: None }
+    InstanceConfig {
+        name,
+        tier,
+        layout,
+        tenant,
+        url,
+        password: None,
+        vcpus,
+        pgbouncer,
+        admin: None,
+        address: None,
+        rds,
+    }
+}
+
+/// Which account it is stays, how one gets into it does not.
+fn account_without_a_way_in(aws: &AwsConfig) -> AwsConfig {
+    let Place { name, region, profile: _, config_file: _, assume_role: _, endpoint_url: _ } =
+        aws.account.place().clone();
+    let place = Place { name, region, profile: None, config_file: None, assume_role: None, endpoint_url: None };
+    AwsConfig { account: Account::new(place), ..aws.clone() }
 }
 
 /// What the history said, as it can be written.

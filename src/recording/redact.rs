@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::domain::Foreign;
-use crate::domain::facts::{Content, Fragment};
+use crate::domain::facts::{CloudFragment, Content, Fragment};
 use crate::domain::session::CUT;
 use crate::poll::News;
 
@@ -41,6 +41,12 @@ pub(super) fn redact(news: &mut News) {
                 if let Content::Points(pointing) = &mut secret.content {
                     pointing.host = pointing.host.as_ref().map(name);
                 }
+            }
+        }
+        // Where it is, and whose account.
+        Fragment::Cloud(fragment) => {
+            if let CloudFragment::Rds(rds) = &mut **fragment {
+                (rds.endpoint, rds.master) = (None, None);
             }
         }
         _ => {}

@@ -317,6 +317,7 @@ pub fn fine() -> Snapshot {
     tenants.push(tenant(&longest(), 15));
     tenants.sort_by(|left, right| left.id.cmp(&right.id));
     Snapshot {
+        accounts: Vec::new(),
         instances: vec![instance(now())],
         tenants,
         sessions: sessions(),

@@ -1,7 +1,10 @@
 //! Facts of AWS about one instance: what RDS, CloudWatch and AWS Backup know of it. One source for each call that is asked on a
 //! clock of its own, so that a right that is missing greys what it concerns and nothing else.
 
+mod account;
 mod backups;
+mod claims;
+mod log;
 mod metrics;
 mod rds;
 
@@ -13,8 +16,11 @@ use super::{Fragment, Source};
 use crate::domain::observed::Observed;
 use std::sync::Arc;
 
+pub use account::{AccountNews, AccountState, Discovered};
 pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
-pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, Metric, MetricUnit, Metrics};
+pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
+pub use log::{AuditEntry, LogEntry};
+pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
 
 /// What is known of an instance by way of AWS; `Instance` has none where no account is known for it.

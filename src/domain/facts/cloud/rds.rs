@@ -72,6 +72,9 @@ pub struct Rds {
     pub database: Option<Foreign>,
     /// `IAMDatabaseAuthenticationEnabled`.
     pub iam_login: bool,
+    /// `PerformanceInsightsEnabled`; `None`: not told.
+    #[serde(default)]
+    pub insights: Option<bool>,
     /// `InstanceCreateTime`.
     pub created: Option<Timestamp>,
     /// `DBParameterGroups`: name and apply status.

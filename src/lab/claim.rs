@@ -21,8 +21,9 @@ use super::runner::Runner;
 const PREFIX: &str = "tierdeck-lab-";
 const LOCK: &str = "lock";
 /// Everything that we ever put into an estate's folder; nothing else in it is touched.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "data",
+    super::aws::FOLDER,
     "server.log",
     "superuser.password",
     "tierdeck.toml",
@@ -204,6 +205,9 @@ fn sweep_one(place: &Path) -> Option<PathBuf> {
     lock.read_to_string(&mut text).ok()?;
     let record: Record = toml::from_str(&text).ok()?;
     stop_orphan(&data_folder(&record.home));
+    for entry in fs::read_dir(record.home.join(super::aws::FOLDER)).into_iter().flatten().flatten() {
+        stop_orphan(&data_folder(&entry.path()));
+    }
     record.remove(place);
     Some(record.home)
 }

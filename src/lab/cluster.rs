@@ -41,12 +41,13 @@ pub(super) struct Cluster {
     port: u16,
 }
 
-/// `initdb`, with SCRAM for everything and the given password for the superuser.
+/// `initdb`, with SCRAM for everything and the given password for the superuser; `also` are arguments over ours.
 pub(super) fn create(
     binaries: &Binaries,
     runner: &Runner,
     home: &Path,
     password: &SecretString,
+    also: &[&str],
 ) -> Result<(), LabError> {
     let data = data_folder(home);
     fs::create_dir(&data).map_err(LabError::io("create", &data))?;
@@ -57,7 +58,7 @@ pub(super) fn create(
     let mut initdb = runner.command(binaries.initdb.as_os_str());
     initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&secret);
     initdb.args(["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"]);
-    initdb.args(["--no-sync", "--no-instructions"]);
+    initdb.args(["--no-sync", "--no-instructions"]).args(also);
     let done = initdb.output().map_err(LabError::io("run", &binaries.initdb));
     fs::remove_file(&secret).map_err(LabError::io("remove", &secret))?;
     let done = done?;

@@ -3,6 +3,7 @@
 //!
 //! Nothing but the `demo` command and the tests may use this.
 
+mod aws;
 mod binaries;
 mod claim;
 mod cluster;
@@ -35,6 +36,7 @@ use self::runner::Runner;
 use self::workload::Stage;
 use crate::domain::{Layout, TenantId};
 
+pub use self::aws::{Aim, AwsSpec, AwsStand, Fault, Faults, Pace};
 pub use self::claim::{Swept, sweep};
 pub use self::error::LabError;
 pub use self::roster::{Member, Oddity, Roster, Style};
@@ -135,7 +137,7 @@ impl Remains {
     ) -> Result<Self, LabError> {
         let runner = Runner::choose()?;
         let claim = Claim::new(dir, keep, &runner)?;
-        let started = cluster::create(binaries, &runner, claim.home(), password)
+        let started = cluster::create(binaries, &runner, claim.home(), password, &[])
             .and_then(|()| Cluster::start(binaries, &runner, claim.home(), settings));
         match started {
             Ok(cluster) => Ok(Self { cluster, claim: Some(claim) }),

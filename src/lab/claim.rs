@@ -21,7 +21,7 @@ use super::runner::Runner;
 const PREFIX: &str = "tierdeck-lab-";
 const LOCK: &str = "lock";
 /// Everything that we ever put into an estate's folder; nothing else in it is touched.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
     "data",
     super::aws::FOLDER,
     "server.log",
@@ -29,6 +29,8 @@ const OURS: [&str; 8] = [
     "tierdeck.toml",
     "tierdeck.password",
     "portarium_admin.password",
+    "portarium.password",
+    "aws.credentials",
     // What a console on it remembers.
     "state",
 ];

@@ -67,9 +67,7 @@ pub struct Core {
     pub runner: Runner,
     /// The one access key that is known.
     pub access_key: String,
-    /// The region that is ours.
-    pub region: String,
-    /// Seconds that WAL may wait.
+    /// How long WAL may wait.
     pub archive_timeout: Duration,
     /// Whether metrics have a past.
     pub past: bool,
@@ -118,7 +116,6 @@ impl Core {
             binaries,
             runner,
             access_key: spec.access_key.clone(),
-            region: spec.region.clone(),
             archive_timeout: spec.archive_timeout,
             past: spec.past,
             faults: Faults::default(),

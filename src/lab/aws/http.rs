@@ -169,7 +169,8 @@ fn document(body: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|_| Refusal::new("SerializationException", "The body is no JSON."))
 }
 
-fn dispatch(core: &Arc<Core>, call: &Call) -> Answer {
+/// What a call comes to.
+pub fn dispatch(core: &Arc<Core>, call: &Call) -> Answer {
     match call.service {
         Service::Rds => rds::answer(core, call),
         Service::CloudWatch { .. } => {

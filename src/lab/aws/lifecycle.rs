@@ -120,6 +120,15 @@ impl Core {
         self.with(place, |instance| instance.machine = Some(machine)).ok_or_else(gone)
     }
 
+    /// The first backup of an instance that was there before.
+    pub async fn begin_backups(self: Arc<Self>, place: Place) {
+        if let Some(machine) = self.with(&place, |instance| instance.machine.clone()).flatten() {
+            parameters::learn(&self, &machine).await;
+        }
+        self.first_backup(&place).await;
+        self.set_status(&place, "available");
+    }
+
     /// Automated backups begin with one.
     async fn first_backup(self: &Arc<Self>, place: &Place) {
         let wanted = self.with(place, |instance| instance.shape.retention > 0).unwrap_or(false);

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::SecretString;
-use tokio::task::spawn_blocking;
 
 use super::keeper::Kept;
 use super::store::{Store, folder};
@@ -286,11 +285,4 @@ pub struct Master {
     pub password: SecretString,
     /// The database to make.
     pub database: Option<String>,
-}
-
-/// Runs something that blocks.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LabError> + Send + 'static,
-) -> Result<T, LabError> {
-    spawn_blocking(work).await?
 }

@@ -33,12 +33,15 @@ mod wire;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::core::Core;
+use self::state::Maintenance;
 use super::binaries::Binaries;
 use super::claim::Claim;
 use super::error::LabError;
@@ -47,7 +50,20 @@ use super::runner::Runner;
 pub use self::core::AwsSpec;
 pub use self::faults::{Aim, Fault, Faults};
 pub use self::keeper::Pace;
+pub(super) use self::machine::Theirs;
+pub(super) use self::service::Service;
 
+/// What a cluster in an estate's folder is told so that its WAL is archived where [`AwsStand::adopt`] looks for it.
+pub(super) fn archiving(home: &Path, runner: &Runner, timeout: Duration) -> Result<Vec<(String, String)>, LabError> {
+    let place = home.join(FOLDER).join(ADOPTED);
+    for folder in [home.join(FOLDER), place.clone(), place.join("archive")] {
+        store::folder(&folder, runner)?;
+    }
+    Ok(settings::archiving(timeout, &place.join("archive"), true))
+}
+
+/// The folder of an adopted cluster's archive.
+const ADOPTED: &str = "adopted";
 /// The folder in an estate's folder.
 pub(super) const FOLDER: &str = "aws";
 
@@ -128,6 +144,57 @@ impl AwsStand {
         if let Some(instance) = state.region(&self.spec.region).instances.get_mut(id) {
             status.clone_into(&mut instance.status);
         }
+    }
+
+    /// What a call of a client would come to, with no client: its answer as JSON, or why not.
+    pub(super) fn ask(&self, service: Service, action: &str, input: Value) -> Result<Value, String> {
+        let (action, region) = (action.to_owned(), self.spec.region.clone());
+        let call = http::Call { service, action, region, input: wire::Input(input) };
+        let answered = http::dispatch(&self.core, &call).map_err(|refusal| refusal.message)?;
+        serde_json::from_slice(&wire::json::write(&answered)).map_err(|error| error.to_string())
+    }
+
+    /// Enters a cluster that somebody else runs as an instance; it is described as for `CreateDBInstance`.
+    pub(super) fn adopt(
+        &self,
+        id: &str,
+        master: &str,
+        database: &str,
+        shape: &Value,
+        theirs: Theirs,
+    ) -> Result<(), LabError> {
+        rds::adopt(&self.core, &self.spec.region, id, (master, database), &wire::Input(shape.clone()), theirs)
+    }
+
+    /// Maintenance waits for an instance.
+    pub(super) fn maintenance(&self, id: &str, action: &str, description: &str) {
+        let arn = names::rds_arn(&self.spec.region, "db", id);
+        let (action, description) = (action.to_owned(), description.to_owned());
+        let waiting = Maintenance { action, description, forced: None };
+        self.core.state().region(&self.spec.region).maintenance.entry(arn).or_default().push(waiting);
+    }
+
+    /// Whether an instance is there and says so.
+    pub(super) fn is_available(&self, id: &str) -> bool {
+        let mut state = self.core.state();
+        state.region(&self.spec.region).instances.get(id).is_some_and(|it| it.status == "available")
+    }
+
+    /// Where an instance listens.
+    pub(super) fn port(&self, id: &str) -> Option<u16> {
+        let mut state = self.core.state();
+        Some(state.region(&self.spec.region).instances.get(id)?.machine.as_ref()?.port())
+    }
+
+    /// The major version that instances have where nobody says.
+    pub(super) fn major(&self) -> u32 {
+        self.core.binaries.first().map_or(0, |binaries| binaries.major)
+    }
+
+    /// Stops all clusters; the files are somebody else's to remove. Blocking.
+    pub(super) fn end(&self) {
+        self.server.abort();
+        self.core.end();
     }
 
     /// Stops all clusters and removes all files.

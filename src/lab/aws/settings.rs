@@ -1,5 +1,8 @@
 //! What an instance's server is told: RDS's habits, a size for a laptop, and the parameter group's word.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::core::Core;
 use super::machine::Machine;
 use super::parameters;
@@ -19,7 +22,7 @@ pub fn of(core: &Core, region: &str, shape: &InstanceShape, machine: &Machine) -
     for (name, value) in LAPTOP {
         set(name, value);
     }
-    for (name, value) in archiving(core, machine, shape.retention > 0) {
+    for (name, value) in archiving(core.archive_timeout, &machine.archive, shape.retention > 0) {
         set(&name, &value);
     }
     let own = group.iter().filter(|(name, _)| parameters::reaches_server(name));
@@ -34,12 +37,12 @@ pub fn of(core: &Core, region: &str, shape: &InstanceShape, machine: &Machine) -
 }
 
 /// How WAL reaches the archive.
-pub fn archiving(core: &Core, machine: &Machine, wanted: bool) -> Vec<(String, String)> {
-    let command = if wanted { Machine::archive_command(&machine.archive) } else { "true".to_owned() };
+pub fn archiving(timeout: Duration, archive: &Path, wanted: bool) -> Vec<(String, String)> {
+    let command = if wanted { Machine::archive_command(archive) } else { "true".to_owned() };
     vec![
         ("archive_mode".to_owned(), "on".to_owned()),
         ("archive_command".to_owned(), command),
-        ("archive_timeout".to_owned(), format!("{}s", core.archive_timeout.as_secs().max(1))),
+        ("archive_timeout".to_owned(), format!("{}s", timeout.as_secs().max(1))),
         ("track_commit_timestamp".to_owned(), "on".to_owned()),
     ]
 }

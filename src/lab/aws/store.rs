@@ -26,8 +26,6 @@ pub struct Store {
     home: PathBuf,
     /// The superuser's password in it.
     pub boss: SecretString,
-    /// Which PostgreSQL made it.
-    pub major: u32,
     /// The first WAL file that recovery from it needs.
     pub first_wal: String,
     /// When it was complete: recovery from it can end no earlier.
@@ -56,7 +54,6 @@ impl Store {
         let mut store = Self {
             home: home.clone(),
             boss: machine.boss.clone(),
-            major: machine.major,
             first_wal: String::new(),
             finished: Timestamp::UNIX_EPOCH,
             size: 0,

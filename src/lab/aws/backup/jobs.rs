@@ -85,25 +85,7 @@ pub fn backup(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let role = required(input, "IamRoleArn")?;
     let (vault, resource) = (required(input, "BackupVaultName")?, required(input, "ResourceArn")?);
     let lifecycle = input.0.get("Lifecycle").filter(|it| it.is_object()).cloned();
-    let (id, point, created) =
-        start_backup(core, region, vault, resource, role, lifecycle, input.pairs("RecoveryPointTags"))?;
-    Ok(Fields::new()
-        .with("BackupJobId", id)
-        .with("RecoveryPointArn", point)
-        .with("CreationDate", created)
-        .with("IsParent", false))
-}
-
-/// A backup job for an instance: its id, the recovery point's ARN, and when.
-pub fn start_backup(
-    core: &Arc<Core>,
-    region: &str,
-    vault: &str,
-    resource: &str,
-    role: &str,
-    lifecycle: Option<Value>,
-    tags: Vec<(String, String)>,
-) -> Result<(String, String, Timestamp), Refusal> {
+    let tags = input.pairs("RecoveryPointTags");
     let mut state = core.state();
     let known = state.region(region);
     known.backup.vaults.get(vault).ok_or_else(|| vaults::none(vault))?;
@@ -147,7 +129,11 @@ pub fn start_backup(
     });
     drop(state);
     core.spawn(back_up(Arc::clone(core), place, id.clone(), snapshot, arn.clone()));
-    Ok((id, arn, created))
+    Ok(Fields::new()
+        .with("BackupJobId", id)
+        .with("RecoveryPointArn", arn)
+        .with("CreationDate", created)
+        .with("IsParent", false))
 }
 
 async fn back_up(core: Arc<Core>, place: Place, id: String, snapshot: String, arn: String) {

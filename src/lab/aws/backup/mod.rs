@@ -17,8 +17,6 @@ use super::http::{Call, unknown};
 use super::names::ACCOUNT;
 use super::wire::{Answer, Fields, Input, Refusal, Shape, page};
 
-pub use self::jobs::start_backup;
-
 /// Method, path with its parameters, action: as the service's model has them.
 const ROUTES: [(&str, &str, &str); 34] = [
     ("PUT", "backup/plans", "CreateBackupPlan"),

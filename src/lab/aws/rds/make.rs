@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{combination, describe, invalid, only, required};
+use crate::lab::LabError;
+use crate::lab::aws::ADOPTED;
 use crate::lab::aws::classes::class;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::{Origin, Place};
-use crate::lab::aws::machine::Master;
+use crate::lab::aws::machine::{Machine, Master, Theirs};
 use crate::lab::aws::names::{identifier, resource_id};
 use crate::lab::aws::parameters::{check_group, default_group};
 use crate::lab::aws::settings::major;
@@ -123,19 +125,35 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let version = version(core, input.filled("EngineVersion"))?;
     let (master, password) = (master(input)?, master_password(input)?);
     let database = input.filled("DBName").map(database).transpose()?;
-    let mut shape = InstanceShape {
+    let mut shape = plain(class, version, master.clone(), database.clone());
+    shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false) || input.has("KmsKeyId");
+    if shape.encrypted {
+        let own = || format!("arn:aws:kms:{region}:{}:key/estate", super::super::names::ACCOUNT);
+        shape.key = Some(input.filled("KmsKeyId").map_or_else(own, str::to_owned));
+    }
+    if !input.has("AllocatedStorage") {
+        return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
+    }
+    heed(core, region, input, &mut shape)?;
+    let master = Master { user: master, password, database };
+    Wanted { id, shape, tags: tags(input)?, origin: Origin::New(master) }.begin(core, region)
+}
+
+/// What an instance is where nobody says otherwise.
+fn plain(class: String, version: String, master: String, database: Option<String>) -> InstanceShape {
+    InstanceShape {
         class,
         parameters: default_group(major(&version)),
         version,
-        database: database.clone(),
-        master: master.clone(),
+        database,
+        master,
         storage: 0,
         most_storage: None,
         storage_type: String::new(),
         iops: None,
         throughput: None,
         multi_az: false,
-        encrypted: input.flag("StorageEncrypted").unwrap_or(false) || input.has("KmsKeyId"),
+        encrypted: false,
         key: None,
         public: false,
         protected: false,
@@ -151,17 +169,41 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         insights: false,
         auto_minor: true,
         copy_tags: false,
+    }
+}
+
+/// Enters a cluster that somebody else runs.
+pub fn adopt(
+    core: &Arc<Core>,
+    region: &str,
+    id: &str,
+    (master, database): (&str, &str),
+    input: &Input,
+    theirs: Theirs,
+) -> Result<(), LabError> {
+    let refused = |refusal: Refusal| LabError::Server { program: "the estate's RDS", said: refusal.message };
+    let class = input.filled("DBInstanceClass").unwrap_or_default().to_owned();
+    let version = version(core, Some(&theirs.major.to_string())).map_err(refused)?;
+    let mut shape = plain(class, version, master.to_owned(), Some(database.to_owned()));
+    shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false);
+    heed(core, region, input, &mut shape).map_err(refused)?;
+    let machine = Machine::of_others(core.home.join(ADOPTED), &core.runner, theirs)?;
+    core.watch_over(&machine);
+    core.keep(&machine);
+    let instance = Instance {
+        id: id.to_owned(),
+        resource: resource_id(),
+        status: "available".to_owned(),
+        machine: Some(machine),
+        shape,
+        pending: Vec::new(),
+        created: Timestamp::now(),
+        tags: tags(input).map_err(refused)?,
     };
-    if shape.encrypted {
-        let own = || format!("arn:aws:kms:{region}:{}:key/estate", super::super::names::ACCOUNT);
-        shape.key = Some(input.filled("KmsKeyId").map_or_else(own, str::to_owned));
-    }
-    if !input.has("AllocatedStorage") {
-        return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
-    }
-    heed(core, region, input, &mut shape)?;
-    let master = Master { user: master, password, database };
-    Wanted { id, shape, tags: tags(input)?, origin: Origin::New(master) }.begin(core, region)
+    let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
+    core.state().region(region).instances.insert(id.to_owned(), instance);
+    core.spawn(Arc::clone(core).begin_backups(place));
+    Ok(())
 }
 
 /// What a call says of an instance goes over what it would be otherwise; and all of it must fit together.

@@ -19,6 +19,7 @@ use super::core::Core;
 use super::http::{Call, unknown};
 use super::wire::{Answer, Fields, Input, Refusal, page};
 
+pub use self::make::adopt;
 pub use self::restore::from_snapshot;
 
 /// Answers a call.

@@ -162,7 +162,7 @@ impl Record {
         if !self.keep {
             for name in OURS {
                 let path = self.home.join(name);
-                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                let _ = if path.is_dir() { remove_busy(&path) } else { fs::remove_file(&path) };
             }
             if self.made && self.home != place {
                 let _ = fs::remove_dir(&self.home);
@@ -171,6 +171,18 @@ impl Record {
         let _ = fs::remove_file(place.join(LOCK));
         // A place that holds a kept estate stays, because it is not empty.
         let _ = if self.keep { fs::remove_dir(place) } else { fs::remove_dir_all(place) };
+    }
+}
+
+/// Removes a folder in which a cluster that is just being made may still be written: without its folder, that ends soon.
+fn remove_busy(folder: &Path) -> std::io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match fs::remove_dir_all(folder) {
+            Err(error) if folder.exists() && begun.elapsed() > Duration::from_secs(5) => return Err(error),
+            Err(_) if folder.exists() => std::thread::sleep(Duration::from_millis(50)),
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -66,7 +66,8 @@ def until(what, look, wanted, seconds=120):
         if wanted(now) if callable(wanted) else now == wanted:
             return seen
         time.sleep(0.1)
-    sys.exit(f"{what}: not within {seconds} s: {seen!r}")
+    events = [event["Message"] for event in rds.describe_events()["Events"]]
+    sys.exit(f"{what}: not within {seconds} s: {seen!r}; what happened: {events[-6:]!r}")
 
 
 def available(name):

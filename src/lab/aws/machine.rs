@@ -155,7 +155,7 @@ impl Machine {
         let mut set = |name: &str, value: String| all.push((name.to_owned(), value));
         // What a copy's configuration still says of its own past is overruled.
         set("restore_command", target.map(|target| restore_command(&target.source.archive)).unwrap_or_default());
-        set("recovery_target_time", target.map(|target| target.at.to_string()).unwrap_or_default());
+        set("recovery_target_time", target.map(|target| moment(target.at)).unwrap_or_default());
         set("recovery_target_action", "promote".to_owned());
         set("hot_standby", "off".to_owned());
         set("log_directory", self.logs.display().to_string());
@@ -253,6 +253,11 @@ impl Machine {
         // Under another name first: what has the name of a WAL file is whole.
         format!("cp \"%p\" \"{path}/%f.part\" && mv \"{path}/%f.part\" \"{path}/%f\"")
     }
+}
+
+/// As the server reads it before it knows any time zone's name.
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
 fn restore_command(archive: &Path) -> String {

@@ -104,8 +104,8 @@ impl Store {
         let data = data_folder(home);
         copy_all(&data_folder(&self.home), &data, runner)?;
         // What the source's operator had set is the new instance's parameter group's business.
-        let _ = fs::remove_file(data.join("postgresql.auto.conf"));
-        Ok(())
+        let path = data.join("postgresql.auto.conf");
+        fs::write(&path, "").map_err(LabError::io("write", &path))
     }
 }
 

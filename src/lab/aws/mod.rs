@@ -146,6 +146,20 @@ impl AwsStand {
         }
     }
 
+    /// Another identity for the cluster behind an instance: how a few clusters look like hundreds. It cannot be deleted.
+    /// Whether there is such an instance.
+    pub fn alias(&self, id: &str, of: &str, tags: &[(&str, &str)]) -> bool {
+        let mut state = self.core.state();
+        let region = state.region(&self.spec.region);
+        let Some(mut alias) = region.instances.get(of).cloned() else { return false };
+        id.clone_into(&mut alias.id);
+        alias.resource = names::resource_id();
+        alias.shape.protected = true;
+        alias.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        region.instances.insert(id.to_owned(), alias);
+        true
+    }
+
     /// What a call of a client would come to, with no client: its answer as JSON, or why not.
     pub(super) fn ask(&self, service: Service, action: &str, input: Value) -> Result<Value, String> {
         let (action, region) = (action.to_owned(), self.spec.region.clone());

@@ -112,6 +112,7 @@ pub struct Instance {
 
 /// What of an instance its maker decides, and a restore takes over.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "as many yes-or-no questions as RDS asks")]
 pub struct InstanceShape {
     /// `DBInstanceClass`.
     pub class: String,

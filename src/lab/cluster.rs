@@ -139,8 +139,17 @@ impl Cluster {
 
     /// Fast shutdown, then an immediate one, then none that can be ignored.
     pub fn stop(&mut self) {
+        self.end(&[(Signal::SIGINT, 5), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
+    }
+
+    /// The same for a server whose files nobody needs any more.
+    pub fn drop_dead(&mut self) {
+        self.end(&[(Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
+    }
+
+    fn end(&mut self, signals: &[(Signal, u64)]) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        for (signal, patience) in [(Signal::SIGINT, 5), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)] {
+        for &(signal, patience) in signals {
             // A child that was not waited for keeps its pid, so this cannot hit a stranger.
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

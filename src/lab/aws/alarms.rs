@@ -90,14 +90,15 @@ fn judge(core: &Core, region: &Region, alarm: &Alarm, now: Timestamp) -> Option<
     let period = document.int("Period")?;
     let periods = document.int("EvaluationPeriods")?;
     let enough = document.int("DatapointsToAlarm").unwrap_or(periods);
-    let (threshold, stat) = (document.float("Threshold")?, document.text("Statistic")?);
+    let (threshold, statistic_name) = (document.float("Threshold")?, document.text("Statistic")?);
     let instance = subject(document).and_then(|(_, of)| region.instances.get(&of));
     // The minute that is running is not over; what it holds is not judged.
     let end = Timestamp::from_second(minute(now) * 60).ok()?;
     let start = end - SignedDuration::from_secs(period * periods);
     let found =
         instance.map(|it| points(core, it, document.text("MetricName").unwrap_or_default(), (start, end), period));
-    let values: Vec<f64> = found.unwrap_or_default().iter().filter_map(|(_, point)| statistic(point, stat)).collect();
+    let values: Vec<f64> =
+        found.unwrap_or_default().iter().filter_map(|(_, point)| statistic(point, statistic_name)).collect();
     let values = &values[values.len().saturating_sub(periods as usize)..];
     let breaches = |value: &&f64| match document.text("ComparisonOperator") {
         Some("GreaterThanOrEqualToThreshold") => **value >= threshold,

@@ -108,10 +108,12 @@ fn authenticated(core: &Core, service: Service, scope: Result<Option<Scope>, ()>
             refuse(StatusCode::FORBIDDEN, "MissingAuthenticationToken", "Request is missing Authentication Token")
         }
         Ok(Some(scope)) if scope.key != core.access_key => {
-            let (code, status) =
-                if service.is_query() { ("InvalidClientTokenId", 403) } else { ("UnrecognizedClient", 400) };
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-            refuse(status, code, "The security token included in the request is invalid.")
+            let (word, status) = if service.is_query() {
+                ("InvalidClientTokenId", StatusCode::FORBIDDEN)
+            } else {
+                ("UnrecognizedClient", StatusCode::BAD_REQUEST)
+            };
+            refuse(status, word, "The security token included in the request is invalid.")
         }
         Ok(Some(scope)) => Ok(scope),
     }

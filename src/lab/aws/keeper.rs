@@ -92,13 +92,13 @@ pub async fn keep(machine: Weak<Machine>, pace: Pace) {
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut link = None;
     let mut sampler = Sampler::default();
-    let mut sampled: Option<Instant> = None;
+    let mut all_seen: Option<Instant> = None;
     loop {
         clock.tick().await;
         let Some(machine) = machine.upgrade() else { return };
-        let all = sampled.is_none_or(|at| at.elapsed() >= pace.sample);
+        let all = all_seen.is_none_or(|at| at.elapsed() >= pace.sample);
         match turn(&machine, &mut link, &mut sampler, all).await {
-            Ok(()) if all => sampled = Some(Instant::now()),
+            Ok(()) if all => all_seen = Some(Instant::now()),
             Ok(()) => {}
             // Restarted, stopped, or full: the next turn finds out.
             Err(_) => link = None,

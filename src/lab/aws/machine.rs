@@ -197,7 +197,9 @@ impl Machine {
     pub fn halt(&self) {
         let mut server = self.server();
         server.over = true;
-        server.cluster = None;
+        if let Some(mut cluster) = server.cluster.take() {
+            cluster.drop_dead();
+        }
     }
 
     /// Stops it for good and removes its files. Blocking.

@@ -21,7 +21,7 @@ use crate::domain::foreign::sanitise;
 /// The bootstrap superuser, called as on RDS.
 pub(super) const SUPERUSER: &str = "rdsadmin";
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The data folder in an estate's folder.

@@ -113,7 +113,7 @@ fn judge(core: &Core, region: &Region, alarm: &Alarm, now: Timestamp) -> Option<
         return (treat == "missing").then(|| ("INSUFFICIENT_DATA".to_owned(), reason));
     }
     let breaching = values.iter().filter(breaches).count() + if treat == "breaching" { absent } else { 0 };
-    let alarmed = breaching as i64 >= enough;
+    let alarmed = i64::try_from(breaching).is_ok_and(|breaching| breaching >= enough);
     let word = if alarmed { "ALARM" } else { "OK" };
     let last = values.last().copied().unwrap_or(threshold);
     let reason = format!(

@@ -154,7 +154,7 @@ fn data(core: &Core, region: &str, input: &Input) -> Answer {
         Some("TimestampAscending") => false,
         Some(other) => return Err(validation(format!("Invalid ScanBy: {other}"))),
     };
-    let most = input.int("MaxDatapoints").unwrap_or(DATAPOINTS as i64);
+    let most = input.int("MaxDatapoints").unwrap_or(100_800);
     let most = usize::try_from(most).ok().filter(|most| (1..=DATAPOINTS).contains(most));
     let most = most.ok_or_else(|| validation(format!("MaxDatapoints must be between 1 and {DATAPOINTS}")))?;
     let mut all = Vec::new();
@@ -166,7 +166,7 @@ fn data(core: &Core, region: &str, input: &Input) -> Answer {
             all.push(series);
         }
     }
-    results(input, all, most)
+    results(input, &all, most)
 }
 
 fn one(core: &Core, region: &str, query: &Input, span: (Timestamp, Timestamp)) -> Result<Option<Series>, Refusal> {
@@ -204,7 +204,7 @@ fn one(core: &Core, region: &str, query: &Input, span: (Timestamp, Timestamp)) -
 }
 
 /// As many datapoints as an answer holds; the token says where the next one goes on: query and place.
-fn results(input: &Input, all: Vec<Series>, most: usize) -> Answer {
+fn results(input: &Input, all: &[Series], most: usize) -> Answer {
     let (mut query, mut place) = match input.filled("NextToken") {
         None => (0, 0),
         Some(token) => {

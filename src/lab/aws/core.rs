@@ -21,7 +21,7 @@ use crate::lab::binaries::Binaries;
 use crate::lab::runner::Runner;
 
 /// How long an end waits for what is being written just then.
-const LAST_WORDS: Duration = Duration::from_secs(60);
+const LAST_WORDS: Duration = Duration::from_mins(1);
 
 /// How the estate's AWS is to be.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl Default for AwsSpec {
             access_key: "AKIAESTATE0000000000".to_owned(),
             secret_key: crate::lab::door::password(),
             pace: Pace { beat: Duration::from_secs(5), sample: Duration::from_secs(15), archive_bytes: 512 << 20 },
-            archive_timeout: Duration::from_secs(60),
+            archive_timeout: Duration::from_mins(1),
             past: true,
             bin_dir: None,
         }
@@ -136,7 +136,7 @@ impl Core {
     }
 
     /// Who calls, as an ARN.
-    pub fn caller(&self) -> String {
+    pub fn caller() -> String {
         format!("arn:aws:iam::{ACCOUNT}:user/portarium-demo")
     }
 

@@ -77,11 +77,11 @@ async fn serve(
     let call = understand(head, body, service, scope.region)?;
     for fault in core.faults.befall(service.name(), &call.action, &call.region) {
         match &fault {
-            Fault::Hang(time) => tokio::time::sleep((*time).min(Duration::from_secs(3_600))).await,
+            Fault::Hang(time) => tokio::time::sleep((*time).min(Duration::from_hours(1))).await,
             Fault::Clock(ahead) => *clock = *ahead,
             _ => {}
         }
-        if let Some(refusal) = faults::said(&fault, service, &call.action, &core.caller()) {
+        if let Some(refusal) = faults::said(&fault, service, &call.action, &Core::caller()) {
             return Err(refusal);
         }
     }
@@ -180,7 +180,7 @@ pub fn dispatch(core: &Arc<Core>, call: &Call) -> Answer {
         }
         Service::Backup => backup::answer(core, call),
         Service::Logs => logs::answer(core, call),
-        Service::Sts => sts::answer(core, call),
+        Service::Sts => sts::answer(call),
     }
 }
 

@@ -60,7 +60,7 @@ fn arn(region: &str, group: &str) -> String {
 fn limited(input: &Input, usual: usize, most: usize) -> Result<usize, Refusal> {
     match input.int("limit") {
         None => Ok(usual),
-        Some(limit) if (1..=most as i64).contains(&limit) => Ok(limit as usize),
+        Some(limit) if usize::try_from(limit).is_ok_and(|limit| (1..=most).contains(&limit)) => Ok(limit as usize),
         Some(_) => Err(invalid(&format!("1 validation error detected: Value at 'limit' must be between 1 and {most}"))),
     }
 }

@@ -136,9 +136,10 @@ fn copy(from: &Path, to: &Path, runner: &Runner) -> Result<u64, LabError> {
         let first = parts.next().unwrap_or_default().into_owned();
         let name = relative.file_name().unwrap_or_default().to_string_lossy();
         let inside = parts.next().is_some();
-        !(inside && EMPTIED.contains(&first.as_str()))
-            && !(LEFT_OUT.contains(&first.as_str()))
-            && !name.starts_with("pgsql_tmp")
+        let left_out = (inside && EMPTIED.contains(&first.as_str()))
+            || LEFT_OUT.contains(&first.as_str())
+            || name.starts_with("pgsql_tmp");
+        !left_out
     })
 }
 

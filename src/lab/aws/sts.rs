@@ -6,11 +6,12 @@ use super::names::ACCOUNT;
 use super::wire::{Answer, Fields};
 
 /// Answers a call.
-pub fn answer(core: &Core, call: &Call) -> Answer {
+pub fn answer(call: &Call) -> Answer {
     match call.action.as_str() {
-        "GetCallerIdentity" => {
-            Ok(Fields::new().with("Arn", core.caller()).with("UserId", "AIDAESTATE0000000000").with("Account", ACCOUNT))
-        }
+        "GetCallerIdentity" => Ok(Fields::new()
+            .with("Arn", Core::caller())
+            .with("UserId", "AIDAESTATE0000000000")
+            .with("Account", ACCOUNT)),
         _ => Err(unknown(call)),
     }
 }

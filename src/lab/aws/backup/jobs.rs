@@ -16,7 +16,7 @@ use crate::lab::aws::state::{Job, JobKind, RecoveryPoint, Snapshot};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 /// How long a job that waits for something looks for it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn id_name(kind: &JobKind) -> &'static str {
     match kind {
@@ -166,24 +166,20 @@ async fn back_up(core: Arc<Core>, place: Place, id: String, snapshot: String, ar
         let mut state = core.state();
         let known = state.region(&region);
         let store = known.snapshots.get(&snapshot).and_then(|it| it.store.clone());
-        match (&store, known.backup.points.get_mut(&arn)) {
-            (Some(store), Some(point)) => {
-                "COMPLETED".clone_into(&mut point.status);
-                (point.completed, point.size) = (Some(Timestamp::now()), store.size);
-            }
-            _ => {
-                known.backup.points.remove(&arn);
-                known.snapshots.remove(&snapshot);
-            }
+        if let (Some(store), Some(point)) = (&store, known.backup.points.get_mut(&arn)) {
+            "COMPLETED".clone_into(&mut point.status);
+            (point.completed, point.size) = (Some(Timestamp::now()), store.size);
+        } else {
+            known.backup.points.remove(&arn);
+            known.snapshots.remove(&snapshot);
         }
         store.map(|store| store.size)
     };
-    match size {
-        Some(size) => over(&core, &region, &id, "COMPLETED", None, |job| job.size = size),
-        None => {
-            let why = if free { "The snapshot failed." } else { "The instance is not in the available state." };
-            over(&core, &region, &id, "FAILED", Some(why.to_owned()), |_| {});
-        }
+    if let Some(size) = size {
+        over(&core, &region, &id, "COMPLETED", None, |job| job.size = size);
+    } else {
+        let why = if free { "The snapshot failed." } else { "The instance is not in the available state." };
+        over(&core, &region, &id, "FAILED", Some(why.to_owned()), |_| {});
     }
 }
 

@@ -47,12 +47,11 @@ fn parameters(core: &Core, region: &str, name: &str) -> Result<ParameterGroup, R
 }
 
 pub fn list_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
-    let found: Vec<ParameterGroup> = match input.filled("DBParameterGroupName") {
-        Some(name) => vec![parameters(core, region, name)?],
-        None => {
-            let defaults = core.binaries.iter().map(|it| default_parameters(it.major));
-            defaults.chain(core.state().region(region).parameters.values().cloned()).collect()
-        }
+    let found: Vec<ParameterGroup> = if let Some(name) = input.filled("DBParameterGroupName") {
+        vec![parameters(core, region, name)?]
+    } else {
+        let defaults = core.binaries.iter().map(|it| default_parameters(it.major));
+        defaults.chain(core.state().region(region).parameters.values().cloned()).collect()
     };
     let found = found.iter().map(|it| describe::parameter_group(region, it)).collect();
     paged(input, "DBParameterGroups", "DBParameterGroup", found)

@@ -234,7 +234,7 @@ pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape)
     flag("CopyTagsToSnapshot", &mut shape.copy_tags);
     if let Some(zone) = input.filled("AvailabilityZone") {
         let letter = zone.strip_prefix(region).filter(|letter| ["a", "b", "c"].contains(letter));
-        shape.zone = letter.ok_or_else(|| invalid(format!("Invalid availability zone: {zone}")))?.to_owned();
+        letter.ok_or_else(|| invalid(format!("Invalid availability zone: {zone}")))?.clone_into(&mut shape.zone);
     }
     let groups = input.texts("VpcSecurityGroupIds");
     if !groups.is_empty() {

@@ -13,7 +13,7 @@ use crate::lab::aws::machine::Target;
 use crate::lab::aws::names::{identifier, parse_rds_arn};
 use crate::lab::aws::parameters::default_group;
 use crate::lab::aws::settings::major;
-use crate::lab::aws::state::InstanceShape;
+use crate::lab::aws::state::{InstanceShape, Tags};
 use crate::lab::aws::wire::{Answer, Input, Refusal};
 
 /// What a restore does not take over: who may reach it, and that it may not be deleted.
@@ -45,7 +45,7 @@ pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, inp
             let message = format!("The snapshot {wanted} is not available for restore: {}.", found.status);
             Refusal::new("InvalidDBSnapshotState", message)
         })?;
-        (store, anew(&found.shape), if found.shape.copy_tags { found.tags.clone() } else { Default::default() })
+        (store, anew(&found.shape), if found.shape.copy_tags { found.tags.clone() } else { Tags::new() })
     };
     heed(core, region, input, &mut shape)?;
     kept.extend(tags(input)?);
@@ -106,7 +106,7 @@ pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     };
     let mut shape = anew(&source.shape);
     heed(core, region, input, &mut shape)?;
-    let mut kept = if source.shape.copy_tags { source.tags.clone() } else { Default::default() };
+    let mut kept = if source.shape.copy_tags { source.tags.clone() } else { Tags::new() };
     kept.extend(tags(input)?);
     let origin = Origin::Copy(base, Some(Target { at, source: machine }));
     Wanted { id, shape, tags: kept, origin }.begin(core, region)

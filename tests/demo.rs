@@ -63,13 +63,16 @@ impl Ground {
     fn headless(&self, arguments: &[&str]) -> Headless {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
         command.args(["demo", "--headless", "--scenario", "calm"]).args(arguments).env("TMPDIR", self.path());
+        if !arguments.contains(&"--dedicated") {
+            command.args(["--dedicated", "0"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Headless(command.spawn().unwrap())
     }
 
     /// `tierdeck demo` in a pty.
     fn console(&self) -> Console {
-        let arguments = ["demo", "--tenants", "3", "--scenario", "calm"];
+        let arguments = ["demo", "--tenants", "3", "--dedicated", "1", "--scenario", "calm"];
         tierdeck(&arguments).environment("TMPDIR", self.path()).open()
     }
 }
@@ -377,6 +380,44 @@ fn leaving_before_the_console_opens_leaves_nothing() {
         assert_eq!((status.signal(), status.exit_code()), (None, 130), "{}", console.screen());
         ground.is_clean();
     }
+}
+
+/// Postmasters of dedicated instances.
+fn dedicated(ground: &Ground) -> Vec<i32> {
+    let is_one = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        line.contains("postgres -D ") && line.contains("/aws/db-")
+    };
+    ground.processes().into_iter().filter(is_one).collect()
+}
+
+#[test]
+fn dedicated_instances_come_up_and_go_with_a_killed_estate() {
+    let ground = Ground::new();
+    let mut estate = ground.headless(&["--tenants", "3", "--dedicated", "2"]);
+    let config = PathBuf::from(estate.ready()["config"].as_str().unwrap());
+    let text = fs::read_to_string(&config).unwrap();
+    for line in ["[aws.demo]", "endpoint_url = \"http://127.0.0.1:", "[dedicated]", "rds = \"portarium-demo-shared\""] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let checked = support::console::run(&["config", "check", "--config", config.to_str().unwrap()], ground.path());
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    let begun = Instant::now();
+    while dedicated(&ground).len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", ground.processes());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    estate.signal(Signal::SIGKILL);
+    estate.ends();
+    assert!(dedicated(&ground).len() >= 2, "SIGKILL leaves the servers");
+    let mut next = ground.headless(&["--tenants", "3", "--dedicated", "1"]);
+    next.ready();
+    assert!(ground.estates().iter().all(|home| !config.starts_with(home)), "the old one is swept");
+    // In the middle of whatever its dedicated instance is at.
+    next.signal(Signal::SIGTERM);
+    assert_eq!(next.ends().0, Some(0));
+    ground.is_clean();
 }
 
 #[test]

@@ -137,6 +137,9 @@ pub struct Demo {
     /// A schema or a database for each tenant
     #[arg(long, default_value = "schema", value_enum)]
     pub layout: LayoutArgument,
+    /// How many more tenants have an instance of their own
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=20))]
+    pub dedicated: u32,
     /// Make the estate in this folder instead of a temporary one
     #[arg(long)]
     pub dir: Option<PathBuf>,

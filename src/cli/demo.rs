@@ -57,6 +57,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
     let mut spec = Spec::new(scenario);
     spec.tenants = demo.tenants as usize;
     spec.layout = demo.layout.into();
+    spec.dedicated = Some(demo.dedicated as usize);
     spec.dir = demo.dir;
     spec.keep = demo.keep;
     spec.vault = VaultKind::OnPath;
@@ -93,6 +94,7 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
 async fn beside(demo: &Demo, allow: bool) -> Result<Exit> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["demo", "--headless", "--tied", "--scenario", &demo.scenario]);
+    command.args(["--dedicated", &demo.dedicated.to_string()]);
     command.args(["--tenants", &demo.tenants.to_string(), "--layout"]);
     command.arg(match demo.layout {
         super::arguments::LayoutArgument::Schema => "schema",

@@ -15,6 +15,8 @@ pub(super) struct Binaries {
     pub initdb: PathBuf,
     pub postgres: PathBuf,
     pub major: u32,
+    /// `15.18`
+    pub version: String,
 }
 
 /// Folders that hold one folder for each version, and where the programs are below it.
@@ -46,15 +48,33 @@ impl Binaries {
             return None;
         }
         let said = Command::new(&postgres).arg("--version").stdin(Stdio::null()).output().ok()?;
-        let major = major(&String::from_utf8_lossy(&said.stdout))?;
-        (major >= OLDEST).then_some(Self { initdb, postgres, major })
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let (major, version) = (major(&said)?, version(&said)?.to_owned());
+        (major >= OLDEST).then_some(Self { initdb, postgres, major, version })
+    }
+
+    /// One of each major version that is here: the one that [`Binaries::find`] finds, then the others, the newest first.
+    pub fn all(given: Option<&Path>) -> Result<Vec<Self>, LabError> {
+        let mut all = vec![Self::find(given)?];
+        let mut others: Vec<Self> = versioned().iter().filter_map(|folder| Self::in_folder(folder)).collect();
+        others.sort_by_key(|found| std::cmp::Reverse(found.major));
+        for other in others {
+            if all.iter().all(|known| known.major != other.major) {
+                all.push(other);
+            }
+        }
+        Ok(all)
     }
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian 15.18-1)` → 15; a beta says `18beta1`.
 fn major(said: &str) -> Option<u32> {
-    let version = said.split("(PostgreSQL) ").nth(1)?;
-    version.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+    version(said)?.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// `postgres (PostgreSQL) 15.18 (Debian 15.18-1)` → `15.18`
+fn version(said: &str) -> Option<&str> {
+    said.split("(PostgreSQL) ").nth(1)?.split_whitespace().next()
 }
 
 fn on_path() -> Vec<PathBuf> {

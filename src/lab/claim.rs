@@ -21,8 +21,9 @@ use super::runner::Runner;
 const PREFIX: &str = "tierdeck-lab-";
 const LOCK: &str = "lock";
 /// Everything that we ever put into an estate's folder; nothing else in it is touched.
-const OURS: [&str; 9] = [
+const OURS: [&str; 12] = [
     "data",
+    super::aws::FOLDER,
     "server.log",
     "superuser.password",
     "tierdeck.toml",
@@ -30,6 +31,8 @@ const OURS: [&str; 9] = [
     "portarium_admin.password",
     "vault.token",
     super::vault::PID_FILE,
+    "portarium.password",
+    "aws.credentials",
     // What a console on it remembers.
     "state",
 ];
@@ -161,7 +164,7 @@ impl Record {
         if !self.keep {
             for name in OURS {
                 let path = self.home.join(name);
-                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                let _ = if path.is_dir() { remove_busy(&path) } else { fs::remove_file(&path) };
             }
             if self.made && self.home != place {
                 let _ = fs::remove_dir(&self.home);
@@ -170,6 +173,18 @@ impl Record {
         let _ = fs::remove_file(place.join(LOCK));
         // A place that holds a kept estate stays, because it is not empty.
         let _ = if self.keep { fs::remove_dir(place) } else { fs::remove_dir_all(place) };
+    }
+}
+
+/// Removes a folder in which a cluster that is just being made may still be written: without its folder, that ends soon.
+fn remove_busy(folder: &Path) -> std::io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match fs::remove_dir_all(folder) {
+            Err(error) if folder.exists() && begun.elapsed() > Duration::from_secs(5) => return Err(error),
+            Err(_) if folder.exists() => std::thread::sleep(Duration::from_millis(50)),
+            _ => return Ok(()),
+        }
     }
 }
 
@@ -207,6 +222,9 @@ fn sweep_one(place: &Path) -> Option<PathBuf> {
     let record: Record = toml::from_str(&text).ok()?;
     stop_orphan(&data_folder(&record.home));
     super::vault::stop_orphan(&record.home);
+    for entry in fs::read_dir(record.home.join(super::aws::FOLDER)).into_iter().flatten().flatten() {
+        stop_orphan(&data_folder(&entry.path()));
+    }
     record.remove(place);
     Some(record.home)
 }

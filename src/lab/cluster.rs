@@ -21,7 +21,7 @@ use crate::domain::foreign::sanitise;
 /// The bootstrap superuser, called as on RDS.
 pub(super) const SUPERUSER: &str = "rdsadmin";
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The data folder in an estate's folder.
@@ -41,12 +41,13 @@ pub(super) struct Cluster {
     port: u16,
 }
 
-/// `initdb`, with SCRAM for everything and the given password for the superuser.
+/// `initdb`, with SCRAM for everything and the given password for the superuser; `also` are arguments over ours.
 pub(super) fn create(
     binaries: &Binaries,
     runner: &Runner,
     home: &Path,
     password: &SecretString,
+    also: &[&str],
 ) -> Result<(), LabError> {
     let data = data_folder(home);
     fs::create_dir(&data).map_err(LabError::io("create", &data))?;
@@ -57,7 +58,7 @@ pub(super) fn create(
     let mut initdb = runner.command(binaries.initdb.as_os_str());
     initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&secret);
     initdb.args(["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"]);
-    initdb.args(["--no-sync", "--no-instructions"]);
+    initdb.args(["--no-sync", "--no-instructions"]).args(also);
     let done = initdb.output().map_err(LabError::io("run", &binaries.initdb));
     fs::remove_file(&secret).map_err(LabError::io("remove", &secret))?;
     let done = done?;
@@ -138,8 +139,17 @@ impl Cluster {
 
     /// Fast shutdown, then an immediate one, then none that can be ignored.
     pub fn stop(&mut self) {
+        self.end(&[(Signal::SIGINT, 5), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
+    }
+
+    /// The same for a server whose files nobody needs any more.
+    pub fn drop_dead(&mut self) {
+        self.end(&[(Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
+    }
+
+    fn end(&mut self, signals: &[(Signal, u64)]) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        for (signal, patience) in [(Signal::SIGINT, 5), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)] {
+        for &(signal, patience) in signals {
             // A child that was not waited for keeps its pid, so this cannot hit a stranger.
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

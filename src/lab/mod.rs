@@ -3,11 +3,13 @@
 //!
 //! Nothing but the `demo` command and the tests may use this.
 
+mod aws;
 mod binaries;
 mod claim;
 mod cluster;
 mod door;
 mod error;
+mod fleet;
 mod roster;
 mod runner;
 mod scenario;
@@ -31,10 +33,12 @@ use self::binaries::Binaries;
 use self::claim::Claim;
 use self::cluster::{Cluster, SUPERUSER};
 use self::door::Door;
+use self::fleet::Fleet;
 use self::runner::Runner;
 use self::workload::Stage;
 use crate::domain::{Layout, TenantId};
 
+pub use self::aws::{Aim, AwsSpec, AwsStand, Fault, Faults, Pace};
 pub use self::claim::{Swept, sweep};
 pub use self::error::LabError;
 pub use self::roster::{Member, Oddity, Roster, Style};
@@ -64,6 +68,8 @@ pub struct Spec {
     pub vault: VaultKind,
     /// Settings of the server, over the lab's own.
     pub settings: Vec<(String, String)>,
+    /// How many tenants have an instance of their own in the estate's AWS; left out: there is no AWS.
+    pub dedicated: Option<usize>,
     /// TOML to append to the configuration for the console; it ends in the table `[thresholds]`.
     pub extra_config: String,
 }
@@ -81,6 +87,7 @@ impl Spec {
             bin_dir: None,
             vault: VaultKind::StandIn,
             settings: Vec::new(),
+            dedicated: None,
             extra_config: String::new(),
         }
     }
@@ -114,6 +121,7 @@ impl Instance {
 pub struct Lab {
     // In the order in which they must go: workers, server, folder.
     crew: JoinSet<()>,
+    fleet: Option<Fleet>,
     stage: Arc<Stage>,
     cast: Vec<(Kind, TenantId)>,
     instances: Vec<Instance>,
@@ -136,11 +144,15 @@ impl Remains {
         keep: bool,
         password: &SecretString,
         settings: &[(String, String)],
+        archived: bool,
     ) -> Result<Self, LabError> {
         let runner = Runner::choose()?;
         let claim = Claim::new(dir, keep, &runner)?;
-        let started = cluster::create(binaries, &runner, claim.home(), password)
-            .and_then(|()| Cluster::start(binaries, &runner, claim.home(), settings));
+        let archiving = if archived { fleet::archiving(claim.home(), &runner) } else { Ok(Vec::new()) };
+        let started = archiving.and_then(|archiving| {
+            cluster::create(binaries, &runner, claim.home(), password, &[])?;
+            Cluster::start(binaries, &runner, claim.home(), &[settings, &archiving].concat())
+        });
         match started {
             Ok(cluster) => Ok(Self { cluster, claim: Some(claim) }),
             Err(error) => {
@@ -197,8 +209,9 @@ impl Lab {
         progress(&format!("starting PostgreSQL {major}"));
         let settings = settings(&spec);
         let boss = keys.get(SUPERUSER).cloned().unwrap_or_default();
-        let (dir, keep) = (spec.dir.clone(), spec.keep);
-        let mut raising = spawn_blocking(move || Remains::raise(&binaries, dir.as_deref(), keep, &boss, &settings));
+        let (dir, keep, archived) = (spec.dir.clone(), spec.keep, spec.dedicated.is_some());
+        let mut raising =
+            spawn_blocking(move || Remains::raise(&binaries, dir.as_deref(), keep, &boss, &settings, archived));
         let (remains, stopped) = tokio::select! {
             remains = &mut raising => (remains??, None),
             stopped = &mut stop => (raising.await??, Some(stopped)),
@@ -210,6 +223,10 @@ impl Lab {
         // From here on, whatever goes wrong or is dropped takes the server and the folder with it.
         let vault = Keeper::start(spec.vault, remains.home(), &progress).await?;
         let mut lab = Self::around(&spec, roster, keys, remains, vault);
+        if spec.dedicated.is_some() {
+            let monitor = lab.instances[0].password(world::MONITOR).cloned().unwrap_or_default();
+            lab.fleet = Some(Fleet::start(lab.home(), spec.bin_dir.as_deref(), monitor).await?);
+        }
         lab.write_config(&spec)?;
         let stopped = tokio::select! {
             built = lab.build(major, &progress) => {
@@ -223,6 +240,10 @@ impl Lab {
             return Ok(Err(stopped));
         }
         lab.crew = workload::start(&lab.stage, &spec.scenario);
+        let home = lab.home().to_owned();
+        if let (Some(fleet), Some(dedicated)) = (&mut lab.fleet, spec.dedicated) {
+            fleet.raise(&lab.instances[0], &home, major, dedicated, spec.seed)?;
+        }
         progress("ready");
         Ok(Ok(lab))
     }
@@ -275,6 +296,7 @@ impl Lab {
         };
         Self {
             crew: JoinSet::new(),
+            fleet: None,
             stage: Arc::new(stage),
             cast,
             instances: vec![instance],
@@ -283,9 +305,15 @@ impl Lab {
         }
     }
 
+    fn home(&self) -> &Path {
+        self.config.parent().unwrap_or(Path::new("/"))
+    }
+
     fn write_config(&self, spec: &Spec) -> Result<(), LabError> {
         let instance = &self.instances[0];
-        let home = self.config.parent().unwrap_or(Path::new("/"));
+        let home = self.home();
+        let aws = self.fleet.as_ref().map(|fleet| fleet.config(home)).transpose()?.unwrap_or_default();
+        let rds = if aws.is_empty() { "" } else { "rds = \"portarium-demo-shared\"\n" };
         let secret = |login: &str| {
             let path = home.join(format!("{login}.password"));
             let password = instance.password(login).map(ExposeSecret::expose_secret).unwrap_or_default();
@@ -315,6 +343,7 @@ url = {url}
 password = {{ file = {secret} }}
 admin = {{ user = {admin}, password = {{ file = {admin_secret} }} }}
 vcpus = {vcpus}
+{rds}
 
 [vault]
 address = {vault}
@@ -324,6 +353,7 @@ auth = {{ token = {{ file = {token} }} }}
 [poll]
 secrets = \"5s\"
 
+{aws}
 [policy.shared]
 connection_limit = 40
 statement_timeout = \"30s\"
@@ -382,6 +412,9 @@ restart_info_seconds = \"0s\"
     /// Stops everybody, then the server, and removes the files (unless they are to be kept).
     pub async fn stop(mut self) {
         self.crew.shutdown().await;
+        if let Some(fleet) = self.fleet.take() {
+            let _ = spawn_blocking(move || fleet.stop()).await;
+        }
         if let Some(remains) = self.remains.take() {
             // Whatever becomes of the task, the remains clear themselves up when they are dropped.
             let _ = spawn_blocking(move || drop(remains)).await;

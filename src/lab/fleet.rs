@@ -1,0 +1,327 @@
+//! The estate's RDS: its shared cluster under the name that it would have there, and a few tenants on instances of their
+//! own, which come up while the console is already open. All by the calls that anybody would make.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::Instance;
+use super::aws::{AwsSpec, AwsStand, Service, Theirs};
+use super::binaries::Binaries;
+use super::cluster::{self, SUPERUSER};
+use super::door::{password, verifier};
+use super::error::LabError;
+use super::runner::Runner;
+use super::world;
+use crate::domain::{Naming, TenantId};
+
+/// What the shared cluster is called in RDS.
+const SHARED: &str = "portarium-demo-shared";
+/// The master user of dedicated instances.
+const MASTER: &str = "portarium";
+/// The vault that backups of dedicated instances go to.
+const VAULT: &str = "portarium-demo-dedicated";
+/// Who backs up.
+const ROLE: &str = "arn:aws:iam::123456789012:role/portarium-backup";
+/// Another account, as one that something was shared with and forgotten.
+const STRANGER: &str = "210987654321";
+/// Who has an instance of his own.
+const TENANTS: [&str; 6] =
+    ["northwind-bank", "contoso-health", "fabrikam-energy", "litware-legal", "proseware-pay", "tailspin-cargo"];
+/// Dedicated clusters are many on one laptop soon.
+pub(super) const MOST: usize = 20;
+
+/// Instances of the estate in its AWS, and who works on them.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    // In the order in which they must go.
+    crew: JoinSet<()>,
+    stand: Arc<AwsStand>,
+    keys: Keys,
+}
+
+/// Passwords of logins that all dedicated instances have.
+#[derive(Debug, Clone)]
+struct Keys {
+    master: SecretString,
+    monitor: SecretString,
+}
+
+/// What the shared cluster is told so that its WAL is archived; its archive is made.
+pub(super) fn archiving(home: &Path, runner: &Runner) -> Result<Vec<(String, String)>, LabError> {
+    super::aws::archiving(home, runner, AwsSpec::default().archive_timeout)
+}
+
+impl Fleet {
+    /// The estate's AWS with nothing in it.
+    pub async fn start(home: &Path, bin_dir: Option<&Path>, monitor: SecretString) -> Result<Self, LabError> {
+        let spec = AwsSpec { bin_dir: bin_dir.map(Path::to_owned), ..AwsSpec::default() };
+        let (runner, binaries) = (Runner::choose()?, Binaries::all(bin_dir)?);
+        let stand = AwsStand::within(home, spec, binaries, runner).await?;
+        let keys = Keys { master: password(), monitor };
+        Ok(Self { crew: JoinSet::new(), stand: Arc::new(stand), keys })
+    }
+
+    /// What the console's configuration says of it; the secrets that it names are written.
+    pub fn config(&self, home: &Path) -> Result<String, LabError> {
+        let master = home.join("portarium.password");
+        cluster::write_private(&master, self.keys.master.expose_secret())?;
+        let spec = self.stand.spec();
+        let credentials = home.join("aws.credentials");
+        let text = format!(
+            "[profile tierdeck-demo]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            spec.access_key,
+            spec.secret_key.expose_secret()
+        );
+        cluster::write_private(&credentials, &text)?;
+        let quoted = |text: &str| toml::Value::from(text).to_string();
+        Ok(format!(
+            "# Its AWS.
+[aws.demo]
+region = {region}
+endpoint_url = {url}
+profile = \"tierdeck-demo\"
+config_file = {credentials}
+discover = true
+
+[dedicated]
+url = \"postgresql://{monitor}@{{host}}:{{port}}/{{database}}?sslmode=disable\"
+password = {{ file = {secret} }}
+admin = {{ user = \"{MASTER}\", password = {{ file = {master} }} }}
+",
+            credentials = quoted(&credentials.to_string_lossy()),
+            region = quoted(&spec.region),
+            url = quoted(&self.stand.url()),
+            monitor = world::MONITOR,
+            secret = quoted(&home.join(format!("{}.password", world::MONITOR)).to_string_lossy()),
+            master = quoted(&master.to_string_lossy()),
+        ))
+    }
+
+    /// Enters the shared cluster, and has dedicated ones made; nobody waits for them.
+    pub fn raise(
+        &mut self,
+        shared: &Instance,
+        home: &Path,
+        major: u32,
+        dedicated: usize,
+        seed: u64,
+    ) -> Result<(), LabError> {
+        let theirs = Theirs {
+            data: shared.data.clone(),
+            logs: home.to_owned(),
+            port: shared.port,
+            pid: shared.pid,
+            boss: shared.password(SUPERUSER).cloned().unwrap_or_default(),
+            major,
+        };
+        let tags = json!([tag("StorageTier", "shared"), tag("Environment", "demo")]);
+        let shape = json!({
+            "DBInstanceClass": "db.m6g.large", "Engine": "postgres", "AllocatedStorage": 100, "StorageType": "gp3",
+            "BackupRetentionPeriod": 14, "DeletionProtection": true, "StorageEncrypted": true, "MultiAZ": true,
+            "EnableCloudwatchLogsExports": ["postgresql"], "EnablePerformanceInsights": true, "Tags": tags
+        });
+        self.stand.adopt(SHARED, world::ADMIN, super::roster::SHARED_DATABASE, &shape, theirs)?;
+        self.stand.maintenance(SHARED, "system-update", "New Operating System update is available");
+        for place in 0..dedicated.min(MOST) {
+            let id = TENANTS.get(place).map_or_else(|| format!("tenant-{place}"), |name| (*name).to_owned());
+            if let Ok(id) = TenantId::parse(&id) {
+                let (stand, keys) = (Arc::clone(&self.stand), self.keys.clone());
+                self.crew.spawn(settle(stand, id, keys, place, seed));
+            }
+        }
+        let stand = Arc::clone(&self.stand);
+        self.crew.spawn(async move { plan(&stand) });
+        Ok(())
+    }
+
+    /// Stops everybody. Blocking.
+    pub fn stop(mut self) {
+        self.crew.abort_all();
+        self.stand.end();
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.crew.abort_all();
+        self.stand.end();
+    }
+}
+
+fn tag(key: &str, value: &str) -> Value {
+    json!({"Key": key, "Value": value})
+}
+
+/// A backup plan for all that is dedicated, and alarms.
+fn plan(stand: &AwsStand) {
+    let ask = |service, action: &str, input: Value| {
+        // What is refused here shows: there is no plan then.
+        let _ = stand.ask(service, action, input);
+    };
+    ask(Service::Backup, "CreateBackupVault", json!({"BackupVaultName": VAULT}));
+    let rule = json!({
+        "RuleName": "daily", "TargetBackupVaultName": VAULT, "ScheduleExpression": "cron(0 3 * * ? *)",
+        "Lifecycle": {"DeleteAfterDays": 35}
+    });
+    let made = stand.ask(
+        Service::Backup,
+        "CreateBackupPlan",
+        json!({"BackupPlan": {"BackupPlanName": VAULT, "Rules": [rule]}}),
+    );
+    if let Ok(made) = made
+        && let Some(id) = made["BackupPlanId"].as_str()
+    {
+        let condition =
+            json!({"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"});
+        let selection = json!({"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]});
+        ask(Service::Backup, "CreateBackupSelection", json!({"BackupPlanId": id, "BackupSelection": selection}));
+    }
+    for (metric, operator, threshold) in [
+        ("FreeStorageSpace", "LessThanThreshold", 10.0 * f64::from(1 << 30)),
+        ("CPUUtilization", "GreaterThanThreshold", 80.0),
+    ] {
+        let alarm = json!({
+            "AlarmName": format!("{SHARED}-{metric}"), "Namespace": "AWS/RDS", "MetricName": metric,
+            "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": SHARED}], "Statistic": "Average", "Period": 60,
+            "EvaluationPeriods": 2, "Threshold": threshold, "ComparisonOperator": operator
+        });
+        ask(Service::CloudWatch { json: true }, "PutMetricAlarm", alarm);
+    }
+}
+
+/// One tenant's own instance: made, filled, backed up, worked on.
+async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, seed: u64) {
+    let identifier = format!("portarium-demo-{id}-db");
+    let database = id.as_str().replace('-', "_");
+    // One of each kind: what a console should praise, and what it should find fault with.
+    let class = ["db.t3.medium", "db.m6g.large", "db.t4g.small"][place % 3];
+    let (storage, days) = (["gp3", "gp2"][place % 2], [14, 7, 1][place % 3]);
+    let wish = json!({
+        "DBInstanceIdentifier": identifier, "DBInstanceClass": class,
+        "Engine": "postgres", "AllocatedStorage": 50, "StorageType": storage, "DBName": database,
+        "MasterUsername": MASTER, "MasterUserPassword": keys.master.expose_secret(),
+        "BackupRetentionPeriod": days, "DeletionProtection": place % 3 != 2,
+        "StorageEncrypted": place % 3 != 2, "EnableCloudwatchLogsExports": ["postgresql"],
+        "EnablePerformanceInsights": true,
+        "Tags": [tag("TenantId", id.as_str()), tag("StorageTier", "dedicated"), tag("Environment", "demo")]
+    });
+    if stand.ask(Service::Rds, "CreateDBInstance", wish).is_err() {
+        return;
+    }
+    while !stand.is_available(&identifier) {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let role = Naming::default().tenant_role.name(&id);
+    let own = password();
+    let Some(port) = stand.port(&identifier) else { return };
+    if let Ok(master) = login(port, MASTER, &keys.master, &database).await
+        && fill(&master, &stand, &id, &database, &role, &own, &keys.monitor).await.is_err()
+    {
+        return;
+    }
+    let resource = format!("arn:aws:rds:{}:123456789012:db:{identifier}", stand.spec().region);
+    let job = json!({"BackupVaultName": VAULT, "ResourceArn": resource, "IamRoleArn": ROLE});
+    let _ = stand.ask(Service::Backup, "StartBackupJob", job);
+    if place == 2 {
+        share(&stand, &identifier).await;
+    }
+    work(port, &role, &own, &database, seed.wrapping_add(place as u64)).await;
+}
+
+/// A snapshot that somebody once gave to somebody else.
+async fn share(stand: &AwsStand, identifier: &str) {
+    let id = format!("{identifier}-for-audit");
+    let wish = json!({"DBSnapshotIdentifier": id, "DBInstanceIdentifier": identifier});
+    while stand.ask(Service::Rds, "CreateDBSnapshot", wish.clone()).is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [STRANGER]});
+    while stand.ask(Service::Rds, "ModifyDBSnapshotAttribute", give.clone()).is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn login(port: u16, user: &str, key: &SecretString, database: &str) -> Result<Client, tokio_postgres::Error> {
+    let mut config = Config::new();
+    config.host(Ipv4Addr::LOCALHOST.to_string()).port(port).user(user).password(key.expose_secret()).dbname(database);
+    let (client, connection) = config.application_name("portarium").connect(NoTls).await?;
+    // What ends the connection is reported by the client's next statement.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+/// A dedicated home as the conventions have it.
+async fn fill(
+    master: &Client,
+    stand: &AwsStand,
+    id: &TenantId,
+    database: &str,
+    role: &str,
+    own: &SecretString,
+    monitor: &SecretString,
+) -> Result<(), tokio_postgres::Error> {
+    let schema = escape_identifier(&Naming::default().tenant_schema.name(id));
+    let (database, role) = (escape_identifier(database), escape_identifier(role));
+    let secret = |key: &SecretString| escape_literal(&verifier(key));
+    // From 16 on, who may create a role is not thereby a member of it.
+    let grant = if stand.major() < 16 { "" } else { " WITH SET TRUE, INHERIT TRUE" };
+    let tables = include_str!("../../assets/lab/tenant.sql").replace("{orders}", "1500");
+    let sql = format!(
+        "CREATE ROLE {watch} LOGIN PASSWORD {watching};
+         GRANT pg_monitor TO {watch};
+         CREATE ROLE {role} LOGIN PASSWORD {owning};
+         GRANT {role} TO {MASTER}{grant};
+         BEGIN;
+         CREATE SCHEMA {schema} AUTHORIZATION {role};
+         ALTER DATABASE {database} SET search_path = {schema};
+         SET LOCAL ROLE {role};
+         SET LOCAL search_path = {schema};
+         {tables}
+         COMMIT;",
+        watch = world::MONITOR,
+        watching = secret(monitor),
+        owning = secret(own),
+    );
+    master.batch_execute(&sql).await
+}
+
+/// A little work, for as long as the instance is there.
+async fn work(port: u16, role: &str, key: &SecretString, database: &str, seed: u64) {
+    let each = 40 + seed % 5 * 30;
+    loop {
+        if let Ok(client) = login(port, role, key, database).await {
+            let begun = Timestamp::now();
+            while transaction(&client).await.is_ok() {
+                let pause = rand::rng().random_range(each..each * 6);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                // Applications' pools renew their connections now and then.
+                if Timestamp::now().duration_since(begun) > jiff::SignedDuration::from_mins(10) {
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn transaction(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let insert =
+        "INSERT INTO orders (customer_id, total_cents) VALUES (1 + floor(random() * 100), floor(random() * 90000))";
+    client.execute(insert, &[]).await?;
+    client
+        .query("SELECT count(*), sum(total_cents) FROM orders WHERE customer_id = 1 + floor(random() * 100)", &[])
+        .await?;
+    let pay = "UPDATE orders SET status = 'paid' WHERE id = (SELECT max(id) FROM orders)";
+    client.execute(pay, &[]).await?;
+    Ok(())
+}

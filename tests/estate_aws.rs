@@ -1,0 +1,19 @@
+//! The estate's AWS: judged by boto3, a client that we did not write, and by rows: what a restore holds is what was
+//! committed by then.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+#[path = "aws/boto.rs"]
+mod boto;
+#[path = "aws/moments.rs"]
+mod moments;
+
+use std::time::Duration;
+
+use tierdeck::lab::{AwsSpec, AwsStand, Pace};
+
+/// One that is quick to look and quick to archive.
+async fn stand() -> AwsStand {
+    let pace = Pace { beat: Duration::from_millis(500), sample: Duration::from_secs(1), archive_bytes: 512 << 20 };
+    let spec = AwsSpec { pace, archive_timeout: Duration::from_secs(1), past: false, ..AwsSpec::default() };
+    AwsStand::start(spec).await.unwrap()
+}

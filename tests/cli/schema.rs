@@ -73,6 +73,17 @@ fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
                     }
                 }
             }
+            "additionalProperties" => {
+                let known = schema.get("properties").and_then(Value::as_object);
+                let more = value.as_object().into_iter().flatten();
+                for (key, inner) in more.filter(|(key, _)| known.is_none_or(|known| !known.contains_key(*key))) {
+                    if rule.as_bool() == Some(false) {
+                        wrong.push(format!("{at}: {key} is not known"));
+                    } else if rule.is_object() {
+                        wrong.extend(problems(root, rule, inner, &format!("{at}.{key}")));
+                    }
+                }
+            }
             "items" => {
                 for (place, inner) in value.as_array().into_iter().flatten().enumerate() {
                     wrong.extend(problems(root, rule, inner, &format!("{at}[{place}]")));

@@ -155,8 +155,8 @@ pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&Tenan
     let own = config.instances.iter().find(|instance| tenant.is_some() && instance.tenant.as_ref() == tenant);
     let shared: Vec<_> = config.instances.iter().filter(|instance| instance.tier == Tier::Shared).collect();
     if own.is_none() && shared.len() > 1 {
-        let names = shared.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(format!("there are several shared instances ({names}): say which, with --instance"));
+        let several = shared.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(format!("there are several shared instances ({several}): say which, with --instance"));
     }
     let found = own.or(shared.first().copied()).or(config.instances.first());
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())

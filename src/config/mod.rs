@@ -164,10 +164,9 @@ pub fn default_poll() -> BTreeMap<Source, Duration> {
         Source::Databases | Source::Vacuums | Source::Operations | Source::Pooler => 5,
         Source::Churn | Source::Replication | Source::Horizon | Source::Statements => 10,
         Source::Roles | Source::Debt => 30,
-        Source::Metrics | Source::Rds | Source::Alarms | Source::Events => 60,
+        Source::Secrets | Source::Metrics | Source::Rds | Source::Alarms | Source::Events => 60,
         Source::Sizes | Source::Freeze | Source::Catalog | Source::Snapshots | Source::Backups => 300,
         Source::Parameters => 900,
-        Source::Secrets => 60,
         Source::Bloat => 6 * 3_600,
     };
     Source::ALL.into_iter().map(|source| (source, Duration::from_secs(every(source)))).collect()

@@ -5,18 +5,21 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// `261122-081033-k7x2`: when it was planned (UTC), and four characters at random. Short and plain enough to be part of a
-/// schema's name, an RDS identifier, a tag, an `application_name` and a file's name.
+/// `261122-081033-k7x2`: when it was planned (UTC; of the last four characters, two tell the millisecond and two are at
+/// random), so that their order is that of time. Short and plain enough to be part of a schema's name, an RDS identifier,
+/// a tag, an `application_name` and a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OperationId(String);
 
-const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Thirty-two that cannot be taken for one another, in the order in which text is sorted.
+const LETTERS: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
 
 impl OperationId {
     /// A new one, for a moment and a number at random.
     pub fn new(now: Timestamp, random: u32) -> Self {
-        let letters = (0..4).map(|place| char::from(LETTERS[(random >> (5 * place) & 31) as usize]));
+        let tail = now.subsec_millisecond().unsigned_abs() << 10 | random & 0x3ff;
+        let letters = (0..4).rev().map(|place| char::from(LETTERS[(tail >> (5 * place) & 31) as usize]));
         Self(format!("{}-{}", now.strftime("%y%m%d-%H%M%S"), letters.collect::<String>()))
     }
 
@@ -62,15 +65,19 @@ impl From<OperationId> for String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
     fn ids_read_back_and_nothing_else_does() {
         let now: Timestamp = "2026-11-22T08:10:33Z".parse().unwrap();
         let id = OperationId::new(now, u32::MAX);
-        assert_eq!(id.as_str(), "261122-081033-7777");
+        assert_eq!(id.as_str(), "261122-081033-22zz");
         assert_eq!(OperationId::parse(id.as_str()), Some(id.clone()));
         assert_ne!(OperationId::new(now, 1), OperationId::new(now, 2));
+        let later = |at: u32| OperationId::new(now + SignedDuration::from_millis(i64::from(at) * 7), at * 977);
+        assert!((0..1000).map(later).is_sorted(), "their order is that of time");
         for bad in [
             "",
             "261122-081033-K7x2",

@@ -141,12 +141,11 @@ fn share(source: Source) -> f64 {
         Source::Churn => 4.0,
         Source::Statements => 2.5,
         Source::Debt | Source::Catalog => 2.0,
-        Source::Databases | Source::Roles | Source::Horizon => 1.0,
-        Source::Vacuums => 0.75,
-        Source::Replication | Source::Sizes => 0.5,
-        Source::Freeze | Source::Bloat | Source::Operations => 0.25,
-        // The server is not asked: the pooler is, Vault, or AWS, and their clocks are their own.
-        Source::Pooler
+        // The server is not asked by the last of these: the pooler is, Vault, or AWS, and their clocks are their own.
+        Source::Databases
+        | Source::Roles
+        | Source::Horizon
+        | Source::Pooler
         | Source::Secrets
         | Source::Metrics
         | Source::Rds
@@ -155,6 +154,9 @@ fn share(source: Source) -> f64 {
         | Source::Parameters
         | Source::Snapshots
         | Source::Backups => 1.0,
+        Source::Vacuums => 0.75,
+        Source::Replication | Source::Sizes => 0.5,
+        Source::Freeze | Source::Bloat | Source::Operations => 0.25,
     }
 }
 

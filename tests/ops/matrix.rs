@@ -231,6 +231,17 @@ impl Trial {
                 admin.batch_execute(if refused.is_some() { "ROLLBACK" } else { "COMMIT" }).await.unwrap();
             }
         };
+        if !self.kind.leaves() {
+            // What its first step makes, its last one takes away: all of it once more, in that order, and there is no way back.
+            let attempt = async {
+                for step in &plan.steps {
+                    again(Some(step.forward.clone())).await;
+                }
+                self.is(Gone::Forward, &machine).await;
+            };
+            tally.point("twice", "all steps".to_owned(), attempt).await;
+            return;
+        }
         for (number, step) in plan.steps.iter().enumerate() {
             let attempt = async {
                 again(Some(step.forward.clone())).await;

@@ -108,6 +108,7 @@ pub enum TenantSpec {
 
 #[derive(Deserialize, Clone, Default)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in a case")]
 pub struct TenantFull {
     id: String,
     on: Option<String>,

@@ -142,6 +142,8 @@ pub fn instance(at: Timestamp) -> Instance {
         deadlocks: Deadlocks::default(),
         pressure: Pressure { cpu: Some(0.4), reads: Some(0.1), writes: Some(0.2), connections: Some(0.22) },
         sources: Source::ALL
+            .into_iter()
+            .filter(|source| source.asks_the_server() || *source == Source::Pooler)
             .map(|source| SourceState {
                 source,
                 at: Some(at),
@@ -149,7 +151,7 @@ pub fn instance(at: Timestamp) -> Instance {
                 every: Duration::from_secs(1),
                 took: Some(Duration::from_millis(2)),
             })
-            .to_vec(),
+            .collect(),
         series: Arc::new(series),
         settled: 0,
     }

@@ -60,13 +60,11 @@ impl Hands<'_> {
             Ok(())
         };
         // What takes as long as it takes is the effect, not the way there.
-        match tokio::time::timeout(self.estate.statement_timeout, locking).await {
-            Ok(locked) => locked?,
-            Err(_) => {
-                let reason = "no answer; the connection was dropped".to_owned();
-                return Err(QueryError::Closed { reason, code: None }.into());
-            }
-        }
+        let locked = tokio::time::timeout(self.estate.statement_timeout, locking).await;
+        locked.map_err(|_| {
+            let reason = "no answer; the connection was dropped".to_owned();
+            QueryError::Closed { reason, code: None }
+        })??;
         Ok(link)
     }
 

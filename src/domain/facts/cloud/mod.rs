@@ -83,6 +83,7 @@ pub struct Newest {
 /// What one question to AWS brought.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each carries the facts of the same name")]
+#[expect(clippy::large_enum_variant, reason = "it travels in a box")]
 pub enum CloudFragment {
     Rds(Rds),
     Metrics(Metrics),

@@ -25,6 +25,7 @@ pub struct Storage {
 
 /// Source `rds`: `DescribeDBInstances`, and what maintenance is pending.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as RDS tells it")]
 pub struct Rds {
     /// `DBInstanceArn`.
     pub arn: Foreign,

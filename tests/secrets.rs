@@ -19,6 +19,7 @@ use tierdeck::clients::postgres::Target;
 use tierdeck::config;
 use tierdeck::domain::facts::Source;
 use tierdeck::domain::{Snapshot, TenantId};
+use tierdeck::metrics::{Chosen, Own, openmetrics};
 use tierdeck::poll::Poller;
 use tierdeck::signals::Evaluator;
 use tierdeck::sources::vault::Policy;
@@ -72,6 +73,9 @@ fn counts(snapshot: &Snapshot) -> (u32, u32) {
 
 fn trouble(snapshot: &Snapshot) -> String {
     let state = snapshot.estate.sources.iter().find(|state| state.source == Source::Secrets).unwrap();
+    let page = openmetrics(snapshot, &Chosen::new(0), Own::default()).unwrap();
+    let up = format!("tierdeck_source_up{{source=\"secrets\"}} {}", u8::from(state.error.is_none()));
+    assert!(state.at.is_none() && state.error.is_none() || page.contains(&up), "{up}\n{page}");
     state.error.as_ref().map(|trouble| trouble.message.clone()).unwrap_or_default()
 }
 

@@ -252,6 +252,8 @@ impl Model {
                 word(Wish::Back)
             }
             (Command::Abandon, Stage::Paused) => word(Wish::Abandon),
+            // What is in force can be let go of: nobody will undo it any more.
+            (Command::Abandon, Stage::Over) if told.undo.is_ok() => word(Wish::Abandon),
             (Command::Abandon, Stage::Running) if take_over => word(Wish::Abandon),
             (_, Stage::Running) if told.here => return Err("it runs: p pauses it after this step".to_owned()),
             (_, Stage::Running) => return Err(elsewhere),

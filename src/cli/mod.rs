@@ -39,6 +39,8 @@ mod told;
 mod way_back;
 mod whole;
 
+use std::time::Duration;
+
 use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
 
@@ -76,9 +78,18 @@ impl Exit {
     }
 }
 
-/// Parses the arguments and does what they say.
-pub async fn run() -> Result<Exit> {
+/// Parses the arguments and does what they say. The runtime begins here, and not in the binary: what is asynchronous is compiled
+/// where it is begun, and the binary would be compiled for as long as everything else.
+pub fn run() -> Result<Exit> {
     let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    let exit = runtime.block_on(does(arguments));
+    // What still runs beside has had its time: nothing may keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    exit
+}
+
+async fn does(arguments: Arguments) -> Result<Exit> {
     let config = arguments.config.as_deref();
     let allow = arguments.allow_actions;
     match arguments.command {

@@ -73,7 +73,7 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
         naming: Arc::new(config.naming.clone()),
         vault: match &config.vault {
             Some(vault) => vault.client(environment).map(Arc::new),
-            None => Err("there is no [vault] in the configuration".to_owned()),
+            None => Err("there is no [vault] in the configuration: say address = \"https://…\" there".to_owned()),
         },
         dedicated: format!("{}-{}-{{id}}-db", config.namespace, config.environment),
         work: config.operations.work.clone().unwrap_or_else(|| state.join("work")),

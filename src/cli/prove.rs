@@ -1,5 +1,7 @@
 //! `tierdeck guardrails prove`: that limits and isolation hold, as evidence on standard output and in files.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use color_eyre::eyre::Result;
@@ -54,9 +56,11 @@ pub(super) async fn run(config: &Config, operations: &Operations, asked: Prove) 
             return Ok(Exit::Usage);
         }
     };
-    // Said before anything is tried: what was proven should not be lost for want of a folder.
-    if let Some(folder) = asked.evidence.as_deref().filter(|folder| !folder.is_dir()) {
-        output::say(&format!("--evidence: {} is no folder", folder.display()));
+    // Made before anything is tried: what was proven should not be lost for want of a folder.
+    if let Some(folder) = asked.evidence.as_deref().filter(|_| !asked.options.plan)
+        && let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    {
+        output::say(&format!("--evidence: cannot make the folder {}: {error}", folder.display()));
         return Ok(Exit::Usage);
     }
     let tenants = match whom {

@@ -12,7 +12,7 @@ use prometheus_client::metrics::info::Info;
 
 use super::{Chosen, Own};
 use crate::domain::foreign::sanitise;
-use crate::domain::snapshot::{LimitScope, Reach};
+use crate::domain::snapshot::{LimitScope, Reach, SourceState};
 use crate::domain::{Instance, Snapshot, Tenant, Tier};
 
 /// Findings that are told one by one; all are counted.
@@ -78,13 +78,14 @@ impl Families {
         families.own(snapshot, own);
         for instance in &snapshot.instances {
             families.instance(snapshot, instance);
-            families.sources(snapshot, instance);
+            families.sources(snapshot, &[("instance_name", label(instance.name.as_str()))], &instance.sources);
             families.databases(instance, chosen.most());
         }
         for tenant in snapshot.tenants.iter().filter(|tenant| chosen.has(tenant)) {
             families.tenant(tenant);
         }
         families.others(snapshot, chosen);
+        families.sources(snapshot, &[], &snapshot.estate.sources);
         families.findings(snapshot);
         families
     }
@@ -176,10 +177,11 @@ impl Families {
         }
     }
 
-    fn sources(&mut self, snapshot: &Snapshot, instance: &Instance) {
-        for state in &instance.sources {
-            let labels: Labels =
-                vec![("instance_name", label(instance.name.as_str())), ("source", state.source.name().to_owned())];
+    /// How sources do: those of an instance under its name, those of no single one without any.
+    fn sources(&mut self, snapshot: &Snapshot, of: &[(&'static str, String)], states: &[SourceState]) {
+        for state in states {
+            let mut labels: Labels = of.to_vec();
+            labels.push(("source", state.source.name().to_owned()));
             let asked = state.error.is_some() || state.at.is_some();
             let up = asked.then_some(f64::from(u8::from(state.error.is_none())));
             self.gauge("source_up", "Whether the newest question was answered", &labels, up);

@@ -141,6 +141,35 @@ async fn a_tenant_is_throttled_by_keys_and_gets_back_exactly_what_it_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_force_is_let_go_of_by_keys() {
+    let world = World::start().await;
+    let desk = Desk::new(&world);
+    desk.says("--allow-actions act throttle acme --connections 7 --confirm acme", 0);
+    let list: serde_json::Value = serde_json::from_str(&desk.says("ops list --json", 0).0).unwrap();
+    let id = list["operations"][0]["id"].as_str().unwrap();
+    let mut console = opened(&desk, &["--allow-actions"]);
+    console.keys("8");
+    console.shows("in force");
+    console.keys("\r");
+    console.shows("SUCCEEDED");
+    console.keys("A");
+    console.shows(&format!("to leave it as it is for good, type {id}"));
+    console.keys("acme\r");
+    console.shows("not \"acme\": nothing was done");
+    console.keys(&format!("{id}\r"));
+    console.shows("ABANDONED");
+    // It stays, and nothing offers to undo it any more.
+    assert_eq!(world.number(LIMIT).await, 7);
+    console.keys("u");
+    console.shows("is over: abandoned");
+    console.keys("q");
+    console.keys("q");
+    console.ends_with(0);
+    assert!(desk.says(&format!("--allow-actions ops rollback {id} --confirm acme"), 3).1.contains("is over"));
+    world.nothing_is_held().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_is_cancelled_by_keys_and_read_only_does_nothing() {
     let world = World::start().await;
     let desk = Desk::new(&world);

@@ -71,7 +71,7 @@ pub struct Prove {
     /// Do not wait for limits that are longer than a second: shorten them at the temporary login, and say so in the evidence
     #[arg(long)]
     pub quick: bool,
-    /// A folder that the evidence is written to, as JSON and as Markdown; it is in tierdeck ops report, too
+    /// A folder that the evidence is written to (made if need be), as JSON and as Markdown; it is in tierdeck ops report, too
     #[arg(long, value_name = "FOLDER")]
     pub evidence: Option<PathBuf>,
     /// How

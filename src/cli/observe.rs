@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::clients::Environment;
 use crate::clients::postgres::Target;
 use crate::config::{self, Checked, Config};
-use crate::domain::Snapshot;
+use crate::domain::{InstanceName, Snapshot};
 use crate::domain::facts::Source;
 use crate::domain::snapshot::{Instance, Reach};
 use crate::poll::Poller;
@@ -96,7 +96,7 @@ pub(super) async fn complete(poller: &mut Poller) -> Arc<Snapshot> {
 /// Which sources were seen first when, by instance.
 #[derive(Default)]
 struct Watched {
-    first: BTreeMap<(usize, Source), Timestamp>,
+    first: BTreeMap<(InstanceName, Source), Timestamp>,
 }
 
 impl Watched {
@@ -105,22 +105,25 @@ impl Watched {
         let mut enough = snapshot.estate.sources.iter().all(|state| state.at.is_some() || state.error.is_some());
         // Whoever is still to be found is waited for.
         enough &= snapshot.accounts.iter().all(|it| it.instances.is_some() || it.error.is_some());
-        for (place, instance) in snapshot.instances.iter().enumerate() {
-            enough &= self.instance(place, instance);
+        for instance in &snapshot.instances {
+            enough &= self.instance(instance);
         }
         enough
     }
 
-    fn instance(&mut self, place: usize, instance: &Instance) -> bool {
+    fn instance(&mut self, instance: &Instance) -> bool {
         if matches!(instance.reach, Reach::Down { .. }) {
             return true;
         }
-        let seen = instance.sources.iter().map(|state| {
+        // Nobody asks its PostgreSQL: what AWS says of it is waited for.
+        let apart = matches!(instance.reach, Reach::Apart(_));
+        let asked = instance.sources.iter().filter(|state| !apart || Source::CLOUD.contains(&state.source));
+        let seen = asked.map(|state| {
             let twice =
                 matches!(state.source, Source::Activity | Source::Databases | Source::Churn | Source::Statements);
             match state.at {
                 None => state.error.is_some(),
-                Some(at) => *self.first.entry((place, state.source)).or_insert(at) < at || !twice,
+                Some(at) => *self.first.entry((instance.name.clone(), state.source)).or_insert(at) < at || !twice,
             }
         });
         // No short cut: the first sighting of each is noted.

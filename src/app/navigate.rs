@@ -100,7 +100,9 @@ impl Model {
             }
             View::Instances => {
                 let all = !self.instances.filter.is_empty();
-                self.instances.list.seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up | Reach::Apart(_)));
+                self.instances
+                    .list
+                    .seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up | Reach::Apart(_)));
             }
             View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
             View::Finding(_)

@@ -414,3 +414,18 @@ pub(super) fn point_found_at_vault(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_an_endpoint_is_seen_wherever_it_stands() {
+        for url in ["https://me:secret@host", "http://me@host:1/path", "me@host"] {
+            assert!(has_login(url), "{url}");
+        }
+        for url in ["https://host", "http://127.0.0.1:5000/a@b", "https://host?x=a@b"] {
+            assert!(!has_login(url), "{url}");
+        }
+    }
+}

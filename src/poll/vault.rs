@@ -57,7 +57,17 @@ impl VaultLane {
         every: Duration,
         news: mpsc::Sender<(Origin, News)>,
     ) -> Self {
-        Self { vault, reader, doors, every, news, known: BTreeMap::new(), round: Duration::ZERO, whole: false, told: None }
+        Self {
+            vault,
+            reader,
+            doors,
+            every,
+            news,
+            known: BTreeMap::new(),
+            round: Duration::ZERO,
+            whole: false,
+            told: None,
+        }
     }
 
     /// Polls until nobody listens any more.

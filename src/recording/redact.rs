@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn whose_account_it_is_and_where_is_gone_and_the_rest_of_what_aws_says_stays() {
-        use crate::domain::facts::cloud::{Backups, RecoveryPoint, Rds};
+        use crate::domain::facts::cloud::{Backups, Rds, RecoveryPoint};
         use crate::domain::observed::Trouble;
         let every = std::time::Duration::ZERO;
         let delivered = |fragment| {

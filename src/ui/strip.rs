@@ -40,7 +40,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
         row += 1;
     }
     if !all && most > 1 {
-        let down = order.iter().skip(shown).filter(|instance| !matches!(instance.reach, Reach::Up | Reach::Apart(_))).count();
+        let down =
+            order.iter().skip(shown).filter(|instance| !matches!(instance.reach, Reach::Up | Reach::Apart(_))).count();
         let words = format!("  +{} more instances, {down} of them not reached", order.len() - shown);
         pen.put(inside.x, inside.y + row, inside.width, &Line::from(Span::styled(words, look.dim)));
         row += 1;

@@ -65,7 +65,8 @@ fn watching_is_allowed_what_it_asks_and_nothing_else() {
         let by_name = Action::ALL.iter().filter(|action| code.contains(&format!("Action::{action:?}")));
         let by_name: Vec<Action> = by_name.copied().filter(|action| *action != Action::Connect).collect();
         // In each file what is asked is what is named: a question under another's name would be refused under that name.
-        let names: BTreeSet<String> = by_name.iter().map(|action| plain(action.name().split_once(':').unwrap().1)).collect();
+        let names: BTreeSet<String> =
+            by_name.iter().map(|action| plain(action.name().split_once(':').unwrap().1)).collect();
         assert_eq!(here, names, "{}", path.display());
         asked.extend(here);
         named.extend(by_name);
@@ -140,7 +141,10 @@ fn the_mark_of_an_operation_cannot_be_put_on_what_another_made() {
     assert!(tagging("portarium-prod-acme-db", &[]));
     assert!(tagging("portarium-prod-acme-db", &[(&marked, "x"), ("aws:ResourceTag/TenantId", "acme")]));
     // Somebody's home, the shared instance, and what is none of the estate's.
-    assert!(!tagging("portarium-prod-acme-db", &[("aws:ResourceTag/TenantId", "acme"), ("aws:ResourceTag/StorageTier", "dedicated")]));
+    assert!(!tagging(
+        "portarium-prod-acme-db",
+        &[("aws:ResourceTag/TenantId", "acme"), ("aws:ResourceTag/StorageTier", "dedicated")]
+    ));
     assert!(!tagging("portarium-prod-shared", &[("aws:ResourceTag/StorageTier", "shared")]));
     assert!(!tagging("billing", &[]));
     // Nor can a home be aimed at another tenant, by which the console finds it.

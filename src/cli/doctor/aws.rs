@@ -93,7 +93,9 @@ fn actions(tried: &[(Action, Leave)]) -> Vec<Check> {
     let mut checks = vec![Check::of(
         "actions",
         missing.is_empty(),
-        &format!("our policy allows {all} {given} actions that watching asks for; rds-db:connect is tried by each login"),
+        &format!(
+            "our policy allows {all} {given} actions that watching asks for; rds-db:connect is tried by each login"
+        ),
         Finding {
             verdict: Verdict::Missing,
             detail: format!("our policy does not allow {}", missing.join(", ")),

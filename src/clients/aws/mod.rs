@@ -124,7 +124,10 @@ impl Account {
     /// That our clock is too far from AWS's for what is signed by it, and what to do; `None` where it is not, as far as is known.
     pub fn skew(&self) -> Option<String> {
         let ahead = self.ahead().filter(|ahead| ahead.abs() >= SKEWED)?;
-        Some(AwsError { place: self.place().clone(), action: Action::Connect, fault: Fault::Skew(Some(ahead)) }.to_string())
+        Some(
+            AwsError { place: self.place().clone(), action: Action::Connect, fault: Fault::Skew(Some(ahead)) }
+                .to_string(),
+        )
     }
 
     /// The clients. Profiles and variables are read the first time, and again after credentials failed: somebody may have

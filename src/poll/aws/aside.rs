@@ -61,7 +61,8 @@ impl Asides {
         rds.maintenance = pending.map(|pending| pending.get(rds.arn.raw()).cloned().unwrap_or_default());
         rds.earliest_restorable = earliest.answer.as_ref().and_then(|earliest| earliest.get(rds.arn.raw()).copied());
         let parts = [("pending maintenance", &maintenance.error), ("restore windows", &earliest.error)];
-        let refused = parts.into_iter().filter_map(|(part, error)| Some((Arc::from(part), Arc::clone(error.as_ref()?))));
+        let refused =
+            parts.into_iter().filter_map(|(part, error)| Some((Arc::from(part), Arc::clone(error.as_ref()?))));
         rds.refused = refused.collect();
         rds
     }

@@ -16,9 +16,7 @@ use crate::clients::aws::AwsError;
 use crate::clients::postgres::Target;
 use crate::config::{Found, InstanceConfig, RdsPlace};
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{
-    AccountNews, Claim, CloudFragment, Discovered, Oddity, Rds, claim, oddities,
-};
+use crate::domain::facts::cloud::{AccountNews, Claim, CloudFragment, Discovered, Oddity, Rds, claim, oddities};
 use crate::domain::observed::Trouble;
 use crate::domain::{InstanceName, TenantId};
 use crate::poll::board::News;
@@ -115,7 +113,6 @@ impl Finder {
             self.voice.failed(place, Source::Rds, error.trouble(), every).await;
         }
         self.voice.of_account(AccountNews::Failed(error.trouble())).await;
-        self.hall.spoken(&self.voice.account.place().name);
         // The others need not wait: figures are told of who is not described, too.
         if self.seats.borrow().is_none() {
             self.sit(&ByInstance::new());

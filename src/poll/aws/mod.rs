@@ -143,7 +143,7 @@ impl Hall {
         });
     }
 
-    /// An account said who is there, or that it cannot.
+    /// An account said who is there.
     fn spoken(&self, account: &str) {
         self.doors.send_if_modified(|all| all.silent.remove(account));
     }

@@ -18,7 +18,7 @@ const PAGES: usize = 50;
 
 /// Accounts with more alarms than these answers hold have all of them read more rarely: CloudWatch allows nine such calls a second to
 /// everybody in the account together.
-const FEW: usize = 5;
+const FEW: usize = 3;
 
 /// Each alarm by its name, and of which instances it is.
 type ByName = BTreeMap<String, (Vec<Arc<str>>, Alarm)>;
@@ -54,7 +54,8 @@ impl Book {
         } else {
             let (ringing, _, _) = read(account, |question| question.state_value(StateValue::Alarm)).await?;
             let rang = self.known.iter().filter(|(_, (_, alarm))| alarm.state == AlarmState::Alarm);
-            let rang: Vec<String> = rang.map(|(name, _)| name.clone()).filter(|name| !ringing.contains_key(name)).collect();
+            let rang: Vec<String> =
+                rang.map(|(name, _)| name.clone()).filter(|name| !ringing.contains_key(name)).collect();
             let mut calm = ByName::new();
             for names in rang.chunks(PAGE as usize) {
                 calm.extend(read(account, |it| it.set_alarm_names(Some(names.to_vec()))).await?.0);

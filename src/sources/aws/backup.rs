@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{asked, foreign, moment_of, some};
 use crate::clients::aws::{Account, Action, AwsError, Fault};
 use crate::domain::Foreign;
-use crate::domain::foreign::sanitise;
 use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint};
+use crate::domain::foreign::sanitise;
 
 /// AWS Backup's word for RDS instances.
 const TYPE: &str = "RDS";
@@ -246,7 +246,9 @@ async fn points(
     while let Some(page) = account.page(Action::ListRecoveryPoints, pages.next()).await? {
         for point in page.recovery_points() {
             let at = moment_of(point.creation_date()).or_else(|| moment_of(point.completion_date()));
-            let (Some(arn), Some(of), Some(at)) = (point.recovery_point_arn(), point.resource_arn(), at) else { continue };
+            let (Some(arn), Some(of), Some(at)) = (point.recovery_point_arn(), point.resource_arn(), at) else {
+                continue;
+            };
             let lifecycle = point.calculated_lifecycle();
             let told = RecoveryPoint {
                 arn: Foreign::from(arn),

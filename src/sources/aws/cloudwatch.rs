@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{ByInstance, DIMENSION, NAMESPACE, asked, moment};
 use crate::clients::aws::{Account, Action, AwsError, Fault};
-use crate::domain::foreign::sanitise;
 use crate::domain::facts::cloud::{Datapoint, KEPT, Metric, Metrics, Rds};
+use crate::domain::foreign::sanitise;
 
 /// Questions in one call: CloudWatch allows no more.
 pub const AT_ONCE: usize = 500;
@@ -140,33 +140,46 @@ async fn call(
         .end_time(asked(to))
         .scan_by(ScanBy::TimestampAscending);
     let mut pages = question.into_paginator().send();
-    // By place: of one that is never spoken of there is nothing.
-    let mut points: Vec<Vec<Datapoint>> = vec![Vec::new(); wanted.len()];
-    let mut failed: BTreeMap<usize, AwsError> = BTreeMap::new();
+    let mut told = Told::of(wanted);
     while let Some(page) = account.page(Action::GetMetricData, pages.next()).await? {
         for result in page.metric_data_results() {
-            let place = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
-            let Some((place, points)) = place.and_then(|place| Some((place, points.get_mut(place)?))) else { continue };
-            if let Some(error) = refused(account, result) {
-                failed.insert(place, error);
-            }
-            // One figure may come over several pages.
-            let told = result.timestamps().iter().zip(result.values());
-            points.extend(told.filter_map(|(at, value)| Some(Datapoint { at: moment(at)?, value: *value })));
+            told.take(result, refused(account, result));
         }
     }
-    for (place, ((of, metric), points)) in wanted.iter().zip(points).enumerate() {
-        match failed.remove(&place) {
-            // What it has of it may lack what comes next: it is asked again from where we know.
-            Some(error) => answer.failed.push((error, vec![(Arc::clone(of), *metric)])),
-            None => {
-                // Late and double datapoints find their place.
-                let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
-                answer.metrics.entry(Arc::clone(of)).or_default().take(more);
-            }
-        }
-    }
+    told.deal(answer);
     Ok(())
+}
+
+/// What a call told of each figure that it asked for, by place.
+struct Told<'a>(Vec<(&'a Wanted, Vec<Datapoint>, Option<AwsError>)>);
+
+impl<'a> Told<'a> {
+    fn of(wanted: &'a [Wanted]) -> Self {
+        Self(wanted.iter().map(|wanted| (wanted, Vec::new(), None)).collect())
+    }
+
+    /// One figure may come over several pages.
+    fn take(&mut self, result: &MetricDataResult, refused: Option<AwsError>) {
+        let place = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
+        let Some((_, points, failed)) = place.and_then(|place| self.0.get_mut(place)) else { return };
+        let told = result.timestamps().iter().zip(result.values());
+        points.extend(told.filter_map(|(at, value)| Some(Datapoint { at: moment(at)?, value: *value })));
+        *failed = refused.or(failed.take());
+    }
+
+    fn deal(self, answer: &mut Answer) {
+        for ((of, metric), points, failed) in self.0 {
+            match failed {
+                // What it has of it may lack what comes next: it is asked again from where we know.
+                Some(error) => answer.failed.push((error, vec![(Arc::clone(of), *metric)])),
+                None => {
+                    // Late and double datapoints find their place.
+                    let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
+                    answer.metrics.entry(Arc::clone(of)).or_default().take(more);
+                }
+            }
+        }
+    }
 }
 
 /// Why CloudWatch did not tell a figure that it was asked for, beside others that it told: no figure is not the same as none.
@@ -177,7 +190,8 @@ fn refused(account: &Account, result: &MetricDataResult) -> Option<AwsError> {
         _ => return None,
     };
     let words: Vec<&str> = result.messages().iter().filter_map(|message| message.value()).collect();
-    let message = if words.is_empty() { "it is asked again".to_owned() } else { sanitise(&words.join("; ")).into_owned() };
+    let message =
+        if words.is_empty() { "it is asked again".to_owned() } else { sanitise(&words.join("; ")).into_owned() };
     let fault = Fault::Other { code: code.to_owned(), message };
     Some(AwsError { place: account.place().clone(), action: Action::GetMetricData, fault })
 }
@@ -320,11 +334,50 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_that_cloudwatch_failed_at_is_not_one_that_it_has_none_of() {
+        let place = crate::clients::aws::Place {
+            name: "main".into(),
+            region: "eu-west-1".into(),
+            profile: None,
+            config_file: None,
+            assume_role: None,
+            endpoint_url: None,
+        };
+        let account = Account::new(place);
+        let wanted: Vec<Wanted> =
+            [Metric::CpuUtilization, Metric::ReadIops, Metric::SwapUsage].map(|it| ("a".into(), it)).to_vec();
+        let at = aws_sdk_cloudwatch::primitives::DateTime::from_secs(60);
+        let result =
+            |id: &str, code| MetricDataResult::builder().id(id).status_code(code).timestamps(at).values(1.0).build();
+        let mut told = Told::of(&wanted);
+        // Over two pages, and the second is not whole.
+        for result in [
+            result("m0", StatusCode::PartialData),
+            result("m0", StatusCode::InternalError),
+            MetricDataResult::builder().id("m1").status_code(StatusCode::Complete).build(),
+            result("m2", StatusCode::Complete),
+            result("m99", StatusCode::Complete),
+        ] {
+            told.take(&result, refused(&account, &result));
+        }
+        let mut answer = Answer::default();
+        told.deal(&mut answer);
+        let series = &answer.metrics["a"].series;
+        assert!(!series.contains_key(&Metric::CpuUtilization), "it is asked again from where it was known");
+        assert!(series[&Metric::ReadIops].is_empty(), "asked for, and it has none");
+        assert_eq!(series[&Metric::SwapUsage].len(), 1);
+        let [(error, missing)] = &*answer.failed else { panic!("{:?}", answer.failed) };
+        assert!(error.to_string().contains("InternalError") && missing[0].1 == Metric::CpuUtilization);
+        assert!(!answer.is_pressed(), "one figure is no reason to ask all others more rarely");
+    }
+
+    #[test]
     fn who_was_not_heard_of_for_long_makes_nobody_else_ask_for_as_much() {
         let now = Timestamp::from_second(1_000_000_020).unwrap();
         let ago = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
-        let wanted: Vec<Wanted> =
-            [Metric::CpuUtilization, Metric::ReadIops, Metric::WriteIops, Metric::SwapUsage].map(|it| ("a".into(), it)).to_vec();
+        let wanted: Vec<Wanted> = [Metric::CpuUtilization, Metric::ReadIops, Metric::WriteIops, Metric::SwapUsage]
+            .map(|it| ("a".into(), it))
+            .to_vec();
         let last = |(_, metric): &Wanted| match metric {
             Metric::CpuUtilization => Some(ago(1)),
             Metric::ReadIops => Some(ago(5)),
@@ -332,7 +385,8 @@ mod tests {
             _ => None,
         };
         let groups = by_beginning(wanted, now, last);
-        let told: Vec<_> = groups.iter().map(|(from, group)| (now.duration_since(*from).as_secs() / 60, group.len())).collect();
+        let told: Vec<_> =
+            groups.iter().map(|(from, group)| (now.duration_since(*from).as_secs() / 60, group.len())).collect();
         assert_eq!(told, [(180, 1), (110, 1), (15, 2)]);
     }
 

@@ -82,6 +82,8 @@ impl Lines {
 impl Follower {
     /// Of an instance, from a moment on.
     pub fn new(identifier: Arc<str>, exported: bool, since: Timestamp) -> Self {
+        // The server's clock in a log has no more than seconds.
+        let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
         Self { identifier, exported, since, lines: Lines::default(), events: None, file: None }
     }
 
@@ -121,7 +123,8 @@ impl Follower {
     async fn first_events(&mut self, account: &Account, now: Timestamp) -> Result<(), AwsError> {
         for (at, minutes) in BACK.iter().enumerate() {
             let last = at + 1 == BACK.len();
-            let since = if last { self.since } else { before(now, SignedDuration::from_mins(*minutes)).max(self.since) };
+            let since =
+                if last { self.since } else { before(now, SignedDuration::from_mins(*minutes)).max(self.since) };
             let mut events = Events { since, token: None, newest: since, known: BTreeMap::new() };
             self.lines = Lines::default();
             self.pages(account, &mut events).await?;

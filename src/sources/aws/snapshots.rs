@@ -139,7 +139,7 @@ impl Book {
         others.sort_by_key(|(_, identifier)| tried(identifier));
         let late = ours.split_off(ours.len().min(OURS));
         let order = ours.into_iter().chain(others).chain(late);
-        order.take(AT_ONCE).map(|(_, identifier)| *identifier).collect()
+        order.take(AT_ONCE).map(|(_, identifier)| identifier).collect()
     }
 }
 

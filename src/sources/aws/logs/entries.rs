@@ -12,8 +12,23 @@ use crate::domain::facts::cloud::{AuditEntry, LogEntry};
 
 /// What a mark's severity is, of the server's own words.
 const SEVERITIES: [&str; 17] = [
-    "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3", "DEBUG4", "DEBUG5", "INFO", "NOTICE", "WARNING", "ERROR", "LOG", "FATAL", "PANIC",
-    "DETAIL", "HINT", "STATEMENT", "CONTEXT",
+    "DEBUG",
+    "DEBUG1",
+    "DEBUG2",
+    "DEBUG3",
+    "DEBUG4",
+    "DEBUG5",
+    "INFO",
+    "NOTICE",
+    "WARNING",
+    "ERROR",
+    "LOG",
+    "FATAL",
+    "PANIC",
+    "DETAIL",
+    "HINT",
+    "STATEMENT",
+    "CONTEXT",
 ];
 
 /// The longest that a prefix can be: a moment, an address with its port, two names of 63 bytes.
@@ -152,7 +167,9 @@ mod tests {
         assert_eq!(audit.statement.raw(), "insert into orders values ('a, \"b\"')");
         assert_eq!(super::audit("SESSION,1"), None);
         // Over several lines, as the server tells a statement with newlines.
-        let said = format!("{AT}LOG:  AUDIT: SESSION,1,1,DDL,CREATE TABLE,TABLE,tenant_acme.t,\"create table t (\n\tid int)\",<none>");
+        let said = format!(
+            "{AT}LOG:  AUDIT: SESSION,1,1,DDL,CREATE TABLE,TABLE,tenant_acme.t,\"create table t (\n\tid int)\",<none>"
+        );
         let [entry] = &*entries(said.lines()) else { panic!("{said}") };
         assert_eq!(entry.audit.as_ref().unwrap().statement.raw(), "create table t (\nid int)");
     }

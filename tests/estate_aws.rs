@@ -4,6 +4,8 @@
 
 #[path = "aws/boto.rs"]
 mod boto;
+#[path = "aws/estate.rs"]
+mod estate;
 #[path = "aws/moments.rs"]
 mod moments;
 

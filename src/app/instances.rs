@@ -57,6 +57,7 @@ pub fn state(instance: &Instance) -> &'static str {
         _ if instance.blind().is_some() => "blind",
         Reach::Down { .. } => "down",
         Reach::Connecting => "connecting",
+        Reach::Apart(_) => "apart",
         Reach::Up => "up",
     }
 }
@@ -137,6 +138,7 @@ impl Column for InstanceColumn {
             Self::Trouble => Value::Number(match state(row) {
                 "up" => (pressed(row).unwrap_or(0.0) * 5.0).floor(),
                 "connecting" => 500.0,
+                "apart" => 0.0,
                 _ => 1_000.0,
             }),
             Self::Instance => Value::Text(Cow::Borrowed(row.name.as_str())),

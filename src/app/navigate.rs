@@ -100,7 +100,9 @@ impl Model {
             }
             View::Instances => {
                 let all = !self.instances.filter.is_empty();
-                self.instances.list.seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up));
+                self.instances
+                    .list
+                    .seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up | Reach::Apart(_)));
             }
             View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
             View::Finding(_)
@@ -274,7 +276,7 @@ impl Model {
 
     /// Why there is none of something.
     fn why_no(&self, what: &str) -> String {
-        let down = self.shown.instances.iter().find(|instance| !matches!(instance.reach, Reach::Up));
+        let down = self.shown.instances.iter().find(|instance| !matches!(instance.reach, Reach::Up | Reach::Apart(_)));
         match down {
             Some(instance) => format!("no {what} is known: {} is not reached", instance.name),
             None => format!("no {what} is known yet"),

@@ -338,6 +338,7 @@ impl Instance {
         let error = match &instance.reach {
             Reach::Down { trouble, .. } => Some(trouble.message.clone()),
             Reach::Connecting => Some("no answer yet".to_owned()),
+            Reach::Apart(reason) => Some(format!("not polled: {reason}")),
             Reach::Up => None,
         };
         Self {

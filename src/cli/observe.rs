@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use crate::clients::Environment;
 use crate::clients::postgres::Target;
 use crate::config::{self, Checked, Config};
-use crate::domain::Snapshot;
 use crate::domain::facts::Source;
 use crate::domain::snapshot::{Instance, Reach};
+use crate::domain::{InstanceName, Snapshot};
 use crate::poll::Poller;
 use crate::signals::Evaluator;
 
@@ -96,7 +96,7 @@ pub(super) async fn complete(poller: &mut Poller) -> Arc<Snapshot> {
 /// Which sources were seen first when, by instance.
 #[derive(Default)]
 struct Watched {
-    first: BTreeMap<(usize, Source), Timestamp>,
+    first: BTreeMap<(InstanceName, Source), Timestamp>,
 }
 
 impl Watched {
@@ -105,25 +105,67 @@ impl Watched {
         let mut enough = snapshot.estate.sources.iter().all(|state| state.at.is_some() || state.error.is_some());
         // Whoever is still to be found is waited for.
         enough &= snapshot.accounts.iter().all(|it| it.instances.is_some() || it.error.is_some());
-        for (place, instance) in snapshot.instances.iter().enumerate() {
-            enough &= self.instance(place, instance);
+        for instance in &snapshot.instances {
+            enough &= self.instance(instance);
         }
         enough
     }
 
-    fn instance(&mut self, place: usize, instance: &Instance) -> bool {
+    fn instance(&mut self, instance: &Instance) -> bool {
         if matches!(instance.reach, Reach::Down { .. }) {
             return true;
         }
-        let seen = instance.sources.iter().map(|state| {
+        // Nobody asks its PostgreSQL: what AWS says of it is waited for.
+        let apart = matches!(instance.reach, Reach::Apart(_));
+        let asked = instance.sources.iter().filter(|state| !apart || Source::CLOUD.contains(&state.source));
+        let seen = asked.map(|state| {
             let twice =
                 matches!(state.source, Source::Activity | Source::Databases | Source::Churn | Source::Statements);
             match state.at {
                 None => state.error.is_some(),
-                Some(at) => *self.first.entry((place, state.source)).or_insert(at) < at || !twice,
+                Some(at) => *self.first.entry((instance.name.clone(), state.source)).or_insert(at) < at || !twice,
             }
         });
         // No short cut: the first sighting of each is noted.
         seen.fold(true, |all, one| all & one)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::snapshot::SourceState;
+    use crate::domain::{Layout, Tier};
+
+    fn instance(name: &str, reach: Reach, sources: &[(Source, Option<i64>)]) -> Instance {
+        let state = |(source, at): &(Source, Option<i64>)| SourceState {
+            source: *source,
+            at: at.map(|at| Timestamp::from_second(at).unwrap()),
+            error: None,
+            every: Duration::from_secs(1),
+            took: None,
+        };
+        let named = Instance::named(InstanceName::new(name), Tier::Dedicated, Layout::Schema);
+        Instance { reach, sources: sources.iter().map(state).collect(), ..named }
+    }
+
+    fn of(instances: Vec<Instance>) -> Snapshot {
+        Snapshot { instances, ..Snapshot::empty(Timestamp::UNIX_EPOCH, "test") }
+    }
+
+    #[test]
+    fn whom_nobody_polls_is_waited_for_only_as_long_as_aws_takes() {
+        let apart = |at| instance("a", Reach::Apart("creating".into()), &[(Source::Activity, None), (Source::Rds, at)]);
+        assert!(!Watched::default().enough(&of(vec![apart(None)])));
+        assert!(Watched::default().enough(&of(vec![apart(Some(1))])));
+    }
+
+    #[test]
+    fn who_leaves_does_not_make_another_one_seen() {
+        let up = |name: &str, at| instance(name, Reach::Up, &[(Source::Activity, Some(at))]);
+        let mut watched = Watched::default();
+        assert!(!watched.enough(&of(vec![up("a", 1), up("b", 5)])));
+        assert!(!watched.enough(&of(vec![up("b", 5)])), "it was seen once");
+        assert!(watched.enough(&of(vec![up("b", 6)])));
     }
 }

@@ -54,6 +54,7 @@ fn words(snapshot: &Snapshot) -> String {
         let state = match &instance.reach {
             Reach::Up => "up".to_owned(),
             Reach::Connecting => "no answer yet".to_owned(),
+            Reach::Apart(reason) => format!("not polled: {reason}"),
             Reach::Down { trouble, .. } => format!("DOWN: {}", trouble.message),
         };
         let version = instance.server.as_ref().map_or("—", |server| server.version.as_str());

@@ -290,6 +290,11 @@ pub(super) fn accounts(reader: &mut Reader<'_>, file: &File, environment: &Envir
         {
             reader.error(&format!("aws.{name}.endpoint_url"), "must start with http:// or https://");
         }
+        // It would be shown wherever the place is; AWS's own tools take none there either.
+        if draft.endpoint_url.as_deref().is_some_and(has_login) {
+            let message = "must have no login in it; credentials come from profile, variables or the machine's role";
+            reader.error(&format!("aws.{name}.endpoint_url"), message);
+        }
         let place = Place {
             name: Arc::from(name.as_str()),
             region: Arc::from(region),
@@ -305,6 +310,12 @@ pub(super) fn accounts(reader: &mut Reader<'_>, file: &File, environment: &Envir
         });
     }
     accounts
+}
+
+/// Whether there is a user, or a password, before the host.
+fn has_login(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// Whose an RDS identifier is: `NAME/identifier`, or that of the only account, or of the only one in its region.
@@ -400,6 +411,21 @@ pub(super) fn point_found_at_vault(
                 &format!("dedicated.{key}"),
                 "is in Vault, and there is no [vault] with anything set in this file",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_an_endpoint_is_seen_wherever_it_stands() {
+        for url in ["https://me:secret@host", "http://me@host:1/path", "me@host"] {
+            assert!(has_login(url), "{url}");
+        }
+        for url in ["https://host", "http://127.0.0.1:5000/a@b", "https://host?x=a@b"] {
+            assert!(!has_login(url), "{url}");
         }
     }
 }

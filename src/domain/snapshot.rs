@@ -45,6 +45,8 @@ pub enum Layout {
 pub enum Reach {
     /// The first connection is still being made.
     Connecting,
+    /// Nobody tries: it is being made or leaves, or the configuration has no way in. No outage; AWS may know more of it.
+    Apart(Arc<str>),
     /// It answers.
     Up,
     /// It does not; the old data ages.

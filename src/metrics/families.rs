@@ -126,7 +126,7 @@ impl Families {
         let up = match instance.reach {
             Reach::Up => Some(1.0),
             Reach::Down { .. } => Some(0.0),
-            Reach::Connecting => None,
+            Reach::Connecting | Reach::Apart(_) => None,
         };
         self.gauge("instance_up", "Whether the instance answers", &of_it, up);
         let mut about = of_it.clone();

@@ -78,6 +78,8 @@ pub enum News {
     },
     /// The instance cannot be polled.
     Down(Trouble),
+    /// Nobody tries to poll the instance, and why; `None`: somebody does again.
+    Apart(Option<Arc<str>>),
     /// A dedicated instance was found, and has this place from now on.
     Found(Discovered),
     /// The instance that was found at this place is there no longer.
@@ -187,7 +189,7 @@ impl Board {
                     }
                 }
                 // Only instances are connected to, come and go.
-                News::Connected(_) | News::Down(_) | News::Found(_) | News::Gone => {}
+                News::Connected(_) | News::Down(_) | News::Apart(_) | News::Found(_) | News::Gone => {}
             }
             return;
         };
@@ -207,6 +209,7 @@ impl Board {
             News::Delivered { fragment, took, every } => state.took(now, fragment, took, every),
             News::Failed { source, trouble, every } => state.failed(source, trouble, every),
             News::Down(trouble) => state.down(now, trouble),
+            News::Apart(reason) => state.apart(reason),
             News::Found(_) | News::Gone | News::Account { .. } => {}
         }
     }

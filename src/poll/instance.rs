@@ -164,7 +164,7 @@ impl InstanceState {
             self.note_statements();
             self.backends.clear();
         }
-        if self.reach == Reach::Connecting {
+        if matches!(self.reach, Reach::Connecting | Reach::Apart(_)) {
             self.reach = Reach::Up;
         }
         self.server = Some(Arc::new(server));
@@ -263,9 +263,18 @@ impl InstanceState {
     pub fn down(&mut self, now: Timestamp, trouble: Trouble) {
         let since = match &self.reach {
             Reach::Down { since, .. } => *since,
-            Reach::Connecting | Reach::Up => now,
+            Reach::Connecting | Reach::Apart(_) | Reach::Up => now,
         };
         self.reach = Reach::Down { since, trouble };
+    }
+
+    /// Nobody tries to reach it, and why; or somebody does again.
+    pub fn apart(&mut self, reason: Option<Arc<str>>) {
+        match (reason, &self.reach) {
+            (Some(reason), _) => self.reach = Reach::Apart(reason),
+            (None, Reach::Apart(_)) => self.reach = Reach::Connecting,
+            (None, _) => {}
+        }
     }
 
     /// The newest of everything, as it came.
@@ -300,6 +309,9 @@ impl InstanceState {
         }
         if let Reach::Down { since, trouble } = &self.reach {
             told.push((Some(*since), News::Down(trouble.clone())));
+        }
+        if let Reach::Apart(reason) = &self.reach {
+            told.push((None, News::Apart(Some(Arc::clone(reason)))));
         }
         told
     }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::board::{News, Origin};
+use crate::clients::aws::Account;
 use crate::clients::postgres::{Target, Timeouts, connect};
 use crate::config::{InstanceConfig, Secret};
 use crate::domain::facts::{Bloat, Catalog, Fragment, Server, Source};
@@ -280,12 +281,23 @@ impl Lane {
     async fn connect(&mut self) -> Result<Desk, Trouble> {
         let connection = connect(&self.target, self.password().await?, &Timeouts::default())
             .await
-            .map_err(|error| error.trouble())?;
+            .map_err(|error| self.by_the_clock(error.trouble()))?;
         let desk = Desk::new(connection);
         let server = server(&desk).await.map_err(|error| error.trouble())?;
         self.server = Some(server.clone());
         self.tell(News::Connected(server)).await;
         Ok(desk)
+    }
+
+    /// What RDS calls a wrong password may be a token that was signed by a clock that is wrong: nobody else says so.
+    fn by_the_clock(&self, mut trouble: Trouble) -> Trouble {
+        if let Some(Secret::Iam(login)) = &self.password
+            && trouble.code.as_deref().is_some_and(|code| code.starts_with("28"))
+            && let Some(skew) = login.account.as_ref().and_then(Account::skew)
+        {
+            trouble.message = format!("{}; {skew}", trouble.message);
+        }
+        trouble
     }
 
     /// Read anew at each login: it may have been rotated.

@@ -79,13 +79,12 @@ impl Poller {
         let mut board = board(config, evaluator);
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
         let (period_of_poolers, period_of_secrets) = (period(Source::Pooler), period(Source::Secrets));
-        let doors = doors(config, &targets);
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
         let (news, inbox) = mpsc::channel(QUEUE);
         let clocks = Clocks { every: Arc::new(every), activity };
         let mut tasks = JoinSet::new();
-        let hall = Arc::new(aws::Hall::new(config, addresses(&targets)));
+        let hall = Arc::new(aws::Hall::new(config, addresses(&targets), doors(config, &targets)));
         let found = hall.found.subscribe();
         for account in &config.aws {
             aws::start(&mut tasks, config, account, &hall, &clocks, &news);
@@ -103,8 +102,9 @@ impl Poller {
             }
         }
         if let Some(vault) = config.vault.clone() {
-            let reader = Reader::new(config.naming.vault_path.clone(), doors);
-            tasks.spawn(VaultLane::new(vault, reader, period_of_secrets, news.clone()).run());
+            let reader = Reader::new(config.naming.vault_path.clone(), Vec::new());
+            let doors = hall.doors.subscribe();
+            tasks.spawn(VaultLane::new(vault, reader, doors, period_of_secrets, news.clone()).run());
         }
         let (acknowledgements, words) = watch::channel(Arc::default());
         let (past, pasts) = watch::channel(Arc::default());

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use rand::RngExt as _;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::aws::Doors;
 use super::board::{News, Origin};
 use crate::clients::Environment;
 use crate::clients::vault::{Vault, VaultError};
@@ -36,6 +37,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 pub(super) struct VaultLane {
     vault: Arc<VaultConfig>,
     reader: Reader,
+    doors: watch::Receiver<Doors>,
     every: Duration,
     news: mpsc::Sender<(Origin, News)>,
     known: BTreeMap<TenantId, Known>,
@@ -43,11 +45,29 @@ pub(super) struct VaultLane {
     round: Duration,
     /// Whether all secrets were looked at once.
     whole: bool,
+    /// Mount, how many there are and how many names are no tenant's, as the newest whole round had them.
+    told: Option<(String, u32, usize)>,
 }
 
 impl VaultLane {
-    pub fn new(vault: Arc<VaultConfig>, reader: Reader, every: Duration, news: mpsc::Sender<(Origin, News)>) -> Self {
-        Self { vault, reader, every, news, known: BTreeMap::new(), round: Duration::ZERO, whole: false }
+    pub fn new(
+        vault: Arc<VaultConfig>,
+        reader: Reader,
+        doors: watch::Receiver<Doors>,
+        every: Duration,
+        news: mpsc::Sender<(Origin, News)>,
+    ) -> Self {
+        Self {
+            vault,
+            reader,
+            doors,
+            every,
+            news,
+            known: BTreeMap::new(),
+            round: Duration::ZERO,
+            whole: false,
+            told: None,
+        }
     }
 
     /// Polls until nobody listens any more.
@@ -81,7 +101,10 @@ impl VaultLane {
                 Ok(()) => answered = true,
                 Err(error) => return (self.trouble(vault, &error), answered),
             }
-            self.rest(self.every.saturating_sub(began.elapsed())).await;
+            let next = began + self.every;
+            while self.doors_open(next).await {
+                self.point_again().await;
+            }
             if self.news.is_closed() {
                 return (Trouble::new("stopped"), answered);
             }
@@ -97,8 +120,38 @@ impl VaultLane {
         Trouble::new(words)
     }
 
+    /// Waits until then, or until instances came or went: whether they did.
+    async fn doors_open(&mut self, until: Instant) -> bool {
+        tokio::select! {
+            () = sleep_until(until) => false,
+            () = self.news.closed() => false,
+            Ok(()) = self.doors.changed() => true,
+        }
+    }
+
+    /// Judges where all secrets point by who is there now. None is read for that.
+    async fn point_again(&mut self) {
+        self.look_around();
+        let reader = &self.reader;
+        // All of them: one that did not change is no reason to leave out the next.
+        let changed = self.known.values_mut().fold(false, |changed, known| reader.point_again(known) || changed);
+        if changed && let Some((mount, of, strangers)) = self.told.clone() {
+            let secrets = gather(mount, self.reader.path().to_owned(), &self.known, of, of, strangers);
+            self.tell(delivered(secrets, self.every.max(self.round))).await;
+        }
+    }
+
+    fn look_around(&mut self) {
+        let doors = self.doors.borrow_and_update();
+        self.reader.point(doors.doors.clone(), doors.silent.is_empty());
+    }
+
     async fn round(&mut self, vault: &Vault) -> Result<(), VaultError> {
         let began = Instant::now();
+        self.look_around();
+        for known in self.known.values_mut() {
+            self.reader.point_again(known);
+        }
         let (tenants, strangers) = self.reader.list(vault).await?;
         let of = u32::try_from(tenants.len()).unwrap_or(u32::MAX);
         let before = std::mem::take(&mut self.known);
@@ -138,6 +191,7 @@ impl VaultLane {
         self.round = began.elapsed();
         self.whole = true;
         let (mount, path) = (vault.place().mount.clone(), reader.path().to_owned());
+        self.told = Some((mount.clone(), of, strangers));
         let secrets = gather(mount, path, &self.known, of, of, strangers);
         self.tell(delivered(secrets, self.every.max(self.round))).await;
         Ok(())

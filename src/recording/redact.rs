@@ -3,16 +3,36 @@
 //! What a statement does and to which tables stays readable; so does whatever names tenants beyond doubt (logins, databases,
 //! locks). Claims in application names and comments are gone with them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::domain::Foreign;
-use crate::domain::facts::{CloudFragment, Content, Fragment};
+use crate::domain::facts::cloud::{AccountNews, CloudFragment, Snapshot};
+use crate::domain::facts::{Content, Fragment, Source};
 use crate::domain::session::CUT;
 use crate::poll::News;
 
 /// Takes it out of news.
 pub(super) fn redact(news: &mut News) {
-    let News::Delivered { fragment, .. } = news else { return };
+    let fragment = match news {
+        News::Delivered { fragment, .. } => fragment,
+        // AWS names accounts, roles and users in what it refuses, and we name where it is.
+        News::Failed { source, trouble, .. } if Source::CLOUD.contains(source) => {
+            return trouble.message = places(&trouble.message);
+        }
+        News::Failed { trouble, .. } | News::Down(trouble) => {
+            return trouble.message = accounts(&trouble.message).into_owned();
+        }
+        News::Apart(Some(reason)) => return *reason = Arc::from(places(reason)),
+        News::Account { news: AccountNews::Failed(trouble), .. } => return trouble.message = places(&trouble.message),
+        News::Account { news: AccountNews::Strays(strays), .. } => {
+            for (_, snapshot) in strays {
+                snapshot_of(snapshot);
+            }
+            return;
+        }
+        _ => return,
+    };
     match fragment {
         Fragment::Activity(activity) => {
             for session in &mut activity.sessions {
@@ -43,14 +63,103 @@ pub(super) fn redact(news: &mut News) {
                 }
             }
         }
-        // Where it is, and whose account.
-        Fragment::Cloud(fragment) => {
-            if let CloudFragment::Rds(rds) = &mut **fragment {
-                (rds.endpoint, rds.master) = (None, None);
-            }
-        }
+        Fragment::Cloud(fragment) => cloud(fragment),
         _ => {}
     }
+}
+
+/// Where it is, and whose account.
+fn cloud(fragment: &mut CloudFragment) {
+    let refused = |parts: &mut Vec<(Arc<str>, Arc<str>)>| {
+        for (_, words) in parts {
+            *words = Arc::from(places(words));
+        }
+    };
+    match fragment {
+        CloudFragment::Rds(rds) => {
+            (rds.endpoint, rds.master) = (None, None);
+            hide(&mut rds.arn);
+            rds.kms_key.iter_mut().chain(&mut rds.replica_of).chain(&mut rds.replicas).for_each(hide);
+            rds.tags.values_mut().for_each(hide);
+            rds.pending.iter_mut().for_each(|(_, value)| hide(value));
+            refused(&mut rds.refused);
+        }
+        CloudFragment::Alarms(alarms) => {
+            for alarm in &mut alarms.alarms {
+                hide(&mut alarm.name);
+                hide(&mut alarm.reason);
+            }
+        }
+        CloudFragment::Events(events) => events.events.iter_mut().for_each(|event| hide(&mut event.message)),
+        CloudFragment::Parameters(parameters) => parameters.values.values_mut().for_each(hide),
+        CloudFragment::Snapshots(snapshots) => {
+            snapshots.snapshots.iter_mut().for_each(snapshot_of);
+            snapshots.unknown = snapshots.unknown.take().map(|words| Arc::from(places(&words)));
+        }
+        CloudFragment::Backups(backups) => {
+            for protection in backups.protections.iter_mut().flatten() {
+                protection.copies_to.iter_mut().for_each(hide);
+            }
+            backups.points.iter_mut().for_each(|point| hide(&mut point.arn));
+            for copy in &mut backups.copies {
+                hide(&mut copy.to);
+                copy.message.iter_mut().for_each(hide);
+            }
+            backups.jobs.iter_mut().filter_map(|job| job.message.as_mut()).for_each(hide);
+            refused(&mut backups.refused);
+        }
+        CloudFragment::Metrics(_) => {}
+    }
+}
+
+/// Who a snapshot is shared with stays told apart; `all` is nobody's number.
+fn snapshot_of(snapshot: &mut Snapshot) {
+    hide(&mut snapshot.identifier);
+    snapshot.shared_with.iter_mut().flatten().for_each(hide);
+}
+
+fn hide(text: &mut Foreign) {
+    if let Cow::Owned(hidden) = accounts(text.raw()) {
+        *text = Foreign::from(hidden);
+    }
+}
+
+/// How many digits the number of an account has.
+const ACCOUNT: usize = 12;
+
+/// A text with numbers of accounts left out: the same for the same, so that one still sees what belongs together.
+fn accounts(text: &str) -> Cow<'_, str> {
+    let mut hidden = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(|char: char| char.is_ascii_digit()) {
+        let length = rest[begin..].bytes().take_while(u8::is_ascii_digit).count();
+        let (before, number) = (&rest[..begin], &rest[begin..begin + length]);
+        // Part of a longer word (a hash, a key) it is none.
+        let alone = !before.ends_with(|char: char| char.is_alphanumeric())
+            && !rest[begin + length..].starts_with(|char: char| char.is_alphanumeric());
+        hidden.push_str(before);
+        if length == ACCOUNT && alone {
+            hidden.push_str(name(&Foreign::from(number)).raw());
+        } else {
+            hidden.push_str(number);
+        }
+        rest = &rest[begin + length..];
+    }
+    if hidden.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    hidden.push_str(rest);
+    if hidden == text { Cow::Borrowed(text) } else { Cow::Owned(hidden) }
+}
+
+/// AWS's words and our own about it, without accounts, whoever has a name in them, and addresses.
+fn places(text: &str) -> String {
+    let word = |word: &str| {
+        let plain = word.trim_matches(|char: char| "()[]<>\"',;".contains(char));
+        let gone = plain.contains("://") || plain.starts_with("arn:") || plain.contains(".amazonaws.com");
+        if gone && !plain.contains("assets/") { word.replace(plain, "…") } else { accounts(word).into_owned() }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A long statement comes without its middle; where its tail begins, nobody can tell what is a literal.
@@ -230,6 +339,61 @@ mod tests {
         let text = serde_json::to_string(&news).unwrap();
         assert!(!text.contains("corp") && !text.contains("ann"), "{text}");
         assert!(text.contains("tenant_acme") && text.contains("shared") && text.contains("owner"), "{text}");
+    }
+
+    #[test]
+    fn whose_account_it_is_and_where_is_gone_and_the_rest_of_what_aws_says_stays() {
+        use crate::domain::facts::cloud::{Backups, Rds, RecoveryPoint};
+        use crate::domain::observed::Trouble;
+        let every = std::time::Duration::ZERO;
+        let delivered = |fragment| {
+            let fragment = Fragment::Cloud(Box::new(fragment));
+            News::Delivered { fragment, took: every, every }
+        };
+        let rds = Rds {
+            arn: Foreign::from("arn:aws:rds:eu-west-1:123456789012:db:acme-db"),
+            kms_key: Some(Foreign::from("arn:aws:kms:eu-west-1:123456789012:key/0000123456789012aa")),
+            endpoint: Some((Foreign::from("acme-db.abc.eu-west-1.rds.amazonaws.com"), 5432)),
+            refused: vec![("x".into(), "User: arn:aws:iam::123456789012:user/ann is not authorized".into())],
+            ..Rds::default()
+        };
+        let point = RecoveryPoint {
+            arn: Foreign::from("arn:aws:rds:eu-west-1:123456789012:snapshot:awsbackup:job-1"),
+            vault: Foreign::from("daily"),
+            status: Foreign::from("COMPLETED"),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            bytes: None,
+            encrypted: true,
+            deleted_at: None,
+        };
+        let snapshot = Snapshot {
+            identifier: Foreign::from("by-hand"),
+            kind: Foreign::from("manual"),
+            status: Foreign::from("available"),
+            at: None,
+            gib: None,
+            encrypted: false,
+            shared_with: Some(vec![Foreign::from("123456789012"), Foreign::from("all")]),
+        };
+        let said = "AWS (main) does not let us take on arn:aws:iam::123456789012:role/ann: at https://me.corp/x, \
+                    we need sts:AssumeRole (assets/iam/watch.json)";
+        let trouble = Trouble::new(said);
+        let failed = News::Failed { source: Source::Events, trouble: trouble.clone(), every };
+        let of_account = |news| News::Account { name: "main".into(), news };
+        for (mut news, kept) in [
+            (delivered(CloudFragment::Rds(rds)), "db:acme-db"),
+            (delivered(CloudFragment::Backups(Backups { points: vec![point], ..Backups::default() })), "job-1"),
+            (failed, "sts:AssumeRole"),
+            (of_account(AccountNews::Failed(trouble)), "assets/iam/watch.json"),
+            (of_account(AccountNews::Strays(vec![("gone".into(), snapshot)])), "\"all\""),
+        ] {
+            redact(&mut news);
+            let text = serde_json::to_string(&news).unwrap();
+            for gone in ["123456789012\"", ":123456789012:", "ann", "corp", "amazonaws.com"] {
+                assert!(!text.contains(gone), "{gone} in {text}");
+            }
+            assert!(text.contains(kept), "{kept} is not in {text}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn full(scene: &Scene<'_>, place: &Place<'_>) -> Raised {
         statement: None,
         since: match &place.instance.reach {
             Reach::Down { since, .. } => Some(Onset::seen(*since)),
-            Reach::Up | Reach::Connecting => None,
+            Reach::Up | Reach::Connecting | Reach::Apart(_) => None,
         },
         victims: others(place, &culprits),
         culprits,

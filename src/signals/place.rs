@@ -66,6 +66,7 @@ impl<'a> Place<'a> {
             // Connected: each source says for itself what is wrong with it.
             Reach::Connecting if self.instance.blind().is_some() => None,
             Reach::Connecting => Some("not connected yet".to_owned()),
+            Reach::Apart(reason) => Some(foreign::sanitise(reason).into_owned()),
             Reach::Down { trouble, .. } => Some(foreign::sanitise(&trouble.message).into_owned()),
         }
     }

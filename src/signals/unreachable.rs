@@ -50,6 +50,9 @@ impl Check for Unreachable {
                     },
                     source: None,
                 }),
+                // Nobody tries, and that is as it should be: what was an outage before is none any more. What all other
+                // signals cannot judge they say themselves, with the reason.
+                Reach::Apart(_) => {}
                 // A server that is full answers: connection-saturation says so, in better words.
                 Reach::Down { trouble, .. } if trouble.is_server_full() => {}
                 Reach::Down { since, trouble } => {

@@ -145,7 +145,7 @@ impl<'a> Pen<'a> {
     pub(super) fn dark(&self) -> String {
         let instances = self.model.shown.instances.iter();
         let names: Vec<&str> = instances
-            .filter(|instance| !matches!(instance.reach, Reach::Up) || instance.blind().is_some())
+            .filter(|instance| !matches!(instance.reach, Reach::Up | Reach::Apart(_)) || instance.blind().is_some())
             .map(|instance| instance.name.as_str())
             .collect();
         names.join(", ")

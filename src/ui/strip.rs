@@ -28,6 +28,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
         _ if instance.blind().is_some() => 0,
         Reach::Down { .. } => 0,
         Reach::Connecting => 1,
+        Reach::Apart(_) => 3,
         Reach::Up => 2,
     });
     let all = order.len() <= most;
@@ -39,7 +40,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
         row += 1;
     }
     if !all && most > 1 {
-        let down = order.iter().skip(shown).filter(|instance| !matches!(instance.reach, Reach::Up)).count();
+        let down =
+            order.iter().skip(shown).filter(|instance| !matches!(instance.reach, Reach::Up | Reach::Apart(_))).count();
         let words = format!("  +{} more instances, {down} of them not reached", order.len() - shown);
         pen.put(inside.x, inside.y + row, inside.width, &Line::from(Span::styled(words, look.dim)));
         row += 1;
@@ -70,6 +72,15 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
                     text::fit(&format!("connecting to {} …", instance.name), width.saturating_sub(2)),
                     look.text,
                 ),
+            ]);
+        }
+        Reach::Apart(reason) => {
+            let head = format!("{name}  not polled · ");
+            let room = width.saturating_sub(2 + text::width(&head));
+            return Line::from(vec![
+                Span::styled("◌ ", look.dim),
+                Span::styled(head, look.dim),
+                Span::styled(text::cut(reason, room), look.dim),
             ]);
         }
         Reach::Down { since, trouble } => {

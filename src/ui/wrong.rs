@@ -399,9 +399,8 @@ fn waits(snapshot: &Snapshot) -> BTreeMap<Signal, jiff::Timestamp> {
 
 /// Instances of which nothing fresh is known, with the age of what is.
 pub(super) fn blind(snapshot: &Snapshot, moment: jiff::Timestamp) -> Vec<String> {
-    let dark = snapshot
-        .instances
-        .iter()
+    let polled = snapshot.instances.iter().filter(|instance| !matches!(instance.reach, Reach::Apart(_)));
+    let dark = polled
         .filter(|instance| instance.activity.fresh(moment).is_none() || matches!(instance.reach, Reach::Down { .. }));
     dark.map(|instance| match instance.activity.age(moment) {
         Some(age) => format!("{} (last seen {} ago)", instance.name, quantity::duration(age.as_secs_f64())),

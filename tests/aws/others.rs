@@ -105,7 +105,7 @@ async fn moto_describes_instances_snapshots_and_groups_as_we_read_them() {
     snapshot.db_snapshot_identifier("by-hand").send().await.unwrap();
     let share = clients.rds.modify_db_snapshot_attribute().db_snapshot_identifier("by-hand");
     share.attribute_name("restore").values_to_add("999999999999").send().await.unwrap();
-    let found = Book::default().ask(&moto.account).await.unwrap();
+    let found = Book::default().ask(&moto.account, |_| true).await.unwrap();
     let by_hand = &found["portarium-prod-t7-db"].snapshots;
     let by_hand = by_hand.iter().find(|it| it.identifier.raw() == "by-hand").unwrap();
     let shared = by_hand.shared_with.as_ref().unwrap();
@@ -159,8 +159,8 @@ async fn ministack_has_figures_alarms_and_backups_as_we_read_them() {
     assert_eq!(told.newest(Metric::EbsIoBalance).map(|it| it.value), Some(99.0));
     assert!(told.series[&Metric::ReadIops].is_empty(), "asked for, and it has none");
 
-    assert!(alarms::ask(&ministack.account).await.unwrap().is_empty());
-    match backup::ask(&ministack.account, now).await {
+    assert!(alarms::Book::default().ask(&ministack.account).await.unwrap().found.is_empty());
+    match backup::Book::default().ask(&ministack.account, now).await {
         Ok(answer) => {
             let of = answer.of("arn:aws:rds:eu-west-1:1:db:acme-db", &BTreeMap::new());
             assert!(of.points.is_empty() && of.jobs.is_empty());

@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use tempfile::TempDir;
 use tierdeck::clients::aws::{Account, Place};
 
-/// What is answered to an action: status and body; none: nothing, ever.
-pub type Answers = dyn Fn(&str) -> Option<(u16, String)> + Send + Sync;
+/// What is answered to an action and the form that it came with: status and body; none: nothing, ever.
+pub type Answers = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
 
 pub struct Stand {
     pub url: String,
@@ -30,6 +30,11 @@ struct Inner {
 impl Stand {
     /// On a free loopback port; must be made inside of a runtime.
     pub async fn start(answers: impl Fn(&str) -> Option<(u16, String)> + Send + Sync + 'static) -> Self {
+        Self::hearing(move |action, _| answers(action)).await
+    }
+
+    /// The same, which hears what is asked about.
+    pub async fn hearing(answers: impl Fn(&str, &str) -> Option<(u16, String)> + Send + Sync + 'static) -> Self {
         let inner = Arc::new(Inner { answers: Mutex::new(Arc::new(answers)), asked: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -42,7 +47,7 @@ impl Stand {
 
     /// Answers otherwise from now on.
     pub fn answer(&self, answers: impl Fn(&str) -> Option<(u16, String)> + Send + Sync + 'static) {
-        *self.inner.answers.lock().unwrap() = Arc::new(answers);
+        *self.inner.answers.lock().unwrap() = Arc::new(move |action: &str, _: &str| answers(action));
     }
 
     /// How often an action was asked.
@@ -115,7 +120,7 @@ async fn answer(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap, b
     let action = action(&uri, &headers, &body);
     *inner.asked.lock().unwrap().entry(action.clone()).or_default() += 1;
     let answers = Arc::clone(&inner.answers.lock().unwrap());
-    let Some((status, body)) = answers(&action) else {
+    let Some((status, body)) = answers(&action, &String::from_utf8_lossy(&body)) else {
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         return StatusCode::GONE.into_response();
     };

@@ -370,6 +370,7 @@ impl Incident<'_> {
                 None => "not seen yet".to_owned(),
             },
             Reach::Connecting => "connecting".to_owned(),
+            Reach::Apart(reason) => format!("not polled: {}", words(reason)),
             Reach::Down { since, trouble } => {
                 format!("not reached since {since:.0}: {}", words(&trouble.message))
             }

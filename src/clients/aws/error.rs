@@ -6,9 +6,8 @@ use std::fmt;
 
 use aws_sdk_rds::config::http::HttpResponse;
 use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 
+use super::clock::ahead_of;
 use super::{Action, Place};
 use crate::domain::foreign::sanitise;
 use crate::domain::observed::Trouble;
@@ -20,10 +19,13 @@ const MOST: usize = 200;
 /// Codes of the same meaning: services differ.
 const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "NotAuthorized"];
-const EXPIRED: [&str; 4] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"];
+const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"];
 const UNKNOWN_KEY: [&str; 4] =
     ["InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"];
-const SKEWED: [&str; 3] = ["RequestTimeTooSkewed", "RequestInTheFuture", "SignatureExpired"];
+const SKEWED: [&str; 4] = ["RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired", "SignatureExpired"];
+
+/// What services say of a signature that is of another time: most have no code of its own for that.
+const OF_ANOTHER_TIME: [&str; 2] = ["signature expired", "signature not yet current"];
 const THROTTLED: [&str; 8] = [
     "Throttling",
     "ThrottlingException",
@@ -244,11 +246,18 @@ impl Fault {
         if says(&["assumerole", "sts:assumerole"]) && says(&["accessdenied", "not authorized"]) {
             return Self::Denied { missing: "sts:AssumeRole".to_owned() };
         }
+        // Who is asked too often has nothing against who we are.
+        if says(&["throttl", "rate exceeded", "too many requests", "requestlimitexceeded"]) {
+            return Self::Throttled;
+        }
         if says(&["expired"]) || says(&["sso"]) && says(&["token", "cached", "unauthorized"]) {
             return Self::Expired;
         }
         if says(&["not enabled", "no providers in chain provided credentials", "credentials are required"]) {
             return Self::NoCredentials;
+        }
+        if says(&["timed out", "timeout"]) {
+            return Self::Timeout;
         }
         if says(&["external process", "credential_process"]) {
             return Self::Credentials("credential_process failed".to_owned());
@@ -270,8 +279,9 @@ fn said(action: Action, code: &str, message: &str, raw: &HttpResponse) -> Fault 
     let status = raw.status().as_u16();
     let is = |codes: &[&str]| codes.contains(&code);
     let lower = message.to_lowercase();
-    if is(&SKEWED) || code.starts_with("InvalidSignature") && lower.contains("signature") && lower.contains("current") {
-        return Fault::Skew(skew(raw));
+    let signature = code == "SignatureDoesNotMatch" || code.starts_with("InvalidSignature");
+    if is(&SKEWED) || signature && OF_ANOTHER_TIME.iter().any(|words| lower.contains(words)) {
+        return Fault::Skew(ahead_of(raw.headers().get("date")));
     }
     if is(&DENIED) {
         return Fault::Denied { missing: missing(message).unwrap_or_else(|| action.name().to_owned()) };
@@ -282,7 +292,7 @@ fn said(action: Action, code: &str, message: &str, raw: &HttpResponse) -> Fault 
     if is(&UNKNOWN_KEY) || code == "InvalidToken" {
         return Fault::UnknownKey;
     }
-    if code == "SignatureDoesNotMatch" || code.starts_with("InvalidSignature") {
+    if signature {
         return Fault::WrongSecret;
     }
     if is(&THROTTLED) || status == 429 {
@@ -310,12 +320,6 @@ fn missing(message: &str) -> Option<String> {
     let plain = |char: char| char.is_ascii_alphanumeric() || ":-*".contains(char);
     let action = action.trim_end_matches(['.', ',']);
     (action.contains(':') && action.chars().all(plain)).then(|| action.to_owned())
-}
-
-/// How many seconds our clock is ahead of the one that answered.
-fn skew(raw: &HttpResponse) -> Option<i64> {
-    let theirs = rfc2822::parse(raw.headers().get("date")?).ok()?.timestamp();
-    Some(Timestamp::now().as_second() - theirs.as_second())
 }
 
 /// What an error says, and what is below it.

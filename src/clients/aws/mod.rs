@@ -4,7 +4,9 @@
 //! What is asked for, and what the answers mean, is in [`crate::sources::aws`].
 
 mod action;
+mod clock;
 mod error;
+mod signer;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +28,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Semaphore};
 
+use clock::Clock;
+use signer::Signer;
+
 pub use action::Action;
 pub use error::{AwsError, Fault};
 
@@ -45,6 +50,9 @@ const AT_ONCE: usize = 8;
 
 /// Sockets kept open for the next question, to each service.
 const IDLE: usize = 2;
+
+/// AWS takes no signature that is older, or newer.
+const SKEWED: i64 = 240;
 
 /// How long a token may be used to log in. RDS allows no longer.
 const TOKEN: u64 = 900;
@@ -75,6 +83,8 @@ struct Inner {
     open: Mutex<Option<Arc<Clients>>>,
     at_once: Semaphore,
     asked: AtomicU64,
+    signer: Signer,
+    clock: Clock,
 }
 
 /// The services' clients: they share credentials and sockets.
@@ -92,7 +102,8 @@ impl Account {
     /// One at that place.
     pub fn new(place: Place) -> Self {
         let at_once = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0) }))
+        let (signer, clock) = (Signer::default(), Clock::default());
+        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0), signer, clock }))
     }
 
     /// Where it is.
@@ -105,6 +116,20 @@ impl Account {
         self.0.asked.load(Ordering::Relaxed)
     }
 
+    /// How many seconds our clock is ahead of AWS's, as its newest answer has it.
+    pub fn ahead(&self) -> Option<i64> {
+        self.0.clock.ahead()
+    }
+
+    /// That our clock is too far from AWS's for what is signed by it, and what to do; `None` where it is not, as far as is known.
+    pub fn skew(&self) -> Option<String> {
+        let ahead = self.ahead().filter(|ahead| ahead.abs() >= SKEWED)?;
+        Some(
+            AwsError { place: self.place().clone(), action: Action::Connect, fault: Fault::Skew(Some(ahead)) }
+                .to_string(),
+        )
+    }
+
     /// The clients. Profiles and variables are read the first time, and again after credentials failed: somebody may have
     /// logged in meanwhile.
     pub async fn clients(&self) -> Arc<Clients> {
@@ -112,7 +137,7 @@ impl Account {
         if let Some(clients) = &*open {
             return Arc::clone(clients);
         }
-        let clients = Arc::new(open_clients(self.place()).await);
+        let clients = Arc::new(open_clients(self.place(), &self.0.clock).await);
         *open = Some(Arc::clone(&clients));
         clients
     }
@@ -127,6 +152,7 @@ impl Account {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let failed = |fault| AwsError { place: self.place().clone(), action, fault };
+        let before = self.0.open.lock().await.clone();
         let asked = async {
             // Never closed.
             let _turn = self.0.at_once.acquire().await;
@@ -138,8 +164,8 @@ impl Account {
             Ok(Err(error)) => failed(Fault::of(action, &error)),
             Err(_) => failed(Fault::Timeout),
         };
-        if error.is_about_credentials() {
-            *self.0.open.lock().await = None;
+        if let Some(clients) = before {
+            self.forget(&error, &clients).await;
         }
         Err(error)
     }
@@ -157,22 +183,32 @@ impl Account {
     }
 
     /// A token that opens one login at one address for fifteen minutes: RDS takes it for a password. Made here, by a signature;
-    /// only credentials may have to be fetched.
+    /// only credentials may have to be fetched ([`signer`]).
     pub async fn token(&self, host: &str, port: u16, user: &str) -> Result<SecretString, AwsError> {
         let failed = |fault| AwsError { place: self.place().clone(), action: Action::Connect, fault };
-        let setup = |error: &dyn fmt::Display| failed(Fault::Setup(error.to_string()));
         let encoded = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC).to_string();
         let config = TokenConfig::builder().hostname(host).port(u64::from(port)).username(encoded).expires_in(TOKEN);
-        let generator = AuthTokenGenerator::new(config.build().map_err(|error| setup(&error))?);
         let clients = self.clients().await;
-        let made = tokio::time::timeout(LONGEST, generator.auth_token(&clients.sdk)).await;
-        match made {
-            Ok(Ok(token)) => Ok(SecretString::from(token.as_str())),
-            Ok(Err(error)) => {
-                *self.0.open.lock().await = None;
-                Err(failed(Fault::of_credentials(&*error)))
-            }
-            Err(_) => Err(failed(Fault::Timeout)),
+        let made = tokio::time::timeout(LONGEST, async {
+            let credentials = self.0.signer.credentials(&clients).await?;
+            let config = config.credentials(credentials).build().map_err(|error| Fault::Setup(error.to_string()))?;
+            let token = AuthTokenGenerator::new(config).auth_token(&clients.sdk).await;
+            token.map_err(|error| Fault::of_credentials(&*error))
+        });
+        let error = match made.await {
+            Ok(Ok(token)) => return Ok(SecretString::from(token.as_str())),
+            Ok(Err(fault)) => failed(fault),
+            Err(_) => failed(Fault::Timeout),
+        };
+        self.forget(&error, &clients).await;
+        Err(error)
+    }
+
+    /// Clients whose credentials failed are made anew, once: what they had may have been replaced.
+    async fn forget(&self, error: &AwsError, clients: &Arc<Clients>) {
+        if error.is_about_credentials() {
+            let mut open = self.0.open.lock().await;
+            open.take_if(|open| Arc::ptr_eq(open, clients));
         }
     }
 
@@ -206,7 +242,7 @@ fn profiles(file: &Path) -> aws_config::profile::profile_file::ProfileFiles {
     ProfileFiles::builder().with_file(ProfileFileKind::Config, file).build()
 }
 
-async fn open_clients(place: &Place) -> Clients {
+async fn open_clients(place: &Place, clock: &Clock) -> Clients {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .pool_max_idle_per_host(IDLE)
@@ -248,12 +284,15 @@ async fn open_clients(place: &Place) -> Clients {
         let shared = aws_sdk_sts::config::SharedCredentialsProvider::new(provider);
         sdk = sdk.into_builder().credentials_provider(shared).build();
     }
+    // Two that are asked in any case are enough to know the time by.
+    let rds = aws_sdk_rds::config::Builder::from(&sdk).interceptor(clock.clone()).build();
+    let sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(clock.clone()).build();
     Clients {
-        rds: aws_sdk_rds::Client::new(&sdk),
+        rds: aws_sdk_rds::Client::from_conf(rds),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
         backup: aws_sdk_backup::Client::new(&sdk),
         logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
-        sts: aws_sdk_sts::Client::new(&sdk),
+        sts: aws_sdk_sts::Client::from_conf(sts),
         sdk,
     }
 }

@@ -5,31 +5,32 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::aside::Asides;
 use super::{Hall, Seat, Seats, Voice, again};
 use crate::clients::Environment;
 use crate::clients::aws::AwsError;
 use crate::clients::postgres::Target;
 use crate::config::{Found, InstanceConfig, RdsPlace};
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{
-    AccountNews, Claim, CloudFragment, Discovered, Maintenance, Oddity, Rds, claim, oddities,
-};
+use crate::domain::facts::cloud::{AccountNews, Claim, CloudFragment, Discovered, Oddity, Rds, claim, oddities};
 use crate::domain::observed::Trouble;
-use crate::domain::{InstanceName, Layout, TenantId};
+use crate::domain::{InstanceName, TenantId};
 use crate::poll::board::News;
-use crate::poll::lane::{Clocks, Lane, asked, lanes_of_dedicated};
+use crate::poll::lane::{Clocks, Lane, lanes_of_dedicated};
 use crate::sources::aws::{ByInstance, rds};
-
-/// What changes by the day is asked this much more rarely than the instances themselves.
-const RARER: u32 = 5;
 
 /// One that is not told of any more is gone when it was not told of twice: an answer may be a moment old.
 const MISSED: u32 = 2;
+
+/// Up to so many have a connection of their own for sessions; beyond, one for everything: sockets are not endless.
+const FEW: usize = 64;
+
+/// What RDS calls an instance whose PostgreSQL is not there, and is not meant to be: that is no outage.
+const AWAY: [&str; 6] = ["creating", "deleting", "delete-precheck", "starting", "stopping", "stopped"];
 
 /// See the module.
 pub(super) struct Finder {
@@ -40,16 +41,9 @@ pub(super) struct Finder {
     configured: Vec<(Seat, Option<TenantId>)>,
     found: HashMap<Arc<str>, Guest>,
     seats: watch::Sender<Seats>,
-    rarer: Rarer,
-}
-
-/// What is asked more rarely.
-#[derive(Default)]
-struct Rarer {
-    rounds: u32,
-    /// By ARN; none: refused, or not asked yet.
-    maintenance: Option<HashMap<String, Vec<Maintenance>>>,
-    earliest: ByInstance<Timestamp>,
+    /// The newest description of everybody.
+    described: ByInstance<Arc<Rds>>,
+    asides: Asides,
 }
 
 /// A dedicated instance that was found.
@@ -57,8 +51,8 @@ struct Guest {
     place: usize,
     name: InstanceName,
     tenant: Option<TenantId>,
-    /// How we log in to it, or why we cannot; none: nobody can yet.
-    way: Option<Result<InstanceConfig, String>>,
+    /// How we log in to it, or why nobody does; none: not decided yet.
+    way: Option<Result<InstanceConfig, Arc<str>>>,
     /// Its lanes; they end with it.
     lanes: JoinSet<()>,
     missed: u32,
@@ -73,8 +67,9 @@ impl Finder {
         configured: Vec<(Seat, Option<TenantId>)>,
         seats: watch::Sender<Seats>,
     ) -> Self {
-        let (found, rarer) = (HashMap::new(), Rarer::default());
-        Self { voice, hall, clocks, discover, configured, found, seats, rarer }
+        let (found, described) = (HashMap::new(), ByInstance::new());
+        let asides = Asides::start(&voice);
+        Self { voice, hall, clocks, discover, configured, found, seats, described, asides }
     }
 
     /// Describes and finds until nobody listens any more.
@@ -83,9 +78,8 @@ impl Finder {
         loop {
             let (began, every) = (Instant::now(), self.voice.every(Source::Rds));
             match rds::instances(&self.voice.account).await {
-                Ok(mut described) => {
+                Ok(described) => {
                     failures = 0;
-                    self.complete(&mut described).await;
                     self.take(described, every).await;
                 }
                 Err(error) => {
@@ -93,23 +87,23 @@ impl Finder {
                     self.failed(&error, every).await;
                 }
             }
-            if !self.voice.until(began + again(every, failures)).await {
-                return;
+            let next = began + again(every, failures);
+            loop {
+                tokio::select! {
+                    alive = self.voice.until(next) => {
+                        if !alive {
+                            return;
+                        }
+                        break;
+                    }
+                    // Told at once with what else is known: the next round may be far.
+                    () = self.asides.changed() => {
+                        if failures == 0 {
+                            self.tell(every).await;
+                        }
+                    }
+                }
             }
-        }
-    }
-
-    /// Adds what other questions tell of them. Where these are refused, their part is not known.
-    async fn complete(&mut self, described: &mut ByInstance<Rds>) {
-        if self.rarer.rounds.is_multiple_of(RARER) {
-            self.rarer.maintenance = rds::maintenance(&self.voice.account).await.ok();
-            self.rarer.earliest = rds::earliest(&self.voice.account).await.unwrap_or_default();
-        }
-        self.rarer.rounds += 1;
-        for (identifier, rds) in described {
-            let pending = self.rarer.maintenance.as_ref();
-            rds.maintenance = pending.map(|pending| pending.get(rds.arn.raw()).cloned().unwrap_or_default());
-            rds.earliest_restorable = self.rarer.earliest.get(identifier).copied();
         }
     }
 
@@ -132,11 +126,30 @@ impl Finder {
             self.discover(&described).await;
         }
         self.sit(&described);
+        self.described = described;
+        self.hall.spoken(&self.voice.account.place().name);
+        self.tell(every).await;
+        let described = &self.described;
+        let mut odd = oddities(described.iter().map(|(identifier, rds)| (identifier, &**rds)));
+        odd.extend(self.configured.iter().filter_map(|(seat, tenant)| {
+            let rds = described.get(&seat.identifier)?;
+            let tag = rds.tags.get(crate::domain::facts::cloud::TENANT)?;
+            let differs = tenant.as_ref().map(TenantId::as_str) != Some(tag.raw());
+            let odd = Oddity::ConfiguredOtherwise { tag: tag.clone(), configured: tenant.clone() };
+            differs.then(|| (Arc::clone(&seat.identifier), odd))
+        }));
+        let instances = u32::try_from(described.len()).unwrap_or(u32::MAX);
+        self.voice.of_account(AccountNews::Described { instances, odd }).await;
+    }
+
+    /// Tells everybody's place how RDS describes it.
+    async fn tell(&self, every: Duration) {
         let seats = self.seats.borrow().clone().unwrap_or_default();
         for seat in seats.iter() {
             match &seat.rds {
                 Some(rds) => {
-                    self.voice.delivered(seat.place, CloudFragment::Rds(Rds::clone(rds)), every).await;
+                    let rds = self.asides.complete(Rds::clone(rds));
+                    self.voice.delivered(seat.place, CloudFragment::Rds(rds), every).await;
                 }
                 None => {
                     let place = self.voice.account.place();
@@ -149,16 +162,6 @@ impl Finder {
                 }
             }
         }
-        let mut odd = oddities(described.iter().map(|(identifier, rds)| (identifier, &**rds)));
-        odd.extend(self.configured.iter().filter_map(|(seat, tenant)| {
-            let rds = described.get(&seat.identifier)?;
-            let tag = rds.tags.get(crate::domain::facts::cloud::TENANT)?;
-            let differs = tenant.as_ref().map(TenantId::as_str) != Some(tag.raw());
-            let odd = Oddity::ConfiguredOtherwise { tag: tag.clone(), configured: tenant.clone() };
-            differs.then(|| (Arc::clone(&seat.identifier), odd))
-        }));
-        let instances = u32::try_from(described.len()).unwrap_or(u32::MAX);
-        self.voice.of_account(AccountNews::Described { instances, odd }).await;
     }
 
     /// Seats everybody anew: the others learn of it at their next question.
@@ -213,12 +216,14 @@ impl Finder {
     }
 
     async fn meet(&mut self, identifier: &Arc<str>, tenant: Option<TenantId>, rds: &Arc<Rds>) {
+        // A replica carries its source's tags: the tenant's home is there, and is not told of twice.
+        let tenant = tenant.filter(|_| rds.replica_of.is_none());
         // Another's now: who it was is gone.
         if self.found.get(identifier).is_some_and(|guest| guest.tenant != tenant) {
             self.see_off(identifier).await;
         }
-        let account = self.voice.account.place().clone();
         if !self.found.contains_key(identifier) {
+            let account = self.voice.account.place();
             let (place, name) = (self.hall.place(), self.hall.name(&account.name, identifier));
             let found = Discovered {
                 name: name.clone(),
@@ -228,68 +233,71 @@ impl Finder {
                 identifier: Arc::clone(identifier),
             };
             self.voice.tell(place, News::Found(found)).await;
-            let guest = Guest { place, name, tenant: tenant.clone(), way: None, lanes: JoinSet::new(), missed: 0 };
+            let guest = Guest { place, name, tenant, way: None, lanes: JoinSet::new(), missed: 0 };
             self.found.insert(Arc::clone(identifier), guest);
         }
         let Some(guest) = self.found.get(identifier) else { return };
-        // While it is being made it has no address.
-        let Some((host, port)) = &rds.endpoint else { return };
-        let way = self.hall.dedicated.instance(
-            &Found {
-                name: guest.name.clone(),
-                tenant,
-                host: host.raw().to_owned(),
-                port: *port,
-                database: rds.database.as_ref().map(|database| database.raw().to_owned()),
-                rds: RdsPlace { account: Arc::clone(&account.name), identifier: Arc::clone(identifier) },
-            },
-            &self.voice.account,
-        );
+        self.hall.lead(&guest.name, rds.endpoint.as_ref().map(|(host, port)| (host.raw(), *port)));
+        let way = self.way(guest, identifier, rds);
         if guest.way.as_ref() != Some(&way) {
-            self.log_in(identifier, way).await;
+            self.stand(identifier, way).await;
         }
     }
 
-    /// Starts the lanes to its PostgreSQL, in the place of those that went elsewhere.
-    async fn log_in(&mut self, identifier: &Arc<str>, way: Result<InstanceConfig, String>) {
+    /// How we log in to its PostgreSQL, or why nobody does.
+    fn way(&self, guest: &Guest, identifier: &Arc<str>, rds: &Rds) -> Result<InstanceConfig, Arc<str>> {
+        if let Some(source) = &rds.replica_of {
+            return Err(format!("it is a read replica of {}; AWS is asked about it", source.shown()).into());
+        }
+        if AWAY.contains(&rds.status.raw()) {
+            return Err(format!("RDS says that it is {}", rds.status.raw()).into());
+        }
+        let Some((host, port)) = &rds.endpoint else {
+            return Err(format!("it has no address yet; RDS says that it is {}", rds.status.shown()).into());
+        };
+        let account = &self.voice.account;
+        let found = Found {
+            name: guest.name.clone(),
+            tenant: guest.tenant.clone(),
+            host: host.raw().to_owned(),
+            port: *port,
+            database: rds.database.as_ref().map(|database| database.raw().to_owned()),
+            rds: RdsPlace { account: Arc::clone(&account.place().name), identifier: Arc::clone(identifier) },
+        };
+        let way = self.hall.dedicated.instance(&found, account)?;
+        Target::parse(&way.url, &Environment::of_process()).map_err(|error| error.to_string())?;
+        Ok(way)
+    }
+
+    /// Starts the lanes to its PostgreSQL in the place of those that went elsewhere, or ends them.
+    async fn stand(&mut self, identifier: &Arc<str>, way: Result<InstanceConfig, Arc<str>>) {
         let few = self.found.len() <= FEW;
         let Some(guest) = self.found.get_mut(identifier) else { return };
-        let (place, name) = (guest.place, guest.name.clone());
-        guest.lanes.abort_all();
-        let target = way.as_ref().map_err(Clone::clone).and_then(|instance| {
-            let target = Target::parse(&instance.url, &Environment::of_process());
-            target.map(|target| (instance, target)).map_err(|error| error.to_string())
-        });
-        let mut refused = None;
-        match target {
-            Ok((instance, target)) => {
+        // What they have to say is said before anything else is: an outage after a leave would be one for ever.
+        guest.lanes.shutdown().await;
+        match &way {
+            Ok(instance) => {
+                self.voice.tell(guest.place, News::Apart(None)).await;
+                self.hall.enter(instance.clone());
+                let Ok(target) = Target::parse(&instance.url, &Environment::of_process()) else { return };
                 for sources in lanes_of_dedicated(few) {
                     let (clocks, news) = (self.clocks.clone(), self.voice.news.clone());
-                    guest.lanes.spawn(Lane::new(place, instance, target.clone(), sources, clocks, news).run());
+                    guest.lanes.spawn(Lane::new(guest.place, instance, target.clone(), sources, clocks, news).run());
                 }
-                self.hall.found.send_modify(|found| {
-                    let found = Arc::make_mut(found);
-                    found.retain(|known| known.name != name);
-                    found.push(instance.clone());
-                });
             }
-            Err(reason) => refused = Some(Trouble::new(reason)),
+            Err(reason) => {
+                self.hall.close(&guest.name);
+                self.voice.tell(guest.place, News::Apart(Some(Arc::clone(reason)))).await;
+            }
         }
         guest.way = Some(way);
-        for source in refused.iter().flat_map(|_| asked(Layout::Schema)) {
-            let trouble = refused.clone().unwrap_or_default();
-            self.voice.failed(place, source, trouble, self.voice.every(source)).await;
-        }
     }
 
     async fn see_off(&mut self, identifier: &Arc<str>) {
-        let Some(guest) = self.found.remove(identifier) else { return };
+        let Some(mut guest) = self.found.remove(identifier) else { return };
         self.hall.leave(&guest.name);
         // Its lanes end here, before its place does: who is gone has no news.
-        drop(guest.lanes);
+        guest.lanes.shutdown().await;
         self.voice.tell(guest.place, News::Gone).await;
     }
 }
-
-/// Up to so many have a connection of their own for sessions; beyond, one for everything: sockets are not endless.
-const FEW: usize = 64;

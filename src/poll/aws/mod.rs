@@ -3,6 +3,7 @@
 //!
 //! [`finder`] describes the instances and finds dedicated ones; [`source`] asks for all else about those that are seated.
 
+mod aside;
 mod finder;
 mod source;
 
@@ -24,6 +25,7 @@ use crate::domain::InstanceName;
 use crate::domain::facts::cloud::{AccountNews, CloudFragment, Rds};
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::observed::Trouble;
+use crate::sources::vault::Door;
 use finder::Finder;
 use source::SourceLane;
 
@@ -48,6 +50,8 @@ pub(super) type Seats = Option<Arc<Vec<Seat>>>;
 #[derive(Debug)]
 pub(super) struct Hall {
     next: AtomicUsize,
+    /// Whether there is more than one account: then a name says which.
+    several: bool,
     names: Mutex<HashSet<InstanceName>>,
     /// How to log in to instances that are found.
     pub dedicated: Dedicated,
@@ -55,17 +59,31 @@ pub(super) struct Hall {
     pub addresses: HashSet<(String, u16)>,
     /// How one logs in to those that were found, for whoever wants to look closer.
     pub found: watch::Sender<Arc<Vec<InstanceConfig>>>,
+    /// Where instances are reached, whoever wants to know whose an address is.
+    pub doors: watch::Sender<Doors>,
+}
+
+/// Where instances are reached.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doors {
+    /// As far as it is known.
+    pub doors: Vec<Door>,
+    /// Accounts that have yet to say who is there: behind an address that nobody knows there may be one of them.
+    pub silent: HashSet<Arc<str>>,
 }
 
 impl Hall {
     /// With the configured instances in it.
-    pub fn new(config: &Config, addresses: HashSet<(String, u16)>) -> Self {
+    pub fn new(config: &Config, addresses: HashSet<(String, u16)>, doors: Vec<Door>) -> Self {
+        let silent = config.aws.iter().filter(|aws| aws.discover).map(|aws| Arc::clone(&aws.account.place().name));
         Self {
             next: AtomicUsize::new(config.instances.len()),
+            several: config.aws.len() > 1,
             names: Mutex::new(config.instances.iter().map(|instance| instance.name.clone()).collect()),
             dedicated: config.dedicated.clone(),
             addresses,
             found: watch::channel(Arc::default()).0,
+            doors: watch::channel(Doors { doors, silent: silent.collect() }).0,
         }
     }
 
@@ -74,22 +92,60 @@ impl Hall {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A name that nobody has: its identifier, unless an account or the configuration has that already.
+    /// A name that nobody has, and the same at every start, whoever answers first: history is kept by it. The identifier, with the
+    /// account where there are several, or where the configuration has a name like that.
     fn name(&self, account: &str, identifier: &str) -> InstanceName {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let name = InstanceName::new(identifier);
-        let name = if names.contains(&name) { InstanceName::new(&format!("{account}/{identifier}")) } else { name };
+        let taken = self.several || names.contains(&name);
+        let name = if taken { InstanceName::new(&format!("{account}/{identifier}")) } else { name };
         names.insert(name.clone());
         name
     }
 
+    /// One of them is logged in to like this from now on.
+    fn enter(&self, instance: InstanceConfig) {
+        self.found.send_modify(|found| {
+            let found = Arc::make_mut(found);
+            found.retain(|known| known.name != instance.name);
+            found.push(instance);
+        });
+    }
+
+    /// One of them is logged in to no more.
+    fn close(&self, name: &InstanceName) {
+        self.found.send_if_modified(|found| {
+            let here = found.iter().any(|instance| instance.name == *name);
+            if here {
+                Arc::make_mut(found).retain(|instance| instance.name != *name);
+            }
+            here
+        });
+    }
+
     fn leave(&self, name: &InstanceName) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        self.found.send_if_modified(|found| {
-            let before = found.len();
-            Arc::make_mut(found).retain(|instance| instance.name != *name);
-            found.len() != before
+        self.close(name);
+        self.lead(name, None);
+    }
+
+    /// Where one of them is reached, as RDS says, whether we log in there or not.
+    fn lead(&self, name: &InstanceName, to: Option<(&str, u16)>) {
+        self.doors.send_if_modified(|all| {
+            let door = to.map(|(host, port)| Door { instance: name.clone(), host: host.to_owned(), port });
+            let known = all.doors.iter().find(|door| door.instance == *name);
+            if known == door.as_ref() {
+                return false;
+            }
+            all.doors.retain(|door| door.instance != *name);
+            all.doors.extend(door);
+            true
         });
+    }
+
+    /// An account said who is there.
+    fn spoken(&self, account: &str) {
+        self.doors.send_if_modified(|all| all.silent.remove(account));
     }
 }
 

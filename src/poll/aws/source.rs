@@ -1,6 +1,6 @@
 //! All other questions to AWS: each source a task of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use super::{Seat, Seats, Voice, again};
 use crate::clients::aws::{Account, AwsError};
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{AccountNews, CloudFragment, Parameters};
+use crate::domain::facts::cloud::{AccountNews, CloudFragment, Metrics, Parameters, Snapshot, Snapshots};
 use crate::domain::observed::Trouble;
 use crate::sources::aws::cloudwatch::{self, Pace, Wanted};
-use crate::sources::aws::snapshots::Book;
-use crate::sources::aws::{ByInstance, alarms, backup, events, parameters};
+use crate::sources::aws::{ByInstance, alarms, backup, events, parameters, snapshots};
+
+/// The most snapshots of nobody that are told of.
+const STRAYS: usize = 200;
 
 /// See the module.
 pub(super) struct SourceLane {
@@ -23,7 +25,9 @@ pub(super) struct SourceLane {
     voice: Voice,
     seats: watch::Receiver<Seats>,
     dollars: f64,
-    snapshots: Book,
+    snapshots: snapshots::Book,
+    backups: backup::Book,
+    alarms: alarms::Book,
     figures: Figures,
 }
 
@@ -31,19 +35,33 @@ pub(super) struct SourceLane {
 #[derive(Default)]
 struct Figures {
     round: u64,
-    /// Until when each instance's fast and slow ones were asked.
-    until: HashMap<(Arc<str>, bool), Timestamp>,
+    /// Until when each was asked and told; `None`: asked, and not told yet.
+    until: HashMap<Wanted, Option<Timestamp>>,
     /// What it costs an hour, as it was told.
     told: Option<f64>,
 }
 
-/// What a source has to say to the instance of each place.
+/// What a source has to say to the instance of each place: facts, and what went wrong beside them.
 type Dealt = Vec<(usize, Result<CloudFragment, Trouble>)>;
+
+/// What came of a round.
+#[derive(Default)]
+struct Round {
+    dealt: Dealt,
+    /// Whether something failed that is no better if it is asked soon.
+    pressed: bool,
+}
+
+impl From<Dealt> for Round {
+    fn from(dealt: Dealt) -> Self {
+        Self { dealt, pressed: false }
+    }
+}
 
 impl SourceLane {
     pub fn new(source: Source, voice: Voice, seats: watch::Receiver<Seats>, dollars: f64) -> Self {
-        let (snapshots, figures) = (Book::default(), Figures::default());
-        Self { source, voice, seats, dollars, snapshots, figures }
+        let (snapshots, backups, alarms) = Default::default();
+        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures: Figures::default() }
     }
 
     /// Asks until nobody listens any more.
@@ -60,8 +78,8 @@ impl SourceLane {
                 _ => self.ask(&seats).await,
             };
             match answer {
-                Ok(dealt) => {
-                    failures = 0;
+                Ok(Round { dealt, pressed }) => {
+                    failures = if pressed { failures + 1 } else { 0 };
                     for (place, answer) in dealt {
                         match answer {
                             Ok(fragment) => self.voice.delivered(place, fragment, every).await,
@@ -82,17 +100,29 @@ impl SourceLane {
         }
     }
 
-    async fn ask(&mut self, seats: &[Seat]) -> Result<Dealt, Trouble> {
+    async fn ask(&mut self, seats: &[Seat]) -> Result<Round, Trouble> {
         let account = &self.voice.account;
         let said = |error: AwsError| error.trouble();
-        Ok(match self.source {
-            Source::Alarms => deal(seats, alarms::ask(account).await.map_err(said)?, CloudFragment::Alarms),
+        let dealt: Dealt = match self.source {
+            Source::Alarms => {
+                let answer = self.alarms.ask(account).await.map_err(said)?;
+                let mut dealt = deal(seats, answer.found, CloudFragment::Alarms);
+                if let Some(cut) = answer.cut {
+                    // What is missing is said beside what there is.
+                    dealt.extend(seats.iter().map(|seat| (seat.place, Err(Trouble::new(cut.clone())))));
+                }
+                dealt
+            }
             Source::Events => deal(seats, events::ask(account).await.map_err(said)?, CloudFragment::Events),
             Source::Snapshots => {
-                deal(seats, self.snapshots.ask(account).await.map_err(said)?, CloudFragment::Snapshots)
+                let here: HashSet<&str> = seats.iter().map(|seat| &*seat.identifier).collect();
+                let mut found = self.snapshots.ask(account, |of| here.contains(of)).await.map_err(said)?;
+                let strays = strays(found.extract_if(|of, _| !here.contains(&**of)));
+                self.voice.of_account(AccountNews::Strays(strays)).await;
+                deal(seats, found, CloudFragment::Snapshots)
             }
             Source::Backups => {
-                let answer = backup::ask(account, Timestamp::now()).await.map_err(said)?;
+                let answer = self.backups.ask(account, Timestamp::now()).await.map_err(said)?;
                 let of = |seat: &Seat| {
                     let rds = seat.rds.as_ref().ok_or_else(undescribed)?;
                     Ok(CloudFragment::Backups(answer.of(rds.arn.raw(), &rds.tags)))
@@ -101,11 +131,12 @@ impl SourceLane {
             }
             Source::Parameters => by_group(account, seats).await,
             other => return Err(Trouble::new(format!("{} is not asked here", other.name()))),
-        })
+        };
+        Ok(dealt.into())
     }
 
     /// A round of figures. Of the rounds as the clock has them some are left out, so that they stay below their ceiling.
-    async fn metrics(&mut self, seats: &[Seat], every: &mut Duration) -> Result<Dealt, Trouble> {
+    async fn metrics(&mut self, seats: &[Seat], every: &mut Duration) -> Result<Round, Trouble> {
         let period = *every;
         let wanted: Vec<Wanted> = seats
             .iter()
@@ -130,58 +161,75 @@ impl SourceLane {
         }
         let (fast, slow) = pace.due(self.figures.round);
         self.figures.round += 1;
-        let known = |of: &Arc<str>, fast| self.figures.until.contains_key(&(Arc::clone(of), fast));
-        // Who came meanwhile is asked at once.
-        let due = |(of, metric): &Wanted| {
-            let is_fast = cloudwatch::is_fast(*metric);
-            (if is_fast { fast } else { slow }) || !known(of, is_fast)
+        // Who came meanwhile is asked at once, and once: who is not told then waits for their turn, or the ceiling would be none.
+        let due = |wanted: &Wanted| {
+            let turn = if cloudwatch::is_fast(wanted.1) { fast } else { slow };
+            turn || !self.figures.until.contains_key(wanted)
         };
         let due: Vec<Wanted> = wanted.into_iter().filter(due).collect();
-        let now = Timestamp::now();
-        let mut dealt: ByInstance<Result<CloudFragment, Trouble>> = HashMap::new();
-        let mut failed = None;
-        let mut any = due.is_empty();
-        for (from, some) in self.by_beginning(due, now) {
+        let here: HashSet<&Arc<str>> = seats.iter().map(|seat| &seat.identifier).collect();
+        self.figures.until.retain(|(of, _), _| here.contains(of));
+        self.figures(seats, due, Timestamp::now()).await
+    }
+
+    /// Asks for these figures; each one that is not told leaves its instance a word of why, beside those that are.
+    async fn figures(&mut self, seats: &[Seat], due: Vec<Wanted>, now: Timestamp) -> Result<Round, Trouble> {
+        let until = &mut self.figures.until;
+        let mut told: ByInstance<Metrics> = HashMap::new();
+        let mut failed: ByInstance<Trouble> = HashMap::new();
+        let (mut any, mut pressed, mut newest) = (due.is_empty(), false, None);
+        for (from, some) in cloudwatch::by_beginning(due, now, |wanted| until.get(wanted).copied().flatten()) {
+            for wanted in &some {
+                until.entry(wanted.clone()).or_insert(None);
+            }
             match cloudwatch::ask(&self.voice.account, &some, from, now).await {
                 Ok(answer) => {
                     any = true;
-                    failed = answer.failed.map(|error| error.trouble()).or(failed);
+                    pressed |= answer.is_pressed();
+                    for (error, missing) in answer.failed {
+                        let trouble = error.trouble();
+                        failed.extend(missing.into_iter().map(|(of, _)| (of, trouble.clone())));
+                    }
                     for (of, metrics) in answer.metrics {
-                        for metric in metrics.series.keys() {
-                            self.figures.until.insert((Arc::clone(&of), cloudwatch::is_fast(*metric)), now);
-                        }
-                        dealt.insert(of, Ok(CloudFragment::Metrics(metrics)));
+                        let asked = metrics.series.keys().map(|metric| ((Arc::clone(&of), *metric), Some(now)));
+                        until.extend(asked);
+                        // Of one instance some may be asked from another moment on than others.
+                        told.entry(of).or_default().take(metrics);
                     }
                 }
                 Err(error) => {
                     let trouble = error.trouble();
-                    for (of, _) in some {
-                        dealt.entry(of).or_insert_with(|| Err(trouble.clone()));
-                    }
-                    failed = Some(trouble);
+                    failed.extend(some.into_iter().map(|(of, _)| (of, trouble.clone())));
+                    (pressed, newest) = (true, Some(trouble));
                 }
             }
         }
-        self.figures.until.retain(|(of, _), _| seats.iter().any(|seat| seat.identifier == *of));
-        match failed {
-            Some(trouble) if !any => Err(trouble),
-            _ => Ok(seats.iter().filter_map(|seat| Some((seat.place, dealt.remove(&seat.identifier)?))).collect()),
+        if let Some(trouble) = newest.filter(|_| !any) {
+            return Err(trouble);
         }
+        let mut dealt = Dealt::new();
+        for seat in seats {
+            // What went wrong after what went well: it is the newest word.
+            let good = told.remove(&seat.identifier).map(|metrics| Ok(CloudFragment::Metrics(metrics)));
+            let bad = failed.remove(&seat.identifier).map(Err);
+            dealt.extend(good.into_iter().chain(bad).map(|said| (seat.place, said)));
+        }
+        Ok(Round { dealt, pressed })
     }
+}
 
-    /// What is asked from when: those of whom something is known together, so that they need as few calls as may be;
-    /// datapoints that are told twice cost nothing.
-    fn by_beginning(&self, due: Vec<Wanted>, now: Timestamp) -> BTreeMap<Timestamp, Vec<Wanted>> {
-        let last =
-            |(of, metric): &Wanted| self.figures.until.get(&(Arc::clone(of), cloudwatch::is_fast(*metric))).copied();
-        let earliest = cloudwatch::since(now, due.iter().filter_map(last).min());
-        let mut groups: BTreeMap<Timestamp, Vec<Wanted>> = BTreeMap::new();
-        for wanted in due {
-            let from = if last(&wanted).is_some() { earliest } else { cloudwatch::since(now, None) };
-            groups.entry(from).or_default().push(wanted);
-        }
-        groups
-    }
+/// Snapshots of instances that nobody watches, or that are gone, as far as others may restore them: nobody else would tell of them.
+fn strays(of_others: impl Iterator<Item = (Arc<str>, Snapshots)>) -> Vec<(Arc<str>, Snapshot)> {
+    let all = of_others.flat_map(|(of, it)| it.snapshots.into_iter().map(move |snapshot| (Arc::clone(&of), snapshot)));
+    let is_shared = |snapshot: &Snapshot| snapshot.shared_with.as_ref().is_some_and(|with| !with.is_empty());
+    let mut strays: Vec<_> = all.filter(|(_, snapshot)| is_shared(snapshot)).collect();
+    // Public ones before all others, if there are too many.
+    strays.sort_by(|(one, a), (other, b)| {
+        let key = |it: &Snapshot| (it.is_public() != Some(true), it.identifier.raw().to_owned());
+        (key(a), one).cmp(&(key(b), other))
+    });
+    strays.truncate(STRAYS);
+    strays
 }
 
 /// Of whom nothing was said there is nothing.

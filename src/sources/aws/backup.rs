@@ -1,23 +1,31 @@
 //! Source `backups`: what AWS Backup has of the account's instances: plans and what they select, recovery points, copies,
 //! jobs. Asked by vault and by type, not by instance, so that 500 of them cost as many calls as one. Parts that are refused are
-//! missing, and said to be.
+//! missing, and said to be. Recovery points are remembered, and read as a whole once an hour: there may be tens of thousands.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aws_sdk_backup::types::{BackupRule, BackupSelection, ConditionParameter};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{asked, foreign, moment_of, some};
-use crate::clients::aws::{Account, Action, AwsError};
+use crate::clients::aws::{Account, Action, AwsError, Fault};
 use crate::domain::Foreign;
 use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint};
+use crate::domain::foreign::sanitise;
 
 /// AWS Backup's word for RDS instances.
 const TYPE: &str = "RDS";
 
 /// How far back jobs and copies are told.
 const BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How old recovery points are that are read again each time: until then a backup is done or has failed.
+const RECENT: SignedDuration = SignedDuration::from_hours(36);
+
+/// How often all of them are read, so that those that are deleted or changed are noticed.
+const WHOLE: Duration = Duration::from_secs(3_600);
 
 /// How many are told at once.
 const PAGE: i32 = 1_000;
@@ -67,50 +75,121 @@ impl Answer {
     }
 }
 
-/// Asks for everything. An error when everything was refused: then nothing is known.
-pub async fn ask(account: &Account, now: Timestamp) -> Result<Answer, AwsError> {
-    let mut answer = Answer::default();
-    let since = now.checked_sub(BACK).unwrap_or(now);
-    let mut first = None;
-    let parts: [(&str, Result<(), AwsError>); 5] = [
-        ("plans", rules(account).await.map(|rules| answer.rules = Some(rules))),
-        ("recovery points", points(account).await.map(|points| answer.points = points)),
-        ("copies", copies(account, since).await.map(|copies| answer.copies = copies)),
-        ("backup jobs", backups(account, since, &mut answer.jobs).await),
-        ("restore jobs", restores(account, since, &answer.points, &mut answer.jobs).await),
-    ];
-    for (part, result) in parts {
-        let Err(error) = result else { continue };
-        if error.is_about_credentials() {
-            return Err(error);
+/// What is remembered of one round to the next.
+#[derive(Debug, Default)]
+pub struct Book {
+    vaults: HashMap<String, Vault>,
+}
+
+/// The recovery points in a vault, by ARN, each with what it is of.
+#[derive(Debug, Default)]
+struct Vault {
+    points: HashMap<String, (String, RecoveryPoint)>,
+    /// When it was read as a whole.
+    whole: Option<Instant>,
+}
+
+/// Parts that were refused: which, and why.
+type Refused = Vec<(Arc<str>, Arc<str>)>;
+
+impl Book {
+    /// Asks for everything. An error when everything was refused: then nothing is known.
+    pub async fn ask(&mut self, account: &Account, now: Timestamp) -> Result<Answer, AwsError> {
+        let mut answer = Answer::default();
+        let since = now.checked_sub(BACK).unwrap_or(now);
+        let mut refused = Refused::new();
+        let points = self.points(account, now, &mut refused).await;
+        for vault in self.vaults.values() {
+            for (of, point) in vault.points.values() {
+                answer.points.entry(of.clone()).or_default().push(point.clone());
+            }
         }
-        answer.refused.push((Arc::from(part), Arc::from(error.to_string())));
-        first.get_or_insert(error);
+        let parts: [(&str, Result<(), AwsError>); 5] = [
+            ("recovery points", points),
+            ("plans", rules(account, &mut refused).await.map(|rules| answer.rules = Some(rules))),
+            ("copies", copies(account, since).await.map(|copies| answer.copies = copies)),
+            ("backup jobs", backups(account, since, &mut answer.jobs).await),
+            ("restore jobs", restores(account, since, &answer.points, &mut answer.jobs).await),
+        ];
+        let (mut first, mut whole) = (None, 0);
+        for (part, result) in parts {
+            let Err(error) = result else { continue };
+            if error.is_about_credentials() {
+                return Err(error);
+            }
+            refused.push((Arc::from(part), Arc::from(error.to_string())));
+            first.get_or_insert(error);
+            whole += 1;
+        }
+        answer.refused = refused;
+        match first {
+            Some(error) if whole == 5 => Err(error),
+            _ => Ok(answer),
+        }
     }
-    match first {
-        Some(error) if answer.refused.len() == 5 => Err(error),
-        _ => Ok(answer),
+
+    /// By vault: copies from other regions are among them. One that refuses (its own policy, or it was just removed) keeps what is
+    /// known of it, and hides no other.
+    async fn points(&mut self, account: &Account, now: Timestamp, refused: &mut Refused) -> Result<(), AwsError> {
+        let names = vaults(account).await?;
+        self.vaults.retain(|name, _| names.contains(name));
+        for name in names {
+            let vault = self.vaults.entry(name.clone()).or_default();
+            let whole = vault.whole.is_none_or(|at| at.elapsed() >= WHOLE);
+            let since = (!whole).then(|| now.checked_sub(RECENT).unwrap_or(now));
+            match points(account, &name, since).await {
+                Ok(points) if whole => *vault = Vault { points, whole: Some(Instant::now()) },
+                // What is not told again is older, and is there still, or will be missing from the next whole.
+                Ok(points) => vault.points.extend(points),
+                Err(error) if error.is_about_credentials() || error.is_throttled() => return Err(error),
+                Err(error) => {
+                    let part = format!("recovery points in {}", sanitise(&name));
+                    refused.push((Arc::from(part), Arc::from(error.to_string())));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-async fn rules(account: &Account) -> Result<Vec<(Protection, Vec<Selection>)>, AwsError> {
+/// Plans, rule by rule. One that is removed meanwhile is none; one that is refused is said to be.
+async fn rules(account: &Account, refused: &mut Refused) -> Result<Vec<(Protection, Vec<Selection>)>, AwsError> {
     let clients = account.clients().await;
     let mut plans = Vec::new();
     let mut pages = clients.backup.list_backup_plans().into_paginator().send();
     while let Some(page) = account.page(Action::ListBackupPlans, pages.next()).await? {
         plans.extend(page.backup_plans_list().iter().filter_map(|plan| plan.backup_plan_id().map(str::to_owned)));
     }
-    let mut rules = Vec::new();
+    let (mut rules, mut good, of) = (Vec::new(), 0, plans.len());
+    let mut newest = None;
     for id in plans {
-        let question = clients.backup.get_backup_plan().backup_plan_id(&id).send();
-        let plan = account.ask(Action::GetBackupPlan, question).await?;
-        let Some(plan) = plan.backup_plan() else { continue };
-        let selections = selections(account, &id).await?;
-        for rule in plan.rules() {
-            rules.push((protection(plan.backup_plan_name(), rule), selections.clone()));
+        match plan(account, &id).await {
+            Ok(more) => {
+                good += 1;
+                rules.extend(more);
+            }
+            Err(AwsError { fault: Fault::Gone(_), .. }) => good += 1,
+            Err(error) if error.is_about_credentials() || error.is_throttled() => return Err(error),
+            Err(error) => {
+                refused.push((Arc::from(format!("plan {}", sanitise(&id))), Arc::from(error.to_string())));
+                newest = Some(error);
+            }
         }
     }
-    Ok(rules)
+    match newest {
+        Some(error) if good == 0 && of > 0 => Err(error),
+        _ => Ok(rules),
+    }
+}
+
+async fn plan(account: &Account, id: &str) -> Result<Vec<(Protection, Vec<Selection>)>, AwsError> {
+    let clients = account.clients().await;
+    let question = clients.backup.get_backup_plan().backup_plan_id(id).send();
+    let plan = account.ask(Action::GetBackupPlan, question).await?;
+    let Some(plan) = plan.backup_plan() else { return Ok(Vec::new()) };
+    let selections = selections(account, id).await?;
+    let rules = plan.rules().iter();
+    Ok(rules.map(|rule| (protection(plan.backup_plan_name(), rule), selections.clone())).collect())
 }
 
 async fn selections(account: &Account, plan: &str) -> Result<Vec<Selection>, AwsError> {
@@ -142,33 +221,45 @@ fn protection(plan: &str, rule: &BackupRule) -> Protection {
     }
 }
 
-/// By vault: copies from other regions are among them.
-async fn points(account: &Account) -> Result<HashMap<String, Vec<RecoveryPoint>>, AwsError> {
+/// The vaults of the account.
+pub(super) async fn vaults(account: &Account) -> Result<Vec<String>, AwsError> {
     let clients = account.clients().await;
     let mut vaults = Vec::new();
     let mut pages = clients.backup.list_backup_vaults().into_paginator().send();
     while let Some(page) = account.page(Action::ListBackupVaults, pages.next()).await? {
         vaults.extend(page.backup_vault_list().iter().filter_map(|it| it.backup_vault_name().map(str::to_owned)));
     }
-    let mut found: HashMap<String, Vec<RecoveryPoint>> = HashMap::new();
-    for vault in vaults {
-        let question = clients.backup.list_recovery_points_by_backup_vault().backup_vault_name(&vault);
-        let mut pages = question.by_resource_type(TYPE).max_results(PAGE).into_paginator().send();
-        while let Some(page) = account.page(Action::ListRecoveryPoints, pages.next()).await? {
-            for point in page.recovery_points() {
-                let at = moment_of(point.creation_date()).or_else(|| moment_of(point.completion_date()));
-                let (Some(of), Some(at)) = (point.resource_arn(), at) else { continue };
-                let lifecycle = point.calculated_lifecycle();
-                found.entry(of.to_owned()).or_default().push(RecoveryPoint {
-                    arn: foreign(point.recovery_point_arn()),
-                    vault: Foreign::from(vault.as_str()),
-                    status: foreign(point.status().map(|status| status.as_str())),
-                    at,
-                    bytes: point.backup_size_in_bytes().and_then(|bytes| u64::try_from(bytes).ok()),
-                    encrypted: point.is_encrypted() || point.encryption_key_arn().is_some(),
-                    deleted_at: lifecycle.and_then(|life| moment_of(life.delete_at())),
-                });
-            }
+    Ok(vaults)
+}
+
+/// The recovery points in a vault, those that were made since.
+async fn points(
+    account: &Account,
+    vault: &str,
+    since: Option<Timestamp>,
+) -> Result<HashMap<String, (String, RecoveryPoint)>, AwsError> {
+    let clients = account.clients().await;
+    let question = clients.backup.list_recovery_points_by_backup_vault().backup_vault_name(vault);
+    let question = question.by_resource_type(TYPE).set_by_created_after(since.map(asked));
+    let mut pages = question.max_results(PAGE).into_paginator().send();
+    let mut found = HashMap::new();
+    while let Some(page) = account.page(Action::ListRecoveryPoints, pages.next()).await? {
+        for point in page.recovery_points() {
+            let at = moment_of(point.creation_date()).or_else(|| moment_of(point.completion_date()));
+            let (Some(arn), Some(of), Some(at)) = (point.recovery_point_arn(), point.resource_arn(), at) else {
+                continue;
+            };
+            let lifecycle = point.calculated_lifecycle();
+            let told = RecoveryPoint {
+                arn: Foreign::from(arn),
+                vault: Foreign::from(vault),
+                status: foreign(point.status().map(|status| status.as_str())),
+                at,
+                bytes: point.backup_size_in_bytes().and_then(|bytes| u64::try_from(bytes).ok()),
+                encrypted: point.is_encrypted() || point.encryption_key_arn().is_some(),
+                deleted_at: lifecycle.and_then(|life| moment_of(life.delete_at())),
+            };
+            found.insert(arn.to_owned(), (of.to_owned(), told));
         }
     }
     Ok(found)

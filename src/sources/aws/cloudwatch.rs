@@ -2,16 +2,19 @@
 //!
 //! Cost: $0.01 for each thousand metrics asked, however many datapoints come back: [`Pace`] keeps to a ceiling.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::types::{Dimension, Metric as CloudWatchMetric, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric as CloudWatchMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ByInstance, DIMENSION, NAMESPACE, asked, moment};
-use crate::clients::aws::{Account, Action, AwsError};
+use crate::clients::aws::{Account, Action, AwsError, Fault};
 use crate::domain::facts::cloud::{Datapoint, KEPT, Metric, Metrics, Rds};
+use crate::domain::foreign::sanitise;
 
 /// Questions in one call: CloudWatch allows no more.
 pub const AT_ONCE: usize = 500;
@@ -24,6 +27,14 @@ const THOUSAND: f64 = 0.01;
 
 /// How far back the next question reaches at least: datapoints come late.
 pub const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+
+/// Who was asked within the same of these has about as much to be told; beyond the last is whoever has everything to be told.
+const STEPS: [SignedDuration; 4] = [
+    SignedDuration::from_mins(20),
+    SignedDuration::from_mins(40),
+    SignedDuration::from_mins(80),
+    SignedDuration::from_mins(150),
+];
 
 /// What an incident is judged by, before all else.
 const FAST: [Metric; 9] = [
@@ -77,33 +88,38 @@ pub type Wanted = (Arc<str>, Metric);
 /// What came of one round.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Figures; what was asked for and has none is there and empty.
+    /// Figures; what was asked for and has none is there and empty, what was not told is not there.
     pub metrics: ByInstance<Metrics>,
-    /// Why some are missing: the calls that failed, if not all did.
-    pub failed: Option<AwsError>,
+    /// What was not told, each with why: the calls that failed, and single figures that CloudWatch failed at.
+    pub failed: Vec<(AwsError, Vec<Wanted>)>,
+}
+
+impl Answer {
+    /// Whether a call failed, rather than single figures of one: then all are asked more rarely.
+    pub fn is_pressed(&self) -> bool {
+        self.failed.iter().any(|(error, _)| !matches!(error.fault, Fault::Other { .. }))
+    }
 }
 
 /// Asks for all of them in as few calls as five hundred each allow. One call that fails takes only its own figures along; an
 /// error when all did.
 pub async fn ask(account: &Account, wanted: &[Wanted], from: Timestamp, to: Timestamp) -> Result<Answer, AwsError> {
     let mut answer = Answer::default();
-    let (mut good, mut failed) = (0, None);
+    let (mut good, mut newest) = (0, None);
     for some in wanted.chunks(AT_ONCE) {
-        match call(account, some, from, to).await {
-            Ok(metrics) => {
-                good += 1;
-                for (of, metrics) in metrics {
-                    answer.metrics.entry(of).or_default().series.extend(metrics.series);
-                }
-            }
+        match call(account, some, from, to, &mut answer).await {
+            Ok(()) => good += 1,
             // Everything else will fail alike.
             Err(error) if error.is_about_credentials() || error.is_denied() => return Err(error),
-            Err(error) => failed = Some(error),
+            Err(error) => {
+                answer.failed.push((error.clone(), some.to_vec()));
+                newest = Some(error);
+            }
         }
     }
-    match failed {
+    match newest {
         Some(error) if good == 0 => Err(error),
-        failed => Ok(Answer { failed, ..answer }),
+        _ => Ok(answer),
     }
 }
 
@@ -112,7 +128,8 @@ async fn call(
     wanted: &[Wanted],
     from: Timestamp,
     to: Timestamp,
-) -> Result<ByInstance<Metrics>, AwsError> {
+    answer: &mut Answer,
+) -> Result<(), AwsError> {
     let clients = account.clients().await;
     let queries = wanted.iter().enumerate().map(|(place, wanted)| query(place, wanted)).collect();
     let question = clients
@@ -123,22 +140,60 @@ async fn call(
         .end_time(asked(to))
         .scan_by(ScanBy::TimestampAscending);
     let mut pages = question.into_paginator().send();
-    let mut found: ByInstance<Metrics> = HashMap::new();
-    for (of, metric) in wanted {
-        found.entry(Arc::clone(of)).or_default().series.entry(*metric).or_default();
-    }
+    let mut told = Told::of(wanted);
     while let Some(page) = account.page(Action::GetMetricData, pages.next()).await? {
         for result in page.metric_data_results() {
-            let place = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
-            let Some((of, metric)) = place.and_then(|place| wanted.get(place)) else { continue };
-            let points = result.timestamps().iter().zip(result.values());
-            let points = points.filter_map(|(at, value)| Some(Datapoint { at: moment(at)?, value: *value }));
-            // One figure may come over several pages; late and double datapoints find their place.
-            let more = Metrics { series: BTreeMap::from([(*metric, points.collect())]) };
-            found.entry(Arc::clone(of)).or_default().take(more);
+            told.take(result, refused(account, result));
         }
     }
-    Ok(found)
+    told.deal(answer);
+    Ok(())
+}
+
+/// What a call told of each figure that it asked for, by place.
+struct Told<'a>(Vec<(&'a Wanted, Vec<Datapoint>, Option<AwsError>)>);
+
+impl<'a> Told<'a> {
+    fn of(wanted: &'a [Wanted]) -> Self {
+        Self(wanted.iter().map(|wanted| (wanted, Vec::new(), None)).collect())
+    }
+
+    /// One figure may come over several pages.
+    fn take(&mut self, result: &MetricDataResult, refused: Option<AwsError>) {
+        let place = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
+        let Some((_, points, failed)) = place.and_then(|place| self.0.get_mut(place)) else { return };
+        let told = result.timestamps().iter().zip(result.values());
+        points.extend(told.filter_map(|(at, value)| Some(Datapoint { at: moment(at)?, value: *value })));
+        *failed = refused.or(failed.take());
+    }
+
+    fn deal(self, answer: &mut Answer) {
+        for ((of, metric), points, failed) in self.0 {
+            match failed {
+                // What it has of it may lack what comes next: it is asked again from where we know.
+                Some(error) => answer.failed.push((error, vec![(Arc::clone(of), *metric)])),
+                None => {
+                    // Late and double datapoints find their place.
+                    let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
+                    answer.metrics.entry(Arc::clone(of)).or_default().take(more);
+                }
+            }
+        }
+    }
+}
+
+/// Why CloudWatch did not tell a figure that it was asked for, beside others that it told: no figure is not the same as none.
+fn refused(account: &Account, result: &MetricDataResult) -> Option<AwsError> {
+    let code = match result.status_code()? {
+        StatusCode::InternalError => "InternalError",
+        StatusCode::Forbidden => "Forbidden",
+        _ => return None,
+    };
+    let words: Vec<&str> = result.messages().iter().filter_map(|message| message.value()).collect();
+    let message =
+        if words.is_empty() { "it is asked again".to_owned() } else { sanitise(&words.join("; ")).into_owned() };
+    let fault = Fault::Other { code: code.to_owned(), message };
+    Some(AwsError { place: account.place().clone(), action: Action::GetMetricData, fault })
 }
 
 fn query(place: usize, (of, metric): &Wanted) -> MetricDataQuery {
@@ -158,6 +213,29 @@ pub fn since(now: Timestamp, last: Option<Timestamp>) -> Timestamp {
     };
     // Whole minutes: CloudWatch rounds, and counts what begins inside.
     Timestamp::from_second(from.as_second().div_euclid(60) * 60).unwrap_or(from)
+}
+
+/// What is asked from when: those of whom about as much is known together, so that they need as few calls as may be; datapoints that
+/// are told twice cost nothing, but travel.
+pub fn by_beginning(
+    due: Vec<Wanted>,
+    now: Timestamp,
+    last: impl Fn(&Wanted) -> Option<Timestamp>,
+) -> BTreeMap<Timestamp, Vec<Wanted>> {
+    let mut steps: BTreeMap<usize, (Option<Timestamp>, Vec<Wanted>)> = BTreeMap::new();
+    for wanted in due {
+        let last = last(&wanted);
+        let age = last.map(|last| now.duration_since(last));
+        let step = STEPS.iter().position(|most| age.is_some_and(|age| age <= *most)).unwrap_or(STEPS.len());
+        let (earliest, group) = steps.entry(step).or_insert_with(|| (last, Vec::new()));
+        *earliest = (*earliest).min(last);
+        group.push(wanted);
+    }
+    let mut groups: BTreeMap<Timestamp, Vec<Wanted>> = BTreeMap::new();
+    for (earliest, group) in steps.into_values() {
+        groups.entry(since(now, earliest)).or_default().extend(group);
+    }
+    groups
 }
 
 /// How often metrics are asked so that they stay below a ceiling: in which rounds fast ones are, and in which of those slow ones.
@@ -253,6 +331,63 @@ mod tests {
         let due: Vec<(bool, bool)> = (0..7).map(|round| pace.due(round)).collect();
         let (no, fast, both) = ((false, false), (true, false), (true, true));
         assert_eq!(due, [both, no, fast, no, fast, no, both]);
+    }
+
+    #[test]
+    fn a_figure_that_cloudwatch_failed_at_is_not_one_that_it_has_none_of() {
+        let place = crate::clients::aws::Place {
+            name: "main".into(),
+            region: "eu-west-1".into(),
+            profile: None,
+            config_file: None,
+            assume_role: None,
+            endpoint_url: None,
+        };
+        let account = Account::new(place);
+        let wanted: Vec<Wanted> =
+            [Metric::CpuUtilization, Metric::ReadIops, Metric::SwapUsage].map(|it| ("a".into(), it)).to_vec();
+        let at = aws_sdk_cloudwatch::primitives::DateTime::from_secs(60);
+        let result =
+            |id: &str, code| MetricDataResult::builder().id(id).status_code(code).timestamps(at).values(1.0).build();
+        let mut told = Told::of(&wanted);
+        // Over two pages, and the second is not whole.
+        for result in [
+            result("m0", StatusCode::PartialData),
+            result("m0", StatusCode::InternalError),
+            MetricDataResult::builder().id("m1").status_code(StatusCode::Complete).build(),
+            result("m2", StatusCode::Complete),
+            result("m99", StatusCode::Complete),
+        ] {
+            told.take(&result, refused(&account, &result));
+        }
+        let mut answer = Answer::default();
+        told.deal(&mut answer);
+        let series = &answer.metrics["a"].series;
+        assert!(!series.contains_key(&Metric::CpuUtilization), "it is asked again from where it was known");
+        assert!(series[&Metric::ReadIops].is_empty(), "asked for, and it has none");
+        assert_eq!(series[&Metric::SwapUsage].len(), 1);
+        let [(error, missing)] = &*answer.failed else { panic!("{:?}", answer.failed) };
+        assert!(error.to_string().contains("InternalError") && missing[0].1 == Metric::CpuUtilization);
+        assert!(!answer.is_pressed(), "one figure is no reason to ask all others more rarely");
+    }
+
+    #[test]
+    fn who_was_not_heard_of_for_long_makes_nobody_else_ask_for_as_much() {
+        let now = Timestamp::from_second(1_000_000_020).unwrap();
+        let ago = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
+        let wanted: Vec<Wanted> = [Metric::CpuUtilization, Metric::ReadIops, Metric::WriteIops, Metric::SwapUsage]
+            .map(|it| ("a".into(), it))
+            .to_vec();
+        let last = |(_, metric): &Wanted| match metric {
+            Metric::CpuUtilization => Some(ago(1)),
+            Metric::ReadIops => Some(ago(5)),
+            Metric::WriteIops => Some(ago(100)),
+            _ => None,
+        };
+        let groups = by_beginning(wanted, now, last);
+        let told: Vec<_> =
+            groups.iter().map(|(from, group)| (now.duration_since(*from).as_secs() / 60, group.len())).collect();
+        assert_eq!(told, [(180, 1), (110, 1), (15, 2)]);
     }
 
     #[test]

@@ -1,241 +1,246 @@
 //! An instance's PostgreSQL log, followed: from CloudWatch Logs where it is exported there, else as RDS hands out its files.
+//!
+//! Each look costs few calls and holds few lines, however much was written: of what is too much the newest is told. An error loses
+//! neither the place nor what was read before it. What the lines mean is in [`entries`].
 
-use std::collections::BTreeSet;
+mod entries;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clients::aws::{Account, Action, AwsError};
-use crate::domain::Foreign;
-use crate::domain::facts::cloud::{AuditEntry, LogEntry};
+pub use entries::entries;
 
-/// The most entries of one look; of the older ones nobody hears.
+use crate::clients::aws::{Account, Action, AwsError, Fault};
+use crate::domain::facts::cloud::LogEntry;
+
+/// The most lines of one look; of the older ones nobody hears.
 const MOST: usize = 2_000;
+
+/// The most of one line, in bytes.
+const LONGEST: usize = 16 << 10;
+
+/// The most answers of one look, of 1 MB each at most; the next look goes on.
+const PAGES: usize = 5;
 
 /// Events come late, and out of order.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 
-/// What RDS puts before each line (`log_line_prefix`), as a mark: `…:role@database:[pid]:SEVERITY:  `.
-const SEVERITIES: [&str; 12] =
-    ["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "LOG", "FATAL", "PANIC", "DETAIL", "HINT", "STATEMENT", "CONTEXT"];
+/// The first look begins so many minutes ago, and further back only where little was written: events come oldest first.
+const BACK: [i64; 4] = [1, 5, 20, 60];
 
-/// What pgAudit's lines begin with.
-const AUDIT: &str = "AUDIT: ";
+/// So many lines are enough for a first look.
+const ENOUGH: usize = 200;
+
+/// Who is further behind than this leaves out what is in between.
+const BEHIND: SignedDuration = SignedDuration::from_mins(5);
 
 /// Reads on where it stopped.
 #[derive(Debug)]
 pub struct Follower {
     identifier: Arc<str>,
     exported: bool,
-    /// Since when events are asked, and those of that time that are known.
+    /// From when on.
     since: Timestamp,
-    known: BTreeSet<String>,
+    /// Lines that were read and not told yet.
+    lines: Lines,
+    /// Events.
+    events: Option<Events>,
     /// The file that is read, and how far.
     file: Option<(String, Option<String>)>,
+}
+
+/// How far events were read.
+#[derive(Debug)]
+struct Events {
+    /// Since when they are asked.
+    since: Timestamp,
+    /// Where in the answer to that the next look goes on.
+    token: Option<String>,
+    newest: Timestamp,
+    /// Those of the overlap that were told.
+    known: BTreeMap<String, Timestamp>,
+}
+
+/// The newest lines.
+#[derive(Debug, Default)]
+struct Lines(VecDeque<String>);
+
+impl Lines {
+    fn take(&mut self, text: &str) {
+        for line in text.lines() {
+            if self.0.len() == MOST {
+                self.0.pop_front();
+            }
+            self.0.push_back(line[..line.floor_char_boundary(LONGEST)].to_owned());
+        }
+    }
 }
 
 impl Follower {
     /// Of an instance, from a moment on.
     pub fn new(identifier: Arc<str>, exported: bool, since: Timestamp) -> Self {
-        Self { identifier, exported, since, known: BTreeSet::new(), file: None }
+        // The server's clock in a log has no more than seconds.
+        let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+        Self { identifier, exported, since, lines: Lines::default(), events: None, file: None }
     }
 
     /// What was written since the last look.
     pub async fn next(&mut self, account: &Account) -> Result<Vec<LogEntry>, AwsError> {
-        let mut lines = if self.exported { self.events(account).await? } else { self.portion(account).await? };
-        if lines.len() > MOST {
-            lines.drain(..lines.len() - MOST);
+        if self.exported {
+            self.read_events(account, Timestamp::now()).await?;
+        } else {
+            self.read_files(account).await?;
         }
-        Ok(entries(lines.iter().flat_map(|text| text.lines())))
+        let lines = std::mem::take(&mut self.lines.0);
+        let mut told = entries(lines.iter().map(String::as_str));
+        // A file's end reaches further back than was asked for; what has no time of its own goes with what is before it.
+        let first = told.iter().position(|entry| entry.at.is_some_and(|at| at >= self.since));
+        let old = told.iter().any(|entry| entry.at.is_some_and(|at| at < self.since));
+        if old {
+            told.drain(..first.unwrap_or(told.len()));
+        }
+        Ok(told)
     }
 
-    async fn events(&mut self, account: &Account) -> Result<Vec<String>, AwsError> {
-        let clients = account.clients().await;
-        let group = format!("/aws/rds/instance/{}/postgresql", self.identifier);
-        let question = clients.logs.filter_log_events().log_group_name(group).start_time(self.since.as_millisecond());
-        let mut pages = question.into_paginator().send();
-        let (mut lines, mut newest, mut seen) = (Vec::new(), self.since, Vec::new());
-        while let Some(page) = account.page(Action::FilterLogEvents, pages.next()).await? {
-            for event in page.events() {
-                let at = event.timestamp().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(self.since);
-                newest = newest.max(at);
-                let id = event.event_id().unwrap_or_default().to_owned();
-                if !self.known.contains(&id) {
-                    lines.push((at, event.message().unwrap_or_default().to_owned()));
-                }
-                seen.push((at, id));
+    async fn read_events(&mut self, account: &Account, now: Timestamp) -> Result<(), AwsError> {
+        let mut events = match self.events.take() {
+            // Far behind: who looks wants to see what is written now.
+            Some(events) if events.token.is_some() && now.duration_since(events.newest) > BEHIND => {
+                Events { since: before(now, OVERLAP), token: None, newest: before(now, OVERLAP), ..events }
+            }
+            Some(events) => events,
+            None => return self.first_events(account, now).await,
+        };
+        let result = self.pages(account, &mut events).await;
+        self.events = Some(events);
+        result
+    }
+
+    /// Further and further back, until there is something to see.
+    async fn first_events(&mut self, account: &Account, now: Timestamp) -> Result<(), AwsError> {
+        for (at, minutes) in BACK.iter().enumerate() {
+            let last = at + 1 == BACK.len();
+            let since =
+                if last { self.since } else { before(now, SignedDuration::from_mins(*minutes)).max(self.since) };
+            let mut events = Events { since, token: None, newest: since, known: BTreeMap::new() };
+            self.lines = Lines::default();
+            self.pages(account, &mut events).await?;
+            if self.lines.0.len() >= ENOUGH || events.token.is_some() || since <= self.since {
+                self.events = Some(events);
+                break;
             }
         }
-        self.since = newest.checked_sub(OVERLAP).unwrap_or(newest).max(self.since);
-        self.known = seen.into_iter().filter(|(at, _)| *at >= self.since).map(|(_, id)| id).collect();
-        lines.sort_by_key(|(at, _)| *at);
-        Ok(lines.into_iter().map(|(_, line)| line).collect())
+        Ok(())
     }
 
-    async fn portion(&mut self, account: &Account) -> Result<Vec<String>, AwsError> {
+    /// A few pages of what was written since; what was read of them is kept, whatever becomes of the next.
+    async fn pages(&mut self, account: &Account, events: &mut Events) -> Result<(), AwsError> {
+        let clients = account.clients().await;
+        let group = format!("/aws/rds/instance/{}/postgresql", self.identifier);
+        for _ in 0..PAGES {
+            let question = clients.logs.filter_log_events().log_group_name(&group);
+            let question = question.start_time(events.since.as_millisecond()).set_next_token(events.token.clone());
+            let page = account.ask(Action::FilterLogEvents, question.send()).await?;
+            events.token = page.next_token().map(str::to_owned);
+            self.take(events, page.events());
+            if events.token.is_none() {
+                events.since = before(events.newest, OVERLAP).max(events.since);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, events: &mut Events, page: &[FilteredLogEvent]) {
+        let mut new = Vec::new();
+        for event in page {
+            let at = event.timestamp().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(events.since);
+            events.newest = events.newest.max(at);
+            if events.known.insert(event.event_id().unwrap_or_default().to_owned(), at).is_none() {
+                new.push((at, event.message().unwrap_or_default()));
+            }
+        }
+        new.sort_by_key(|(at, _)| *at);
+        for (_, text) in new {
+            self.lines.take(text);
+        }
+        // The next question begins no earlier than that.
+        let oldest = before(events.newest, OVERLAP);
+        events.known.retain(|_, at| *at >= oldest);
+    }
+
+    async fn read_files(&mut self, account: &Account) -> Result<(), AwsError> {
+        let files = self.files(account).await?;
+        for _ in 0..PAGES {
+            let next = match &self.file {
+                // From its end: what was written before nobody asked for.
+                None => files.last().map(|name| (name.clone(), None)),
+                Some(_) => self.rest(account).await?.then(|| self.after(&files)).flatten(),
+            };
+            match next {
+                Some(next) => self.file = Some(next),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The text logs that were written to, the newest last. Where a log is written as CSV as well, that is the same once more.
+    async fn files(&self, account: &Account) -> Result<Vec<String>, AwsError> {
         let clients = account.clients().await;
         let question = clients.rds.describe_db_log_files().db_instance_identifier(&*self.identifier);
-        let question = question.file_last_written(self.since.as_millisecond());
+        let question = question.filename_contains("error/postgresql").file_last_written(self.since.as_millisecond());
         let mut pages = question.into_paginator().send();
         let mut files: Vec<(i64, String)> = Vec::new();
         while let Some(page) = account.page(Action::DescribeDbLogFiles, pages.next()).await? {
             let named = page.describe_db_log_files().iter();
             files.extend(named.filter_map(|file| Some((file.last_written()?, file.log_file_name()?.to_owned()))));
         }
-        files.retain(|(_, name)| name.starts_with("error/postgresql"));
-        let Some((_, newest)) = files.into_iter().max() else { return Ok(Vec::new()) };
-        // A new file begins; what was still to come of the old one comes first.
-        let mut lines = Vec::new();
-        if let Some((name, marker)) = self.file.take().filter(|(name, _)| *name != newest) {
-            self.rest(account, &name, marker, &mut lines).await?;
-            self.file = Some((newest.clone(), Some("0".to_owned())));
-        }
-        let marker = self.file.take().and_then(|(_, marker)| marker);
-        let marker = self.rest(account, &newest, marker, &mut lines).await?;
-        self.file = Some((newest, marker));
-        Ok(lines)
+        files.retain(|(_, name)| name.starts_with("error/postgresql") && !name.ends_with(".csv"));
+        files.sort();
+        Ok(files.into_iter().map(|(_, name)| name).collect())
     }
 
-    /// The rest of a file; how far it was read.
-    async fn rest(
-        &self,
-        account: &Account,
-        file: &str,
-        mut marker: Option<String>,
-        lines: &mut Vec<String>,
-    ) -> Result<Option<String>, AwsError> {
+    /// The file after the one that was read to its end, from its beginning.
+    fn after(&self, files: &[String]) -> Option<(String, Option<String>)> {
+        let (name, _) = self.file.as_ref()?;
+        let next = match files.iter().position(|file| file == name) {
+            Some(place) => files.get(place + 1),
+            // Removed meanwhile.
+            None => files.last(),
+        };
+        next.map(|next| (next.clone(), Some("0".to_owned())))
+    }
+
+    /// A few portions of the file that is read; whether that is all there is of it.
+    async fn rest(&mut self, account: &Account) -> Result<bool, AwsError> {
         let clients = account.clients().await;
-        loop {
+        let Some((name, marker)) = &mut self.file else { return Ok(true) };
+        for _ in 0..PAGES {
             let question = clients.rds.download_db_log_file_portion().db_instance_identifier(&*self.identifier);
-            let question = question.log_file_name(file).set_marker(marker.clone());
-            let part = account.ask(Action::DownloadDbLogFilePortion, question.send()).await?;
-            lines.extend(part.log_file_data().map(str::to_owned));
-            let next = part.marker().map(str::to_owned);
-            let more = part.additional_data_pending().unwrap_or_default() && next != marker;
-            marker = next.or(marker);
-            if !more || lines.len() >= MOST {
-                return Ok(marker);
+            let question = question.log_file_name(&*name).set_marker(marker.clone());
+            let question = question.set_number_of_lines(marker.is_none().then_some(MOST as i32));
+            let part = match account.ask(Action::DownloadDbLogFilePortion, question.send()).await {
+                Ok(part) => part,
+                Err(AwsError { fault: Fault::Gone(_), .. }) => return Ok(true),
+                Err(error) => return Err(error),
+            };
+            self.lines.take(part.log_file_data().unwrap_or_default());
+            let more = part.additional_data_pending().unwrap_or_default() && part.marker() != marker.as_deref();
+            if let Some(next) = part.marker() {
+                *marker = Some(next.to_owned());
+            }
+            if !more {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 }
 
-/// Lines as entries: one that begins with a blank goes on with the entry before it.
-pub fn entries<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<LogEntry> {
-    let mut whole: Vec<String> = Vec::new();
-    for line in lines.filter(|line| !line.trim().is_empty()) {
-        match whole.last_mut() {
-            Some(before) if line.starts_with([' ', '\t']) => {
-                before.push('\n');
-                before.push_str(line.trim_start());
-            }
-            _ => whole.push(line.to_owned()),
-        }
-    }
-    whole.iter().map(|text| entry(text)).collect()
-}
-
-/// `2026-11-22 16:40:01 UTC:10.0.1.5(43210):role@database:[1234]:ERROR:  message`
-fn entry(text: &str) -> LogEntry {
-    let unknown = || LogEntry {
-        at: None,
-        role: None,
-        database: None,
-        pid: None,
-        severity: None,
-        message: Foreign::from(text),
-        audit: None,
-    };
-    let Some((prefix, rest)) = text.split_once(":[") else { return unknown() };
-    let Some((pid, rest)) = rest.split_once("]:") else { return unknown() };
-    let Some((severity, message)) = rest.split_once(':') else { return unknown() };
-    let severity = severity.trim();
-    // A statement may hold anything, a mark as well: what is no severity is no prefix.
-    if !SEVERITIES.iter().any(|known| severity.starts_with(known)) {
-        return unknown();
-    }
-    let message = message.trim_start();
-    let who = prefix.rsplit_once(':').map_or(prefix, |(_, who)| who);
-    let (role, database) = who.split_once('@').unwrap_or_default();
-    let named = |text: &str| (!text.is_empty() && text != "[unknown]").then(|| Foreign::from(text));
-    LogEntry {
-        at: moment(prefix),
-        role: named(role),
-        database: named(database),
-        pid: pid.parse().ok(),
-        severity: Some(Arc::from(severity)),
-        audit: message.strip_prefix(AUDIT).and_then(audit),
-        message: Foreign::from(message),
-    }
-}
-
-/// `2026-11-22 16:40:01 UTC`, or with milliseconds. RDS logs in UTC unless somebody set `log_timezone`: then it is not known.
-fn moment(prefix: &str) -> Option<Timestamp> {
-    let (clock, _) = prefix.split_once(" UTC")?;
-    format!("{}Z", clock.trim().replacen(' ', "T", 1)).parse().ok()
-}
-
-/// `SESSION,1,1,WRITE,INSERT,TABLE,tenant_acme.orders,"insert into …",<not logged>`
-fn audit(text: &str) -> Option<AuditEntry> {
-    let fields = fields(text);
-    let field = |at: usize| fields.get(at).map(|field| Foreign::from(field.as_str()));
-    Some(AuditEntry {
-        kind: field(0)?,
-        class: field(3)?,
-        command: field(4)?,
-        object: field(6).filter(|object| !object.is_empty()),
-        statement: field(7)?,
-    })
-}
-
-/// The fields of a line of comma-separated values.
-fn fields(text: &str) -> Vec<String> {
-    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut field)),
-            char => field.push(char),
-        }
-    }
-    fields.push(field);
-    fields
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AT: &str = "2026-11-22 16:40:01 UTC:10.0.1.5(43210):portarium_shared@portarium:[1234]:";
-
-    #[test]
-    fn an_entry_says_who_when_and_what_also_over_several_lines() {
-        let text = format!("{AT}ERROR:  duplicate key\n{AT}STATEMENT:  insert into\n\torders values (1)\nodd\n");
-        let [error, statement, odd] = &*entries(text.lines()) else { panic!("{text}") };
-        assert_eq!(error.at, "2026-11-22T16:40:01Z".parse().ok());
-        let who = (error.role.as_ref().map(Foreign::raw), error.database.as_ref().map(Foreign::raw), error.pid);
-        assert_eq!(who, (Some("portarium_shared"), Some("portarium"), Some(1234)));
-        assert_eq!((error.severity.as_deref(), error.message.raw()), (Some("ERROR"), "duplicate key"));
-        assert_eq!(statement.message.raw(), "insert into\norders values (1)");
-        assert_eq!((odd.message.raw(), &odd.severity, odd.at), ("odd", &None, None));
-        // The server's own processes have nobody.
-        let own = entry("2026-11-22 16:40:01.250 UTC::@:[7]:LOG:  checkpoint starting: time");
-        assert!(own.role.is_none() && own.at.is_some() && own.message.raw() == "checkpoint starting: time");
-        assert_eq!(entry("a:[b]:c: d").severity, None, "what is no severity is no prefix");
-    }
-
-    #[test]
-    fn pgaudit_says_which_tenant_by_its_schema() {
-        let said = "AUDIT: SESSION,1,1,WRITE,INSERT,TABLE,tenant_acme.orders,\"insert into orders values ('a, \"\"b\"\"')\",<none>";
-        let entry = entry(&format!("{AT}LOG:  {said}"));
-        let audit = entry.audit.unwrap();
-        assert_eq!((audit.class.raw(), audit.command.raw(), audit.schema()), ("WRITE", "INSERT", Some("tenant_acme")));
-        assert_eq!(audit.statement.raw(), "insert into orders values ('a, \"b\"')");
-        assert_eq!(super::audit("SESSION,1"), None);
-    }
+fn before(moment: Timestamp, by: SignedDuration) -> Timestamp {
+    moment.checked_sub(by).unwrap_or(moment)
 }

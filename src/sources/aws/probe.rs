@@ -4,33 +4,50 @@
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
 use jiff::{SignedDuration, Timestamp};
 
+use super::backup::vaults;
 use super::{DIMENSION, NAMESPACE, asked};
-use crate::clients::aws::{Account, Action, AwsError};
+use crate::clients::aws::{Account, Action, AwsError, Fault};
 
 /// Nobody's name.
 const NOBODY: &str = "tierdeck-doctor-asks-about-nobody";
 
-/// The actions that are refused, each with AWS's answer. An error when nothing can be asked at all.
-pub async fn missing(account: &Account, now: Timestamp) -> Result<Vec<AwsError>, AwsError> {
-    let mut missing = Vec::new();
-    for action in Action::ALL.iter().filter(|action| action.needs_leave()) {
-        match try_it(account, *action, now).await {
-            Err(error) if error.is_denied() => missing.push(error),
-            // The same for all of them.
-            Err(error) if error.is_about_credentials() => return Err(error),
-            // It is not there, or nothing came of it: we were let through.
-            _ => {}
-        }
-    }
-    Ok(missing)
+/// What came of trying an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// We were let through, whatever was there.
+    Given,
+    /// We may not: AWS's answer.
+    Missing(AwsError),
+    /// Nobody knows: why.
+    Unknown(String),
 }
 
-async fn try_it(account: &Account, action: Action, now: Timestamp) -> Result<(), AwsError> {
+/// Tries all actions but those that only a login can try. An error when nothing can be asked at all.
+pub async fn leave(account: &Account, now: Timestamp) -> Result<Vec<(Action, Leave)>, AwsError> {
+    let mut tried = Vec::new();
+    for action in Action::ALL.iter().filter(|action| action.needs_leave() && **action != Action::Connect) {
+        let leave = match try_it(account, *action, now).await {
+            Ok(None) => Leave::Given,
+            Ok(Some(reason)) => Leave::Unknown(reason.to_owned()),
+            Err(error) if error.is_denied() => Leave::Missing(error),
+            // The same for all of them.
+            Err(error) if error.is_about_credentials() => return Err(error),
+            // It is not there, or is asked wrongly: that is found out behind the door.
+            Err(AwsError { fault: Fault::Gone(_) | Fault::Other { .. }, .. }) => Leave::Given,
+            Err(error) => Leave::Unknown(error.to_string()),
+        };
+        tried.push((*action, leave));
+    }
+    Ok(tried)
+}
+
+/// Tries one; says why it cannot be tried.
+async fn try_it(account: &Account, action: Action, now: Timestamp) -> Result<Option<&'static str>, AwsError> {
     let clients = account.clients().await;
     let (rds, backup) = (&clients.rds, &clients.backup);
     macro_rules! ask {
         ($question:expr) => {
-            account.ask(action, $question.send()).await.map(drop)
+            account.ask(action, $question.send()).await.map(|_| None)
         };
     }
     match action {
@@ -66,7 +83,17 @@ async fn try_it(account: &Account, action: Action, now: Timestamp) -> Result<(),
             ask!(backup.get_backup_selection().backup_plan_id(NOBODY).selection_id(NOBODY))
         }
         Action::ListBackupVaults => ask!(backup.list_backup_vaults().max_results(1)),
-        Action::ListRecoveryPoints => ask!(backup.list_recovery_points_by_backup_vault().backup_vault_name(NOBODY)),
+        // Of a vault that is not there AWS Backup says that we may not, to everybody: a real one is asked.
+        Action::ListRecoveryPoints => match vaults(account).await {
+            Ok(vaults) => match vaults.first() {
+                Some(vault) => {
+                    ask!(backup.list_recovery_points_by_backup_vault().backup_vault_name(vault).max_results(1))
+                }
+                None => Ok(Some("there is no backup vault that could be asked")),
+            },
+            Err(error) if error.is_about_credentials() => Err(error),
+            Err(_) => Ok(Some("backup vaults cannot be listed")),
+        },
         Action::ListBackupJobs => ask!(backup.list_backup_jobs().max_results(1)),
         Action::ListCopyJobs => ask!(backup.list_copy_jobs().max_results(1)),
         Action::ListRestoreJobs => ask!(backup.list_restore_jobs().max_results(1)),
@@ -75,6 +102,6 @@ async fn try_it(account: &Account, action: Action, now: Timestamp) -> Result<(),
             ask!(clients.logs.filter_log_events().log_group_name(group).limit(1))
         }
         // Whether a login is let in is known when it tries; who we are may always be asked.
-        Action::Connect | Action::GetCallerIdentity => Ok(()),
+        Action::Connect | Action::GetCallerIdentity => Ok(Some("only a login tries it")),
     }
 }

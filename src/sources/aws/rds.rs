@@ -46,18 +46,18 @@ pub async fn maintenance(account: &Account) -> Result<HashMap<String, Vec<Mainte
     Ok(pending)
 }
 
-/// The earliest moment that each may be restored to.
-pub async fn earliest(account: &Account) -> Result<ByInstance<Timestamp>, AwsError> {
+/// The earliest moment that each may be restored to, by the instance's ARN: of the same name there may be backups of one that is
+/// gone, and of one in another region that are replicated here.
+pub async fn earliest(account: &Account) -> Result<HashMap<String, Timestamp>, AwsError> {
     let clients = account.clients().await;
     let mut pages = clients.rds.describe_db_instance_automated_backups().max_records(PAGE).into_paginator().send();
     let mut found = HashMap::new();
     while let Some(page) = account.page(Action::DescribeDbInstanceAutomatedBackups, pages.next()).await? {
         for backup in page.db_instance_automated_backups() {
             let earliest = backup.restore_window().and_then(|window| moment_of(window.earliest_time()));
-            // What is retained of an instance that is gone has another's name only.
-            let here = backup.status() != Some("retained");
-            if let (Some(identifier), Some(earliest), true) = (backup.db_instance_identifier(), earliest, here) {
-                found.insert(Arc::from(identifier), earliest);
+            let here = backup.status().is_none_or(|status| status == "active");
+            if let (Some(arn), Some(earliest), true) = (backup.db_instance_arn(), earliest, here) {
+                found.insert(arn.to_owned(), earliest);
             }
         }
     }
@@ -120,6 +120,7 @@ fn read(instance: &DbInstance) -> Rds {
         tags: instance.tag_list().iter().filter_map(tag).collect::<BTreeMap<_, _>>(),
         pending: instance.pending_modified_values().map(pending).unwrap_or_default(),
         maintenance: None,
+        refused: Vec::new(),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Reader {
     path: String,
     /// Where instances are reached.
     doors: Vec<Door>,
+    /// Whether these are all of them.
+    whole: bool,
     /// So many requests a second.
     pace: Pace,
 }
@@ -41,7 +43,25 @@ pub struct Reader {
 impl Reader {
     /// One that knows where tenants have theirs, and where instances are reached.
     pub fn new(path: String, doors: Vec<Door>) -> Self {
-        Self { path, doors, pace: Pace::default() }
+        Self { path, doors, whole: true, pace: Pace::default() }
+    }
+
+    /// Instances are reached there from now on; some are not known yet where that is not the whole.
+    pub fn point(&mut self, doors: Vec<Door>, whole: bool) {
+        (self.doors, self.whole) = (doors, whole);
+    }
+
+    /// Judges once more where a secret points, by the doors of now, without reading it; whether that is another place than before.
+    pub fn point_again(&self, known: &mut Known) -> bool {
+        let Content::Points(pointing) = &known.secret.content else { return false };
+        let leads = pointing::again(pointing, &self.doors, self.whole);
+        if leads == pointing.leads {
+            return false;
+        }
+        if let Content::Points(pointing) = &mut Arc::make_mut(&mut known.secret).content {
+            pointing.leads = leads;
+        }
+        true
     }
 
     /// Where tenants have theirs.
@@ -100,7 +120,7 @@ impl Reader {
                 self.pace.turn().await;
                 match vault.read(&path).await {
                     Ok(Some(secret)) => {
-                        let pointing = pointing::of(&secret.fields, &self.doors);
+                        let pointing = pointing::of(&secret.fields, &self.doors, self.whole);
                         read = Some(secret);
                         Content::Points(Box::new(pointing))
                     }

@@ -22,7 +22,7 @@ pub struct Door {
 }
 
 /// Where a secret points.
-pub(super) fn of(fields: &Fields, doors: &[Door]) -> Pointing {
+pub(super) fn of(fields: &Fields, doors: &[Door], whole: bool) -> Pointing {
     let mut odd = Vec::new();
     let mut text = |name: &str| {
         let there = fields.names().any(|field| field == name);
@@ -44,20 +44,29 @@ pub(super) fn of(fields: &Fields, doors: &[Door]) -> Pointing {
         odd.push("port".to_owned());
     }
     let leads = match (&host, number) {
-        (Some(host), Some(port)) => leads(host, port, doors),
+        (Some(host), Some(port)) => leads(host, port, doors, whole),
         _ => Leads::Nowhere,
     };
     Pointing { host: host.map(Foreign::from), port: number, database, schema, username, has_password, odd, leads }
 }
 
-/// Which instance an address is of, by the addresses that the configuration knows.
-fn leads(host: &str, port: u16, doors: &[Door]) -> Leads {
+/// The same, of what is known of one already.
+pub(super) fn again(pointing: &Pointing, doors: &[Door], whole: bool) -> Leads {
+    match (&pointing.host, pointing.port) {
+        (Some(host), Some(port)) => leads(host.raw(), port, doors, whole),
+        _ => Leads::Nowhere,
+    }
+}
+
+/// Which instance an address is of, by the addresses that are known; that nobody is there is known only where these are all.
+fn leads(host: &str, port: u16, doors: &[Door], whole: bool) -> Leads {
     let host = plain(host);
     let mut here = doors.iter().filter(|door| plain(&door.host) == host).peekable();
     if here.peek().is_none() {
         return Leads::Elsewhere;
     }
-    here.find(|door| door.port == port).map_or(Leads::Beside, |door| Leads::To(door.instance.clone()))
+    let nobody = if whole { Leads::Beside } else { Leads::Elsewhere };
+    here.find(|door| door.port == port).map_or(nobody, |door| Leads::To(door.instance.clone()))
 }
 
 /// A host's name as names are compared.
@@ -84,19 +93,32 @@ mod tests {
     #[test]
     fn addresses_are_compared_as_names_are() {
         let doors = [door("shared", "DB.internal", 5432), door("shared", "pool", 6432), door("own", "127.0.0.1", 7)];
-        let leads = |host: &str, port: u16| leads(host, port, &doors);
+        let leads = |host: &str, port: u16| leads(host, port, &doors, true);
         let to = |name| Leads::To(InstanceName::new(name));
         assert_eq!(leads("db.INTERNAL.", 5432), to("shared"));
         assert_eq!(leads("pool", 6432), to("shared"));
         assert_eq!(leads("localhost", 7), to("own"));
         assert_eq!(leads("db.internal", 5433), Leads::Beside);
         assert_eq!(leads("db.example", 5432), Leads::Elsewhere);
+        // Who has yet to be found may be behind that port.
+        assert_eq!(super::leads("db.internal", 5433, &doors, false), Leads::Elsewhere);
+        assert_eq!(super::leads("db.internal", 5432, &doors, false), to("shared"));
+    }
+
+    #[test]
+    fn what_was_read_is_judged_again_when_somebody_was_found() {
+        let read = of(&fields(&json!({"host": "h", "port": 6000})), &[door("shared", "h", 5432)], true);
+        assert_eq!(read.leads, Leads::Beside);
+        let doors = [door("shared", "h", 5432), door("acme-db", "H.", 6000)];
+        assert_eq!(again(&read, &doors, true), Leads::To(InstanceName::new("acme-db")));
+        let nowhere = of(&Fields::default(), &doors, true);
+        assert_eq!(again(&nowhere, &doors, true), Leads::Nowhere);
     }
 
     #[test]
     fn whatever_stands_in_a_secret_is_told_or_called_odd() {
         let doors = [door("shared", "h", 5432)];
-        let fine = of(&fields(&json!({"host": "h", "port": "5432", "schema": 7, "password": "hunter2"})), &doors);
+        let fine = of(&fields(&json!({"host": "h", "port": "5432", "schema": 7, "password": "hunter2"})), &doors, true);
         assert_eq!(fine.leads, Leads::To(InstanceName::new("shared")));
         assert_eq!((fine.schema, fine.has_password), (Some(Foreign::from("7")), true));
         let odd = of(
@@ -105,13 +127,14 @@ mod tests {
                 "password": ""
             })),
             &doors,
+            true,
         );
         assert_eq!(odd.leads, Leads::Nowhere);
         assert_eq!(odd.odd, ["host", "database", "schema", "username", "password", "port"]);
         assert!(!odd.has_password);
-        let none = of(&Fields::default(), &doors);
+        let none = of(&Fields::default(), &doors, true);
         assert_eq!((none.odd.len(), none.leads), (0, Leads::Nowhere));
-        let far = of(&fields(&json!({"host": "h", "port": 5432.5})), &doors);
+        let far = of(&fields(&json!({"host": "h", "port": 5432.5})), &doors, true);
         assert_eq!((far.odd, far.port), (vec!["port".to_owned()], None));
     }
 }

@@ -122,6 +122,7 @@ fn reach(pen: &Pen<'_>, instance: &Instance) -> (String, Option<Style>) {
     }
     match &instance.reach {
         Reach::Connecting => return ("connecting …".to_owned(), Some(look.dim)),
+        Reach::Apart(reason) => return (format!("not polled: {}", sanitise(reason)), Some(look.dim)),
         Reach::Down { since, trouble } => {
             let down = duration(moment.duration_since(*since).as_secs_f64().max(0.0).floor());
             return (format!("not reached for {down}: {}", sanitise(&trouble.message)), Some(look.critical));

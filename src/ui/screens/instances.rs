@@ -97,6 +97,7 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
         Of::Trouble => {
             return Line::from(match state(instance) {
                 "up" if fresh => Span::styled("●", look.good),
+                "apart" => Span::styled("◌", look.faint),
                 "down" | "blind" => Span::styled("✖", look.critical),
                 _ => Span::styled("◌", look.warning),
             });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Oddity;
+use super::{Oddity, Snapshot};
 use crate::domain::ids::{InstanceName, TenantId};
 use crate::domain::observed::Trouble;
 
@@ -23,12 +23,14 @@ pub struct AccountState {
     pub usd_per_hour: Option<f64>,
     /// Instances whose tags are odd, by RDS identifier.
     pub odd: Vec<(Arc<str>, Oddity)>,
+    /// Snapshots that others may restore, of instances that are gone or not watched; by RDS identifier. `None`: not known yet.
+    pub strays: Option<Vec<(Arc<str>, Snapshot)>>,
 }
 
 impl AccountState {
     /// One of which nothing is known yet.
     pub fn named(name: Arc<str>, region: Arc<str>) -> Self {
-        Self { name, region, instances: None, error: None, usd_per_hour: None, odd: Vec::new() }
+        Self { name, region, instances: None, error: None, usd_per_hour: None, odd: Vec::new(), strays: None }
     }
 
     /// Takes news of it.
@@ -38,6 +40,7 @@ impl AccountState {
                 (self.instances, self.odd, self.error) = (Some(instances), odd, None);
             }
             AccountNews::Failed(trouble) => self.error = Some(trouble),
+            AccountNews::Strays(strays) => self.strays = Some(strays),
             AccountNews::Costs(usd_per_hour) => self.usd_per_hour = Some(usd_per_hour),
         }
     }
@@ -46,7 +49,8 @@ impl AccountState {
     pub fn retell(&self) -> Vec<AccountNews> {
         let described = self.instances.map(|instances| AccountNews::Described { instances, odd: self.odd.clone() });
         let failed = self.error.clone().map(AccountNews::Failed);
-        described.into_iter().chain(failed).chain(self.usd_per_hour.map(AccountNews::Costs)).collect()
+        let strays = self.strays.clone().map(AccountNews::Strays);
+        described.into_iter().chain(failed).chain(strays).chain(self.usd_per_hour.map(AccountNews::Costs)).collect()
     }
 }
 
@@ -62,6 +66,8 @@ pub enum AccountNews {
     },
     /// It did not.
     Failed(Trouble),
+    /// Snapshots that others may restore, of instances that are gone or not watched.
+    Strays(Vec<(Arc<str>, Snapshot)>),
     /// What CloudWatch costs an hour, in dollars.
     Costs(f64),
 }

@@ -92,6 +92,9 @@ pub struct Rds {
     pub pending: Vec<(Arc<str>, Foreign)>,
     /// `DescribePendingMaintenanceActions`; `None`: not known.
     pub maintenance: Option<Vec<Maintenance>>,
+    /// Parts that were not told at the newest attempt: which, and why. What they said before stands.
+    #[serde(default)]
+    pub refused: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Rds {

@@ -45,7 +45,7 @@ pub fn of_vault(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let vault = required(input, "BackupVaultName")?;
     let mut state = core.state();
     let known = state.region(region);
-    known.backup.vaults.get(vault).ok_or_else(|| super::vaults::none(vault))?;
+    known.backup.vaults.get(vault).ok_or_else(super::vaults::veiled)?;
     let resource = input.filled("resourceArn");
     let (before, after) = (input.time("createdBefore"), input.time("createdAfter"));
     let mut found: Vec<&RecoveryPoint> = known

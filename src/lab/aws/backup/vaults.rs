@@ -29,6 +29,11 @@ pub fn none(name: &str) -> Refusal {
     missing(format!("Backup vault not found: {name}"))
 }
 
+/// What is said to whoever reads in a vault that is not there: whether there is one is not everybody's business.
+pub fn veiled() -> Refusal {
+    Refusal::new("AccessDeniedException", "Insufficient privileges to perform this action.")
+}
+
 pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let name = required(input, "BackupVaultName")?;
     let legal =
@@ -69,7 +74,7 @@ pub fn describe(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let name = required(input, "BackupVaultName")?;
     let mut state = core.state();
     let known = state.region(region);
-    known.backup.vaults.get(name).map(|vault| told(known, vault)).ok_or_else(|| none(name))
+    known.backup.vaults.get(name).map(|vault| told(known, vault)).ok_or_else(veiled)
 }
 
 pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {

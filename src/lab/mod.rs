@@ -242,7 +242,7 @@ impl Lab {
         lab.crew = workload::start(&lab.stage, &spec.scenario);
         let home = lab.home().to_owned();
         if let (Some(fleet), Some(dedicated)) = (&mut lab.fleet, spec.dedicated) {
-            fleet.raise(&lab.instances[0], &home, major, dedicated, spec.seed)?;
+            fleet.raise(&lab.instances[0], &home, major, dedicated, &lab.stage)?;
         }
         progress("ready");
         Ok(Ok(lab))

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use aws::{Around, look_around};
 pub use board::{Board, News, Origin, Rules};
 pub use instance::{CloudPlan, InstancePlan};
 
@@ -39,7 +40,7 @@ use crate::domain::facts::cloud::AccountState;
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::{Acknowledgement, Past, Snapshot};
 use crate::signals::Evaluator;
-use crate::sources::vault::{Door, Reader};
+use crate::sources::vault::Door;
 use lane::{Clocks, Lane, lanes};
 use pooler::PoolerLane;
 pub use pooler::open as open_pooler;
@@ -50,6 +51,10 @@ const QUEUE: usize = 256;
 
 /// Facts other than sessions wait this long for company before a snapshot is made of them.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// After a snapshot there is none for so many times as long as it took, and a quarter of a second at most: with hundreds of
+/// instances there are hundreds of reasons a second for one.
+const BREATH: (u32, Duration) = (50, Duration::from_millis(250));
 
 /// With no news at all, ages and holds still move on.
 const IDLE: Duration = Duration::from_secs(1);
@@ -79,13 +84,12 @@ impl Poller {
         let mut board = board(config, evaluator);
         let period = |source| every.get(&source).copied().unwrap_or(Duration::from_secs(60));
         let (period_of_poolers, period_of_secrets) = (period(Source::Pooler), period(Source::Secrets));
-        let doors = doors(config, &targets);
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
         let (news, inbox) = mpsc::channel(QUEUE);
-        let clocks = Clocks { every: Arc::new(every), activity };
+        let clocks = Clocks { every: Arc::new(every), activity, crowd: None };
         let mut tasks = JoinSet::new();
-        let hall = Arc::new(aws::Hall::new(config, addresses(&targets)));
+        let hall = Arc::new(aws::Hall::new(config, addresses(&targets), doors(config, &targets)));
         let found = hall.found.subscribe();
         for account in &config.aws {
             aws::start(&mut tasks, config, account, &hall, &clocks, &news);
@@ -103,8 +107,8 @@ impl Poller {
             }
         }
         if let Some(vault) = config.vault.clone() {
-            let reader = Reader::new(config.naming.vault_path.clone(), doors);
-            tasks.spawn(VaultLane::new(vault, reader, period_of_secrets, news.clone()).run());
+            let (path, doors) = (config.naming.vault_path.clone(), hall.doors.subscribe());
+            tasks.spawn(VaultLane::new(vault, path, doors, period_of_secrets, news.clone()).run());
         }
         let (acknowledgements, words) = watch::channel(Arc::default());
         let (past, pasts) = watch::channel(Arc::default());
@@ -244,6 +248,7 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
     let Ears { mut inbox, mut words, mut pasts, mut taps } = ears;
     let mut tap = Tap(None);
     let mut due = Instant::now() + IDLE;
+    let mut rested = Instant::now();
     loop {
         tokio::select! {
             news = inbox.recv() => {
@@ -253,7 +258,7 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
                 tap.pass(|| Heard::News { at, origin, news: news.clone() });
                 board.take(at, origin, news);
                 let latest = if urgent { Instant::now() } else { Instant::now() + GATHER };
-                due = due.min(latest);
+                due = due.min(latest).max(rested);
                 if due > Instant::now() || !inbox.is_empty() && inbox.len() < QUEUE / 2 {
                     continue;
                 }
@@ -274,10 +279,11 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
             () = tokio::time::sleep_until(due) => {}
         }
         due = Instant::now() + IDLE;
-        let now = Timestamp::now();
+        let (now, began) = (Timestamp::now(), Instant::now());
         tap.pass(|| Heard::Snapshot(now));
         if publish.send(Arc::new(board.snapshot(now))).is_err() {
             return;
         }
+        rested = Instant::now() + (began.elapsed() * BREATH.0).min(BREATH.1);
     }
 }

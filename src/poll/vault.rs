@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use rand::RngExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::board::{News, Origin};
@@ -21,7 +21,7 @@ use crate::config::VaultConfig;
 use crate::domain::TenantId;
 use crate::domain::facts::{Fragment, Secrets, Source};
 use crate::domain::observed::Trouble;
-use crate::sources::vault::{Known, Policy, Reader};
+use crate::sources::vault::{Door, Known, Policy, Reader};
 
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
@@ -36,6 +36,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 pub(super) struct VaultLane {
     vault: Arc<VaultConfig>,
     reader: Reader,
+    /// Where instances are reached: more are found as time goes by.
+    doors: watch::Receiver<Arc<Vec<Door>>>,
     every: Duration,
     news: mpsc::Sender<(Origin, News)>,
     known: BTreeMap<TenantId, Known>,
@@ -43,11 +45,21 @@ pub(super) struct VaultLane {
     round: Duration,
     /// Whether all secrets were looked at once.
     whole: bool,
+    /// Names in the newest list that are no tenant's.
+    strangers: usize,
 }
 
 impl VaultLane {
-    pub fn new(vault: Arc<VaultConfig>, reader: Reader, every: Duration, news: mpsc::Sender<(Origin, News)>) -> Self {
-        Self { vault, reader, every, news, known: BTreeMap::new(), round: Duration::ZERO, whole: false }
+    pub fn new(
+        vault: Arc<VaultConfig>,
+        path: String,
+        doors: watch::Receiver<Arc<Vec<Door>>>,
+        every: Duration,
+        news: mpsc::Sender<(Origin, News)>,
+    ) -> Self {
+        let reader = Reader::new(path, Arc::clone(&doors.borrow()));
+        let (known, round) = (BTreeMap::new(), Duration::ZERO);
+        Self { vault, reader, doors, every, news, known, round, whole: false, strangers: 0 }
     }
 
     /// Polls until nobody listens any more.
@@ -81,7 +93,7 @@ impl VaultLane {
                 Ok(()) => answered = true,
                 Err(error) => return (self.trouble(vault, &error), answered),
             }
-            self.rest(self.every.saturating_sub(began.elapsed())).await;
+            self.rest_and_lead(vault, began + self.every).await;
             if self.news.is_closed() {
                 return (Trouble::new("stopped"), answered);
             }
@@ -99,7 +111,9 @@ impl VaultLane {
 
     async fn round(&mut self, vault: &Vault) -> Result<(), VaultError> {
         let began = Instant::now();
+        self.lead();
         let (tenants, strangers) = self.reader.list(vault).await?;
+        self.strangers = strangers;
         let of = u32::try_from(tenants.len()).unwrap_or(u32::MAX);
         let before = std::mem::take(&mut self.known);
         self.known = before.into_iter().filter(|(tenant, _)| tenants.binary_search(tenant).is_ok()).collect();
@@ -141,6 +155,31 @@ impl VaultLane {
         let secrets = gather(mount, path, &self.known, of, of, strangers);
         self.tell(delivered(secrets, self.every.max(self.round))).await;
         Ok(())
+    }
+
+    /// Rests; whenever an instance is found or gone meanwhile, says where secrets lead now.
+    async fn rest_and_lead(&mut self, vault: &Vault, until: Instant) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                () = self.news.closed() => return,
+                Ok(()) = self.doors.changed() => {}
+            }
+            if self.lead() {
+                let of = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+                let (mount, path) = (vault.place().mount.clone(), self.reader.path().to_owned());
+                let secrets = gather(mount, path, &self.known, of, of, self.strangers);
+                self.tell(delivered(secrets, self.every.max(self.round))).await;
+            }
+        }
+    }
+
+    /// Judges anew where secrets lead; whether that is elsewhere than before.
+    fn lead(&mut self) -> bool {
+        self.reader.know(Arc::clone(&self.doors.borrow_and_update()));
+        let reader = &self.reader;
+        // No short cut: each is judged.
+        self.known.values_mut().fold(false, |moved, known| moved | reader.lead(known))
     }
 
     async fn rest(&self, pause: Duration) {

@@ -270,7 +270,10 @@ fn said(action: Action, code: &str, message: &str, raw: &HttpResponse) -> Fault 
     let status = raw.status().as_u16();
     let is = |codes: &[&str]| codes.contains(&code);
     let lower = message.to_lowercase();
-    if is(&SKEWED) || code.starts_with("InvalidSignature") && lower.contains("signature") && lower.contains("current") {
+    // `Signature expired: 20261122T… is now earlier than …`: services tell it under the code of a wrong signature.
+    let unsigned = code == "SignatureDoesNotMatch" || code.starts_with("InvalidSignature");
+    let untimely = ["signature expired", "not yet current"].iter().any(|words| lower.contains(words));
+    if is(&SKEWED) || unsigned && untimely {
         return Fault::Skew(skew(raw));
     }
     if is(&DENIED) {
@@ -282,7 +285,7 @@ fn said(action: Action, code: &str, message: &str, raw: &HttpResponse) -> Fault 
     if is(&UNKNOWN_KEY) || code == "InvalidToken" {
         return Fault::UnknownKey;
     }
-    if code == "SignatureDoesNotMatch" || code.starts_with("InvalidSignature") {
+    if unsigned {
         return Fault::WrongSecret;
     }
     if is(&THROTTLED) || status == 429 {

@@ -24,6 +24,7 @@ use crate::domain::{InstanceName, Layout, TenantId};
 use crate::poll::board::News;
 use crate::poll::lane::{Clocks, Lane, asked, lanes_of_dedicated};
 use crate::sources::aws::{ByInstance, rds};
+use crate::sources::vault::Door;
 
 /// What changes by the day is asked this much more rarely than the instances themselves.
 const RARER: u32 = 5;
@@ -37,10 +38,19 @@ pub(super) struct Finder {
     hall: Arc<Hall>,
     clocks: Clocks,
     discover: bool,
-    configured: Vec<(Seat, Option<TenantId>)>,
+    configured: Vec<Known>,
     found: HashMap<Arc<str>, Guest>,
+    /// How many are dedicated by their tags.
+    crowd: usize,
     seats: watch::Sender<Seats>,
     rarer: Rarer,
+}
+
+/// An instance of the configuration.
+pub(super) struct Known {
+    pub seat: Seat,
+    pub name: InstanceName,
+    pub tenant: Option<TenantId>,
 }
 
 /// What is asked more rarely.
@@ -70,11 +80,11 @@ impl Finder {
         hall: Arc<Hall>,
         clocks: Clocks,
         discover: bool,
-        configured: Vec<(Seat, Option<TenantId>)>,
+        configured: Vec<Known>,
         seats: watch::Sender<Seats>,
     ) -> Self {
         let (found, rarer) = (HashMap::new(), Rarer::default());
-        Self { voice, hall, clocks, discover, configured, found, seats, rarer }
+        Self { voice, hall, clocks, discover, configured, found, crowd: 0, seats, rarer }
     }
 
     /// Describes and finds until nobody listens any more.
@@ -114,7 +124,7 @@ impl Finder {
     }
 
     async fn failed(&mut self, error: &AwsError, every: Duration) {
-        let places = self.configured.iter().map(|(seat, _)| seat.place);
+        let places = self.configured.iter().map(|known| known.seat.place);
         for place in places.chain(self.found.values().map(|guest| guest.place)) {
             self.voice.failed(place, Source::Rds, error.trouble(), every).await;
         }
@@ -130,6 +140,13 @@ impl Finder {
             described.into_iter().map(|(identifier, rds)| (identifier, Arc::new(rds))).collect();
         if self.discover {
             self.discover(&described).await;
+        }
+        for known in &self.configured {
+            // Applications may know it by RDS's name, whatever we call it.
+            let described = described.get(&known.seat.identifier);
+            if let Some((host, port)) = described.and_then(|rds| rds.endpoint.as_ref()) {
+                self.hall.door(Door { instance: known.name.clone(), host: host.raw().to_owned(), port: *port }, false);
+            }
         }
         self.sit(&described);
         let seats = self.seats.borrow().clone().unwrap_or_default();
@@ -150,7 +167,7 @@ impl Finder {
             }
         }
         let mut odd = oddities(described.iter().map(|(identifier, rds)| (identifier, &**rds)));
-        odd.extend(self.configured.iter().filter_map(|(seat, tenant)| {
+        odd.extend(self.configured.iter().filter_map(|Known { seat, tenant, .. }| {
             let rds = described.get(&seat.identifier)?;
             let tag = rds.tags.get(crate::domain::facts::cloud::TENANT)?;
             let differs = tenant.as_ref().map(TenantId::as_str) != Some(tag.raw());
@@ -163,7 +180,7 @@ impl Finder {
 
     /// Seats everybody anew: the others learn of it at their next question.
     fn sit(&self, described: &ByInstance<Arc<Rds>>) {
-        let configured = self.configured.iter().map(|(seat, _)| (seat.place, &seat.identifier));
+        let configured = self.configured.iter().map(|known| (known.seat.place, &known.seat.identifier));
         let found = self.found.iter().map(|(identifier, guest)| (guest.place, identifier));
         let mut seats: Vec<Seat> = configured
             .chain(found)
@@ -179,6 +196,7 @@ impl Finder {
 
     /// Finds, lets in, and sees off.
     async fn discover(&mut self, described: &ByInstance<Arc<Rds>>) {
+        self.crowd = described.values().filter(|rds| matches!(claim(&rds.tags), Claim::Dedicated(_))).count();
         let mut identifiers: Vec<&Arc<str>> = described.keys().collect();
         identifiers.sort();
         for identifier in identifiers {
@@ -207,7 +225,7 @@ impl Finder {
 
     /// Whether it stands in the configuration, by its identifier or by where it is.
     fn is_configured(&self, identifier: &Arc<str>, rds: &Rds) -> bool {
-        let named = self.configured.iter().any(|(seat, _)| seat.identifier == *identifier);
+        let named = self.configured.iter().any(|known| known.seat.identifier == *identifier);
         let there = rds.endpoint.as_ref().map(|(host, port)| (host.raw().to_owned(), *port));
         named || there.is_some_and(|there| self.hall.addresses.contains(&there))
     }
@@ -234,6 +252,7 @@ impl Finder {
         let Some(guest) = self.found.get(identifier) else { return };
         // While it is being made it has no address.
         let Some((host, port)) = &rds.endpoint else { return };
+        self.hall.door(Door { instance: guest.name.clone(), host: host.raw().to_owned(), port: *port }, true);
         let way = self.hall.dedicated.instance(
             &Found {
                 name: guest.name.clone(),
@@ -252,7 +271,7 @@ impl Finder {
 
     /// Starts the lanes to its PostgreSQL, in the place of those that went elsewhere.
     async fn log_in(&mut self, identifier: &Arc<str>, way: Result<InstanceConfig, String>) {
-        let few = self.found.len() <= FEW;
+        let few = self.crowd <= FEW;
         let Some(guest) = self.found.get_mut(identifier) else { return };
         let (place, name) = (guest.place, guest.name.clone());
         guest.lanes.abort_all();
@@ -264,7 +283,8 @@ impl Finder {
         match target {
             Ok((instance, target)) => {
                 for sources in lanes_of_dedicated(few) {
-                    let (clocks, news) = (self.clocks.clone(), self.voice.news.clone());
+                    let crowd = Some(self.hall.found.subscribe());
+                    let (clocks, news) = (Clocks { crowd, ..self.clocks.clone() }, self.voice.news.clone());
                     guest.lanes.spawn(Lane::new(place, instance, target.clone(), sources, clocks, news).run());
                 }
                 self.hall.found.send_modify(|found| {

@@ -1,9 +1,11 @@
 //! The lanes of an AWS account: each source asks for all of its instances at once, on a clock of its own, and deals the
 //! answers out. One that hangs, is throttled or refused delays no other, and no other account.
 //!
-//! [`finder`] describes the instances and finds dedicated ones; [`source`] asks for all else about those that are seated.
+//! [`finder`] describes the instances and finds dedicated ones; [`source`] asks for all else about those that are seated;
+//! [`once`] is for commands without a poller.
 
 mod finder;
+mod once;
 mod source;
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,7 +26,9 @@ use crate::domain::InstanceName;
 use crate::domain::facts::cloud::{AccountNews, CloudFragment, Rds};
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::observed::Trouble;
-use finder::Finder;
+use crate::sources::vault::Door;
+use finder::{Finder, Known};
+pub use once::{Around, look_around};
 use source::SourceLane;
 
 /// A source that fails again and again is asked this many times more rarely at most.
@@ -55,17 +59,20 @@ pub(super) struct Hall {
     pub addresses: HashSet<(String, u16)>,
     /// How one logs in to those that were found, for whoever wants to look closer.
     pub found: watch::Sender<Arc<Vec<InstanceConfig>>>,
+    /// Where instances are reached, for whoever has an address and asks whose it is.
+    pub doors: watch::Sender<Arc<Vec<Door>>>,
 }
 
 impl Hall {
     /// With the configured instances in it.
-    pub fn new(config: &Config, addresses: HashSet<(String, u16)>) -> Self {
+    pub fn new(config: &Config, addresses: HashSet<(String, u16)>, doors: Vec<Door>) -> Self {
         Self {
             next: AtomicUsize::new(config.instances.len()),
             names: Mutex::new(config.instances.iter().map(|instance| instance.name.clone()).collect()),
             dedicated: config.dedicated.clone(),
             addresses,
             found: watch::channel(Arc::default()).0,
+            doors: watch::channel(Arc::new(doors)).0,
         }
     }
 
@@ -83,8 +90,27 @@ impl Hall {
         name
     }
 
+    /// An instance is reached there, and, where this is its only door, nowhere else any more.
+    fn door(&self, door: Door, only: bool) {
+        self.doors.send_if_modified(|doors| {
+            let is_old = |it: &Door| only && it.instance == door.instance && *it != door;
+            let new = !doors.contains(&door) || doors.iter().any(is_old);
+            if new {
+                let doors = Arc::make_mut(doors);
+                doors.retain(|it| *it != door && !is_old(it));
+                doors.push(door);
+            }
+            new
+        });
+    }
+
     fn leave(&self, name: &InstanceName) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.doors.send_if_modified(|doors| {
+            let before = doors.len();
+            Arc::make_mut(doors).retain(|door| door.instance != *name);
+            doors.len() != before
+        });
         self.found.send_if_modified(|found| {
             let before = found.len();
             Arc::make_mut(found).retain(|instance| instance.name != *name);
@@ -157,8 +183,8 @@ pub(super) fn start(
         .enumerate()
         .filter_map(|(place, instance)| {
             let rds = instance.rds.as_ref().filter(|rds| *rds.account == *aws.name())?;
-            let identifier = Arc::clone(&rds.identifier);
-            Some((Seat { place, identifier, rds: None }, instance.tenant.clone()))
+            let seat = Seat { place, identifier: Arc::clone(&rds.identifier), rds: None };
+            Some(Known { seat, name: instance.name.clone(), tenant: instance.tenant.clone() })
         })
         .collect();
     let (seats, seated) = watch::channel(None);

@@ -12,7 +12,7 @@ pub use pointing::Door;
 pub use policy::Policy;
 
 use crate::clients::vault::{Metadata, Secret, Vault, VaultError, VersionState};
-use crate::domain::facts::{Content, SecretVersion, TenantSecret};
+use crate::domain::facts::{Content, Pointing, SecretVersion, TenantSecret};
 use crate::domain::foreign::sanitise;
 use crate::domain::{Foreign, TenantId};
 
@@ -32,16 +32,36 @@ pub struct Known {
 pub struct Reader {
     /// Where tenants have theirs: `tenants/{id}/db`.
     path: String,
-    /// Where instances are reached.
-    doors: Vec<Door>,
+    /// Where instances are reached, as far as that is known.
+    doors: Arc<Vec<Door>>,
     /// So many requests a second.
     pace: Pace,
 }
 
 impl Reader {
     /// One that knows where tenants have theirs, and where instances are reached.
-    pub fn new(path: String, doors: Vec<Door>) -> Self {
+    pub fn new(path: String, doors: Arc<Vec<Door>>) -> Self {
         Self { path, doors, pace: Pace::default() }
+    }
+
+    /// Where instances are reached from now on: some are found later, and some are gone again.
+    pub fn know(&mut self, doors: Arc<Vec<Door>>) {
+        self.doors = doors;
+    }
+
+    /// Judges anew which instance a secret leads to, which nobody needs to read it for; whether that is another.
+    pub fn lead(&self, known: &mut Known) -> bool {
+        let Content::Points(pointing) = &known.secret.content else { return false };
+        let leads = pointing::leads_of(pointing, &self.doors);
+        if leads == pointing.leads {
+            return false;
+        }
+        let pointing = Pointing { leads, ..Pointing::clone(pointing) };
+        known.secret = Arc::new(TenantSecret {
+            content: Content::Points(Box::new(pointing)),
+            ..TenantSecret::clone(&known.secret)
+        });
+        true
     }
 
     /// Where tenants have theirs.

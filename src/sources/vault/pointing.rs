@@ -43,11 +43,19 @@ pub(super) fn of(fields: &Fields, doors: &[Door]) -> Pointing {
     if port.is_some() && number.is_none() {
         odd.push("port".to_owned());
     }
-    let leads = match (&host, number) {
-        (Some(host), Some(port)) => leads(host, port, doors),
+    let leads = Leads::Nowhere;
+    let mut pointing =
+        Pointing { host: host.map(Foreign::from), port: number, database, schema, username, has_password, odd, leads };
+    pointing.leads = leads_of(&pointing, doors);
+    pointing
+}
+
+/// Which instance it leads to.
+pub(super) fn leads_of(pointing: &Pointing, doors: &[Door]) -> Leads {
+    match (&pointing.host, pointing.port) {
+        (Some(host), Some(port)) => leads(host.raw(), port, doors),
         _ => Leads::Nowhere,
-    };
-    Pointing { host: host.map(Foreign::from), port: number, database, schema, username, has_password, odd, leads }
+    }
 }
 
 /// Which instance an address is of, by the addresses that the configuration knows.

@@ -105,7 +105,11 @@ async fn login(port: u64, user: &str, password: &str, database: &str) -> tokio_p
 async fn what_is_found_is_watched_and_acted_on_like_what_is_configured() {
     let estate = Estate::start("1");
     let status = estate.until("found, with figures and a secret that leads there", |status| {
-        let found = instance(status, INSTANCE).is_some_and(|it| it["reachable"] == true && !it["cpu_percent"].is_null());
+        let figures = |it: &Value| {
+            let source = it["sources"].as_array().unwrap().iter().find(|it| it["name"] == "cloudwatch");
+            source.is_some_and(|it| it["age_seconds"].is_number() && it["error"].is_null())
+        };
+        let found = instance(status, INSTANCE).is_some_and(|it| it["reachable"] == true && figures(it));
         let secret = tenant(status, TENANT).is_some_and(|it| it["secret"]["points_to"]["instance"] == INSTANCE);
         found && secret
     });

@@ -6,6 +6,8 @@
 mod boto;
 #[path = "aws/moments.rs"]
 mod moments;
+#[path = "aws/told.rs"]
+mod told;
 
 use std::time::Duration;
 

@@ -117,9 +117,11 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
 fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> {
     let target = Target::parse(&instance.url, environment)?;
     let admin = match &instance.admin {
-        None => Err("it can only be watched: its [[instance]] names no admin login, or [dedicated], where it was found by \
+        None => {
+            Err("it can only be watched: its [[instance]] names no admin login, or [dedicated], where it was found by \
                      its tags"
-            .to_owned()),
+                .to_owned())
+        }
         Some(login) => {
             let target = target.with_user(&login.user);
             match login.password.as_ref().map(|secret| password(secret, &target)).transpose() {

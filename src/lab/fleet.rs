@@ -39,6 +39,9 @@ const STRANGER: &str = "210987654321";
 /// Who has an instance of his own.
 const TENANTS: [&str; 6] =
     ["northwind-bank", "contoso-health", "fabrikam-energy", "litware-legal", "proseware-pay", "tailspin-cargo"];
+/// How often a console on the estate asks its AWS, which costs nothing.
+pub(super) const ROUNDS: &str =
+    "rds = \"5s\"\nalarms = \"15s\"\nevents = \"15s\"\ncloudwatch = \"20s\"\nsnapshots = \"30s\"\nbackups = \"30s\"\n";
 /// Dedicated clusters are many on one laptop soon.
 pub(super) const MOST: usize = 20;
 

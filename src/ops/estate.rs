@@ -11,9 +11,7 @@ use super::hands::HandsError;
 use super::script::VaultAt;
 use crate::attribution::Directory;
 use crate::clients::aws::Account;
-use crate::clients::postgres::{
-    Address, ConnectError, Connection, Target, Timeouts, connect, connect_bare,
-};
+use crate::clients::postgres::{Address, ConnectError, Connection, Target, Timeouts, connect, connect_bare};
 use crate::clients::vault::Vault;
 use crate::domain::{InstanceName, Layout, Naming, TenantId};
 
@@ -158,7 +156,9 @@ impl Estate {
             Password::Token { account, login } => {
                 let token = match login.hosts.first().map(|host| (&host.address, host.port)) {
                     Some((Address::Name(name), port)) => account.token(name, port, &login.user).await,
-                    _ => return Err(HandsError::NoValue("a token of IAM is for the endpoint of an instance".to_owned())),
+                    _ => {
+                        return Err(HandsError::NoValue("a token of IAM is for the endpoint of an instance".to_owned()));
+                    }
                 };
                 return token.map_err(|error| HandsError::NoValue(format!("no IAM token for {}: {error}", login.user)));
             }

@@ -49,10 +49,7 @@ async fn an_instance_that_hangs_or_is_dead_delays_no_other() {
     let way = Proxy::to(server.port);
     let (hangs, dead) = (way.port, free_port());
     let stand = Stand::start(move |action| {
-        let all = [
-            with_tags("globex-db", hangs, "globex"),
-            with_tags("initech-db", dead, "initech"),
-        ];
+        let all = [with_tags("globex-db", hangs, "globex"), with_tags("initech-db", dead, "initech")];
         Some(match action {
             "DescribeDBInstances" => result(action, &format!("<DBInstances>{}</DBInstances>", all.concat())),
             action if action.starts_with("Describe") => result(action, ""),
@@ -60,7 +57,8 @@ async fn an_instance_that_hangs_or_is_dead_delays_no_other() {
         })
     })
     .await;
-    let watcher = Watcher::of(&[("shared", server.port)]).configure(&format!("{}{DEDICATED}{POLL}", stand.table("main")));
+    let watcher =
+        Watcher::of(&[("shared", server.port)]).configure(&format!("{}{DEDICATED}{POLL}", stand.table("main")));
     let mut observer = Observer::of(&watcher);
     observer.until("those that can be are up", |it| is_up(it, "globex-db") && is_up(it, "shared")).await;
     observer
@@ -101,7 +99,8 @@ async fn an_account_that_is_throttled_greys_what_it_concerns_and_delays_no_other
     let answers = |tenant: &'static str| {
         move |action: &str| match action {
             "DescribeDBInstances" => {
-                let all = instance(&format!("{tenant}-db"), None, &[("StorageTier", "dedicated"), ("TenantId", tenant)]);
+                let all =
+                    instance(&format!("{tenant}-db"), None, &[("StorageTier", "dedicated"), ("TenantId", tenant)]);
                 result(action, &format!("<DBInstances>{all}</DBInstances>"))
             }
             action if action.starts_with("Describe") => result(action, ""),

@@ -29,6 +29,11 @@ async fn what_aws_refuses_is_said_with_what_to_do() {
     has(&said(403, "InvalidClientTokenId", "invalid").await, &["does not know our access key"]);
     has(&said(403, "SignatureDoesNotMatch", "a-secret-string").await, &["secret access key does not belong"]);
     has(&said(400, "RequestTimeTooSkewed", "skewed").await, &["our clock", "NTP"]);
+    // As most services tell it: under the code of a wrong signature.
+    let late = "Signature expired: 20261122T080000Z is now earlier than 20261122T081000Z (20261122T081500Z - 5 min.)";
+    has(&said(403, "SignatureDoesNotMatch", late).await, &["our clock", "NTP"]);
+    let early = "Signature not yet current: 20261122T083000Z is still later than 20261122T082000Z";
+    has(&said(403, "InvalidSignatureException", early).await, &["our clock", "NTP"]);
     has(&said(400, "Whatever", "say\u{9b}what").await, &["Whatever", "say", "rds:DescribeEvents"]);
 }
 

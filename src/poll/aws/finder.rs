@@ -29,6 +29,9 @@ use crate::sources::vault::Door;
 /// What changes by the day is asked this much more rarely than the instances themselves.
 const RARER: u32 = 5;
 
+/// Whoever is being made is looked for so often: it is waited for.
+const SOON: Duration = Duration::from_secs(10);
+
 /// One that is not told of any more is gone when it was not told of twice: an answer may be a moment old.
 const MISSED: u32 = 2;
 
@@ -69,6 +72,8 @@ struct Guest {
     tenant: Option<TenantId>,
     /// How we log in to it, or why we cannot; none: nobody can yet.
     way: Option<Result<InstanceConfig, String>>,
+    /// It has no address, and will have one soon.
+    is_being_made: bool,
     /// Its lanes; they end with it.
     lanes: JoinSet<()>,
     missed: u32,
@@ -103,6 +108,7 @@ impl Finder {
                     self.failed(&error, every).await;
                 }
             }
+            let every = if self.found.values().any(|guest| guest.is_being_made) { every.min(SOON) } else { every };
             if !self.voice.until(began + again(every, failures)).await {
                 return;
             }
@@ -246,11 +252,14 @@ impl Finder {
                 identifier: Arc::clone(identifier),
             };
             self.voice.tell(place, News::Found(found)).await;
-            let guest = Guest { place, name, tenant: tenant.clone(), way: None, lanes: JoinSet::new(), missed: 0 };
+            let lanes = JoinSet::new();
+            let guest =
+                Guest { place, name, tenant: tenant.clone(), way: None, is_being_made: false, lanes, missed: 0 };
             self.found.insert(Arc::clone(identifier), guest);
         }
-        let Some(guest) = self.found.get(identifier) else { return };
+        let Some(guest) = self.found.get_mut(identifier) else { return };
         // While it is being made it has no address.
+        guest.is_being_made = rds.endpoint.is_none() && rds.status.raw() == "creating";
         let Some((host, port)) = &rds.endpoint else { return };
         self.hall.door(Door { instance: guest.name.clone(), host: host.raw().to_owned(), port: *port }, true);
         let way = self.hall.dedicated.instance(

@@ -4,7 +4,8 @@
 //! program itself, without a screen (`serve`) and with one. Of each: how long until everybody is there, what it uses of a core,
 //! what it holds in memory, how many sockets it has open; and how often CloudWatch is asked.
 //!
-//! Prints figures and judges none but one: everybody must be there. Linux only, as it reads /proc.
+//! Prints figures and judges none but one: everybody must be there. Linux only, as it reads /proc. `SECONDS_WATCHED=300` watches
+//! longer.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops where it cannot go on")]
 
@@ -24,7 +25,7 @@ fn main() {
     // `cargo test` runs this too: small and short, to prove that it still works.
     let whole = std::env::args().any(|argument| argument == "--bench");
     let (scale, warm, seconds) = if whole {
-        (Scale { clusters: 8, instances: 500 }, Duration::from_secs(90), Duration::from_secs(120))
+        (Scale { clusters: 8, instances: 500 }, seconds("SECONDS_WARM", 90), seconds("SECONDS_WATCHED", 120))
     } else {
         (Scale { clusters: 1, instances: 12 }, Duration::ZERO, Duration::from_secs(2))
     };
@@ -58,4 +59,9 @@ fn main() {
         println!("  GetMetricData: {asked} calls, which is {:.1} a minute", asked as f64 * 60.0 / passed);
     }
     runtime.block_on(fleet.stop());
+}
+
+/// As the environment says.
+fn seconds(name: &str, otherwise: u64) -> Duration {
+    Duration::from_secs(std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise))
 }

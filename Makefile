@@ -34,11 +34,12 @@ lint: ## Format, lints and documentation, as CI has them
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-bench: ## Measure what watching costs the server (beside pg_activity; with 10,000 schemas and 1,000 sessions), and the console with 10,000 tenants
+bench: ## Measure what watching costs the server (beside pg_activity; with 10,000 schemas and 1,000 sessions), and the console with 10,000 tenants and with 500 dedicated instances
 	@./.ci/install bench
 	@./benches/database-cost
 	@./benches/crowded-server
 	cargo bench --locked --profile demo --bench scale
+	cargo bench --locked --profile demo --bench fleet
 
 clean: ## Remove what was built
 	cargo clean

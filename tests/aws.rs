@@ -11,6 +11,8 @@ mod discovery;
 mod others;
 #[path = "aws/policy.rs"]
 mod policy;
+#[path = "aws/stall.rs"]
+mod stall;
 #[path = "aws/stand.rs"]
 mod stand;
 #[path = "aws/words.rs"]

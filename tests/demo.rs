@@ -208,6 +208,7 @@ fn secrets_are_kept_and_what_keeps_them_goes_with_the_estate() {
         let start = || {
             let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
             command.args(["demo", "--headless", "--scenario", "calm", "--tenants", "12", "--layout", layout]);
+            command.args(["--dedicated", "0"]);
             command.env("TMPDIR", ground.path()).env("PATH", &paths).stdin(Stdio::null());
             Headless(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
         };

@@ -8,6 +8,8 @@ mod boto;
 mod estate;
 #[path = "aws/moments.rs"]
 mod moments;
+#[path = "aws/told.rs"]
+mod told;
 
 use std::time::Duration;
 

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::arguments::{Act, ActAction, ActOptions, Aimed};
-use super::operations::{approval, finish, interruptible, new_id, operations, refused};
+use super::around::Whom;
+use super::operations::{approval, finish, interruptible, new_id, operations_on, refused};
 use super::way_back::{self, Said};
 use super::{Exit, output};
 use crate::config::Config;
+use crate::domain::foreign::sanitise;
 use crate::domain::{InstanceName, SessionKey, TenantId, Tier};
 use crate::ops::act::{Aim, Intent, Quarantining, Signal, Signalling, Throttling, Vacuuming};
 use crate::ops::plan::Plan;
@@ -33,8 +35,11 @@ impl<'a> PlanDocument<'a> {
 }
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, act: Act) -> Result<Exit> {
-    let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
     let options = act.options;
+    // What is no tenant's id is said below.
+    let whom = whom(&act.action).and_then(|id| tenant(id).ok());
+    let wanted = Whom::of(options.instance.as_deref(), whom.as_ref());
+    let Some((config, operations)) = operations_on(config, allow, wanted).await else { return Ok(Exit::Usage) };
     let intent = match intent(&config, &options, act.action) {
         Ok(Asked::Do(intent)) => intent,
         Ok(Asked::Undo(kind, tenant)) => {
@@ -72,6 +77,19 @@ pub(super) async fn carry_out(operations: &Operations, intent: &Intent, options:
     let Some(typed) = approval(&plan.text(), &plan.confirm, options.confirm) else { return Ok(Exit::Usage) };
     let ended = interruptible(operations, operations.start(&plan, &typed)).await;
     finish(operations, &plan.id, ended, options.json).await
+}
+
+/// Whom a command line names.
+fn whom(action: &ActAction) -> Option<&str> {
+    match action {
+        ActAction::Cancel(aimed) | ActAction::Terminate(aimed) => aimed.tenant.as_deref(),
+        ActAction::TerminateIdle { tenant, .. }
+        | ActAction::Throttle { tenant, .. }
+        | ActAction::Unthrottle { tenant }
+        | ActAction::Quarantine { tenant }
+        | ActAction::Release { tenant } => Some(tenant),
+        ActAction::Vacuum { .. } => None,
+    }
 }
 
 /// What a command line asks for.
@@ -147,12 +165,18 @@ pub(super) fn milliseconds(time: Duration) -> Result<u32, String> {
 pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&TenantId>) -> Result<InstanceName, String> {
     let named = |name: &String| {
         let found = config.instances.iter().find(|instance| instance.name.as_str() == name);
-        found.ok_or_else(|| format!("no [[instance]] is called {name:?}"))
+        found.ok_or_else(|| unknown(config, name))
     };
     if let Some(name) = &options.instance {
         return named(name).map(|instance| instance.name.clone());
     }
-    let own = config.instances.iter().find(|instance| tenant.is_some() && instance.tenant.as_ref() == tenant);
+    let own: Vec<_> =
+        config.instances.iter().filter(|instance| tenant.is_some() && instance.tenant.as_ref() == tenant).collect();
+    if let (Some(tenant), [_, _, ..]) = (tenant, own.as_slice()) {
+        let several = own.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(format!("several instances are {tenant}'s ({several}): say which, with --instance"));
+    }
+    let own = own.first().copied();
     let shared: Vec<_> = config.instances.iter().filter(|instance| instance.tier == Tier::Shared).collect();
     if own.is_none() && shared.len() > 1 {
         let several = shared.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -160,6 +184,18 @@ pub(super) fn place(config: &Config, options: &ActOptions, tenant: Option<&Tenan
     }
     let found = own.or(shared.first().copied()).or(config.instances.first());
     found.map(|instance| instance.name.clone()).ok_or_else(|| "there is no instance".to_owned())
+}
+
+/// What is said of an instance that nobody knows; where two accounts have one of that name, which are meant.
+fn unknown(config: &Config, name: &str) -> String {
+    let ends = format!("/{name}");
+    let alike = config.instances.iter().map(|instance| instance.name.as_str()).filter(|it| it.ends_with(&ends));
+    let alike: Vec<String> = alike.map(|it| format!("{:?}", sanitise(it))).collect();
+    if alike.is_empty() {
+        format!("no [[instance]] is called {name:?}, and none is found by its tags")
+    } else {
+        format!("several accounts have a {name:?}: say which, {}", alike.join(" or "))
+    }
 }
 
 /// Undoes the newest operation of a kind that is in force for a tenant.

@@ -1,12 +1,13 @@
 //! Carries out what the console asks of operations, each in a task of its own: plans, starts, goes on, pauses, lists, follows. The loop
 //! waits for none of it; what comes of it goes back as reports.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::operations::{assemble, new_id};
@@ -15,7 +16,7 @@ use super::{offers, output};
 use crate::app::Report;
 use crate::clients::Environment;
 use crate::clients::postgres::{Target, Timeouts, connect};
-use crate::config::{Config, Secret};
+use crate::config::{Config, InstanceConfig, Secret};
 use crate::domain::foreign::sanitise;
 use crate::domain::operation::{Operation, OperationLine, OperationList, Request, Wish};
 use crate::ops::control::{Control, Known};
@@ -46,6 +47,8 @@ struct Shared {
     running: Mutex<BTreeMap<String, Arc<AtomicBool>>>,
     /// A session in the control database, to look; kept, because it is asked again and again.
     control: tokio::sync::Mutex<Option<Control>>,
+    /// Instances that were found by their tags; none: nobody looks for any.
+    found: Mutex<Option<watch::Receiver<Arc<Vec<InstanceConfig>>>>>,
 }
 
 impl Conductor {
@@ -58,8 +61,14 @@ impl Conductor {
             plans: Mutex::default(),
             running: Mutex::default(),
             control: tokio::sync::Mutex::default(),
+            found: Mutex::default(),
         };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+    }
+
+    /// Acts on those too that are found.
+    pub(super) fn know(&self, found: watch::Receiver<Arc<Vec<InstanceConfig>>>) {
+        *lock(&self.shared.found) = Some(found);
     }
 
     /// Makes a plan; changes nothing.
@@ -158,7 +167,18 @@ impl Shared {
         pause: Arc<AtomicBool>,
         listen: impl Fn(&Progress) + Send + Sync + 'static,
     ) -> Result<Operations, String> {
-        assemble(&self.config, &self.environment, self.allow, Arc::new(listen), pause)
+        assemble(&self.instances(), &self.environment, self.allow, Arc::new(listen), pause)
+    }
+
+    /// The configuration, with whoever was found by now in it.
+    fn instances(&self) -> Cow<'_, Config> {
+        let found = lock(&self.found).as_ref().map(|found| Arc::clone(&found.borrow())).unwrap_or_default();
+        if found.is_empty() {
+            return Cow::Borrowed(&self.config);
+        }
+        let mut config = self.config.clone();
+        config.instances.extend(found.iter().cloned());
+        Cow::Owned(config)
     }
 
     fn quiet(&self) -> Result<Operations, String> {
@@ -169,7 +189,7 @@ impl Shared {
         let one = |error: String| vec![sanitise(&error).into_owned()];
         let operations = self.quiet().map_err(one)?;
         operations.gate.is_open().map_err(|shut| one(shut.to_string()))?;
-        let intent = offers::intent(request, &self.config).map_err(one)?;
+        let intent = offers::intent(request, &self.instances()).map_err(one)?;
         let plan = operations.plan(&intent, new_id()).await.map_err(|error| reasons(&error))?;
         let told = told::planned(&plan);
         let mut plans = lock(&self.plans);

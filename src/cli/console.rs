@@ -86,6 +86,8 @@ pub(super) async fn open(
     }
     let poller = Poller::start(config, targets, Evaluator::steady());
     poller.pace.send_replace(model.settings.refresh);
+    inspector.know(poller.found.clone());
+    conductor.know(poller.found.clone());
     let history = {
         let report = report.clone();
         remember::start(config, &environment, &poller, move |notice| {

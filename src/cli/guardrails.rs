@@ -6,7 +6,8 @@ use color_eyre::eyre::Result;
 
 use super::act::{carry_out, place, tenant};
 use super::arguments::{Guardrails, GuardrailsAction};
-use super::operations::operations;
+use super::around::Whom;
+use super::operations::operations_on;
 use super::{Exit, output};
 use crate::config::Config;
 use crate::domain::{InstanceName, Limits, TenantId, Tier};
@@ -14,7 +15,13 @@ use crate::ops::act::Intent;
 use crate::ops::guardrails::{Guarding, Wanted};
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, asked: Guardrails) -> Result<Exit> {
-    let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
+    let (options, first) = match &asked.action {
+        Some(GuardrailsAction::Prove(proof)) => (&proof.options, proof.tenant.as_ref()),
+        None => (&asked.options, asked.tenants.first()),
+    };
+    let whom = first.and_then(|id| tenant(id).ok());
+    let wanted = Whom::of(options.instance.as_deref(), whom.as_ref());
+    let Some((config, operations)) = operations_on(config, allow, wanted).await else { return Ok(Exit::Usage) };
     if let Some(GuardrailsAction::Prove(asked)) = asked.action {
         return super::prove::run(&config, &operations, asked).await;
     }

@@ -2,13 +2,15 @@
 //! so that neither the loop nor the poller waits.
 
 use std::future::Future;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::app::Report;
+use crate::clients::Environment;
 use crate::clients::postgres::{Connection, Target, Timeouts, connect};
-use crate::config::{Config, Secret};
+use crate::config::{Config, InstanceConfig, Secret};
 use crate::domain::inspection::{HomeInquiry, Inquiry, PlanInquiry};
 use crate::domain::{Foreign, InstanceName};
 use crate::sources::postgres::{Desk, explain, locks, tables};
@@ -16,6 +18,8 @@ use crate::sources::postgres::{Desk, explain, locks, tables};
 /// See the module.
 pub(super) struct Inspector {
     places: Vec<Place>,
+    /// Those that were found by their tags; none: nobody looks for any.
+    found: Option<watch::Receiver<Arc<Vec<InstanceConfig>>>>,
     reports: mpsc::Sender<Report>,
     /// One question of each kind at a time: whoever asks anew has left the session before.
     locks: Option<JoinHandle<()>>,
@@ -38,7 +42,12 @@ impl Inspector {
             target: target.clone(),
             password: instance.password.clone(),
         });
-        Self { places: places.collect(), reports, locks: None, plan: None, tables: None }
+        Self { places: places.collect(), found: None, reports, locks: None, plan: None, tables: None }
+    }
+
+    /// Asks those too that are found.
+    pub(super) fn know(&mut self, found: watch::Receiver<Arc<Vec<InstanceConfig>>>) {
+        self.found = Some(found);
     }
 
     /// Asks for a session's locks; returns at once.
@@ -91,7 +100,13 @@ impl Inspector {
     }
 
     fn place(&self, instance: &InstanceName) -> Option<Place> {
-        self.places.iter().find(|place| place.instance == *instance).cloned()
+        let configured = self.places.iter().find(|place| place.instance == *instance).cloned();
+        configured.or_else(|| {
+            let found = self.found.as_ref()?.borrow();
+            let found = found.iter().find(|found| found.name == *instance)?;
+            let target = Target::parse(&found.url, &Environment::of_process()).ok()?;
+            Some(Place { instance: found.name.clone(), target, password: found.password.clone() })
+        })
     }
 }
 
@@ -116,9 +131,13 @@ fn replace(
     }
 }
 
+fn not_to_be_asked(instance: &InstanceName) -> String {
+    format!("{instance} is only known from AWS: [dedicated] does not say how to log in to it, or it has no address yet")
+}
+
 /// Connects to the database in question: only there its tables have names. An empty name is the one that all share.
 async fn open(place: Option<Place>, instance: &InstanceName, database: &Foreign) -> Result<Connection, String> {
-    let Some(place) = place else { return Err(format!("{instance} is not in the configuration")) };
+    let Some(place) = place else { return Err(not_to_be_asked(instance)) };
     let password = match &place.password {
         Some(secret) => Some(secret.fetch().await.map_err(|error| error.to_string())?),
         None => None,

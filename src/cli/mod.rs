@@ -5,6 +5,7 @@ mod acknowledge;
 pub mod acknowledged;
 mod act;
 pub mod arguments;
+mod around;
 mod audit;
 mod conductor;
 mod config;

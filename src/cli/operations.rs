@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use color_eyre::eyre::Result;
 
+use super::around::{self, Whom};
 use super::{Exit, observe, output};
 use crate::clients::Environment;
 use crate::clients::postgres::Target;
@@ -26,8 +27,37 @@ use crate::ops::{Ended, OperationId, Operations, OpsError, Progress};
 /// Everything that an operation needs, from the configuration; `None` when that is wrong, and said.
 pub(super) fn operations(config: Option<&Path>, allow: bool) -> Option<(Config, Operations)> {
     let config = observe::configuration(config)?;
-    let environment = Environment::of_process();
-    match assemble(&config, &environment, allow, Arc::new(tell), Arc::default()) {
+    told(config, allow)
+}
+
+/// The same, with instances that are found by their tags, where what is wanted may be on one of them.
+pub(super) async fn operations_on(
+    config: Option<&Path>,
+    allow: bool,
+    wanted: Whom<'_>,
+) -> Option<(Config, Operations)> {
+    let mut config = observe::configuration(config)?;
+    around::join(&mut config, wanted).await;
+    told(config, allow)
+}
+
+/// The same for an operation that was begun, wherever that was.
+pub(super) async fn operations_of(
+    (mut config, operations): (Config, Operations),
+    allow: bool,
+    id: &OperationId,
+) -> Option<(Config, Operations)> {
+    // What is not known of it is said by whoever goes on with it.
+    let Ok(story) = operations.story(id).await else { return Some((config, operations)) };
+    let targets = story.header.plan.targets.iter();
+    let unknown = targets.map(|target| &target.instance).find(|name| operations.estate.place(name).is_err());
+    let Some(unknown) = unknown else { return Some((config, operations)) };
+    around::join(&mut config, Whom::Instance(unknown.as_str())).await;
+    told(config, allow)
+}
+
+fn told(config: Config, allow: bool) -> Option<(Config, Operations)> {
+    match assemble(&config, &Environment::of_process(), allow, Arc::new(tell), Arc::default()) {
         Ok(operations) => Some((config, operations)),
         Err(reason) => {
             output::say(&reason);
@@ -87,11 +117,18 @@ fn estate(config: &Config, environment: &Environment, state: &Path) -> Result<Es
 fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> {
     let target = Target::parse(&instance.url, environment)?;
     let admin = match &instance.admin {
-        None => Err("it can only be watched: its [[instance]] names no admin login".to_owned()),
-        Some(login) => match login.password.as_ref().map(password).transpose() {
-            Ok(password) => Ok(Admin { target: target.with_user(&login.user), password }),
-            Err(error) => Err(error.to_string()),
-        },
+        None => {
+            Err("it can only be watched: its [[instance]] names no admin login, or [dedicated], where it was found by \
+                     its tags"
+                .to_owned())
+        }
+        Some(login) => {
+            let target = target.with_user(&login.user);
+            match login.password.as_ref().map(|secret| password(secret, &target)).transpose() {
+                Ok(password) => Ok(Admin { target, password }),
+                Err(error) => Err(error.to_string()),
+            }
+        }
     };
     Ok(Place {
         instance: instance.name.clone(),
@@ -102,9 +139,13 @@ fn place(instance: &InstanceConfig, environment: &Environment) -> Result<Place> 
     })
 }
 
-/// What is in Vault is read when it is needed.
-fn password(secret: &Secret) -> Result<Password, SecretError> {
+/// What is in Vault is read when it is needed, and a token of IAM is made then.
+fn password(secret: &Secret, login: &Target) -> Result<Password, SecretError> {
     match secret {
+        Secret::Iam(iam) => match &iam.account {
+            Some(account) => Ok(Password::Token { account: account.clone(), login: Box::new(login.clone()) }),
+            None => Err(SecretError::Iam("no [aws.NAME] is known for it".to_owned())),
+        },
         Secret::Vault { path, field, .. } => Ok(Password::InVault { path: path.clone(), field: field.clone() }),
         secret => secret.read().map(Password::Known),
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::OpsAction;
-use super::operations::{finish, interruptible, operations, refused};
+use super::operations::{finish, interruptible, operations, operations_of, refused};
 use super::way_back::{self, Said};
 use super::{Exit, output};
 use crate::domain::foreign::sanitise;
@@ -45,7 +45,14 @@ pub struct OpsEntry {
 }
 
 pub(super) async fn run(config: Option<&Path>, allow: bool, action: OpsAction) -> Result<Exit> {
-    let Some((_, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
+    let Some(mut known_here) = operations(config, allow) else { return Ok(Exit::Usage) };
+    if let OpsAction::Resume { id, .. } | OpsAction::Rollback { id, .. } | OpsAction::Abandon { id, .. } = &action
+        && let Some(id) = OperationId::parse(id)
+    {
+        let Some(known) = operations_of(known_here, allow, &id).await else { return Ok(Exit::Usage) };
+        known_here = known;
+    }
+    let (_, operations) = known_here;
     match action {
         OpsAction::List { json } => list(&operations, json).await,
         OpsAction::Show { id, json } => match known(&id) {

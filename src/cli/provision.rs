@@ -6,7 +6,8 @@ use color_eyre::eyre::Result;
 
 use super::act::{carry_out, place, tenant};
 use super::arguments::{Deprovision, LoginArgument, Provision, TierArgument};
-use super::operations::operations;
+use super::around::Whom;
+use super::operations::{operations, operations_on};
 use super::{Exit, output};
 use crate::clients::Environment;
 use crate::clients::postgres::{Address, Target};
@@ -32,7 +33,9 @@ pub(super) async fn provision(config: Option<&Path>, allow: bool, asked: Provisi
 }
 
 pub(super) async fn deprovision(config: Option<&Path>, allow: bool, asked: Deprovision) -> Result<Exit> {
-    let Some((config, operations)) = operations(config, allow) else { return Ok(Exit::Usage) };
+    let whom = tenant(&asked.tenant).ok();
+    let wanted = Whom::of(asked.options.instance.as_deref(), whom.as_ref());
+    let Some((config, operations)) = operations_on(config, allow, wanted).await else { return Ok(Exit::Usage) };
     let intent = tenant(&asked.tenant).and_then(|tenant| {
         let instance = place(&config, &asked.options, Some(&tenant))?;
         Ok(Deprovisioning { tenant, instance, keep_secret: asked.keep_secret })

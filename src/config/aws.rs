@@ -34,6 +34,14 @@ impl AwsConfig {
     pub fn name(&self) -> &str {
         &self.account.place().name
     }
+
+    /// Which account it is, but not how one gets into it. What is added to a place has to be thought of here.
+    pub fn without_a_way_in(&self) -> Self {
+        let Place { name, region, profile: _, config_file: _, assume_role: _, endpoint_url: _ } =
+            self.account.place().clone();
+        let place = Place { name, region, profile: None, config_file: None, assume_role: None, endpoint_url: None };
+        Self { account: Account::new(place), ..self.clone() }
+    }
 }
 
 /// `rds`: where AWS knows an instance.

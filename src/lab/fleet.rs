@@ -21,6 +21,8 @@ use super::cluster::{self, SUPERUSER};
 use super::door::{password, verifier};
 use super::error::LabError;
 use super::runner::Runner;
+use super::vault::Own;
+use super::workload::Stage;
 use super::world;
 use crate::domain::{Naming, TenantId};
 
@@ -37,6 +39,9 @@ const STRANGER: &str = "210987654321";
 /// Who has an instance of his own.
 const TENANTS: [&str; 6] =
     ["northwind-bank", "contoso-health", "fabrikam-energy", "litware-legal", "proseware-pay", "tailspin-cargo"];
+/// How often a console on the estate asks its AWS, which costs nothing.
+pub(super) const ROUNDS: &str =
+    "rds = \"5s\"\nalarms = \"15s\"\nevents = \"15s\"\ncloudwatch = \"20s\"\nsnapshots = \"30s\"\nbackups = \"30s\"\n";
 /// Dedicated clusters are many on one laptop soon.
 pub(super) const MOST: usize = 20;
 
@@ -114,7 +119,7 @@ admin = {{ user = \"{MASTER}\", password = {{ file = {master} }} }}
         home: &Path,
         major: u32,
         dedicated: usize,
-        seed: u64,
+        stage: &Arc<Stage>,
     ) -> Result<(), LabError> {
         let theirs = Theirs {
             data: shared.data.clone(),
@@ -135,8 +140,8 @@ admin = {{ user = \"{MASTER}\", password = {{ file = {master} }} }}
         for place in 0..dedicated.min(MOST) {
             let id = TENANTS.get(place).map_or_else(|| format!("tenant-{place}"), |name| (*name).to_owned());
             if let Ok(id) = TenantId::parse(&id) {
-                let (stand, keys) = (Arc::clone(&self.stand), self.keys.clone());
-                self.crew.spawn(settle(stand, id, keys, place, seed));
+                let (stand, keys, stage) = (Arc::clone(&self.stand), self.keys.clone(), Arc::clone(stage));
+                self.crew.spawn(settle(stand, id, keys, place, stage));
             }
         }
         let stand = Arc::clone(&self.stand);
@@ -200,7 +205,7 @@ fn plan(stand: &AwsStand) {
 }
 
 /// One tenant's own instance: made, filled, backed up, worked on.
-async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, seed: u64) {
+async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, stage: Arc<Stage>) {
     let identifier = format!("portarium-demo-{id}-db");
     let database = id.as_str().replace('-', "_");
     // One of each kind: what a console should praise, and what it should find fault with.
@@ -221,12 +226,16 @@ async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, se
     while !stand.is_available(&identifier) {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let role = Naming::default().tenant_role.name(&id);
+    let (role, schema) = (Naming::default().tenant_role.name(&id), Naming::default().tenant_schema.name(&id));
     let own = password();
     let Some(port) = stand.port(&identifier) else { return };
-    if let Ok(master) = login(port, MASTER, &keys.master, &database).await
-        && fill(&master, &stand, &id, &database, &role, &own, &keys.monitor).await.is_err()
-    {
+    let Ok(master) = login(port, MASTER, &keys.master, &database).await else { return };
+    if fill(&master, &stand, &id, &database, &role, &own, &keys.monitor).await.is_err() {
+        return;
+    }
+    // As everywhere, last: nobody ever reads one that does not work.
+    let opens = Own { port, database: &database, schema: &schema, role: &role, key: &own };
+    if stage.vault.entrust(&id, &opens).await.is_err() {
         return;
     }
     let resource = format!("arn:aws:rds:{}:123456789012:db:{identifier}", stand.spec().region);
@@ -235,7 +244,7 @@ async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, se
     if place == 2 {
         share(&stand, &identifier).await;
     }
-    work(port, &role, &own, &database, seed.wrapping_add(place as u64)).await;
+    work(port, &role, &own, &database, stage.seed.wrapping_add(place as u64)).await;
 }
 
 /// A snapshot that somebody once gave to somebody else.

@@ -242,7 +242,7 @@ impl Lab {
         lab.crew = workload::start(&lab.stage, &spec.scenario);
         let home = lab.home().to_owned();
         if let (Some(fleet), Some(dedicated)) = (&mut lab.fleet, spec.dedicated) {
-            fleet.raise(&lab.instances[0], &home, major, dedicated, spec.seed)?;
+            fleet.raise(&lab.instances[0], &home, major, dedicated, &lab.stage)?;
         }
         progress("ready");
         Ok(Ok(lab))
@@ -329,6 +329,7 @@ impl Lab {
         };
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let vcpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let rounds = if aws.is_empty() { "" } else { fleet::ROUNDS };
         let text = format!(
             "# The estate of `tierdeck demo`; it goes when the demo ends.
 environment = \"demo\"
@@ -352,7 +353,7 @@ auth = {{ token = {{ file = {token} }} }}
 # A demo is over sooner than a round in production begins.
 [poll]
 secrets = \"5s\"
-
+{rounds}
 {aws}
 [policy.shared]
 connection_limit = 40

@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use super::hands::HandsError;
 use super::script::VaultAt;
 use crate::attribution::Directory;
-use crate::clients::postgres::{ConnectError, Connection, Target, Timeouts, connect, connect_bare};
+use crate::clients::aws::Account;
+use crate::clients::postgres::{Address, ConnectError, Connection, Target, Timeouts, connect, connect_bare};
 use crate::clients::vault::Vault;
 use crate::domain::{InstanceName, Layout, Naming, TenantId};
 
@@ -34,6 +35,13 @@ pub enum Password {
         path: String,
         /// Its field.
         field: String,
+    },
+    /// A token of IAM, made anew for each login.
+    Token {
+        /// By whose rights.
+        account: Account,
+        /// For which login, at which address.
+        login: Box<Target>,
     },
 }
 
@@ -145,6 +153,17 @@ impl Estate {
         let (path, field) = match password {
             Password::Known(password) => return Ok(password.clone()),
             Password::InVault { path, field } => (path, field),
+            Password::Token { account, login } => {
+                let token = match login.hosts.first().map(|host| (&host.address, host.port)) {
+                    Some((Address::Name(name), port)) => account.token(name, port, &login.user).await,
+                    _ => {
+                        return Err(HandsError::NoValue(
+                            "a token of IAM is for the endpoint of an instance".to_owned(),
+                        ));
+                    }
+                };
+                return token.map_err(|error| HandsError::NoValue(format!("no IAM token for {}: {error}", login.user)));
+            }
         };
         let vault = self.vault.as_ref().map_err(|reason| HandsError::NoVault(reason.clone()))?;
         let found = vault.read(path).await?.and_then(|secret| secret.fields.secret(field));

@@ -31,8 +31,8 @@ use crate::sources::postgres::Desk;
 /// Why an effect was not tried, or what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandsError {
-    /// The configuration has no such instance any more.
-    #[error("{0} is not in the configuration")]
+    /// There is no such instance any more.
+    #[error("{0} is neither in the configuration nor among the instances that are found by their tags")]
     NoPlace(String),
     /// Nobody may change anything there.
     #[error("{0}: {1}")]

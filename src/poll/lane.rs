@@ -108,14 +108,20 @@ pub(super) struct Clocks {
     pub every: Arc<std::collections::BTreeMap<Source, Duration>>,
     /// Sessions, as set with `[` and `]`.
     pub activity: watch::Receiver<Duration>,
+    /// Those that were found, where one of them is asked: the more there are, the more rarely each is.
+    pub crowd: Option<watch::Receiver<Arc<Vec<InstanceConfig>>>>,
 }
+
+/// So many found instances are each asked as often as is configured; more share that.
+const CROWD: usize = 100;
 
 impl Clocks {
     fn configured(&self, source: Source) -> Duration {
-        match source {
+        let every = match source {
             Source::Activity => *self.activity.borrow(),
             other => self.every.get(&other).copied().unwrap_or(Duration::from_secs(60)),
-        }
+        };
+        every.mul_f64(self.crowd.as_ref().map_or(1.0, |crowd| crowding(crowd.borrow().len())))
     }
 
     /// How often a source is asked whose answers take so much of the server's time: so rarely that it stays within its share.
@@ -129,6 +135,11 @@ impl Clocks {
     fn again(configured: Duration, every: Duration, took: Duration, failed: u32) -> Duration {
         every.min(configured.max(took.saturating_mul(5 << failed.min(16))))
     }
+}
+
+/// How much more rarely each of so many is asked.
+fn crowding(found: usize) -> f64 {
+    (found as f64 / CROWD as f64).max(1.0)
 }
 
 /// The longest that we do not look at sessions, and at anything else, however dear it is.
@@ -480,6 +491,11 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 6, 7, 40].map(again), [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
         // What is refused at once is asked as often as ever.
         assert_eq!(Clocks::again(configured, configured, ms(2), 9), configured);
+    }
+
+    #[test]
+    fn a_crowd_shares_what_a_hundred_may_ask() {
+        assert_eq!([0, 3, 100, 500].map(crowding), [1.0, 1.0, 1.0, 5.0]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use aws::{Around, look_around};
 pub use board::{Board, News, Origin, Rules};
 pub use instance::{CloudPlan, InstancePlan};
 
@@ -50,6 +51,10 @@ const QUEUE: usize = 256;
 
 /// Facts other than sessions wait this long for company before a snapshot is made of them.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// After a snapshot there is none for so many times as long as it took, and a quarter of a second at most: with hundreds of
+/// instances there are hundreds of reasons a second for one.
+const BREATH: (u32, Duration) = (50, Duration::from_millis(250));
 
 /// With no news at all, ages and holds still move on.
 const IDLE: Duration = Duration::from_secs(1);
@@ -82,7 +87,7 @@ impl Poller {
         let (pace, activity) = watch::channel(period(Source::Activity));
         let (publish, snapshots) = watch::channel(Arc::new(board.snapshot(Timestamp::now())));
         let (news, inbox) = mpsc::channel(QUEUE);
-        let clocks = Clocks { every: Arc::new(every), activity };
+        let clocks = Clocks { every: Arc::new(every), activity, crowd: None };
         let mut tasks = JoinSet::new();
         let hall = Arc::new(aws::Hall::new(config, addresses(&targets), doors(config, &targets)));
         let found = hall.found.subscribe();
@@ -244,6 +249,7 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
     let Ears { mut inbox, mut words, mut pasts, mut taps } = ears;
     let mut tap = Tap(None);
     let mut due = Instant::now() + IDLE;
+    let mut rested = Instant::now();
     loop {
         tokio::select! {
             news = inbox.recv() => {
@@ -253,7 +259,7 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
                 tap.pass(|| Heard::News { at, origin, news: news.clone() });
                 board.take(at, origin, news);
                 let latest = if urgent { Instant::now() } else { Instant::now() + GATHER };
-                due = due.min(latest);
+                due = due.min(latest).max(rested);
                 if due > Instant::now() || !inbox.is_empty() && inbox.len() < QUEUE / 2 {
                     continue;
                 }
@@ -274,10 +280,11 @@ async fn collect(mut board: Board, ears: Ears, publish: watch::Sender<Arc<Snapsh
             () = tokio::time::sleep_until(due) => {}
         }
         due = Instant::now() + IDLE;
-        let now = Timestamp::now();
+        let (now, began) = (Timestamp::now(), Instant::now());
         tap.pass(|| Heard::Snapshot(now));
         if publish.send(Arc::new(board.snapshot(now))).is_err() {
             return;
         }
+        rested = Instant::now() + (began.elapsed() * BREATH.0).min(BREATH.1);
     }
 }

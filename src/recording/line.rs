@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clients::aws::{Account, Place};
 use crate::config::{self, AwsConfig, Config, Dedicated, InstanceConfig, OperationsConfig, PoolerConfig, VaultConfig};
 use crate::domain::{InstanceName, Past, Record, Standing, TenantId};
 use crate::poll::{Heard, News, Origin};
@@ -39,7 +38,7 @@ impl Header {
             .vault
             .as_ref()
             .map(|vault| Arc::new(VaultConfig { mount: vault.mount.clone(), ..VaultConfig::default() }));
-        bare.aws = config.aws.iter().map(account_without_a_way_in).collect();
+        bare.aws = config.aws.iter().map(AwsConfig::without_a_way_in).collect();
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -72,14 +71,6 @@ fn without_a_way_in(instance: &InstanceConfig) -> InstanceConfig {
         address: None,
         rds,
     }
-}
-
-/// Which account it is stays, how one gets into it does not.
-fn account_without_a_way_in(aws: &AwsConfig) -> AwsConfig {
-    let Place { name, region, profile: _, config_file: _, assume_role: _, endpoint_url: _ } =
-        aws.account.place().clone();
-    let place = Place { name, region, profile: None, config_file: None, assume_role: None, endpoint_url: None };
-    AwsConfig { account: Account::new(place), ..aws.clone() }
 }
 
 /// What the history said, as it can be written.

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::real::Server;
 use super::{MOUNT, VaultStand};
-use crate::domain::{Layout, Naming};
+use crate::domain::{Layout, Naming, TenantId};
 use crate::lab::error::LabError;
 use crate::lab::roster::{Member, Roster, Style};
 use crate::lab::{door, world};
@@ -53,6 +53,16 @@ pub(in crate::lab) struct Opens<'a> {
     pub of: &'a Member,
     /// Whose place it opens: its own, mostly.
     pub place: &'a Member,
+}
+
+/// What opens a tenant's own instance on this host.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::lab) struct Own<'a> {
+    pub port: u16,
+    pub database: &'a str,
+    pub schema: &'a str,
+    pub role: &'a str,
+    pub key: &'a SecretString,
 }
 
 impl Keeper {
@@ -111,6 +121,19 @@ impl Keeper {
         stream::iter(&roster.members).map(each).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
+    /// Writes the secret of a tenant with an instance of its own.
+    pub async fn entrust(&self, id: &TenantId, opens: &Own<'_>) -> Result<(), LabError> {
+        let Own { port, database, schema, role, key } = opens;
+        let data = json!({
+            "host": "127.0.0.1", "port": port, "database": database, "schema": schema, "username": role,
+            "password": key.expose_secret()
+        });
+        let path = path_of(id);
+        self.post(&format!("data/{path}"), &json!({ "data": data })).await?;
+        let custom = json!({"owner": "platform", "tenant": id.as_str(), "written-by": "estate"});
+        self.post(&format!("metadata/{path}"), &json!({ "custom_metadata": custom })).await
+    }
+
     /// Writes a tenant's secret anew.
     pub async fn write(&self, layout: Layout, opens: Opens<'_>, port: u16, door: &door::Door) -> Result<(), LabError> {
         let Opens { of, place } = opens;
@@ -158,7 +181,11 @@ impl Keeper {
 }
 
 fn path(member: &Member) -> String {
-    Naming::default().vault_path.replace("{id}", member.id.as_str())
+    path_of(&member.id)
+}
+
+fn path_of(id: &TenantId) -> String {
+    Naming::default().vault_path.replace("{id}", id.as_str())
 }
 
 /// What went wrong, without the address, and so without anything that was written.

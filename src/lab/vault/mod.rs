@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use self::kv::Mount;
 
 pub use self::keeper::VaultKind;
-pub(super) use self::keeper::{Keeper, Opens};
+pub(super) use self::keeper::{Keeper, Opens, Own};
 pub(super) use self::real::{PID_FILE, stop_orphan};
 
 /// The one mount that there is.

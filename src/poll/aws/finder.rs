@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::aside::Asides;
 use super::{Hall, Seat, Seats, Voice, again};
 use crate::clients::Environment;
-use crate::clients::aws::AwsError;
+use crate::clients::aws::{Account, AwsError};
 use crate::clients::postgres::Target;
-use crate::config::{Found, InstanceConfig, RdsPlace};
+use crate::config::{Dedicated, Found, InstanceConfig, RdsPlace};
 use crate::domain::facts::Source;
 use crate::domain::facts::cloud::{AccountNews, Claim, CloudFragment, Discovered, Oddity, Rds, claim, oddities};
 use crate::domain::observed::Trouble;
@@ -22,6 +22,7 @@ use crate::domain::{InstanceName, TenantId};
 use crate::poll::board::News;
 use crate::poll::lane::{Clocks, Lane, lanes_of_dedicated};
 use crate::sources::aws::{ByInstance, rds};
+use crate::sources::vault::Door;
 
 /// One that is not told of any more is gone when it was not told of twice: an answer may be a moment old.
 const MISSED: u32 = 2;
@@ -32,18 +33,30 @@ const FEW: usize = 64;
 /// What RDS calls an instance whose PostgreSQL is not there, and is not meant to be: that is no outage.
 const AWAY: [&str; 6] = ["creating", "deleting", "delete-precheck", "starting", "stopping", "stopped"];
 
+/// Whoever is being made is looked for so often: it is waited for.
+const SOON: Duration = Duration::from_secs(10);
+
 /// See the module.
 pub(super) struct Finder {
     voice: Voice,
     hall: Arc<Hall>,
     clocks: Clocks,
     discover: bool,
-    configured: Vec<(Seat, Option<TenantId>)>,
+    configured: Vec<Known>,
     found: HashMap<Arc<str>, Guest>,
+    /// How many are dedicated by their tags.
+    crowd: usize,
     seats: watch::Sender<Seats>,
     /// The newest description of everybody.
     described: ByInstance<Arc<Rds>>,
     asides: Asides,
+}
+
+/// An instance of the configuration.
+pub(super) struct Known {
+    pub seat: Seat,
+    pub name: InstanceName,
+    pub tenant: Option<TenantId>,
 }
 
 /// A dedicated instance that was found.
@@ -53,6 +66,8 @@ struct Guest {
     tenant: Option<TenantId>,
     /// How we log in to it, or why nobody does; none: not decided yet.
     way: Option<Result<InstanceConfig, Arc<str>>>,
+    /// It has no address, and will have one soon.
+    is_being_made: bool,
     /// Its lanes; they end with it.
     lanes: JoinSet<()>,
     missed: u32,
@@ -64,12 +79,12 @@ impl Finder {
         hall: Arc<Hall>,
         clocks: Clocks,
         discover: bool,
-        configured: Vec<(Seat, Option<TenantId>)>,
+        configured: Vec<Known>,
         seats: watch::Sender<Seats>,
     ) -> Self {
         let (found, described) = (HashMap::new(), ByInstance::new());
         let asides = Asides::start(&voice);
-        Self { voice, hall, clocks, discover, configured, found, seats, described, asides }
+        Self { voice, hall, clocks, discover, configured, found, crowd: 0, seats, described, asides }
     }
 
     /// Describes and finds until nobody listens any more.
@@ -87,7 +102,8 @@ impl Finder {
                     self.failed(&error, every).await;
                 }
             }
-            let next = began + again(every, failures);
+            let is_awaited = self.found.values().any(|guest| guest.is_being_made);
+            let next = began + again(if is_awaited { every.min(SOON) } else { every }, failures);
             loop {
                 tokio::select! {
                     alive = self.voice.until(next) => {
@@ -108,7 +124,7 @@ impl Finder {
     }
 
     async fn failed(&mut self, error: &AwsError, every: Duration) {
-        let places = self.configured.iter().map(|(seat, _)| seat.place);
+        let places = self.configured.iter().map(|known| known.seat.place);
         for place in places.chain(self.found.values().map(|guest| guest.place)) {
             self.voice.failed(place, Source::Rds, error.trouble(), every).await;
         }
@@ -125,13 +141,20 @@ impl Finder {
         if self.discover {
             self.discover(&described).await;
         }
+        for known in &self.configured {
+            // Applications may know it by RDS's name, whatever we call it.
+            let described = described.get(&known.seat.identifier);
+            if let Some((host, port)) = described.and_then(|rds| rds.endpoint.as_ref()) {
+                self.hall.door(Door { instance: known.name.clone(), host: host.raw().to_owned(), port: *port });
+            }
+        }
         self.sit(&described);
         self.described = described;
         self.hall.spoken(&self.voice.account.place().name);
         self.tell(every).await;
         let described = &self.described;
         let mut odd = oddities(described.iter().map(|(identifier, rds)| (identifier, &**rds)));
-        odd.extend(self.configured.iter().filter_map(|(seat, tenant)| {
+        odd.extend(self.configured.iter().filter_map(|Known { seat, tenant, .. }| {
             let rds = described.get(&seat.identifier)?;
             let tag = rds.tags.get(crate::domain::facts::cloud::TENANT)?;
             let differs = tenant.as_ref().map(TenantId::as_str) != Some(tag.raw());
@@ -166,7 +189,7 @@ impl Finder {
 
     /// Seats everybody anew: the others learn of it at their next question.
     fn sit(&self, described: &ByInstance<Arc<Rds>>) {
-        let configured = self.configured.iter().map(|(seat, _)| (seat.place, &seat.identifier));
+        let configured = self.configured.iter().map(|known| (known.seat.place, &known.seat.identifier));
         let found = self.found.iter().map(|(identifier, guest)| (guest.place, identifier));
         let mut seats: Vec<Seat> = configured
             .chain(found)
@@ -182,6 +205,7 @@ impl Finder {
 
     /// Finds, lets in, and sees off.
     async fn discover(&mut self, described: &ByInstance<Arc<Rds>>) {
+        self.crowd = described.values().filter(|rds| matches!(claim(&rds.tags), Claim::Dedicated(_))).count();
         let mut identifiers: Vec<&Arc<str>> = described.keys().collect();
         identifiers.sort();
         for identifier in identifiers {
@@ -210,7 +234,7 @@ impl Finder {
 
     /// Whether it stands in the configuration, by its identifier or by where it is.
     fn is_configured(&self, identifier: &Arc<str>, rds: &Rds) -> bool {
-        let named = self.configured.iter().any(|(seat, _)| seat.identifier == *identifier);
+        let named = self.configured.iter().any(|known| known.seat.identifier == *identifier);
         let there = rds.endpoint.as_ref().map(|(host, port)| (host.raw().to_owned(), *port));
         named || there.is_some_and(|there| self.hall.addresses.contains(&there))
     }
@@ -233,45 +257,23 @@ impl Finder {
                 identifier: Arc::clone(identifier),
             };
             self.voice.tell(place, News::Found(found)).await;
-            let guest = Guest { place, name, tenant, way: None, lanes: JoinSet::new(), missed: 0 };
+            let lanes = JoinSet::new();
+            let guest = Guest { place, name, tenant, way: None, is_being_made: false, lanes, missed: 0 };
             self.found.insert(Arc::clone(identifier), guest);
         }
-        let Some(guest) = self.found.get(identifier) else { return };
+        let Some(guest) = self.found.get_mut(identifier) else { return };
+        guest.is_being_made = rds.endpoint.is_none() && rds.status.raw() == "creating";
         self.hall.lead(&guest.name, rds.endpoint.as_ref().map(|(host, port)| (host.raw(), *port)));
-        let way = self.way(guest, identifier, rds);
+        let found = (guest.name.clone(), guest.tenant.clone());
+        let way = way(&self.hall.dedicated, &self.voice.account, found, identifier, rds);
         if guest.way.as_ref() != Some(&way) {
             self.stand(identifier, way).await;
         }
     }
 
-    /// How we log in to its PostgreSQL, or why nobody does.
-    fn way(&self, guest: &Guest, identifier: &Arc<str>, rds: &Rds) -> Result<InstanceConfig, Arc<str>> {
-        if let Some(source) = &rds.replica_of {
-            return Err(format!("it is a read replica of {}; AWS is asked about it", source.shown()).into());
-        }
-        if AWAY.contains(&rds.status.raw()) {
-            return Err(format!("RDS says that it is {}", rds.status.raw()).into());
-        }
-        let Some((host, port)) = &rds.endpoint else {
-            return Err(format!("it has no address yet; RDS says that it is {}", rds.status.shown()).into());
-        };
-        let account = &self.voice.account;
-        let found = Found {
-            name: guest.name.clone(),
-            tenant: guest.tenant.clone(),
-            host: host.raw().to_owned(),
-            port: *port,
-            database: rds.database.as_ref().map(|database| database.raw().to_owned()),
-            rds: RdsPlace { account: Arc::clone(&account.place().name), identifier: Arc::clone(identifier) },
-        };
-        let way = self.hall.dedicated.instance(&found, account)?;
-        Target::parse(&way.url, &Environment::of_process()).map_err(|error| error.to_string())?;
-        Ok(way)
-    }
-
     /// Starts the lanes to its PostgreSQL in the place of those that went elsewhere, or ends them.
     async fn stand(&mut self, identifier: &Arc<str>, way: Result<InstanceConfig, Arc<str>>) {
-        let few = self.found.len() <= FEW;
+        let few = self.crowd <= FEW;
         let Some(guest) = self.found.get_mut(identifier) else { return };
         // What they have to say is said before anything else is: an outage after a leave would be one for ever.
         guest.lanes.shutdown().await;
@@ -281,7 +283,8 @@ impl Finder {
                 self.hall.enter(instance.clone());
                 let Ok(target) = Target::parse(&instance.url, &Environment::of_process()) else { return };
                 for sources in lanes_of_dedicated(few) {
-                    let (clocks, news) = (self.clocks.clone(), self.voice.news.clone());
+                    let crowd = Some(self.hall.found.subscribe());
+                    let (clocks, news) = (Clocks { crowd, ..self.clocks.clone() }, self.voice.news.clone());
                     guest.lanes.spawn(Lane::new(guest.place, instance, target.clone(), sources, clocks, news).run());
                 }
             }
@@ -300,4 +303,34 @@ impl Finder {
         guest.lanes.shutdown().await;
         self.voice.tell(guest.place, News::Gone).await;
     }
+}
+
+/// How we log in to the PostgreSQL of one that was found, or why nobody does.
+pub(super) fn way(
+    dedicated: &Dedicated,
+    account: &Account,
+    (name, tenant): (InstanceName, Option<TenantId>),
+    identifier: &Arc<str>,
+    rds: &Rds,
+) -> Result<InstanceConfig, Arc<str>> {
+    if let Some(source) = &rds.replica_of {
+        return Err(format!("it is a read replica of {}; AWS is asked about it", source.shown()).into());
+    }
+    if AWAY.contains(&rds.status.raw()) {
+        return Err(format!("RDS says that it is {}", rds.status.raw()).into());
+    }
+    let Some((host, port)) = &rds.endpoint else {
+        return Err(format!("it has no address yet; RDS says that it is {}", rds.status.shown()).into());
+    };
+    let found = Found {
+        name,
+        tenant,
+        host: host.raw().to_owned(),
+        port: *port,
+        database: rds.database.as_ref().map(|database| database.raw().to_owned()),
+        rds: RdsPlace { account: Arc::clone(&account.place().name), identifier: Arc::clone(identifier) },
+    };
+    let way = dedicated.instance(&found, account)?;
+    Target::parse(&way.url, &Environment::of_process()).map_err(|error| error.to_string())?;
+    Ok(way)
 }

@@ -1,10 +1,12 @@
 //! The lanes of an AWS account: each source asks for all of its instances at once, on a clock of its own, and deals the
 //! answers out. One that hangs, is throttled or refused delays no other, and no other account.
 //!
-//! [`finder`] describes the instances and finds dedicated ones; [`source`] asks for all else about those that are seated.
+//! [`finder`] describes the instances and finds dedicated ones; [`source`] asks for all else about those that are seated;
+//! [`once`] is for commands without a poller.
 
 mod aside;
 mod finder;
+mod once;
 mod source;
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,7 +28,8 @@ use crate::domain::facts::cloud::{AccountNews, CloudFragment, Rds};
 use crate::domain::facts::{Fragment, Source};
 use crate::domain::observed::Trouble;
 use crate::sources::vault::Door;
-use finder::Finder;
+use finder::{Finder, Known};
+pub use once::{Around, look_around};
 use source::SourceLane;
 
 /// A source that fails again and again is asked this many times more rarely at most.
@@ -143,6 +146,17 @@ impl Hall {
         });
     }
 
+    /// A configured instance is reached there as well.
+    fn door(&self, door: Door) {
+        self.doors.send_if_modified(|all| {
+            let new = !all.doors.contains(&door);
+            if new {
+                all.doors.push(door);
+            }
+            new
+        });
+    }
+
     /// An account said who is there.
     fn spoken(&self, account: &str) {
         self.doors.send_if_modified(|all| all.silent.remove(account));
@@ -213,8 +227,8 @@ pub(super) fn start(
         .enumerate()
         .filter_map(|(place, instance)| {
             let rds = instance.rds.as_ref().filter(|rds| *rds.account == *aws.name())?;
-            let identifier = Arc::clone(&rds.identifier);
-            Some((Seat { place, identifier, rds: None }, instance.tenant.clone()))
+            let seat = Seat { place, identifier: Arc::clone(&rds.identifier), rds: None };
+            Some(Known { seat, name: instance.name.clone(), tenant: instance.tenant.clone() })
         })
         .collect();
     let (seats, seated) = watch::channel(None);

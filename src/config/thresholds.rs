@@ -239,16 +239,8 @@ impl Table for Thresholds {
                 "tier-misfit: who was watched for less is not judged",
                 Number(tier_watched_seconds, Seconds),
             ),
-            Field::new(
-                "cpu",
-                "cpu: used share of the CPU, by CloudWatch",
-                Ladder(cpu, Share),
-            ),
-            Field::new(
-                "memory",
-                "memory: used share of the class's memory, by CloudWatch",
-                Ladder(memory, Share),
-            ),
+            Field::new("cpu", "cpu: used share of the CPU, by CloudWatch", Ladder(cpu, Share)),
+            Field::new("memory", "memory: used share of the class's memory, by CloudWatch", Ladder(memory, Share)),
             Field::new(
                 "storage",
                 "storage: used share of what it has, or of what it may grow to by itself",
@@ -279,11 +271,7 @@ impl Table for Thresholds {
                 "iops: used share of the reads and writes a second that storage and class give",
                 Ladder(iops, Share),
             ),
-            Field::new(
-                "credits_used",
-                "burst-credits, iops: used share of credits",
-                Ladder(credits_used, Share),
-            ),
+            Field::new("credits_used", "burst-credits, iops: used share of credits", Ladder(credits_used, Share)),
             Field::new(
                 "credits_empty_seconds",
                 "burst-credits: empty within this, as fast as they go, is a warning",

@@ -127,13 +127,7 @@ impl Stale {
     }
 }
 
-fn raise(
-    scene: &Scene<'_>,
-    told: Told<'_>,
-    rds: &Rds,
-    stale: &Stale,
-    backups: Option<&Backups>,
-) -> Option<Raised> {
+fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, stale: &Stale, backups: Option<&Backups>) -> Option<Raised> {
     let (place, thresholds) = (told.place, scene.thresholds);
     let mut wrong: Vec<(Severity, String)> = Vec::new();
     let target = duration(stale.target);
@@ -142,7 +136,9 @@ fn raise(
         wrong.push((
             severity,
             match stale.newest {
-                Some(what) => format!("what was written in the last {age} would be lost (newest: {what}), and {target} may be"),
+                Some(what) => {
+                    format!("what was written in the last {age} would be lost (newest: {what}), and {target} may be")
+                }
                 None => format!("there is no backup at all, {age} after it was made, and {target} may be lost"),
             },
         ));
@@ -150,7 +146,10 @@ fn raise(
     let by_pitr = stale.pitr_rung(scene);
     if let (Some(severity), Some((ago, wanted)), true) = (by_pitr, stale.pitr, wrong.is_empty()) {
         let (ago, wanted) = (duration(ago), duration(wanted));
-        wrong.push((severity, format!("its latest restorable time is {ago} ago, not {wanted}: its WAL is not kept in time")));
+        wrong.push((
+            severity,
+            format!("its latest restorable time is {ago} ago, not {wanted}: its WAL is not kept in time"),
+        ));
     }
     let mut jobs = 0;
     for words in backups.into_iter().flat_map(|backups| failures(scene, rds, stale, backups)) {
@@ -158,8 +157,12 @@ fn raise(
         wrong.push((Severity::Warning, words));
     }
     let severity = wrong.iter().map(|(severity, _)| *severity).max()?;
-    let mut evidence =
-        vec![Evidence::on("could be lost, of what may be", stale.age / stale.target, thresholds.backup_rpo, Unit::Ratio)];
+    let mut evidence = vec![Evidence::on(
+        "could be lost, of what may be",
+        stale.age / stale.target,
+        thresholds.backup_rpo,
+        Unit::Ratio,
+    )];
     evidence.push(Evidence::fact("could be lost", stale.age, Unit::Seconds));
     if let Some((ago, wanted)) = stale.pitr {
         let of = "latest restorable time, of its target";
@@ -208,7 +211,9 @@ fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> V
         }
     }
     for copy in newest.into_iter().filter(|copy| failed(&copy.state)) {
-        let to = copy.region().map_or_else(|| copy.to.shown().into_owned(), |it| crate::domain::foreign::sanitise(it).into_owned());
+        let to = copy
+            .region()
+            .map_or_else(|| copy.to.shown().into_owned(), |it| crate::domain::foreign::sanitise(it).into_owned());
         let because = because(copy.message.as_ref());
         failures.push(format!("its last copy to {to} {} {} ago{because}", lower(&copy.state), ago(copy.at)));
     }

@@ -108,7 +108,8 @@ impl Low {
         let left = figures.newest(bucket.metric)?.value;
         let empty_in = figures.empty_in(bucket.metric);
         let by_share = thresholds.credits_used.rung(1.0 - left / bucket.most).map(|(severity, _)| severity);
-        let by_time = empty_in.filter(|seconds| *seconds <= thresholds.credits_empty_seconds).map(|_| Severity::Warning);
+        let by_time =
+            empty_in.filter(|seconds| *seconds <= thresholds.credits_empty_seconds).map(|_| Severity::Warning);
         let Some(severity) = by_share.max(by_time) else { return Ok(None) };
         if figures.trend(bucket.metric).is_some_and(|slope| slope > 0.0) {
             return Ok(None);
@@ -133,11 +134,14 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, low: &[Low]) -> Raised {
             Some(seconds) => format!(", gone in {}: then {}", duration(*seconds), bucket.then),
             None => format!(": without any {}", bucket.then),
         };
-        let of = if bucket.most > 100.0 { format!(" ({} of {})", count(*left), count(bucket.most)) } else { String::new() };
+        let of =
+            if bucket.most > 100.0 { format!(" ({} of {})", count(*left), count(bucket.most)) } else { String::new() };
         words.push(format!("has {} of its {} left{of}{ends}", percent(share), bucket.name));
         let ladder = scene.thresholds.credits_used;
         evidence.push(Evidence::on(format!("{} spent", bucket.name), 1.0 - share, ladder, Unit::Ratio));
-        evidence.extend(empty_in.map(|seconds| Evidence::fact(format!("{} last for", bucket.name), seconds, Unit::Seconds)));
+        evidence.extend(
+            empty_in.map(|seconds| Evidence::fact(format!("{} last for", bucket.name), seconds, Unit::Seconds)),
+        );
     }
     let identifier = ("--db-instance-identifier", &*told.cloud.identifier);
     let instead = if is_cpu {

@@ -30,7 +30,10 @@ impl View {
         let facts = [("CPU in use (CloudWatch)", used), ("DBLoad of vCPUs", load(Metric::DbLoad))];
         Self {
             pressure: used.into_iter().chain(load(Metric::DbLoadCpu)).reduce(f64::max).map(|it| it.clamp(0.0, 1.0)),
-            evidence: facts.into_iter().filter_map(|(name, value)| Some(Evidence::fact(name, value?, Unit::Ratio))).collect(),
+            evidence: facts
+                .into_iter()
+                .filter_map(|(name, value)| Some(Evidence::fact(name, value?, Unit::Ratio)))
+                .collect(),
         }
     }
 
@@ -45,7 +48,11 @@ impl View {
             evidence.extend(value.map(|value| Evidence::fact(name, value, unit)));
         };
         add("of the IOPS given (CloudWatch)".to_owned(), share, Unit::Ratio);
-        add(format!("time of a {name} (CloudWatch)"), figures.mean(time, seconds).ok().map(|it| it * 1_000.0), Unit::Milliseconds);
+        add(
+            format!("time of a {name} (CloudWatch)"),
+            figures.mean(time, seconds).ok().map(|it| it * 1_000.0),
+            Unit::Milliseconds,
+        );
         add("disk queue".to_owned(), figures.mean(Metric::DiskQueueDepth, seconds).ok(), Unit::Count);
         Self { pressure: share.map(|share| share.clamp(0.0, 1.0)), evidence }
     }

@@ -71,7 +71,8 @@ struct Used {
 /// How much of what an instance's storage gives it uses: also for whoever asks how near it is to that.
 pub(super) fn share_of_storage(rds: &Rds, figures: Figures<'_>, seconds: f64) -> Result<(f64, f64, f64), String> {
     let made = figures.mean(Metric::ReadIops, seconds)? + figures.mean(Metric::WriteIops, seconds)?;
-    let gives = rds.storage.gives().ok_or_else(|| format!("what its storage ({}) gives is not known", rds.storage.kind))?;
+    let gives =
+        rds.storage.gives().ok_or_else(|| format!("what its storage ({}) gives is not known", rds.storage.kind))?;
     let limit = match (gives.burst, figures.newest(Metric::BurstBalance)) {
         (None, _) => gives.steady,
         (Some(_), Ok(left)) if left.value <= SPENT => gives.steady,
@@ -149,7 +150,9 @@ fn more_of(cloud: &Cloud, rds: &Rds) -> String {
     let (what, gives): (Vec<(&str, &str)>, &str) = match (&*rds.storage.kind, &ordered) {
         ("gp3", _) if gib < 400 => (vec![("--allocated-storage", "400")], "gives it 12,000, for good"),
         ("gp3" | "io1" | "io2", Some(iops)) => (vec![("--iops", iops)], "orders more"),
-        ("gp2", _) => (vec![("--storage-type", "gp3")], "gives it 3,000 for good, without credits (12,000 from 400 GiB on)"),
+        ("gp2", _) => {
+            (vec![("--storage-type", "gp3")], "gives it 3,000 for good, without credits (12,000 from 400 GiB on)")
+        }
         _ => (vec![("--storage-type", "gp3")], "gives it what gp3 has"),
     };
     let mut of = vec![("--db-instance-identifier", &*cloud.identifier)];

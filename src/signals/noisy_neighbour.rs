@@ -233,7 +233,13 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
             it.least_victims,
             Unit::Count,
         ));
-        evidence.extend(by_cloud.iter().filter(|more| !evidence.iter().any(|known| known.name == more.name)).cloned().collect::<Vec<_>>());
+        evidence.extend(
+            by_cloud
+                .iter()
+                .filter(|more| !evidence.iter().any(|known| known.name == more.name))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         if !rests_on.contains(&resource.source) {
             rests_on.push(resource.source);
         }

@@ -165,7 +165,8 @@ fn by_cloudwatch(scene: &Scene<'_>, place: &Place<'_>) -> Option<Raised> {
         _ => {
             let kept = newest(Metric::OldestReplicationSlotLag).filter(|kept| *kept > 0.0)? as u64;
             let (severity, evidence) = judged(scene, None, Some(kept))?;
-            let summary = format!("the slowest replication slot of {name} is {} of WAL behind, by CloudWatch", bytes(kept));
+            let summary =
+                format!("the slowest replication slot of {name} is {} of WAL behind, by CloudWatch", bytes(kept));
             (severity, evidence, summary)
         }
     };
@@ -174,7 +175,8 @@ fn by_cloudwatch(scene: &Scene<'_>, place: &Place<'_>) -> Option<Raised> {
         subject: place.subject(),
         summary,
         evidence,
-        advice: "Get PostgreSQL to answer again (tierdeck doctor): it says who is behind, and what holds replay back.".to_owned(),
+        advice: "Get PostgreSQL to answer again (tierdeck doctor): it says who is behind, and what holds replay back."
+            .to_owned(),
         statement: None,
         since: None,
         culprits: Vec::new(),

@@ -208,7 +208,9 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
 fn advice(cloud: &Cloud, rds: &Rds, disk: Option<&Disk>, cause: &str) -> String {
     let first = if cause.contains("slot") { "Find who should read that slot, or drop it; " } else { "" };
     if rds.status.raw() == "storage-optimization" {
-        return format!("{first}RDS is still optimising it after the last change, and changes it no further for six hours: free space now.");
+        return format!(
+            "{first}RDS is still optimising it after the last change, and changes it no further for six hours: free space now."
+        );
     }
     let step = |gib: f64| format!("{:.0}", ((gib * 1.25) / 10.0).ceil() * 10.0);
     let identifier = ("--db-instance-identifier", &*cloud.identifier);

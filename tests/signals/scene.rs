@@ -44,6 +44,11 @@ pub struct Case {
     pub thresholds: BTreeMap<String, f64>,
     #[serde(default)]
     pub policy: LimitsSpec,
+    /// Left out: `prod`.
+    pub environment: Option<String>,
+    /// `policy.backup.share_with`
+    #[serde(default)]
+    pub share_with: Vec<String>,
     #[serde(default)]
     pub tenants: Vec<TenantSpec>,
     pub round: Vec<Round>,
@@ -348,8 +353,10 @@ pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     thresholds
 }
 
-pub fn policy(shared: LimitsSpec) -> Policy {
-    Policy { shared: shared.limits(), ..Policy::default() }
+pub fn policy(case: &Case) -> Policy {
+    let mut policy = Policy { shared: case.policy.limits(), ..Policy::default() };
+    policy.backup.share_with.clone_from(&case.share_with);
+    policy
 }
 
 /// What the poller makes of sessions that look like this for ten seconds.

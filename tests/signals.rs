@@ -48,11 +48,12 @@ fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str
     let sessions: Vec<_> = round.sessions.iter().flat_map(|text| scene::sessions(text, now)).collect();
     scene::starve(&instances, &mut tenants, &sessions);
     let estate = round.secrets.as_ref().map(|spec| spec.build(now)).unwrap_or_default();
+    let accounts: Vec<_> = round.account.iter().map(cloud::AccountSpec::build).collect();
     let (mut findings, mut unknown) = evaluator.evaluate(&Scene {
         now,
         estate: &estate,
         environment: case.environment.as_deref().unwrap_or("prod"),
-        accounts: &[],
+        accounts: &accounts,
         instances: &instances,
         tenants: &tenants,
         sessions: &sessions,
@@ -303,6 +304,7 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
         edge: None,
         unknown: Vec::new(),
         forgets: false,
+        account: None,
         secrets: None,
     };
     let case = Case {
@@ -359,6 +361,7 @@ fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
             edge: None,
             unknown: Vec::new(),
             forgets: false,
+            account: None,
             secrets: None,
         });
     }

@@ -33,6 +33,7 @@ mod noisy_neighbour;
 mod operation_stalled;
 mod orphan;
 mod orphan_secret;
+mod orphan_tags;
 mod place;
 mod prepared_transactions;
 mod prices;

@@ -224,6 +224,11 @@ fn is_slow(metric: Metric) -> bool {
 
 /// A command of AWS's own program, complete, for the account that the instance is in.
 pub(super) fn command(cloud: &Cloud, words: &str, of: &[(&str, &str)]) -> String {
+    command_in(&cloud.region, words, of)
+}
+
+/// The same of a region.
+pub(super) fn command_in(region: &str, words: &str, of: &[(&str, &str)]) -> String {
     let mut text = format!("aws {words}");
     for (option, value) in of {
         text.push_str(&format!(" {option}"));
@@ -231,7 +236,7 @@ pub(super) fn command(cloud: &Cloud, words: &str, of: &[(&str, &str)]) -> String
             text.push_str(&format!(" {}", shell(value)));
         }
     }
-    format!("{text} --region {}", shell(&cloud.region))
+    format!("{text} --region {}", shell(region))
 }
 
 /// A word as a shell takes it: what is in it is somebody else's.

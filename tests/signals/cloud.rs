@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::facts::{Words, size};
 use super::scene::span;
 use tierdeck::domain::facts::cloud::{
-    Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind, Maintenance, Metric, MetricUnit,
-    Metrics, Protection, Rds, RecoveryPoint, Snapshot, Snapshots, Storage,
+    AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind, Maintenance, Metric, MetricUnit,
+    Metrics, Oddity, Protection, Rds, RecoveryPoint, Snapshot, Snapshots, Storage,
 };
 use tierdeck::domain::observed::Trouble;
-use tierdeck::domain::{Foreign, Observed};
+use tierdeck::domain::{Foreign, Observed, TenantId};
 
 #[derive(Deserialize, Clone, Default)]
 #[serde(deny_unknown_fields)]
@@ -276,4 +276,51 @@ fn points(metric: Metric, line: &str, now: Timestamp) -> Vec<Datapoint> {
         value: if minutes == 0 { last } else { first + (last - first) * minute as f64 / minutes as f64 },
     };
     (0..=minutes).map(at).collect()
+}
+
+#[derive(Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields)]
+pub struct AccountSpec {
+    /// `IDENTIFIER KIND [TAG] [OTHERS|CONFIGURED]`
+    #[serde(default)]
+    odd: Vec<String>,
+    /// RDS identifiers of all instances.
+    #[serde(default)]
+    known: Vec<String>,
+    /// It was not described.
+    #[serde(default)]
+    failed: bool,
+}
+
+impl AccountSpec {
+    /// `[aws.main]`
+    pub fn build(&self) -> AccountState {
+        let odd = |line: &String| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let tag = || Foreign::from(words[2]);
+            let tenant = |text: &str| TenantId::parse(text).ok();
+            let oddity = match words[1] {
+                "no-tenant" => Oddity::NoTenant,
+                "not-a-tenant" => Oddity::NotATenant(tag()),
+                "no-tier" => Oddity::NoTier(tag()),
+                "unknown-tier" => Oddity::UnknownTier(tag()),
+                "shared-with" => Oddity::SharedWithTenant(tag()),
+                "contested" => Oddity::Contested {
+                    tenant: tenant(words[2]).unwrap(),
+                    others: words[3].split(',').map(Arc::from).collect(),
+                },
+                "configured" => Oddity::ConfiguredOtherwise { tag: tag(), configured: tenant(words[3]) },
+                other => panic!("nothing is odd in that way: {other}"),
+            };
+            (Arc::from(words[0]), oddity)
+        };
+        let mut account = AccountState::named(Arc::from("main"), Arc::from("eu-west-1"));
+        let identifiers: Vec<Arc<str>> = self.known.iter().map(|known| Arc::from(known.as_str())).collect();
+        let odd = self.odd.iter().map(odd).collect();
+        account.take(AccountNews::Described { instances: 9, odd, identifiers });
+        if self.failed {
+            account.take(AccountNews::Failed(Trouble::new("refused")));
+        }
+        account
+    }
 }

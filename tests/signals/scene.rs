@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::cloud::AccountSpec;
 use super::facts::{RecordSpec, size};
 use super::instance::InstanceSpec;
 use super::secrets::SecretsSpec;
@@ -75,6 +76,8 @@ pub struct Round {
     /// Nothing of it is remembered.
     #[serde(default)]
     pub forgets: bool,
+    /// The account of AWS; left out: there is none.
+    pub account: Option<AccountSpec>,
     /// The tenants' secrets; left out: there is no Vault.
     pub secrets: Option<SecretsSpec>,
 }

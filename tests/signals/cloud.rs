@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::facts::{Words, size};
 use super::scene::span;
 use tierdeck::domain::facts::cloud::{
-    AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind, Maintenance, Metric, MetricUnit,
-    Metrics, Oddity, Protection, Rds, RecoveryPoint, Snapshot, Snapshots, Storage,
+    AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind,
+    Maintenance, Metric, MetricUnit, Metrics, Oddity, Protection, Rds, RecoveryPoint, Snapshot, Snapshots, Storage,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::{Foreign, Observed, TenantId};

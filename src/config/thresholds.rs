@@ -61,6 +61,9 @@ impl Table for Thresholds {
             metric_seconds,
             backup_rpo,
             backup_pitr,
+            certificate_warning_seconds,
+            certificate_critical_seconds,
+            maintenance_seconds,
             hold_seconds,
             clear_after_seconds,
         } = self;
@@ -291,6 +294,21 @@ impl Table for Thresholds {
                 "backup_pitr",
                 "backup-stale: age of the newest moment that can be restored, as a multiple of policy.backup.rpo.pitr",
                 Ladder(backup_pitr, Amount),
+            ),
+            Field::new(
+                "certificate_warning_seconds",
+                "restart: a certificate of RDS that ends within this is a warning",
+                Number(certificate_warning_seconds, Seconds),
+            ),
+            Field::new(
+                "certificate_critical_seconds",
+                "restart: a certificate of RDS that ends within this is critical",
+                Number(certificate_critical_seconds, Seconds),
+            ),
+            Field::new(
+                "maintenance_seconds",
+                "restart: maintenance of RDS that comes within this is worth knowing",
+                Number(maintenance_seconds, Seconds),
             ),
             Field::new(
                 "hold_seconds",

@@ -256,6 +256,12 @@ pub struct Thresholds {
     pub backup_rpo: Ladder,
     /// backup-stale: age of the newest moment that can be restored, as a multiple of `policy.backup.rpo.pitr`.
     pub backup_pitr: Ladder,
+    /// restart: a certificate of RDS that ends within this is a warning.
+    pub certificate_warning_seconds: f64,
+    /// restart: a certificate of RDS that ends within this is critical.
+    pub certificate_critical_seconds: f64,
+    /// restart: maintenance of RDS that comes within this is worth knowing.
+    pub maintenance_seconds: f64,
     /// How long something must be true before it is a finding (a sample may be an accident).
     pub hold_seconds: f64,
     /// How long it must be untrue before the finding goes.
@@ -316,6 +322,9 @@ impl Default for Thresholds {
             metric_seconds: 180.0,
             backup_rpo: Ladder::new(1.0, 2.0),
             backup_pitr: Ladder::new(3.0, 12.0),
+            certificate_warning_seconds: 2_592_000.0,
+            certificate_critical_seconds: 604_800.0,
+            maintenance_seconds: 259_200.0,
             hold_seconds: 3.0,
             clear_after_seconds: 15.0,
         }

@@ -39,6 +39,7 @@ mod prepared_transactions;
 mod prices;
 mod replication_lag;
 mod restart;
+mod restart_ahead;
 mod retention;
 mod role_limit_saturation;
 mod said;

@@ -68,9 +68,8 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, wanted: u32) -> Raised {
     let unknown = told.cloud.backups.fresh(told.now).is_none_or(|backups| backups.protections.is_none());
     let severity = match (plan, days) {
         (Some(_), 1..) => Severity::Info,
-        (Some(_), 0) => Severity::Warning,
+        (Some(_), 0) | (None, 1..) => Severity::Warning,
         (None, 0) => Severity::Critical,
-        (None, _) => Severity::Warning,
     };
     let kept = match days {
         0 => "has no automated backups (retention 0): no moment of it can be restored".to_owned(),

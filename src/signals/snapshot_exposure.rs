@@ -9,7 +9,7 @@ use crate::domain::facts::Source;
 use crate::domain::facts::cloud::Snapshot;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::{Evidence, Severity, Signal, SubjectKind, Tier, Unit};
+use crate::domain::{Evidence, Foreign, Severity, Signal, SubjectKind, Tier, Unit};
 
 use super::blame::sole;
 use super::told::{Told, command};
@@ -81,7 +81,7 @@ struct Exposed<'a> {
 
 impl<'a> Exposed<'a> {
     fn of(scene: &Scene<'_>, snapshot: &'a Snapshot) -> Option<Self> {
-        let with = snapshot.shared_with.as_ref()?.iter().map(|account| account.raw());
+        let with = snapshot.shared_with.as_ref()?.iter().map(Foreign::raw);
         let allowed = |account: &&str| scene.policy.backup.share_with.iter().any(|it| it == account);
         let accounts: Vec<&str> = with.filter(|account| *account != EVERYBODY && !allowed(account)).collect();
         let public = snapshot.is_public() == Some(true);

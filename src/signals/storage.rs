@@ -168,13 +168,14 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
         format!("{name} is full (storage-full): it refuses writes")
     } else if let Some(disk) = disk {
         let left = format!("{} of {} left", bytes(disk.free.max(0.0) as u64), bytes(disk.total as u64));
-        match disk.grows() {
-            true => format!(
+        if disk.grows() {
+            format!(
                 "{name} has used {} of the {} that it may grow to ({left} now)",
                 percent(disk.share()),
                 bytes(disk.ceiling as u64)
-            ),
-            false => format!("{name} has used {} of its storage ({left})", percent(disk.share())),
+            )
+        } else {
+            format!("{name} has used {} of its storage ({left})", percent(disk.share()))
         }
     } else {
         return None;

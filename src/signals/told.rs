@@ -231,9 +231,9 @@ pub(super) fn command(cloud: &Cloud, words: &str, of: &[(&str, &str)]) -> String
 pub(super) fn command_in(region: &str, words: &str, of: &[(&str, &str)]) -> String {
     let mut text = format!("aws {words}");
     for (option, value) in of {
-        text.push_str(&format!(" {option}"));
+        text.extend([" ", option]);
         if !value.is_empty() {
-            text.push_str(&format!(" {}", shell(value)));
+            text.extend([" ", &shell(value)]);
         }
     }
     format!("{text} --region {}", shell(region))

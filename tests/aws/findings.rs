@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use tierdeck::domain::{Finding, Severity, Signal, Snapshot};
+use tierdeck::domain::{Finding, Severity, Signal, Snapshot, TenantId};
 use tierdeck::lab::AwsStand;
 
 use super::moments::{PASSWORD, available, element, login, rds};
@@ -143,7 +143,7 @@ async fn what_is_wrong_in_aws_is_found_and_goes_when_it_is_put_right() {
 
     // Real work on a real cluster: minutes of CloudWatch.
     let busy = found(&mut observer, Signal::Cpu, "acme-db").await;
-    let culprits: Vec<&str> = busy.culprits.iter().map(|id| id.as_str()).collect();
+    let culprits: Vec<&str> = busy.culprits.iter().map(TenantId::as_str).collect();
     assert_eq!(culprits, ["acme"], "{}", busy.summary);
     assert_eq!(about(&observer.newest, Signal::Cpu, "globex-db"), None, "nobody works there");
     work.shutdown().await;

@@ -269,13 +269,13 @@ pub(super) fn withdraw(stand: &AwsStand, id: &TenantId) {
 }
 
 /// A snapshot that somebody gave to somebody else.
-async fn share(stand: &AwsStand, identifier: &str, what_for: &str, with: &str) {
+async fn share(stand: &AwsStand, identifier: &str, what_for: &str, account: &str) {
     let id = format!("{identifier}-{what_for}");
     let wish = json!({"DBSnapshotIdentifier": id, "DBInstanceIdentifier": identifier});
     while stand.ask(Service::Rds, "CreateDBSnapshot", wish.clone()).is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [with]});
+    let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [account]});
     while stand.ask(Service::Rds, "ModifyDBSnapshotAttribute", give.clone()).is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

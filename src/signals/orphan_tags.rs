@@ -74,12 +74,11 @@ pub(super) fn raise(place: &Place<'_>, odd: &Odd<'_>) -> Option<Raised> {
     let victims: Vec<TenantId> = mine.iter().filter_map(|oddity| claimed(oddity)).collect();
     Some(Raised {
         severity,
-        subject: match cloud {
-            Some(_) => place.subject(),
-            None => {
-                let instance = InstanceName::new(odd.identifier);
-                Subject { kind: SubjectKind::Instance, id: name.clone(), instance }
-            }
+        subject: if cloud.is_some() {
+            place.subject()
+        } else {
+            let instance = InstanceName::new(odd.identifier);
+            Subject { kind: SubjectKind::Instance, id: name.clone(), instance }
         },
         summary: and_more(&format!("RDS instance {name}: "), &words),
         evidence: vec![Evidence::against("things that do not fit", mine.len() as f64, 1.0, Unit::Count)],

@@ -55,7 +55,7 @@ impl Check for Retention {
 }
 
 /// Whose plan keeps points for long enough.
-fn keeps<'a>(told: Told<'a>, wanted: u32) -> Option<&'a Protection> {
+fn keeps(told: Told<'_>, wanted: u32) -> Option<&Protection> {
     let backups = told.cloud.backups.fresh(told.now)?;
     let all = backups.protections.iter().flatten();
     // No lifecycle: for ever.

@@ -1,13 +1,16 @@
 //! The estate's AWS: judged by boto3, a client that we did not write, and by rows: what a restore holds is what was
-//! committed by then.
+//! committed by then. And what is wrong in it is found by the shipped poller.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
 #[path = "aws/boto.rs"]
 mod boto;
 #[path = "aws/estate.rs"]
 mod estate;
+#[path = "aws/findings.rs"]
+mod findings;
 #[path = "aws/moments.rs"]
 mod moments;
+mod support;
 #[path = "aws/told.rs"]
 mod told;
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "signals/cloud.rs"]
+mod cloud;
 #[path = "signals/facts.rs"]
 mod facts;
 #[path = "signals/instance.rs"]
@@ -46,14 +48,17 @@ fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str
     let sessions: Vec<_> = round.sessions.iter().flat_map(|text| scene::sessions(text, now)).collect();
     scene::starve(&instances, &mut tenants, &sessions);
     let estate = round.secrets.as_ref().map(|spec| spec.build(now)).unwrap_or_default();
+    let accounts: Vec<_> = round.account.iter().map(cloud::AccountSpec::build).collect();
     let (mut findings, mut unknown) = evaluator.evaluate(&Scene {
         now,
         estate: &estate,
+        environment: case.environment.as_deref().unwrap_or("prod"),
+        accounts: &accounts,
         instances: &instances,
         tenants: &tenants,
         sessions: &sessions,
         naming: &Naming::default(),
-        policy: &scene::policy(case.policy),
+        policy: &scene::policy(case),
         thresholds: &scene::thresholds(&case.thresholds),
         remembers: !round.forgets,
     });
@@ -299,6 +304,7 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
         edge: None,
         unknown: Vec::new(),
         forgets: false,
+        account: None,
         secrets: None,
     };
     let case = Case {
@@ -307,6 +313,8 @@ fn a_storm_of_locks_is_judged_quickly_and_once() {
         looks: false,
         thresholds: BTreeMap::new(),
         policy: scene::LimitsSpec::default(),
+        environment: None,
+        share_with: Vec::new(),
         tenants: Vec::new(),
         round: Vec::new(),
     };
@@ -338,6 +346,8 @@ fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
         looks: false,
         thresholds: BTreeMap::new(),
         policy: scene::LimitsSpec::default(),
+        environment: None,
+        share_with: Vec::new(),
         tenants: (0..2_000).map(own).collect(),
         round: Vec::new(),
     };
@@ -351,6 +361,7 @@ fn two_thousand_tenants_in_trouble_at_once_are_all_told_of() {
             edge: None,
             unknown: Vec::new(),
             forgets: false,
+            account: None,
             secrets: None,
         });
     }

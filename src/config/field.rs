@@ -56,6 +56,8 @@ pub(super) enum Slot<'a> {
     UrlTemplate(&'a mut Option<String>),
     /// `{ prod = 35, default = 7 }`
     Days(&'a mut BTreeMap<String, u32>),
+    /// `["123456789012"]`
+    Accounts(&'a mut Vec<String>),
     /// `{ shared = …, dedicated = …, pitr = … }`
     Targets(&'a mut Targets),
     Flag(&'a mut bool),

@@ -160,6 +160,7 @@ impl<'t> Reader<'t> {
                     }
                 }
             }
+            Slot::Accounts(into) => *into = accounts(value)?,
             Slot::Targets(into) => self.targets(path, as_table(value)?, into),
             Slot::Flag(into) => {
                 *into = value.get_ref().as_bool().ok_or_else(|| expected("true or false", value))?;
@@ -446,6 +447,17 @@ fn count(value: &Value<'_>) -> Result<u32, String> {
     let amount = integer(value).and_then(|amount| u32::try_from(amount).ok());
     // PostgreSQL keeps it in a signed 32 bit number.
     amount.filter(|amount| i32::try_from(*amount).is_ok()).ok_or_else(|| expected("a whole number from 0", value))
+}
+
+/// AWS's numbers of accounts, as texts: they may begin with a nought.
+fn accounts(value: &Value<'_>) -> Result<Vec<String>, String> {
+    let list = value.get_ref().as_array().ok_or_else(|| expected("an array such as [\"123456789012\"]", value))?;
+    let account = |entry: &Value<'_>| {
+        let text = filled(entry)?;
+        let is_one = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_one { Ok(text) } else { Err(format!("{text:?} is no AWS account: twelve digits")) }
+    };
+    list.iter().map(account).collect()
 }
 
 fn scaled(value: &Value<'_>, scale: Scale) -> Result<f64, String> {

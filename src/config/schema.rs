@@ -503,6 +503,11 @@ impl Table for BackupPolicy {
             ),
             Field::new("rpo", "how much may be lost", Slot::Targets(&mut self.rpo)),
             Field::new("rto", "how long it may take to be back", Slot::Targets(&mut self.rto)),
+            Field::new(
+                "share_with",
+                "AWS accounts that snapshots may be shared with",
+                Slot::Accounts(&mut self.share_with),
+            ),
         ]
     }
 }

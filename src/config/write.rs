@@ -182,6 +182,9 @@ impl Slot<'_> {
                 let each: Vec<String> = days.iter().map(|(name, days)| format!("{} = {days}", key(name))).collect();
                 Some(format!("{{ {} }}", each.join(", ")))
             }
+            Self::Accounts(accounts) => {
+                Some(format!("[{}]", accounts.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(", ")))
+            }
             Self::Targets(Targets { shared, dedicated, pitr }) => {
                 let [shared, dedicated, pitr] = [shared, dedicated, pitr].map(|time| quoted(&duration::format(*time)));
                 Some(format!("{{ shared = {shared}, dedicated = {dedicated}, pitr = {pitr} }}"))

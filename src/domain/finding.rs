@@ -65,6 +65,16 @@ pub enum Signal {
     SecretMismatch,
     FenceHeld,
     OperationStalled,
+    Cpu,
+    Memory,
+    Storage,
+    Latency,
+    Iops,
+    BurstCredits,
+    BackupStale,
+    Retention,
+    SnapshotExposure,
+    Unencrypted,
 }
 
 impl Signal {
@@ -100,6 +110,16 @@ impl Signal {
             Self::SecretMismatch => "secret-mismatch",
             Self::FenceHeld => "fence-held",
             Self::OperationStalled => "operation-stalled",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Storage => "storage",
+            Self::Latency => "latency",
+            Self::Iops => "iops",
+            Self::BurstCredits => "burst-credits",
+            Self::BackupStale => "backup-stale",
+            Self::Retention => "retention",
+            Self::SnapshotExposure => "snapshot-exposure",
+            Self::Unencrypted => "unencrypted",
         }
     }
 
@@ -119,6 +139,8 @@ impl Signal {
                 | Self::Orphan
                 | Self::TierMisfit
                 | Self::SecretMismatch
+                | Self::Retention
+                | Self::Unencrypted
         )
     }
 }
@@ -177,6 +199,7 @@ pub enum Unit {
     BytesPerSecond,
     Rows,
     PerMinute,
+    PerSecond,
     Milliseconds,
     Transactions,
 }
@@ -225,6 +248,7 @@ impl Evidence {
             Unit::Bytes => bytes(value.max(0.0) as u64),
             Unit::BytesPerSecond => format!("{}/s", bytes(value.max(0.0) as u64)),
             Unit::PerMinute => format!("{}/min", count(value)),
+            Unit::PerSecond => format!("{}/s", count(value)),
             Unit::Milliseconds => format!("{value:.0} ms"),
         }
     }

@@ -66,6 +66,8 @@ pub struct BackupPolicy {
     pub rpo: Targets,
     /// How long it may take.
     pub rto: Targets,
+    /// Accounts that snapshots may be shared with.
+    pub share_with: Vec<String>,
 }
 
 impl BackupPolicy {
@@ -85,6 +87,7 @@ impl Default for BackupPolicy {
             drill_every: day * 90,
             rpo: Targets { shared: day, dedicated: day, pitr: minutes(5) },
             rto: Targets { shared: minutes(30), dedicated: minutes(15), pitr: minutes(5) },
+            share_with: Vec::new(),
         }
     }
 }
@@ -227,6 +230,38 @@ pub struct Thresholds {
     pub tier_size_bytes: f64,
     /// tier-misfit: who was watched for less is not judged.
     pub tier_watched_seconds: f64,
+    /// cpu: used share of the CPU, by CloudWatch.
+    pub cpu: Ladder,
+    /// memory: used share of the class's memory, by CloudWatch.
+    pub memory: Ladder,
+    /// storage: used share of what it has, or of what it may grow to by itself.
+    pub storage: Ladder,
+    /// storage: full within this, as fast as it grows, is a warning.
+    pub storage_warning_seconds: f64,
+    /// storage: full within this, as fast as it grows, is critical.
+    pub storage_critical_seconds: f64,
+    /// latency: time that a read or a write takes.
+    pub latency_seconds: Ladder,
+    /// latency: with fewer reads (writes) a second their time says nothing.
+    pub latency_least_iops: f64,
+    /// iops: used share of the reads and writes a second that storage and class give.
+    pub iops: Ladder,
+    /// burst-credits, iops: used share of credits.
+    pub credits_used: Ladder,
+    /// burst-credits: empty within this, as fast as they go, is a warning.
+    pub credits_empty_seconds: f64,
+    /// cpu, memory, latency, iops: what is judged is the mean of so long.
+    pub metric_seconds: f64,
+    /// backup-stale: age of the newest backup as a multiple of `policy.backup.rpo`.
+    pub backup_rpo: Ladder,
+    /// backup-stale: age of the newest moment that can be restored, as a multiple of `policy.backup.rpo.pitr`.
+    pub backup_pitr: Ladder,
+    /// restart: a certificate of RDS that ends within this is a warning.
+    pub certificate_warning_seconds: f64,
+    /// restart: a certificate of RDS that ends within this is critical.
+    pub certificate_critical_seconds: f64,
+    /// restart: maintenance of RDS that comes within this is worth knowing.
+    pub maintenance_seconds: f64,
     /// How long something must be true before it is a finding (a sample may be an accident).
     pub hold_seconds: f64,
     /// How long it must be untrue before the finding goes.
@@ -274,6 +309,22 @@ impl Default for Thresholds {
             tier_noisy_times: 3.0,
             tier_size_bytes: 100.0 * GIB,
             tier_watched_seconds: 86_400.0,
+            cpu: Ladder::new(0.8, 0.95),
+            memory: Ladder::new(0.9, 0.95),
+            storage: Ladder::new(0.85, 0.95),
+            storage_warning_seconds: 345_600.0,
+            storage_critical_seconds: 21_600.0,
+            latency_seconds: Ladder::new(0.02, 0.1),
+            latency_least_iops: 10.0,
+            iops: Ladder::new(0.8, 0.95),
+            credits_used: Ladder::new(0.8, 0.95),
+            credits_empty_seconds: 3_600.0,
+            metric_seconds: 180.0,
+            backup_rpo: Ladder::new(1.0, 2.0),
+            backup_pitr: Ladder::new(3.0, 12.0),
+            certificate_warning_seconds: 2_592_000.0,
+            certificate_critical_seconds: 604_800.0,
+            maintenance_seconds: 259_200.0,
             hold_seconds: 3.0,
             clear_after_seconds: 15.0,
         }

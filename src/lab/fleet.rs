@@ -36,6 +36,8 @@ const VAULT: &str = "portarium-demo-dedicated";
 const ROLE: &str = "arn:aws:iam::123456789012:role/portarium-backup";
 /// Another account, as one that something was shared with and forgotten.
 const STRANGER: &str = "210987654321";
+/// What a snapshot is called that should not have been given away.
+const PUBLIC: &str = "for-a-friend";
 /// Who has an instance of his own.
 const TENANTS: [&str; 6] =
     ["northwind-bank", "contoso-health", "fabrikam-energy", "litware-legal", "proseware-pay", "tailspin-cargo"];
@@ -74,6 +76,11 @@ impl Fleet {
         let stand = AwsStand::within(home, spec, binaries, runner).await?;
         let keys = Keys { master: password(), monitor };
         Ok(Self { crew: JoinSet::new(), stand: Arc::new(stand), keys })
+    }
+
+    /// The AWS that it is in.
+    pub fn stand(&self) -> Arc<AwsStand> {
+        Arc::clone(&self.stand)
     }
 
     /// What the console's configuration says of it; the secrets that it names are written.
@@ -138,8 +145,7 @@ admin = {{ user = \"{MASTER}\", password = {{ file = {master} }} }}
         self.stand.adopt(SHARED, world::ADMIN, super::roster::SHARED_DATABASE, &shape, theirs)?;
         self.stand.maintenance(SHARED, "system-update", "New Operating System update is available");
         for place in 0..dedicated.min(MOST) {
-            let id = TENANTS.get(place).map_or_else(|| format!("tenant-{place}"), |name| (*name).to_owned());
-            if let Ok(id) = TenantId::parse(&id) {
+            if let Some(id) = tenant(place) {
                 let (stand, keys, stage) = (Arc::clone(&self.stand), self.keys.clone(), Arc::clone(stage));
                 self.crew.spawn(settle(stand, id, keys, place, stage));
             }
@@ -161,6 +167,17 @@ impl Drop for Fleet {
         self.crew.abort_all();
         self.stand.end();
     }
+}
+
+/// Who has an instance of his own, by rank.
+pub(super) fn tenant(place: usize) -> Option<TenantId> {
+    let id = TENANTS.get(place).map_or_else(|| format!("tenant-{place}"), |name| (*name).to_owned());
+    TenantId::parse(&id).ok()
+}
+
+/// What a tenant's own instance is called in RDS.
+fn identifier(id: &TenantId) -> String {
+    format!("portarium-demo-{id}-db")
 }
 
 fn tag(key: &str, value: &str) -> Value {
@@ -206,7 +223,7 @@ fn plan(stand: &AwsStand) {
 
 /// One tenant's own instance: made, filled, backed up, worked on.
 async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, stage: Arc<Stage>) {
-    let identifier = format!("portarium-demo-{id}-db");
+    let identifier = identifier(&id);
     let database = id.as_str().replace('-', "_");
     // One of each kind: what a console should praise, and what it should find fault with.
     let class = ["db.t3.medium", "db.m6g.large", "db.t4g.small"][place % 3];
@@ -242,19 +259,32 @@ async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, st
     let job = json!({"BackupVaultName": VAULT, "ResourceArn": resource, "IamRoleArn": ROLE});
     let _ = stand.ask(Service::Backup, "StartBackupJob", job);
     if place == 2 {
-        share(&stand, &identifier).await;
+        share(&stand, &identifier, "for-audit", STRANGER).await;
     }
     work(port, &role, &own, &database, stage.seed.wrapping_add(place as u64)).await;
 }
 
-/// A snapshot that somebody once gave to somebody else.
-async fn share(stand: &AwsStand, identifier: &str) {
-    let id = format!("{identifier}-for-audit");
+/// Makes a snapshot of a tenant's own instance and lets everybody in the world restore it.
+pub(super) async fn publish(stand: &AwsStand, id: &TenantId) {
+    share(stand, &identifier(id), PUBLIC, "all").await;
+}
+
+/// Lets nobody restore it any more.
+pub(super) fn withdraw(stand: &AwsStand, id: &TenantId) {
+    let id = format!("{}-{PUBLIC}", identifier(id));
+    let take = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToRemove": ["all"]});
+    // One that was never made is nobody's.
+    let _ = stand.ask(Service::Rds, "ModifyDBSnapshotAttribute", take);
+}
+
+/// A snapshot that somebody gave to somebody else.
+async fn share(stand: &AwsStand, identifier: &str, what_for: &str, account: &str) {
+    let id = format!("{identifier}-{what_for}");
     let wish = json!({"DBSnapshotIdentifier": id, "DBInstanceIdentifier": identifier});
     while stand.ask(Service::Rds, "CreateDBSnapshot", wish.clone()).is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [STRANGER]});
+    let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [account]});
     while stand.ask(Service::Rds, "ModifyDBSnapshotAttribute", give.clone()).is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -23,8 +23,8 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -225,7 +225,10 @@ impl Lab {
         let mut lab = Self::around(&spec, roster, keys, remains, vault);
         if spec.dedicated.is_some() {
             let monitor = lab.instances[0].password(world::MONITOR).cloned().unwrap_or_default();
-            lab.fleet = Some(Fleet::start(lab.home(), spec.bin_dir.as_deref(), monitor).await?);
+            let fleet = Fleet::start(lab.home(), spec.bin_dir.as_deref(), monitor).await?;
+            // It is set once, here.
+            let _ = lab.stage.aws.set(fleet.stand());
+            lab.fleet = Some(fleet);
         }
         lab.write_config(&spec)?;
         let stopped = tokio::select! {
@@ -281,8 +284,9 @@ impl Lab {
             logins,
         };
         let cast = |incident: &Incident| {
+            let own = (incident.kind == Kind::PublicSnapshot).then(|| fleet::tenant(incident.culprit.rank)).flatten();
             let place = roster.cast(incident.culprit.style, incident.culprit.rank);
-            (incident.kind, roster.members[place].id.clone())
+            (incident.kind, own.unwrap_or_else(|| roster.members[place].id.clone()))
         };
         let cast = spec.scenario.incidents.iter().map(cast).collect();
         let stage = Stage {
@@ -291,6 +295,7 @@ impl Lab {
             layout: spec.layout,
             truth: Truth::default(),
             vault,
+            aws: OnceLock::new(),
             seed: spec.seed,
             refused: AtomicU64::new(0),
         };

@@ -79,10 +79,12 @@ pub enum Kind {
     Deadlocks,
     /// A tenant's secret in Vault opens its neighbour's place; there is only one way to do that.
     WrongSecret,
+    /// Everybody in the world may restore a snapshot of the dedicated tenant of that rank; how bad is always the same.
+    PublicSnapshot,
 }
 
 /// The scenarios that come with the program, by name.
-const EMBEDDED: [(&str, &str); 9] = [
+const EMBEDDED: [(&str, &str); 10] = [
     ("calm", include_str!("../../assets/scenarios/calm.toml")),
     ("noisy-neighbour", include_str!("../../assets/scenarios/noisy-neighbour.toml")),
     ("connection-storm", include_str!("../../assets/scenarios/connection-storm.toml")),
@@ -91,6 +93,7 @@ const EMBEDDED: [(&str, &str); 9] = [
     ("idle-in-transaction", include_str!("../../assets/scenarios/idle-in-transaction.toml")),
     ("bloat", include_str!("../../assets/scenarios/bloat.toml")),
     ("wrong-secret", include_str!("../../assets/scenarios/wrong-secret.toml")),
+    ("public-snapshot", include_str!("../../assets/scenarios/public-snapshot.toml")),
     ("mixed", include_str!("../../assets/scenarios/mixed.toml")),
 ];
 

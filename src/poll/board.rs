@@ -297,6 +297,8 @@ impl Board {
         let scene = Scene {
             now,
             estate: &snapshot.estate,
+            environment: &snapshot.environment,
+            accounts: &snapshot.accounts,
             instances: &snapshot.instances,
             tenants: &snapshot.tenants,
             sessions: &snapshot.sessions,

@@ -85,7 +85,9 @@ impl Evaluator {
             unknown.extend(said.iter().flat_map(|said| &said.doubts).map(|doubt| doubt.unknown.clone()));
         }
         let instances: BTreeSet<&InstanceName> = scene.instances.iter().map(|instance| &instance.name).collect();
-        memory.known.retain(|(_, subject), _| instances.contains(&subject.instance));
+        // What is about an instance that nobody polls is there for as long as it is said.
+        let elapsed = memory.elapsed;
+        memory.known.retain(|(_, of), known| instances.contains(&of.instance) || known.last_true >= elapsed);
         unknown.sort();
         unknown.dedup();
         let mut findings = memory.findings();

@@ -5,8 +5,13 @@
 
 mod audit_missing;
 mod autovacuum_debt;
+mod backup_stale;
+mod blame;
 mod bloat;
+mod burst_credits;
+mod cloud_pressure;
 mod connection_saturation;
+mod cpu;
 mod cross_tenant_grant;
 mod deadlocks;
 mod evaluator;
@@ -15,28 +20,38 @@ mod grants;
 mod idle_in_transaction;
 mod inactive_slot;
 mod invalid_index;
+mod iops;
+mod latency;
 mod leaking_pool;
 mod limit_drift;
 mod limit_missing;
 mod lock_chain;
 mod login_limits;
 mod long_running_query;
+mod memory;
 mod noisy_neighbour;
 mod operation_stalled;
 mod orphan;
 mod orphan_secret;
+mod orphan_tags;
 mod place;
 mod prepared_transactions;
 mod prices;
 mod replication_lag;
 mod restart;
+mod restart_ahead;
+mod retention;
 mod role_limit_saturation;
 mod said;
 mod search_path;
 mod secret_mismatch;
 mod sequence_exhaustion;
+mod snapshot_exposure;
+mod storage;
 mod temp_spill;
 mod tier_misfit;
+mod told;
+mod unencrypted;
 mod unreachable;
 mod words;
 mod wraparound;
@@ -46,6 +61,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::facts::cloud::AccountState;
 use crate::domain::facts::{Catalog, Secrets, Source};
 use crate::domain::snapshot::Estate;
 use crate::domain::{
@@ -76,6 +92,10 @@ pub struct Scene<'a> {
     pub now: Timestamp,
     /// What is of no single instance.
     pub estate: &'a Estate,
+    /// `environment` of the configuration.
+    pub environment: &'a str,
+    /// AWS accounts.
+    pub accounts: &'a [AccountState],
     /// Instances.
     pub instances: &'a [Instance],
     /// Tenants, sorted by id.
@@ -284,9 +304,15 @@ pub trait Check: Sync {
 pub static REGISTRY: &[&dyn Check] = &[
     &unreachable::Unreachable,
     &fence_held::FenceHeld,
+    &storage::Storage,
     &connection_saturation::ConnectionSaturation,
     &lock_chain::LockChain,
     &noisy_neighbour::NoisyNeighbour,
+    &cpu::Cpu,
+    &memory::Memory,
+    &latency::Latency,
+    &iops::Iops,
+    &burst_credits::BurstCredits,
     &role_limit_saturation::RoleLimitSaturation,
     &wraparound::Wraparound,
     &idle_in_transaction::IdleInTransaction,
@@ -297,6 +323,8 @@ pub static REGISTRY: &[&dyn Check] = &[
     &prepared_transactions::PreparedTransactions,
     &xmin_horizon::XminHorizon,
     &operation_stalled::OperationStalled,
+    &snapshot_exposure::SnapshotExposure,
+    &backup_stale::BackupStale,
     &temp_spill::TempSpill,
     &restart::Restart,
     &autovacuum_debt::AutovacuumDebt,
@@ -310,5 +338,7 @@ pub static REGISTRY: &[&dyn Check] = &[
     &limit_missing::LimitMissing,
     &limit_drift::LimitDrift,
     &audit_missing::AuditMissing,
+    &retention::Retention,
+    &unencrypted::Unencrypted,
     &tier_misfit::TierMisfit,
 ];

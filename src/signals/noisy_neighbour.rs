@@ -3,6 +3,8 @@
 //! half of what is too much in its newest seconds has stopped, and who did not wait in them waits no longer. Half, because
 //! a pause of a few seconds is no end.
 //!
+//! How short it is, is what its sessions show, or what CloudWatch says where that is more.
+//!
 //! Connections are not among the resources here: `connection-saturation` says who holds them.
 
 use std::collections::BTreeSet;
@@ -13,6 +15,7 @@ use crate::domain::quantity::percent;
 use crate::domain::snapshot::{Noise, Pressure, Starved};
 use crate::domain::{Evidence, Session, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit};
 
+use super::cloud_pressure::View;
 use super::words::{cancel, cancel_all, quoted, remedy, tenants};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -33,6 +36,8 @@ struct Share {
 struct Resource {
     name: &'static str,
     pressure: fn(&Pressure) -> Option<f64>,
+    /// The same as CloudWatch sees it.
+    view: fn(&Scene<'_>, &Place<'_>) -> View,
     shares: &'static [Share],
     /// What the shares are counted from.
     source: Source,
@@ -44,6 +49,7 @@ static RESOURCES: [Resource; 3] = [
     Resource {
         name: "CPU",
         pressure: |pressure| pressure.cpu,
+        view: View::of_cpu,
         shares: &[Share { of: "active time", value: |noise| noise.active_time }],
         source: Source::Activity,
         waited: |starved| starved.cpu,
@@ -51,6 +57,7 @@ static RESOURCES: [Resource; 3] = [
     Resource {
         name: "reads",
         pressure: |pressure| pressure.reads,
+        view: View::of_reads,
         shares: &[Share { of: "blocks read", value: |noise| noise.blocks_read }],
         source: Source::Churn,
         waited: |starved| starved.io,
@@ -58,6 +65,7 @@ static RESOURCES: [Resource; 3] = [
     Resource {
         name: "writes",
         pressure: |pressure| pressure.writes,
+        view: View::of_writes,
         shares: &[
             Share { of: "rows written", value: |noise| noise.rows_written },
             Share { of: "WAL", value: |noise| noise.wal },
@@ -88,7 +96,9 @@ impl Check for NoisyNeighbour {
             }
             let mut scarce = Vec::new();
             for resource in &RESOURCES {
-                let Some(pressure) = (resource.pressure)(&instance.pressure) else {
+                let view = (resource.view)(scene, place);
+                let pressure = (resource.pressure)(&instance.pressure).into_iter().chain(view.pressure);
+                let Some(pressure) = pressure.reduce(f64::max) else {
                     let reason = format!("how short {} is of {} is not known yet", place.name(), resource.name);
                     verdicts.doubt(self.signal(), place, Source::Activity, &reason);
                     continue;
@@ -99,7 +109,7 @@ impl Check for NoisyNeighbour {
                     verdicts.doubt(self.signal(), place, resource.source, &reason);
                     continue;
                 }
-                scarce.push(Scarcity::new(scene, place, resource, pressure, severity));
+                scarce.push(Scarcity::new(scene, place, resource, (pressure, severity), view.evidence));
             }
             for tenant in &place.tenants {
                 let taken: Vec<_> = scarce.iter().filter_map(|scarcity| scarcity.taken_by(scene, tenant)).collect();
@@ -128,6 +138,8 @@ struct Scarcity<'a> {
     pressure: f64,
     severity: Severity,
     ladder: Ladder,
+    /// What CloudWatch says of it.
+    by_cloud: Vec<Evidence>,
     /// For each of the resource's shares, how much is too much.
     limits: Vec<f64>,
     sufferers: BTreeSet<&'a TenantId>,
@@ -146,8 +158,8 @@ impl<'a> Scarcity<'a> {
         scene: &Scene<'_>,
         place: &Place<'a>,
         resource: &'static Resource,
-        pressure: f64,
-        severity: Severity,
+        (pressure, severity): (f64, Severity),
+        by_cloud: Vec<Evidence>,
     ) -> Self {
         let least = scene.thresholds.noisy_victim_seconds;
         let mut active = vec![0_usize; resource.shares.len()];
@@ -171,6 +183,7 @@ impl<'a> Scarcity<'a> {
             pressure,
             severity,
             ladder: scene.thresholds.noisy_pressure,
+            by_cloud,
             limits: active.into_iter().map(limit).collect(),
             sufferers,
         }
@@ -207,7 +220,7 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
     let mut shares = Vec::new();
     let mut rests_on = vec![Source::Activity];
     for it in taken {
-        let Scarcity { resource, pressure, ladder, .. } = it.scarcity;
+        let Scarcity { resource, pressure, ladder, by_cloud, .. } = it.scarcity;
         for &(of, value, limit) in &it.shares {
             shares.push((value, format!("{} of {of}", percent(value))));
             evidence.push(Evidence::against(format!("share of {of}"), value, limit, Unit::Ratio));
@@ -220,6 +233,13 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
             it.least_victims,
             Unit::Count,
         ));
+        evidence.extend(
+            by_cloud
+                .iter()
+                .filter(|more| !evidence.iter().any(|known| known.name == more.name))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         if !rests_on.contains(&resource.source) {
             rests_on.push(resource.source);
         }

@@ -1,5 +1,5 @@
 //! `orphan`: one half of a tenant is there and the other is not: a schema whose role is gone, a role whose schema is, a
-//! secret without either, a registry that says something else. A schema that bears our own mark is no tenant's.
+//! secret without either, a registry that says something else; an instance of RDS whose tags nobody can hold. A schema that bears our own mark is no tenant's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,6 +7,7 @@ use crate::domain::facts::{Catalog, Registered, Roles, Source};
 use crate::domain::{Evidence, Layout, Severity, Signal, SubjectKind, TenantId, Tier, Unit};
 
 use super::orphan_secret;
+use super::orphan_tags;
 use super::secret_mismatch::has_home;
 use super::words::and_more;
 use super::{Check, Place, Raised, Scene, Tour, Verdicts};
@@ -21,11 +22,11 @@ impl Check for Orphan {
     }
 
     fn about(&self) -> &'static str {
-        "A schema, a role or a secret without the others, or a registry that disagrees: info or warning"
+        "A schema, role or secret without the others; a registry, or tags of RDS, that disagree"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
-        &[SubjectKind::Tenant, SubjectKind::Database]
+        &[SubjectKind::Tenant, SubjectKind::Database, SubjectKind::Instance]
     }
 
     fn holds(&self) -> bool {
@@ -33,13 +34,18 @@ impl Check for Orphan {
     }
 
     fn grounds(&self) -> Option<&'static [Source]> {
-        Some(&[Source::Roles, Source::Catalog, Source::Secrets])
+        Some(&[Source::Roles, Source::Catalog, Source::Secrets, Source::Rds])
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         let secrets = verdicts.secrets(self.signal(), scene);
         for place in places {
             let instance = place.instance;
+            let odd = orphan_tags::of(scene, place);
+            verdicts.raised.extend(odd.iter().filter_map(|odd| orphan_tags::raise(place, odd)));
+            if let Some(cloud) = &instance.cloud {
+                verdicts.told(self.signal(), place, Source::Rds, &cloud.rds, scene.now);
+            }
             let Some(roles) = verdicts.seen(self.signal(), place, Source::Roles, &instance.roles, scene.now) else {
                 continue;
             };
@@ -60,7 +66,9 @@ impl Check for Orphan {
             let mut by_secrets = BTreeSet::new();
             let mut wrong = if dedicated { BTreeMap::new() } else { halves.wrong(place, catalog) };
             if let Some(secrets) = secrets {
-                let more = orphan_secret::wrong(scene, place, secrets, &halves.homes, instance.catalog.at, verdicts);
+                let mut more =
+                    orphan_secret::wrong(scene, place, secrets, &halves.homes, instance.catalog.at, verdicts);
+                more.extend(orphan_secret::lost(scene, place, secrets));
                 for (tenant, severity, words) in more {
                     by_secrets.insert(tenant.clone());
                     wrong.entry(tenant).or_insert_with(Vec::new).push((severity, words));

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::facts::{Content, Leads, Secrets};
+use crate::domain::facts::cloud::{AccountState, Cloud};
+use crate::domain::facts::{Content, Leads, Pointing, Secrets};
 use crate::domain::{Layout, Severity, Signal, TenantId};
 
 use super::secret_mismatch::has_home;
@@ -67,4 +68,47 @@ pub(super) fn wrong(
         wrong.push((secret.tenant.clone(), Severity::Info, words));
     }
     wrong
+}
+
+/// Secrets of tenants that live nowhere, and that lead to where no instance is. Said once, of the first instance.
+pub(super) fn lost(scene: &Scene<'_>, place: &Place<'_>, secrets: &Secrets) -> Vec<(TenantId, Severity, String)> {
+    let is_first = scene.instances.first().is_some_and(|first| first.name == *place.name());
+    if !is_first || !secrets.is_whole() {
+        return Vec::new();
+    }
+    let lives = |tenant: &TenantId| scene.tenants.binary_search_by(|it| it.id.cmp(tenant)).is_ok();
+    let lost = secrets.secrets.iter().filter(|secret| !lives(&secret.tenant)).filter_map(|secret| {
+        let Content::Points(pointing) = &secret.content else { return None };
+        let nowhere = pointing.leads == Leads::Beside || gone(scene, pointing).is_some();
+        let (host, port) = (pointing.host.as_ref()?, pointing.port?);
+        let host: String = host.shown().chars().take(80).collect();
+        let path = secrets.path_of(&secret.tenant);
+        let words = format!("its secret {path} points to {host}:{port}, where no instance is, and it lives nowhere");
+        nowhere.then(|| (secret.tenant.clone(), Severity::Warning, words))
+    });
+    lost.collect()
+}
+
+/// The instance of RDS that a secret's host was, where it is certain that there is none of that name: an endpoint is
+/// `NAME.ACCOUNT'S OWN.REGION.rds.amazonaws.com`, and that account was described.
+pub(super) fn gone<'p>(scene: &Scene<'_>, pointing: &'p Pointing) -> Option<&'p str> {
+    let host = pointing.host.as_ref().filter(|_| pointing.leads == Leads::Elsewhere)?.raw();
+    let (name, own, region) = endpoint(host)?;
+    let of_account = |account: &AccountState| {
+        let mut all = scene.instances.iter().filter_map(|instance| instance.cloud.as_deref());
+        let ours = |cloud: &Cloud| {
+            let at = cloud.rds.value.as_ref().and_then(|rds| rds.endpoint.as_ref());
+            cloud.account == account.name && at.and_then(|(host, _)| endpoint(host.raw())).is_some_and(|it| it.1 == own)
+        };
+        *account.region == *region && account.error.is_none() && account.instances.is_some() && all.any(ours)
+    };
+    let account = scene.accounts.iter().find(|account| of_account(account))?;
+    let is_there = account.identifiers.iter().any(|known| known.eq_ignore_ascii_case(name));
+    (!is_there).then_some(name)
+}
+
+fn endpoint(host: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = host.trim().trim_end_matches('.').split_once('.')?;
+    let (own, rest) = rest.split_once('.')?;
+    Some((name, own, rest.strip_suffix(".rds.amazonaws.com")?))
 }

@@ -1,10 +1,13 @@
 //! `replication-lag`: a standby is behind, in time or in WAL. Told by the primary of each of its standbys, and by a standby
-//! of itself: there, time alone says nothing, because with nothing to replay it passes too.
+//! of itself: there, time alone says nothing, because with nothing to replay it passes too. Where PostgreSQL does not say,
+//! CloudWatch may: of a replica, and of the slowest slot of a primary.
 
+use crate::domain::facts::cloud::Metric;
 use crate::domain::facts::{Recovery, Source, Standby};
 use crate::domain::quantity::{bytes, duration};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
+use super::told::Figures;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -29,6 +32,7 @@ impl Check for ReplicationLag {
             let observed = &place.instance.replication;
             let Some(replication) = verdicts.seen(self.signal(), place, Source::Replication, observed, scene.now)
             else {
+                verdicts.raised.extend(by_cloudwatch(scene, place));
                 continue;
             };
             // A base backup reads once and follows nobody.
@@ -136,5 +140,47 @@ fn own(scene: &Scene<'_>, place: &Place<'_>, recovery: Recovery) -> Option<Raise
         culprits: Vec::new(),
         victims: Vec::new(),
         rests_on: vec![Source::Replication],
+    })
+}
+
+/// A replica of PostgreSQL is told to be up to so many seconds behind while nothing is written at its source ("Monitoring read
+/// replication", Amazon RDS User Guide).
+const IDLE: f64 = 300.0;
+
+/// As CloudWatch has it: a replica's own lag, else what the slowest slot keeps. Below nothing: it does not replicate.
+fn by_cloudwatch(scene: &Scene<'_>, place: &Place<'_>) -> Option<Raised> {
+    let figures = Figures::beside(place, scene.now)?;
+    let newest = |metric| figures.newest(metric).ok().map(|point| point.value);
+    let name = place.name();
+    let lag = newest(Metric::ReplicaLag);
+    let (severity, evidence, summary) = match lag {
+        Some(seconds) if seconds < 0.0 => {
+            let evidence = vec![Evidence::fact("ReplicaLag", seconds, Unit::Number)];
+            (Severity::Critical, evidence, format!("replica {name} does not replicate, by CloudWatch (ReplicaLag -1)"))
+        }
+        Some(seconds) if seconds > IDLE => {
+            let (severity, evidence) = judged(scene, Some(seconds), None)?;
+            (severity, evidence, format!("replica {name} is {} behind, by CloudWatch", duration(seconds)))
+        }
+        _ => {
+            let kept = newest(Metric::OldestReplicationSlotLag).filter(|kept| *kept > 0.0)? as u64;
+            let (severity, evidence) = judged(scene, None, Some(kept))?;
+            let summary =
+                format!("the slowest replication slot of {name} is {} of WAL behind, by CloudWatch", bytes(kept));
+            (severity, evidence, summary)
+        }
+    };
+    Some(Raised {
+        severity,
+        subject: place.subject(),
+        summary,
+        evidence,
+        advice: "Get PostgreSQL to answer again (tierdeck doctor): it says who is behind, and what holds replay back."
+            .to_owned(),
+        statement: None,
+        since: None,
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Metrics],
     })
 }

@@ -1,10 +1,13 @@
 //! `restart`: the server was started a few minutes ago: why everybody reconnects, why everything is read from disk, why
-//! counters begin anew. A warning where it happened while we watched; a console that comes later tells it as news.
+//! counters begin anew. A warning where it happened while we watched; a console that comes later tells it as news. And that
+//! it will be: what RDS announces, and a certificate that ends.
 
 use crate::domain::facts::Source;
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
+use super::restart_ahead::ahead;
+use super::told::Told;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// How many of those who are back a sentence names.
@@ -20,7 +23,7 @@ impl Check for Restart {
     }
 
     fn about(&self) -> &'static str {
-        "The server started less than 15 minutes ago: info; warning for 5 minutes where we saw it happen"
+        "The server started less than 15 minutes ago (a warning where we saw it), RDS will, or its CA ends"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -37,21 +40,29 @@ impl Check for Restart {
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
-            let activity = &place.instance.activity;
-            if verdicts.seen(self.signal(), place, Source::Activity, activity, scene.now).is_none() {
-                continue;
-            }
-            let Some(server) = &place.instance.server else {
-                let reason = "the server has not said yet when it was started";
-                verdicts.doubt(self.signal(), place, Source::Activity, reason);
-                continue;
-            };
-            // By its own clock, where it said what that shows: ours may be an hour behind, and every server new.
-            let now = place.sessions.first().map_or(scene.now, |session| session.server_now);
-            let age = now.duration_since(server.started_at).as_secs_f64().max(0.0);
-            verdicts.raised.extend(raise(scene, place, server.started_at, age));
+            let announced = Told::of(self.signal(), scene, place, verdicts)
+                .and_then(|told| Some((told, told.rds(self.signal(), verdicts)?)))
+                .and_then(|(told, rds)| ahead(scene, told, rds));
+            let started = started(scene, place, verdicts);
+            // One thing is said of an instance: the worse, and of equals what has happened.
+            verdicts.raised.extend(announced.into_iter().chain(started).max_by_key(|it| it.severity));
         }
     }
+}
+
+/// What the server says of its own start.
+fn started(scene: &Scene<'_>, place: &Place<'_>, verdicts: &mut Verdicts) -> Option<Raised> {
+    let activity = &place.instance.activity;
+    verdicts.seen(Signal::Restart, place, Source::Activity, activity, scene.now)?;
+    let Some(server) = &place.instance.server else {
+        let reason = "the server has not said yet when it was started";
+        verdicts.doubt(Signal::Restart, place, Source::Activity, reason);
+        return None;
+    };
+    // By its own clock, where it said what that shows: ours may be an hour behind, and every server new.
+    let now = place.sessions.first().map_or(scene.now, |session| session.server_now);
+    let age = now.duration_since(server.started_at).as_secs_f64().max(0.0);
+    raise(scene, place, server.started_at, age)
 }
 
 fn raise(scene: &Scene<'_>, place: &Place<'_>, started: jiff::Timestamp, age: f64) -> Option<Raised> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::facts::cloud::Oddity;
 use crate::domain::facts::{Catalog, Roles, Secrets, Server, Source};
 use crate::domain::{InstanceName, Signal};
 
+use super::orphan_tags;
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
 /// What a check said.
@@ -30,6 +32,10 @@ struct Grounds {
     unseen: Option<String>,
     /// Where secrets count, so does who lives elsewhere.
     elsewhere: u64,
+    /// And which instances AWS knows of at all.
+    described: Vec<Arc<Vec<Arc<str>>>>,
+    /// What is odd about tags that concern it.
+    odd: Vec<(String, String, Vec<Oddity>)>,
     /// And when the catalogue was read: what was written after that is not in it.
     read: Option<Timestamp>,
 }
@@ -78,7 +84,8 @@ impl Grounds {
         let told = secrets.and_then(|secrets| secrets.fresh(scene.now));
         let seen = place.unseen().is_none()
             && (roles.is_some() || !needs(Source::Roles))
-            && (catalog.is_some() || !needs(Source::Catalog));
+            && (catalog.is_some() || !needs(Source::Catalog))
+            && (!needs(Source::Rds) || instance.cloud.as_ref().is_none_or(|it| it.rds.fresh(scene.now).is_some()));
         seen.then(|| Self {
             settled: instance.settled,
             server: instance.server.clone(),
@@ -87,6 +94,16 @@ impl Grounds {
             secrets: told.cloned(),
             unseen: secrets.and_then(|secrets| secrets.missing(scene.now)),
             read: instance.catalog.at.filter(|_| by_secrets && needs(Source::Catalog)),
+            described: if by_secrets {
+                scene.accounts.iter().map(|it| Arc::clone(&it.identifiers)).collect()
+            } else {
+                Vec::new()
+            },
+            odd: if needs(Source::Rds) {
+                orphan_tags::of(scene, place).iter().map(orphan_tags::Odd::key).collect()
+            } else {
+                Vec::new()
+            },
             elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
         })
     }
@@ -104,6 +121,9 @@ impl Grounds {
             && self.elsewhere == other.elsewhere
             && self.unseen == other.unseen
             && self.read == other.read
+            && self.odd == other.odd
+            && self.described.len() == other.described.len()
+            && self.described.iter().zip(&other.described).all(|(one, other)| Arc::ptr_eq(one, other))
             && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())
             && same(self.roles.as_ref(), other.roles.as_ref())

@@ -10,6 +10,7 @@ use crate::domain::facts::{Content, Leads, Pointing, Roles, Secrets, Source, Ten
 use crate::domain::quantity::{minute, plural};
 use crate::domain::{Evidence, Foreign, Layout, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit, Unknown};
 
+use super::orphan_secret::gone;
 use super::words::and_more;
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
@@ -53,7 +54,7 @@ impl Check for SecretMismatch {
         for place in places {
             // Once, whichever instances are asked about.
             if scene.instances.first().is_some_and(|first| first.name == *place.name()) {
-                doubts(secrets, verdicts);
+                doubts(scene, secrets, verdicts);
             }
             let few = secrets.secrets.iter().filter(|it| it.content == Content::Unread).count() <= FEW;
             let roles = &place.instance.roles;
@@ -77,7 +78,7 @@ impl Check for SecretMismatch {
 }
 
 /// What cannot be compared, of all tenants together: mostly it is the same for many.
-fn doubts(secrets: &Secrets, verdicts: &mut Verdicts) {
+fn doubts(scene: &Scene<'_>, secrets: &Secrets, verdicts: &mut Verdicts) {
     let mut unread: BTreeMap<&str, Vec<&TenantId>> = BTreeMap::new();
     let mut elsewhere: BTreeMap<String, Vec<&TenantId>> = BTreeMap::new();
     for secret in &secrets.secrets {
@@ -88,7 +89,8 @@ fn doubts(secrets: &Secrets, verdicts: &mut Verdicts) {
                 let why = why.split_once("its policy needs ").map_or(why, |(_, line)| line);
                 unread.entry(why).or_default().push(&secret.tenant);
             }
-            Content::Points(pointing) if pointing.leads == Leads::Elsewhere => {
+            // One that is known to be gone is told of its tenant.
+            Content::Points(pointing) if pointing.leads == Leads::Elsewhere && gone(scene, pointing).is_none() => {
                 let (host, port) = (pointing.host.as_ref().map(cut), pointing.port.unwrap_or_default());
                 elsewhere.entry(format!("{}:{port}", host.unwrap_or_default())).or_default().push(&secret.tenant);
             }
@@ -229,7 +231,15 @@ impl Around<'_> {
     fn compare(&self, tenant: &Tenant, pointing: &Pointing, found: &mut Found) {
         let here = self.place.name();
         match &pointing.leads {
-            Leads::Elsewhere => {}
+            Leads::Elsewhere => {
+                if let Some(name) = gone(self.scene, pointing) {
+                    let name: String = Foreign::from(name).shown().chars().take(63).collect();
+                    found.say(
+                        Severity::Warning,
+                        format!("its secret points to RDS instance {name}, which is not there"),
+                    );
+                }
+            }
             Leads::Nowhere => {
                 let missing: Vec<&str> = [("host", pointing.host.is_none()), ("port", pointing.port.is_none())]
                     .into_iter()

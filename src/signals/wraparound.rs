@@ -1,9 +1,12 @@
 //! `wraparound`: a database whose oldest transaction id nears the end of the ids; at the end the server refuses writes.
+//! Where PostgreSQL does not say how old its oldest is, CloudWatch may.
 
+use crate::domain::facts::cloud::Metric;
 use crate::domain::facts::{Database, OldestTable, Source};
 use crate::domain::quantity::{count, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit, foreign};
 
+use super::told::Figures;
 use super::words::qualified;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -24,7 +27,7 @@ impl Check for Wraparound {
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
-        &[SubjectKind::Database]
+        &[SubjectKind::Database, SubjectKind::Instance]
     }
 
     fn holds(&self) -> bool {
@@ -37,6 +40,7 @@ impl Check for Wraparound {
             let Some(databases) =
                 verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now)
             else {
+                verdicts.raised.extend(by_cloudwatch(scene, place));
                 continue;
             };
             for database in databases.iter() {
@@ -116,5 +120,43 @@ fn raise(
         culprits: oldest.and_then(|table| place.owner(&table.database, &table.schema)).into_iter().collect(),
         victims: Vec::new(),
         rests_on: vec![Source::Databases],
+    })
+}
+
+/// As CloudWatch has it: of the worst database, without its name. One that was the worst when PostgreSQL spoke last still is, or
+/// the same would be told twice.
+fn by_cloudwatch(scene: &Scene<'_>, place: &Place<'_>) -> Option<Raised> {
+    let thresholds = scene.thresholds;
+    let age = Figures::beside(place, scene.now)?.newest(Metric::MaximumUsedTransactionIds).ok()?.value;
+    let info = (age >= thresholds.xid_age_info).then_some((Severity::Info, thresholds.xid_age_info));
+    let (severity, threshold) = thresholds.xid_age.rung(age).or(info)?;
+    let databases = place.instance.databases.value.as_ref().map_or(&[][..], |databases| databases.as_slice());
+    let worst = databases.iter().max_by_key(|database| database.xid_age);
+    let (subject, what) = match worst {
+        Some(worst) => {
+            let subject = place.about(SubjectKind::Database, &foreign::sanitise(worst.name.raw()));
+            (subject, format!("database {} on {}", worst.name, place.name()))
+        }
+        None => (place.subject(), format!("a database on {}", place.name())),
+    };
+    let (used, old) = (percent(age / END), count(age));
+    Some(Raised {
+        severity,
+        subject,
+        summary: format!("{what} has used {used} of its transaction ids ({old}, by CloudWatch); at 100% it refuses writes"),
+        evidence: vec![
+            Evidence {
+                critical: Some(thresholds.xid_age.critical),
+                ..Evidence::against("age of the oldest transaction id", age, threshold, Unit::Transactions)
+            },
+            Evidence::fact("used of all transaction ids", age / END, Unit::Ratio),
+        ],
+        advice: "Get PostgreSQL to answer again (tierdeck doctor): it says which table is the oldest and who holds vacuum back."
+            .to_owned(),
+        statement: None,
+        since: None,
+        culprits: Vec::new(),
+        victims: Vec::new(),
+        rests_on: vec![Source::Metrics],
     })
 }

@@ -11,14 +11,14 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::stand;
 
-const PASSWORD: &str = "correct-horse-7";
+pub const PASSWORD: &str = "correct-horse-7";
 /// Moments that are restored.
 const MOMENTS: usize = 10;
 /// Rows that are written.
 const ROWS: i32 = 600;
 
 /// A call of RDS, as a client signs it but for the signature.
-async fn rds(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> String {
+pub async fn rds(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> String {
     let scope = format!("{}/20261122/{}/rds/aws4_request", stand.spec().access_key, stand.spec().region);
     let signature = "0".repeat(64);
     let authorization =
@@ -34,7 +34,7 @@ async fn rds(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> Str
     text
 }
 
-fn element(text: &str, name: &str) -> Option<String> {
+pub fn element(text: &str, name: &str) -> Option<String> {
     Some(text.split_once(&format!("<{name}>"))?.1.split_once('<')?.0.to_owned())
 }
 
@@ -42,7 +42,7 @@ async fn describe(stand: &AwsStand, id: &str) -> String {
     rds(stand, "DescribeDBInstances", &[("DBInstanceIdentifier", id)]).await
 }
 
-async fn available(stand: &AwsStand, id: &str) -> String {
+pub async fn available(stand: &AwsStand, id: &str) -> String {
     let begun = Instant::now();
     loop {
         let text = describe(stand, id).await;
@@ -58,7 +58,7 @@ async fn available(stand: &AwsStand, id: &str) -> String {
     }
 }
 
-async fn login(described: &str) -> Client {
+pub async fn login(described: &str) -> Client {
     let mut config = Config::new();
     config.host("127.0.0.1").port(element(described, "Port").unwrap().parse().unwrap());
     config.user("portarium").password(PASSWORD).dbname("acme");

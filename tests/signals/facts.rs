@@ -32,13 +32,13 @@ fn seconds(text: &str) -> f64 {
 }
 
 /// The words of a line: those without `=`, and those with.
-struct Words<'a> {
-    plain: Vec<&'a str>,
+pub struct Words<'a> {
+    pub plain: Vec<&'a str>,
     named: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Words<'a> {
-    fn of(line: &'a str) -> Self {
+    pub fn of(line: &'a str) -> Self {
         let mut words = Self { plain: Vec::new(), named: Vec::new() };
         for word in line.split_whitespace() {
             match word.split_once('=') {
@@ -49,7 +49,7 @@ impl<'a> Words<'a> {
         words
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    pub fn get(&self, key: &str) -> Option<&'a str> {
         self.named.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
@@ -57,7 +57,7 @@ impl<'a> Words<'a> {
         self.get(key).map(Foreign::from)
     }
 
-    fn has(&self, word: &str) -> bool {
+    pub fn has(&self, word: &str) -> bool {
         self.plain.iter().skip(1).any(|it| *it == word)
     }
 

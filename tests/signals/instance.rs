@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::cloud::CloudSpec;
 use super::facts::{BloatSpec, CatalogSpec, HorizonSpec, ReplicationSpec, operations, size};
 use super::scene::{span, time};
 use tierdeck::domain::facts::{
@@ -97,6 +98,8 @@ pub struct InstanceSpec {
     /// Sources whose value is ten seconds from the future: our clock was set back.
     #[serde(default)]
     future: Vec<String>,
+    /// What AWS tells; left out: it is not asked.
+    cloud: Option<CloudSpec>,
     /// Values that are not known though their source is fresh: `cpu`, `deadlocks`, `connections`.
     #[serde(default)]
     no: Vec<String>,
@@ -177,6 +180,7 @@ impl InstanceSpec {
         let known = operations(&self.operations, now);
         self.observe(&mut instance.operations, Source::Operations, Arc::new(known), now);
         self.observe(&mut instance.catalog, Source::Catalog, Arc::new(self.catalog.build()), now);
+        instance.cloud = self.cloud.as_ref().map(|cloud| Box::new(cloud.build(name, now)));
         instance
     }
 

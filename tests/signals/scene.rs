@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::cloud::AccountSpec;
 use super::facts::{RecordSpec, size};
 use super::instance::InstanceSpec;
 use super::secrets::SecretsSpec;
@@ -44,6 +45,11 @@ pub struct Case {
     pub thresholds: BTreeMap<String, f64>,
     #[serde(default)]
     pub policy: LimitsSpec,
+    /// Left out: `prod`.
+    pub environment: Option<String>,
+    /// `policy.backup.share_with`
+    #[serde(default)]
+    pub share_with: Vec<String>,
     #[serde(default)]
     pub tenants: Vec<TenantSpec>,
     pub round: Vec<Round>,
@@ -70,6 +76,8 @@ pub struct Round {
     /// Nothing of it is remembered.
     #[serde(default)]
     pub forgets: bool,
+    /// The account of AWS; left out: there is none.
+    pub account: Option<AccountSpec>,
     /// The tenants' secrets; left out: there is no Vault.
     pub secrets: Option<SecretsSpec>,
 }
@@ -348,8 +356,10 @@ pub fn thresholds(changed: &BTreeMap<String, f64>) -> Thresholds {
     thresholds
 }
 
-pub fn policy(shared: LimitsSpec) -> Policy {
-    Policy { shared: shared.limits(), ..Policy::default() }
+pub fn policy(case: &Case) -> Policy {
+    let mut policy = Policy { shared: case.policy.limits(), ..Policy::default() };
+    policy.backup.share_with.clone_from(&case.share_with);
+    policy
 }
 
 /// What the poller makes of sessions that look like this for ten seconds.

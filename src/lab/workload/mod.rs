@@ -4,8 +4,8 @@ mod background;
 mod incidents;
 mod session;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -13,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 
+use super::aws::AwsStand;
 use super::door::Door;
 use super::roster::{Member, Roster};
 use super::scenario::Scenario;
@@ -29,6 +30,8 @@ pub(super) struct Stage {
     pub truth: Truth,
     /// Who keeps the tenants' secrets.
     pub vault: Keeper,
+    /// The estate's AWS, once there is one.
+    pub aws: OnceLock<Arc<AwsStand>>,
     pub seed: u64,
     /// How often a login was refused because there were too many connections.
     pub refused: AtomicU64,

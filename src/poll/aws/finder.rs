@@ -162,7 +162,9 @@ impl Finder {
             differs.then(|| (Arc::clone(&seat.identifier), odd))
         }));
         let instances = u32::try_from(described.len()).unwrap_or(u32::MAX);
-        self.voice.of_account(AccountNews::Described { instances, odd }).await;
+        let mut identifiers: Vec<Arc<str>> = described.keys().cloned().collect();
+        identifiers.sort();
+        self.voice.of_account(AccountNews::Described { instances, odd, identifiers }).await;
     }
 
     /// Tells everybody's place how RDS describes it.

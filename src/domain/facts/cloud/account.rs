@@ -25,19 +25,34 @@ pub struct AccountState {
     pub odd: Vec<(Arc<str>, Oddity)>,
     /// Snapshots that others may restore, of instances that are gone or not watched; by RDS identifier. `None`: not known yet.
     pub strays: Option<Vec<(Arc<str>, Snapshot)>>,
+    /// The RDS identifiers of all of them.
+    pub identifiers: Arc<Vec<Arc<str>>>,
 }
 
 impl AccountState {
     /// One of which nothing is known yet.
     pub fn named(name: Arc<str>, region: Arc<str>) -> Self {
-        Self { name, region, instances: None, error: None, usd_per_hour: None, odd: Vec::new(), strays: None }
+        Self {
+            name,
+            region,
+            instances: None,
+            error: None,
+            usd_per_hour: None,
+            odd: Vec::new(),
+            strays: None,
+            identifiers: Arc::default(),
+        }
     }
 
     /// Takes news of it.
     pub fn take(&mut self, news: AccountNews) {
         match news {
-            AccountNews::Described { instances, odd } => {
+            AccountNews::Described { instances, odd, identifiers } => {
                 (self.instances, self.odd, self.error) = (Some(instances), odd, None);
+                // One that says the same stays the very same: what is judged by it need not be judged again.
+                if *self.identifiers != identifiers {
+                    self.identifiers = Arc::new(identifiers);
+                }
             }
             AccountNews::Failed(trouble) => self.error = Some(trouble),
             AccountNews::Strays(strays) => self.strays = Some(strays),
@@ -47,7 +62,10 @@ impl AccountState {
 
     /// The news that say the same.
     pub fn retell(&self) -> Vec<AccountNews> {
-        let described = self.instances.map(|instances| AccountNews::Described { instances, odd: self.odd.clone() });
+        let described = self.instances.map(|instances| {
+            let identifiers = self.identifiers.to_vec();
+            AccountNews::Described { instances, odd: self.odd.clone(), identifiers }
+        });
         let failed = self.error.clone().map(AccountNews::Failed);
         let strays = self.strays.clone().map(AccountNews::Strays);
         described.into_iter().chain(failed).chain(strays).chain(self.usd_per_hour.map(AccountNews::Costs)).collect()
@@ -63,6 +81,9 @@ pub enum AccountNews {
         instances: u32,
         /// Whose tags are odd.
         odd: Vec<(Arc<str>, Oddity)>,
+        /// Their RDS identifiers, sorted; none in an old recording.
+        #[serde(default)]
+        identifiers: Vec<Arc<str>>,
     },
     /// It did not.
     Failed(Trouble),

@@ -4,9 +4,11 @@
 mod account;
 mod backups;
 mod claims;
+mod class;
 mod log;
 mod metrics;
 mod rds;
+mod volume;
 
 use std::time::Duration;
 
@@ -19,9 +21,11 @@ use std::sync::Arc;
 pub use account::{AccountNews, AccountState, Discovered};
 pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
+pub use class::{Class, Credits};
 pub use log::{AuditEntry, LogEntry};
 pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
+pub use volume::Iops;
 
 /// What is known of an instance by way of AWS; `Instance` has none where no account is known for it.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! The incidents of a scenario: when each begins and ends; what it does is in the files beside this one.
 
 mod bloat;
+mod cloud;
 mod connections;
 mod load;
 mod locks;
@@ -35,6 +36,7 @@ pub(super) async fn play(stage: Arc<Stage>, incident: Incident, number: usize) {
         match incident.kind {
             Kind::Bloat => bloat::tidy(&stage, stage.member(culprit)).await,
             Kind::WrongSecret => secrets::put_right(&stage, culprit).await,
+            Kind::PublicSnapshot => cloud::withdraw(&stage, incident.culprit.rank),
             _ => {}
         }
         match every {
@@ -56,6 +58,7 @@ async fn act(stage: &Arc<Stage>, incident: &Incident, culprit: usize, number: us
         Kind::Deadlocks => locks::deadlocks(stage, culprit, intensity).await,
         Kind::Bloat => bloat::churn(stage, stage.member(culprit), intensity).await,
         Kind::WrongSecret => secrets::misdirect(stage, culprit).await,
+        Kind::PublicSnapshot => cloud::publish(stage, incident.culprit.rank).await,
     }
 }
 

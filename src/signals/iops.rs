@@ -1,0 +1,162 @@
+//! `iops`: an instance makes as many reads and writes a second as its storage gives, or has spent what its class may burst.
+//!
+//! Sources: Amazon RDS User Guide, "Amazon RDS DB instance storage" (what each type gives), and "Amazon CloudWatch metrics for Amazon
+//! RDS" (`EBSIOBalance%`, `EBSByteBalance%`: what is left of the class's burst; AWS recommends an alarm at 10%).
+
+use crate::domain::facts::Source;
+use crate::domain::facts::cloud::{Cloud, Metric, Rds};
+use crate::domain::quantity::{duration, exact, percent};
+use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
+
+use super::blame::{Blame, READS, WRITES, named};
+use super::cpu::larger;
+use super::told::{Figures, Told, command};
+use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// Below this gp2 has no credits left to burst with, in per cent.
+const SPENT: f64 = 1.0;
+
+/// The check.
+#[derive(Debug)]
+pub(super) struct Iops;
+
+impl Check for Iops {
+    fn signal(&self) -> Signal {
+        Signal::Iops
+    }
+
+    fn about(&self) -> &'static str {
+        "80% of the IOPS that the storage gives for 3 minutes, or of the class's I/O burst; critical at 95%"
+    }
+
+    fn subjects(&self) -> &'static [SubjectKind] {
+        &[SubjectKind::Instance]
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+
+    fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
+        for place in places {
+            let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
+            let Some(figures) = told.figures(self.signal(), verdicts) else { continue };
+            // What is provisioned changes rarely: an old word will do.
+            let Some(rds) = told.cloud.rds.value.as_deref() else {
+                told.rds(self.signal(), verdicts);
+                continue;
+            };
+            let mut found = Vec::new();
+            for seen in [of_storage(scene, rds, figures)].into_iter().chain(of_class(scene, figures)) {
+                match seen {
+                    Ok(seen) => found.extend(seen),
+                    Err(reason) => verdicts.untold(self.signal(), place, Source::Metrics, reason, None),
+                }
+            }
+            if !found.is_empty() {
+                verdicts.raised.push(raise(scene, told, rds, &found));
+            }
+        }
+    }
+}
+
+/// Something that it has used up.
+struct Used {
+    severity: Severity,
+    words: String,
+    evidence: Vec<Evidence>,
+    of_storage: bool,
+}
+
+/// How much of what an instance's storage gives it uses: also for whoever asks how near it is to that.
+pub(super) fn share_of_storage(rds: &Rds, figures: Figures<'_>, seconds: f64) -> Result<(f64, f64, f64), String> {
+    let made = figures.mean(Metric::ReadIops, seconds)? + figures.mean(Metric::WriteIops, seconds)?;
+    let gives =
+        rds.storage.gives().ok_or_else(|| format!("what its storage ({}) gives is not known", rds.storage.kind))?;
+    let limit = match (gives.burst, figures.newest(Metric::BurstBalance)) {
+        (None, _) => gives.steady,
+        (Some(_), Ok(left)) if left.value <= SPENT => gives.steady,
+        (Some(burst), Ok(_)) => burst,
+        // Whether it may burst is not known, and does not matter.
+        (Some(burst), Err(_)) if made < gives.steady => burst,
+        (Some(_), Err(reason)) => return Err(reason),
+    };
+    Ok((made / limit.max(1.0), made, limit))
+}
+
+fn of_storage(scene: &Scene<'_>, rds: &Rds, figures: Figures<'_>) -> Result<Option<Used>, String> {
+    let thresholds = scene.thresholds;
+    let (share, made, limit) = share_of_storage(rds, figures, thresholds.metric_seconds)?;
+    let Some((severity, _)) = thresholds.iops.rung(share) else { return Ok(None) };
+    Ok(Some(Used {
+        severity,
+        words: format!(
+            "made {} reads and writes a second for {}, {} of the {} that its {} gives",
+            exact(made),
+            duration(thresholds.metric_seconds),
+            percent(share),
+            exact(limit),
+            rds.storage.kind
+        ),
+        evidence: vec![
+            Evidence::on("of the IOPS that its storage gives", share, thresholds.iops, Unit::Ratio),
+            Evidence::fact("reads and writes", made, Unit::PerSecond),
+            Evidence::fact("given", limit, Unit::PerSecond),
+        ],
+        of_storage: true,
+    }))
+}
+
+fn of_class<'f>(scene: &'f Scene<'_>, figures: Figures<'f>) -> impl Iterator<Item = Result<Option<Used>, String>> + 'f {
+    let both = [(Metric::EbsIoBalance, "I/O"), (Metric::EbsByteBalance, "throughput")];
+    both.into_iter().filter(move |(metric, _)| figures.has(*metric)).map(move |(metric, what)| {
+        let left = figures.newest(metric)?.value / 100.0;
+        let ladder = scene.thresholds.credits_used;
+        let Some((severity, _)) = ladder.rung(1.0 - left) else { return Ok(None) };
+        let words = format!("has {} of its class's {what} burst left", percent(left));
+        let evidence = vec![Evidence::on(format!("used of the class's {what} burst"), 1.0 - left, ladder, Unit::Ratio)];
+        Ok(Some(Used { severity, words, evidence, of_storage: false }))
+    })
+}
+
+fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, found: &[Used]) -> Raised {
+    let place = told.place;
+    let blame = Blame::of(scene, place, &[READS, WRITES]);
+    let words: Vec<&str> = found.iter().map(|used| used.words.as_str()).collect();
+    let alarm = told.alarm(&[Metric::ReadIops, Metric::WriteIops, Metric::EbsIoBalance, Metric::EbsByteBalance]);
+    let more = if found.iter().any(|used| used.of_storage) {
+        format!("; {}", more_of(told.cloud, rds))
+    } else {
+        larger(told, "throughput")
+    };
+    Raised {
+        severity: found.iter().map(|used| used.severity).max().unwrap_or(Severity::Warning),
+        subject: place.subject(),
+        summary: format!("{} {}{}{alarm}", named(place), words.join(" and "), blame.words),
+        evidence: found.iter().flat_map(|used| used.evidence.iter().cloned()).collect(),
+        advice: format!("{}: what reads whole tables wants an index{more}.", blame.look()),
+        statement: None,
+        since: None,
+        culprits: blame.culprits,
+        victims: Vec::new(),
+        rests_on: vec![Source::Metrics],
+    }
+}
+
+/// How there is more: PostgreSQL's gp3 has 3,000 below 400 GiB and 12,000 from there on, where more can be ordered.
+fn more_of(cloud: &Cloud, rds: &Rds) -> String {
+    let gib = rds.storage.allocated_gib.unwrap_or_default();
+    let ordered = rds.storage.iops.map(|iops| format!("{:.0}", (f64::from(iops) * 1.5 / 1_000.0).ceil() * 1_000.0));
+    let (what, gives): (Vec<(&str, &str)>, &str) = match (&*rds.storage.kind, &ordered) {
+        ("gp3", _) if gib < 400 => (vec![("--allocated-storage", "400")], "gives it 12,000, for good"),
+        ("gp3" | "io1" | "io2", Some(iops)) => (vec![("--iops", iops)], "orders more"),
+        ("gp2", _) => {
+            (vec![("--storage-type", "gp3")], "gives it 3,000 for good, without credits (12,000 from 400 GiB on)")
+        }
+        _ => (vec![("--storage-type", "gp3")], "gives it what gp3 has"),
+    };
+    let mut of = vec![("--db-instance-identifier", &*cloud.identifier)];
+    of.extend(what);
+    of.push(("--apply-immediately", ""));
+    format!("{} {gives}", command(cloud, "rds modify-db-instance", &of))
+}

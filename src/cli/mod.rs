@@ -36,6 +36,7 @@ mod status;
 mod store;
 mod themes;
 mod told;
+mod watching;
 mod way_back;
 mod whole;
 

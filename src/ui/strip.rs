@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 use super::pen::{Pen, inner};
 use super::widgets::{chart, gauge, text};
 use crate::domain::snapshot::Reach;
-use crate::domain::{Instance, quantity};
+use super::strip_cloud;
+use crate::domain::{Instance, Tier, quantity};
 
 /// Draws as many instances as there is room for, those in trouble first; says how many rows that took.
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
@@ -95,8 +96,17 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let mut line = Line::from(vec![
         Span::styled(if fresh { "● " } else { "◌ " }, if fresh { look.good } else { look.warning }),
         Span::styled(name, if fresh { look.strong } else { look.dim }),
-        Span::raw("  "),
+        Span::raw(" "),
     ]);
+    // Where there is one tier only, nobody needs to be told.
+    if pen.model.shown.instances.iter().any(|other| other.tier != instance.tier) {
+        let tier = match instance.tier {
+            Tier::Shared => "S ",
+            Tier::Dedicated => "D ",
+        };
+        line.push_span(Span::styled(tier, look.dim));
+    }
+    line.push_span(Span::raw(" "));
     for segment in segments(pen, instance, value, unit, fresh) {
         let wide: usize = segment.iter().map(Span::width).sum();
         if line.width() + wide + 2 <= width {
@@ -139,6 +149,7 @@ fn segments(
     ];
     connections.extend(gauge::bar(share, 8, style, look.track));
     segments.push(connections);
+    segments.extend(instance.cloud.iter().flat_map(|cloud| strip_cloud::segments(pen, cloud)));
     let busy = instance.active.map(|active| f64::from(active) / instance.vcpus.max(0.1));
     let style = busy.filter(|_| fresh).map_or(unit, |share| look.share(share));
     let guess = if instance.vcpus_estimated { "~" } else { "" };

@@ -6,12 +6,13 @@
 mod action;
 mod error;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -36,6 +37,9 @@ const QUESTION: Duration = Duration::from_secs(40);
 
 /// Nothing waits longer, whatever the client below thinks of time.
 const LONGEST: Duration = Duration::from_secs(45);
+
+/// For how long what charts asked for counts.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Attempts at one question; between them the SDK backs off.
 const ATTEMPTS: u32 = 3;
@@ -75,6 +79,8 @@ struct Inner {
     open: Mutex<Option<Arc<Clients>>>,
     at_once: Semaphore,
     asked: AtomicU64,
+    /// How many figures charts asked for, and when.
+    charts: std::sync::Mutex<VecDeque<(Instant, usize)>>,
 }
 
 /// The services' clients: they share credentials and sockets.
@@ -92,7 +98,7 @@ impl Account {
     /// One at that place.
     pub fn new(place: Place) -> Self {
         let at_once = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0), charts: std::sync::Mutex::default() }))
     }
 
     /// Where it is.
@@ -103,6 +109,21 @@ impl Account {
     /// How many questions were asked so far.
     pub fn asked(&self) -> u64 {
         self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that somebody who looks at charts asks for so many figures.
+    pub fn chart(&self, figures: usize) {
+        let mut charts = self.0.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        charts.push_back((Instant::now(), figures));
+    }
+
+    /// How many figures charts asked for in the last hour: who keeps to a ceiling counts them.
+    pub fn charted(&self) -> usize {
+        let mut charts = self.0.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        while charts.front().is_some_and(|(at, _)| at.elapsed() > HOUR) {
+            charts.pop_front();
+        }
+        charts.iter().map(|(_, figures)| figures).sum()
     }
 
     /// The clients. Profiles and variables are read the first time, and again after credentials failed: somebody may have

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::list::Keyed;
 use super::table::{Column, Value};
-use crate::domain::facts::cloud::Cloud;
+use crate::domain::facts::cloud::{Cloud, CopyOfPoint};
 use crate::domain::policy::BackupPolicy;
 use crate::domain::{Instance, InstanceName, Snapshot, TenantId, Tier};
 
@@ -84,9 +84,9 @@ impl Restorable {
         let (moment, newest) = cloud.restorable();
         let rds = cloud.rds.value.as_deref();
         let (snapshots, backups) = (cloud.snapshots.value.as_deref(), cloud.backups.value.as_deref());
-        let copied = backups.iter().flat_map(|all| &all.copies).filter(|copy| copy.state.raw() == "COMPLETED");
+        let done = backups.iter().flat_map(|all| &all.copies).filter(|copy| copy.state.raw() == "COMPLETED");
         let home = &*cloud.region;
-        let copies = copied.filter_map(|copy| copy.region()).filter(|region| *region != home);
+        let copies = done.filter_map(CopyOfPoint::region).filter(|region| *region != home);
         let points = backups.iter().flat_map(|all| &all.points).map(|point| point.encrypted);
         let all = snapshots.iter().flat_map(|all| &all.snapshots).map(|it| it.encrypted).chain(points);
         let encrypted = all.chain(rds.map(|rds| rds.encrypted)).reduce(|all, one| all && one);

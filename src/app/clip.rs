@@ -49,7 +49,6 @@ impl Model {
                 let session = self.session_under_cursor()?;
                 Some((row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers), "the row"))
             }
-            (View::Tenant(_), _, TenantTab::Backups) => None,
             (View::Backups | View::Backup(_), ..) => {
                 let kept = self.backup.as_ref().map(|kept| &kept.value);
                 let of = if self.view == View::Backups { self.backup_under_cursor() } else { kept };
@@ -65,7 +64,7 @@ impl Model {
                 Some((told.id.clone(), "the operation's id"))
             }
             (View::Fleet, FleetFocus::Findings, _)
-            | (View::Tenant(_), _, TenantTab::Findings)
+            | (View::Tenant(_), _, TenantTab::Findings | TenantTab::Backups)
             | (View::Finding(_), ..) => None,
         }
     }

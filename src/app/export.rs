@@ -262,9 +262,7 @@ impl Model {
                 sheet::<StatementColumn>("statements", &held.table, &held.rows, &())
             }
             Pane::Instances => sheet::<InstanceColumn>("instances", &self.instances, &shown.instances, &self.moment()),
-            Pane::Backups => {
-                sheet::<BackupColumn>("backups", &self.backups.table, &self.backups.rows, &self.moment())
-            }
+            Pane::Backups => sheet::<BackupColumn>("backups", &self.backups.table, &self.backups.rows, &self.moment()),
             Pane::Logs => sheet::<LogColumn>("log", &self.logs.held.table, &self.logs.held.rows, &self.moment()),
             Pane::Operations => {
                 let held = &self.works.list;

@@ -202,13 +202,7 @@ impl Column for InstanceColumn {
     fn is_number(self) -> bool {
         !matches!(
             self,
-            Self::Instance
-                | Self::Tier
-                | Self::Version
-                | Self::Status
-                | Self::Class
-                | Self::Zones
-                | Self::Encrypted
+            Self::Instance | Self::Tier | Self::Version | Self::Status | Self::Class | Self::Zones | Self::Encrypted
         )
     }
 

@@ -127,9 +127,7 @@ impl Column for LogColumn {
     }
 
     fn value<'a>(self, row: &'a LogRow, moment: &Timestamp) -> Value<'a> {
-        let words = |text: &'a Option<Foreign>| {
-            text.as_ref().map_or(Value::Missing, |text| Value::Text(text.shown()))
-        };
+        let words = |text: &'a Option<Foreign>| text.as_ref().map_or(Value::Missing, |text| Value::Text(text.shown()));
         match self {
             Self::Time => Value::Number(moment.duration_since(row.at).as_secs_f64()),
             Self::Severity => row.severity().map_or(Value::Missing, |text| Value::Text(Cow::Borrowed(text))),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use super::Settings;
-use super::chooser::{ColumnChooser, ThemeChooser};
 use super::backups::{self, BackupColumn, BackupRow};
+use super::chooser::{ColumnChooser, ThemeChooser};
 use super::columns::{Blockers, SessionColumn, TenantColumn};
 use super::figures::{Figures, InstanceTab};
 use super::form::Form;

@@ -299,7 +299,9 @@ impl Model {
                 let told = self.works.opened.as_ref().and_then(|opened| opened.told.as_ref());
                 told.and_then(|told| self.home_of(told.tenants.first()?))
             }
-            View::Backups => self.backup_under_cursor().and_then(|row| self.tenant_on(row.tenant.as_ref()?, &row.instance)),
+            View::Backups => {
+                self.backup_under_cursor().and_then(|row| self.tenant_on(row.tenant.as_ref()?, &row.instance))
+            }
             View::Backup(key) => key.1.as_ref().and_then(|id| self.tenant_on(id, &key.0)),
             View::Logs => self.logged_tenant(),
             View::Instance(key) => self.only_tenant(key),
@@ -387,7 +389,6 @@ impl Model {
         let (findings, tenants) = (!self.fleet.findings.rows.is_empty(), !self.shown.tenants.is_empty());
         match (command, &self.view) {
             (Command::NextPane, View::Fleet) => findings,
-            (Command::NextPane | Command::PreviousPane, View::Instances) => false,
             (Command::NextPane | Command::PreviousPane, View::Logs) => self.shown.instances.len() > 1,
             (Command::Open, View::Backups) => !self.backups.table.list.rows.is_empty(),
             (Command::Open, View::Logs) => self.logged_tenant().is_some(),
@@ -420,7 +421,8 @@ impl Model {
                 | View::Backup(_)
                 | View::Logs,
             )
-            | (Command::Open, View::Instance(_) | View::Backup(_)) => false,
+            | (Command::Open, View::Instance(_) | View::Backup(_))
+            | (Command::NextPane | Command::PreviousPane, View::Instances) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),

@@ -45,6 +45,11 @@ pub struct Spot {
 const NOTCH: isize = 3;
 
 impl Model {
+    /// Where something was drawn last.
+    pub fn spot(&self, target: Target) -> Option<Rect> {
+        self.spots.iter().rev().find(|spot| spot.target == target).map(|spot| spot.area)
+    }
+
     /// What was drawn at a place.
     fn at(&self, column: u16, row: u16) -> Option<Target> {
         let at = Position::new(column, row);

@@ -4,9 +4,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::pen::{Pen, inner};
-use super::widgets::{chart, gauge, text};
-use crate::domain::snapshot::Reach;
 use super::strip_cloud;
+use super::widgets::{chart, gauge, text};
+use crate::domain::facts::cloud::Standing;
+use crate::domain::foreign::sanitise;
+use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, Tier, quantity};
 
 /// Draws as many instances as there is room for, those in trouble first; says how many rows that took.
@@ -27,6 +29,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
     let mut order: Vec<&Instance> = instances.iter().collect();
     order.sort_by_key(|instance| match instance.reach {
         _ if instance.blind().is_some() => 0,
+        _ if instance.cloud.as_ref().and_then(|cloud| cloud.standing()) == Some(Standing::Hurt) => 0,
         Reach::Down { .. } => 0,
         Reach::Connecting => 1,
         Reach::Up => 2,
@@ -45,7 +48,26 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
         pen.put(inside.x, inside.y + row, inside.width, &Line::from(Span::styled(words, look.dim)));
         row += 1;
     }
+    // An account that does not answer may hide instances that nobody sees here.
+    if let Some((account, trouble)) = model.shown.accounts.iter().find_map(|it| Some((it, it.error.as_ref()?))) {
+        let head = format!("AWS {} ({}): ", sanitise(&account.name), sanitise(&account.region));
+        let room = usize::from(inside.width).saturating_sub(2 + text::width(&head));
+        let line = Line::from(vec![
+            Span::styled("▲ ", look.warning),
+            Span::styled(head, look.warning),
+            Span::styled(text::cut(&sanitise(&trouble.message), room), look.text),
+        ]);
+        pen.put(inside.x, inside.y + row, inside.width, &line);
+        row += 1;
+    }
     row
+}
+
+/// What RDS says of one that does not answer: why, perhaps.
+fn excuse(instance: &Instance) -> String {
+    let rds = instance.cloud.as_ref().and_then(|cloud| cloud.rds.value.as_ref());
+    let doing = rds.and_then(|rds| rds.doing()).filter(|status| status.standing != Standing::Serves);
+    doing.map(|status| format!("RDS: {} · ", status.words)).unwrap_or_default()
 }
 
 fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
@@ -68,7 +90,10 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
             return Line::from(vec![
                 Span::styled("◌ ", look.accent),
                 Span::styled(
-                    text::fit(&format!("connecting to {} …", instance.name), width.saturating_sub(2)),
+                    text::fit(
+                        &format!("{}connecting to {} …", excuse(instance), instance.name),
+                        width.saturating_sub(2),
+                    ),
                     look.text,
                 ),
             ]);
@@ -78,8 +103,8 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
             let full = if trouble.is_server_full() { "no connection left: " } else { "" };
             // One story with the header's "poll": the age of the newest sessions, and how long it is gone only without them.
             let head = match age {
-                Some(age) => format!("{name}  not reached, last seen {age} ago · "),
-                None => format!("{name}  not reached for {down} · "),
+                Some(age) => format!("{name}  not reached, last seen {age} ago · {}", excuse(instance)),
+                None => format!("{name}  not reached for {down} · {}", excuse(instance)),
             };
             let room = width.saturating_sub(2 + text::width(&head));
             let reason = format!("{full}{}", trouble.message);

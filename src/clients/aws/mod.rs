@@ -98,7 +98,13 @@ impl Account {
     /// One at that place.
     pub fn new(place: Place) -> Self {
         let at_once = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0), charts: std::sync::Mutex::default() }))
+        Self(Arc::new(Inner {
+            place,
+            open: Mutex::new(None),
+            at_once,
+            asked: AtomicU64::new(0),
+            charts: std::sync::Mutex::default(),
+        }))
     }
 
     /// Where it is.

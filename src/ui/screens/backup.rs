@@ -68,7 +68,8 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
     let mut sheet = Sheet::new(pen, width);
     let Some(known) = row.known.as_deref() else {
         let instance = pen.model.shown.instance(&row.instance);
-        let words = instance.map_or_else(|| "its instance is not known any more".to_owned(), super::figures::unconfigured);
+        let words =
+            instance.map_or_else(|| "its instance is not known any more".to_owned(), super::figures::unconfigured);
         sheet.field("backups", &format!("— {words}"), look.dim);
         return sheet.lines;
     };
@@ -76,10 +77,12 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
     let plain = if fresh { look.text } else { look.faint };
     let judged = |bad: bool| if bad && fresh { look.warning } else { plain };
     if row.tier == Tier::Shared && row.tenant.is_some() {
-        let words = "those of the shared instance: they hold every tenant's data, and are restored beside it, never over it";
+        let words =
+            "those of the shared instance: they hold every tenant's data, and are restored beside it, never over it";
         sheet.field("how", words, look.dim);
     }
-    let ago = |seconds: Option<f64>| seconds.map_or("—".to_owned(), |seconds| format!("{} ago", duration(seconds.floor())));
+    let ago =
+        |seconds: Option<f64>| seconds.map_or("—".to_owned(), |seconds| format!("{} ago", duration(seconds.floor())));
     let age = known.age(moment);
     let newest = match &known.newest_unknown {
         Some(why) => format!("— {why}"),
@@ -92,7 +95,8 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
         judged(age.is_some_and(|age| age > target) || age.is_none() && known.newest_unknown.is_none()),
     );
     let (lag, target) = (known.lag(moment), known.rpo_moment.as_secs_f64());
-    let back = known.earliest.map_or("—".to_owned(), |at| format!("{} ago", short(moment.duration_since(at).as_secs_f64())));
+    let back =
+        known.earliest.map_or("—".to_owned(), |at| format!("{} ago", short(moment.duration_since(at).as_secs_f64())));
     sheet.field(
         "point in time",
         &format!("from {back} to {} · at most {} may be lost", ago(lag), short(target)),
@@ -127,14 +131,14 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
 
 fn kept(sheet: &mut Sheet<'_>, known: &Restorable, plain: Style, judged: &impl Fn(bool) -> Style) {
     let rds = known.days.map_or("—".to_owned(), |days| format!("{days} days by RDS"));
-    let plan = match known.plan_days {
+    let backup = match known.plan_days {
         None => String::new(),
         Some(u32::MAX) => " · for ever by AWS Backup".to_owned(),
         Some(days) => format!(" · {days} days by AWS Backup"),
     };
     let wanted = known.wanted_days.map_or("nobody said".to_owned(), |days| format!("{days} days wanted"));
     let short = known.kept().zip(known.wanted_days).is_some_and(|(kept, wanted)| kept < wanted);
-    sheet.field("kept", &format!("{rds}{plan} · {wanted}"), if short { judged(true) } else { plain });
+    sheet.field("kept", &format!("{rds}{backup} · {wanted}"), if short { judged(true) } else { plain });
 }
 
 fn listed(names: &std::collections::BTreeSet<String>) -> String {
@@ -187,10 +191,8 @@ fn row(pen: &Pen<'_>, at: Option<Timestamp>, cells: &[(String, usize, Style)], w
     let look = pen.look;
     let when = at.map_or("being made".to_owned(), minute);
     let age = at.map_or(String::new(), |at| short(pen.model.moment().duration_since(at).as_secs_f64()));
-    let mut line = Line::from(vec![
-        Span::styled(text::fit(&when, 18), look.text),
-        Span::styled(text::right(&age, 5), look.dim),
-    ]);
+    let mut line =
+        Line::from(vec![Span::styled(text::fit(&when, 18), look.text), Span::styled(text::right(&age, 5), look.dim)]);
     for (words, wide, style) in cells {
         let room = width.saturating_sub(line.width() + 2);
         if room >= 4 {
@@ -214,13 +216,13 @@ fn snapshot(pen: &Pen<'_>, one: &Snapshot, width: usize) -> Line<'static> {
         }
     };
     let status = if one.status.raw() == "available" { look.dim } else { look.warning };
-    let (locked, lock) = if one.encrypted { ("encrypted", look.dim) } else { ("NOT ENCRYPTED", look.warning) };
+    let (secrecy, colour) = if one.encrypted { ("encrypted", look.dim) } else { ("NOT ENCRYPTED", look.warning) };
     let size = one.gib.map_or("—".to_owned(), |gib| format!("{gib} GiB"));
     let cells = [
         (one.kind.to_string(), 9, look.text),
         (size, 9, look.text),
         (shared, 24, style),
-        (locked.to_owned(), 13, lock),
+        (secrecy.to_owned(), 13, colour),
         (one.status.to_string(), 10, status),
         (one.identifier.to_string(), 70, look.dim),
     ];
@@ -232,12 +234,12 @@ fn points(sheet: &mut Sheet<'_>, pen: &Pen<'_>, backups: &Backups, width: usize)
     for point in backups.points.iter().take(MOST) {
         let good = point.status.raw() == "COMPLETED";
         let until = point.deleted_at.map_or("kept for ever".to_owned(), |at| format!("until {}", minute(at)));
-        let (locked, lock) = if point.encrypted { ("encrypted", look.dim) } else { ("NOT ENCRYPTED", look.warning) };
+        let (secrecy, colour) = if point.encrypted { ("encrypted", look.dim) } else { ("NOT ENCRYPTED", look.warning) };
         let cells = [
             (point.status.to_string().to_lowercase(), 9, if good { look.text } else { look.warning }),
             (point.bytes.map_or("—".to_owned(), bytes), 9, look.text),
             (until, 24, look.dim),
-            (locked.to_owned(), 13, lock),
+            (secrecy.to_owned(), 13, colour),
             (point.vault.to_string(), 40, look.dim),
         ];
         let line = row(pen, Some(point.at), &cells, width);
@@ -271,7 +273,8 @@ fn plans(sheet: &mut Sheet<'_>, pen: &Pen<'_>, backups: &Backups) {
                 let kept = plan.days.map_or("for ever".to_owned(), |days| format!("{days} days"));
                 let when = plan.schedule.as_ref().map_or("—".to_owned(), ToString::to_string);
                 let copies: Vec<String> = plan.copies_to.iter().map(ToString::to_string).collect();
-                let copies = if copies.is_empty() { String::new() } else { format!(" · copied to {}", copies.join(", ")) };
+                let copies =
+                    if copies.is_empty() { String::new() } else { format!(" · copied to {}", copies.join(", ")) };
                 let words = format!("{} · {when} · kept {kept} in {}{copies}", plan.rule, plan.vault);
                 sheet.field(&plan.plan.shown(), &words, look.text);
             }

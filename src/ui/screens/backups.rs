@@ -8,7 +8,7 @@ use crate::app::backups::{BackupColumn, BackupRow, Exposure, Restorable};
 use crate::app::{Span as Window, Viewport};
 use crate::domain::Observed;
 use crate::domain::foreign::sanitise;
-use crate::domain::quantity::{duration, plural};
+use crate::domain::quantity::plural;
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::text;
@@ -166,9 +166,9 @@ fn told(pen: &Pen<'_>, column: Of, row: &BackupRow, known: &Restorable, width: u
             let wanted = known.wanted_days.map_or("—".to_owned(), |days| days.to_string());
             one(format!("{days}/{wanted} d"), if short { warn } else { look.text })
         }
-        Of::Encrypted => known.encrypted.and_then(|all| {
-            if all { one("yes".to_owned(), look.text) } else { one("NO".to_owned(), look.warning) }
-        }),
+        Of::Encrypted => known
+            .encrypted
+            .and_then(|all| if all { one("yes".to_owned(), look.text) } else { one("NO".to_owned(), look.warning) }),
         Of::Shared => match &known.exposure {
             Exposure::Unknown => None,
             Exposure::Nobody => one("nobody".to_owned(), look.text),
@@ -207,7 +207,10 @@ mod tests {
     #[test]
     fn ages_are_short() {
         use super::{against, short};
-        assert_eq!([4.0, 99.0, 240.0, 7_200.0, 86_400.0, 1_209_600.0].map(short), ["4s", "99s", "4m", "2h", "24h", "14d"]);
+        assert_eq!(
+            [4.0, 99.0, 240.0, 7_200.0, 86_400.0, 1_209_600.0].map(short),
+            ["4s", "99s", "4m", "2h", "24h", "14d"]
+        );
         assert_eq!((against(None, 86_400.0), against(Some(300.0), 300.0)), ("—/24h".to_owned(), "5m/5m".to_owned()));
     }
 }

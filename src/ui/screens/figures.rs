@@ -4,13 +4,13 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::fresh::Fresh;
 use crate::app::{Span as Window, Target, Viewport};
 use crate::domain::Instance;
 use crate::domain::facts::cloud::{Class, Cloud, Metric, Metrics};
 use crate::domain::foreign::sanitise;
 use crate::domain::inspection::Answer;
 use crate::domain::quantity::{bytes, count, duration};
+use crate::domain::watching::Lookback;
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::plot::{self, Curve, Limit, Plot};
 use crate::ui::widgets::{table, text};
@@ -38,12 +38,7 @@ use Metric as Of;
 /// All charts, what an incident is looked at by first.
 static CHARTS: [Chart; 13] = [
     chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0)),
-    chart(
-        "load",
-        &[(Of::DbLoad, "sessions"), (Of::DbLoadCpu, "on CPU"), (Of::DbLoadNonCpu, "waiting")],
-        count,
-        None,
-    ),
+    chart("load", &[(Of::DbLoad, "sessions"), (Of::DbLoadCpu, "on CPU"), (Of::DbLoadNonCpu, "waiting")], count, None),
     chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None),
     chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None),
     chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None),
@@ -107,7 +102,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewpo
         return say(pen, inside, &unconfigured(instance));
     };
     match answer {
-        Answer::Told(metrics) => grid(pen, inside, instance, cloud, metrics),
+        Answer::Told(metrics) => grid(pen, inside, &Drawn { instance, cloud, metrics, back }),
         Answer::Failed(reason) => say(pen, inside, &format!("not known: {}", sanitise(&reason))),
         Answer::Asked | Answer::Unasked => match &cloud.metrics.error {
             Some(trouble) => say(pen, inside, &format!("not known: {}", sanitise(&trouble.message))),
@@ -127,8 +122,10 @@ pub(super) fn unconfigured(instance: &Instance) -> String {
 
 fn say(pen: &mut Pen<'_>, area: Rect, words: &str) -> Viewport {
     let style = pen.look.dim;
-    let lines: Vec<Line<'_>> =
-        text::wrap(words, usize::from(area.width)).into_iter().map(|words| Line::from(Span::styled(words, style))).collect();
+    let lines: Vec<Line<'_>> = text::wrap(words, usize::from(area.width))
+        .into_iter()
+        .map(|words| Line::from(Span::styled(words, style)))
+        .collect();
     pen.block(area, &lines);
     Viewport { text: Some(Window::default()), ..Viewport::default() }
 }
@@ -139,9 +136,38 @@ fn remark(pen: &Pen<'_>, cloud: &Cloud) -> Option<Line<'static>> {
     Some(Line::from(Span::styled(format!(" {} ", text::cut(&sanitise(&why), 70)), pen.look.warning)))
 }
 
-fn grid(pen: &mut Pen<'_>, area: Rect, instance: &Instance, cloud: &Cloud, metrics: &Metrics) -> Viewport {
-    let asked = |chart: &&Chart| chart.lines.iter().any(|(metric, _)| metrics.series.contains_key(metric));
-    let charts: Vec<&Chart> = CHARTS.iter().filter(asked).collect();
+/// What charts are made of.
+struct Drawn<'a> {
+    instance: &'a Instance,
+    cloud: &'a Cloud,
+    metrics: &'a Metrics,
+    back: Lookback,
+}
+
+impl Drawn<'_> {
+    /// The charts that an instance has.
+    fn charts(&self) -> Vec<&'static Chart> {
+        let asked = |chart: &&Chart| chart.lines.iter().any(|(metric, _)| self.metrics.series.contains_key(metric));
+        CHARTS.iter().filter(asked).collect()
+    }
+}
+
+/// What an incident is looked at by first, of the last three hours, beside each other; says whether there is anything to draw.
+pub(super) fn brief(pen: &mut Pen<'_>, area: Rect, instance: &Instance, titles: &[&str]) -> bool {
+    let Some(cloud) = &instance.cloud else { return false };
+    let Some(metrics) = cloud.metrics.value.as_deref() else { return false };
+    let drawn = Drawn { instance, cloud, metrics, back: Lookback::Hours };
+    let charts: Vec<&Chart> = drawn.charts().into_iter().filter(|chart| titles.contains(&chart.title)).collect();
+    let wide = area.width / u16::try_from(charts.len().max(1)).unwrap_or(1);
+    for (chart, at) in charts.iter().zip(0..) {
+        let gap = if usize::from(at) + 1 < charts.len() { 3 } else { 0 };
+        one(pen, Rect { x: area.x + at * wide, width: wide.saturating_sub(gap), ..area }, chart, &drawn);
+    }
+    !charts.is_empty()
+}
+
+fn grid(pen: &mut Pen<'_>, area: Rect, drawn: &Drawn<'_>) -> Viewport {
+    let charts = drawn.charts();
     let columns = usize::from(area.width / 50).max(usize::from(area.width >= 70) + 1);
     let rows = charts.len().div_ceil(columns.max(1));
     let height = (usize::from(area.height) / rows.max(1)).clamp(8, 16).min(usize::from(area.height).max(1));
@@ -153,15 +179,16 @@ fn grid(pen: &mut Pen<'_>, area: Rect, instance: &Instance, cloud: &Cloud, metri
         let (column, row) = (u16::try_from(at % columns).unwrap_or(0), u16::try_from(at / columns).unwrap_or(0));
         let gap = if usize::from(column) + 1 < columns { 3 } else { 0 };
         let place = Rect { x: area.x + column * wide, y: area.y + row * tall, width: wide - gap, height: tall };
-        one(pen, Rect { height: place.height.saturating_sub(u16::from(tall > 8)), ..place }, chart, instance, cloud, metrics);
+        one(pen, Rect { height: place.height.saturating_sub(u16::from(tall > 8)), ..place }, chart, drawn);
     }
     table::thumb(pen, area, top, if rows > page { rows * height } else { 0 });
     pen.spot(area, Target::Text);
     Viewport { text: Some(Window { top, page }), lines: rows, ..Viewport::default() }
 }
 
-fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, instance: &Instance, cloud: &Cloud, metrics: &Metrics) {
-    let (look, back, moment) = (pen.look, pen.model.figures.back, pen.model.moment());
+fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, drawn: &Drawn<'_>) {
+    let Drawn { instance, cloud, metrics, back } = *drawn;
+    let (look, moment) = (pen.look, pen.model.moment());
     let styles = [look.accent, look.second, look.warning.remove_modifier(Modifier::BOLD)];
     let series: Vec<(&'static str, Vec<(jiff::Timestamp, f64)>)> = chart
         .lines
@@ -171,11 +198,8 @@ fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, instance: &Instance, cloud:
             Some((*name, points.iter().map(|point| (point.at, point.value)).collect()))
         })
         .collect();
-    let curves: Vec<Curve<'_>> = series
-        .iter()
-        .zip(styles)
-        .map(|((name, points), style)| Curve { name, points, style })
-        .collect();
+    let curves: Vec<Curve<'_>> =
+        series.iter().zip(styles).map(|((name, points), style)| Curve { name, points, style }).collect();
     let newest = series.iter().filter_map(|(_, points)| points.last()).map(|(at, _)| *at).max();
     let age = newest.map(|at| moment.duration_since(at).as_secs_f64().max(0.0));
     let patience = back.period().as_secs_f64() * 3.0 + 300.0 + cloud.metrics.every.as_secs_f64() * 16.0;
@@ -188,8 +212,7 @@ fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, instance: &Instance, cloud:
     let limits = limits(pen, chart, instance, cloud);
     let (span, period) = (back.span(), back.period());
     let (title, write, top) = (chart.title, chart.write, chart.top);
-    let plot =
-        Plot { title, curves: &curves, limits: &limits, until: moment, span, period, write, top, note, fresh };
+    let plot = Plot { title, curves: &curves, limits: &limits, until: moment, span, period, write, top, note, fresh };
     plot::draw(pen, area, &plot);
 }
 
@@ -254,10 +277,4 @@ pub(super) fn words(pen: &Pen<'_>, cloud: &Cloud) -> String {
         told(Of::DiskQueueDepth, count),
         told(Of::DbLoad, count),
     )
-}
-
-/// Whether what CloudWatch says of an instance is of now; what AWS says does not depend on whether its PostgreSQL is reached.
-pub(super) fn is_fresh(pen: &Pen<'_>, instance: &Instance, metric: Metric) -> bool {
-    let figure = instance.cloud.as_ref().and_then(|cloud| cloud.figure(metric, pen.model.moment()));
-    figure.map_or_else(|| Fresh::on(pen, instance).activity, |figure| figure.fresh)
 }

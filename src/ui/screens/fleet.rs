@@ -69,7 +69,7 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     let inside = table::heading(pen, area, table, heading);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
-        .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
+        .filter(|look| look.column != Of::Instance || model.shown.instances.len() > 1)
         .map(|look| if look.column == Of::Tenant && area.width >= 154 { Look { width: 28, ..look } } else { look })
         .collect();
     let looks = table::arranged(&looks, &table.columns);

@@ -136,15 +136,9 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
             Value::Text(words) => text::cut(&words, width),
             _ => "—".to_owned(),
         },
-        Of::Status
-        | Of::Class
-        | Of::Cpu
-        | Of::Storage
-        | Of::Free
-        | Of::Full
-        | Of::Zones
-        | Of::Encrypted
-        | Of::Cost => return cloud(pen, column, instance, width),
+        Of::Status | Of::Class | Of::Cpu | Of::Storage | Of::Free | Of::Full | Of::Zones | Of::Encrypted | Of::Cost => {
+            return cloud(pen, column, instance, width);
+        }
         Of::Connections => number(instance.connections.map(f64::from)),
         Of::Limit => number(instance.usable_connections().map(f64::from)),
         Of::Active => number(instance.active.map(f64::from)),

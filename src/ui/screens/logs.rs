@@ -62,7 +62,8 @@ fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
         let used = pen.block(rows, &lines);
         rows = below(rows, used);
     } else if table.list.rows.is_empty() {
-        let words = if table.total > 0 { "no entry matches the filter: Esc clears it" } else { "nothing was written yet" };
+        let words =
+            if table.total > 0 { "no entry matches the filter: Esc clears it" } else { "nothing was written yet" };
         pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
     }
     table::rows(pen, rows, &columns, &table.list, &logs.held.rows, true, cell)
@@ -117,7 +118,9 @@ fn note(pen: &Pen<'_>, instance: Option<&Instance>) -> Option<(String, Style)> {
             return Some((words, look.dim));
         }
         Err(NoLog::NotDescribed(None)) => return Some(("RDS has not described it yet …".to_owned(), look.dim)),
-        Err(NoLog::NotDescribed(Some(why))) => return Some((format!("RDS does not describe it: {}", sanitise(&why)), look.warning)),
+        Err(NoLog::NotDescribed(Some(why))) => {
+            return Some((format!("RDS does not describe it: {}", sanitise(&why)), look.warning));
+        }
         Ok(_) => {}
     }
     match (&pen.model.logs.trouble, pen.model.logs.at) {

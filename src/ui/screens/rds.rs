@@ -181,16 +181,22 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
     sheet.field("zones", &format!("{standby}{zone}"), look.text);
     match (rds.encrypted, &rds.kms_key) {
         (true, key) => sheet.field("encryption", &format!("yes · {}", named(key)), look.text),
-        (false, _) => sheet.field("encryption", "NOT ENCRYPTED: a copy of a snapshot with a key, restored, would be", look.warning),
+        (false, _) => sheet.field(
+            "encryption",
+            "NOT ENCRYPTED: a copy of a snapshot with a key, restored, would be",
+            look.warning,
+        ),
     }
     let public = if rds.public { "PUBLIC: it has an address in the internet" } else { "private" };
     let at = rds.endpoint.as_ref().map_or("no address yet".to_owned(), |(host, port)| format!("{host}:{port}"));
     sheet.field("network", &format!("{public} · {at}"), if rds.public { look.critical } else { look.text });
-    let (words, style) = if rds.deletion_protection { ("on", look.text) } else { ("OFF: one call deletes it", look.warning) };
+    let (words, style) =
+        if rds.deletion_protection { ("on", look.text) } else { ("OFF: one call deletes it", look.warning) };
     sheet.field("deletion guard", words, style);
     let until = rds.certificate_until.map(|at| (at, at.duration_since(moment).as_secs_f64()));
     let style = if until.is_some_and(|(_, left)| left < SOON) { look.warning } else { look.text };
-    let until = until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
+    let until =
+        until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
     sheet.field("CA", &format!("{} · {until}", named(&rds.ca)), style);
     sheet.field("IAM login", yes(rds.iam_login), look.text);
     let insights = rds.insights.map_or("—", yes);
@@ -209,11 +215,10 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         sheet.field("replica of", &source.shown(), look.text);
     }
     if !rds.replicas.is_empty() {
-        let names: Vec<String> = rds.replicas.iter().take(5).map(ToString::to_string).collect();
-        sheet.field("replicas", &names.join(" · "), look.text);
+        let replicas: Vec<String> = rds.replicas.iter().take(5).map(ToString::to_string).collect();
+        sheet.field("replicas", &replicas.join(" · "), look.text);
     }
-    let tags: Vec<String> =
-        rds.tags.iter().take(12).map(|(key, value)| format!("{}={value}", sanitise(key))).collect();
+    let tags: Vec<String> = rds.tags.iter().take(12).map(|(key, value)| format!("{}={value}", sanitise(key))).collect();
     sheet.field("tags", &if tags.is_empty() { "none".to_owned() } else { tags.join(" · ") }, look.dim);
 }
 

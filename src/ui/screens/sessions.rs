@@ -67,7 +67,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| match look.column {
-            Of::Instance => everywhere && model.settings.instances.len() > 1,
+            Of::Instance => everywhere && model.shown.instances.len() > 1,
             Of::Tenant => everywhere,
             _ => true,
         })

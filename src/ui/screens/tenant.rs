@@ -6,11 +6,11 @@ use ratatui::text::{Line, Span};
 
 use super::charts::{self, Chart};
 use super::fresh::Fresh;
-use super::{backup, finding, limits, locks, operations, secret, sessions, statements, tables};
+use super::{backup, figures, finding, limits, locks, operations, secret, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Measure, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
-use crate::domain::{Tenant, Tier, prices, quantity};
+use crate::domain::{Instance, Tenant, Tier, prices, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::table::{self, Look};
@@ -138,14 +138,41 @@ fn home(pen: &Pen<'_>, tenant: &Tenant) -> Option<String> {
     Some(format!("{} {cost}{with}", rds.class))
 }
 
+/// Whether CloudWatch has figures of an instance that is the tenant's alone.
+fn has_figures(pen: &Pen<'_>, tenant: &Tenant) -> bool {
+    let instance = pen.model.shown.instance(&tenant.instance).filter(|_| tenant.tier == Tier::Dedicated);
+    instance.and_then(|instance| instance.cloud.as_ref()).is_some_and(|cloud| cloud.metrics.value.is_some())
+}
+
+/// The room of its own charts, and that of its instance's where it has one for itself.
+fn own_instance<'m>(pen: &Pen<'m>, area: Rect, tenant: &Tenant) -> (Rect, Option<(&'m Instance, Rect)>) {
+    let Some(instance) = pen.model.shown.instance(&tenant.instance).filter(|_| has_figures(pen, tenant)) else {
+        return (area, None);
+    };
+    if area.width >= 106 {
+        let upper = area.height / 2;
+        let place = below(area, upper);
+        return (Rect { height: upper, ..area }, Some((instance, place)));
+    }
+    let half = area.width / 2;
+    let place = Rect { x: area.x + half + 1, width: area.width - half - 1, ..area };
+    (Rect { width: half.saturating_sub(2), ..area }, Some((instance, place)))
+}
+
 fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     let look = pen.look;
     // Charts need a third of the height; what they leave goes to limits, shares and findings.
     let wide = area.width >= 110;
     let charts = if wide { (area.height * 2 / 5).max(8) } else { (area.height / 3).max(5) };
+    let charts = if wide && has_figures(pen, tenant) { charts.max(area.height / 2) } else { charts };
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&charts::title(pen)), &old(pen, tenant));
     let inside = inner(Rect { height: charts.saturating_sub(1), ..below(area, 1) });
-    draw_charts(pen, inside, tenant);
+    let (own, left) = own_instance(pen, inside, tenant);
+    draw_charts(pen, own, tenant);
+    if let Some((instance, place)) = left {
+        let titles: &[&str] = if wide { &["CPU", "storage", "latency", "IOPS"] } else { &["CPU"] };
+        figures::brief(pen, place, instance, titles);
+    }
     let rest = below(area, charts);
     pen.rule(
         Rect { height: 1, ..rest },

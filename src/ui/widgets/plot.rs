@@ -69,7 +69,8 @@ pub(crate) fn draw(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) {
     let left = u16::try_from(wide + 1).unwrap_or(0);
     let field = Rect { x: area.x + left, y: area.y + 1, width: area.width - left, height: area.height - 2 };
     let rows = usize::from(field.height);
-    let places: &[(usize, usize)] = if rows >= 5 { &[(0, 0), (1, rows / 2), (2, rows - 1)] } else { &[(0, 0), (2, rows - 1)] };
+    let places: &[(usize, usize)] =
+        if rows >= 5 { &[(0, 0), (1, rows / 2), (2, rows - 1)] } else { &[(0, 0), (2, rows - 1)] };
     for (which, row) in places {
         let words = text::right(scale.get(*which).map_or("", String::as_str), wide);
         let y = field.y + u16::try_from(*row).unwrap_or(0);

@@ -47,9 +47,11 @@ impl Rds {
                 "STORAGE FULL",
                 "its storage is full: it writes nothing any more; raise the allocated storage",
             ),
-            "failing-over" | "failover" => {
-                (Standing::Hurt, "FAILING OVER", "it is moving to its standby: connections break, and come back by name")
-            }
+            "failing-over" | "failover" => (
+                Standing::Hurt,
+                "FAILING OVER",
+                "it is moving to its standby: connections break, and come back by name",
+            ),
             "rebooting" => (Standing::Busy, "rebooting", "it is being started anew, or moves to its standby"),
             "modifying" => (Standing::Busy, "modifying", "it serves while something is being changed"),
             "backing-up" => (Standing::Serves, "backing up", "it serves while a snapshot is taken"),

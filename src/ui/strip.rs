@@ -74,7 +74,8 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let look = pen.look;
     let moment = pen.model.moment();
     let longest = pen.model.shown.instances.iter().map(|instance| text::width(instance.name.as_str())).max();
-    let name = text::fit(instance.name.as_str(), longest.unwrap_or(0).min(16));
+    let room = longest.unwrap_or(0).min(if width >= 116 { 26 } else { 16 });
+    let name = text::fit(&text::end(instance.name.as_str(), room), room);
     let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
     if let Some(trouble) = instance.blind() {
         let head = format!("{name}  connected, sessions cannot be read · ");

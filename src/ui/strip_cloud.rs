@@ -83,22 +83,24 @@ fn free(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     let words = figure.map_or("—".to_owned(), |figure| bytes(figure.value.max(0.0) as u64));
     let share = cloud.room(pen.model.moment()).filter(|room| room.free.fresh).map(|room| room.share());
     let loud = share.filter(|share| *share >= 0.8).map_or(value, |share| look.share(share));
-    let mut segment = vec![Span::styled("free ", unit), Span::styled(words, loud)];
+    let mut segment = vec![Span::styled("free ", unit), Span::styled(format!("{words:>7}"), loud)];
     if let Some(seconds) = cloud.full_in().filter(|_| figure.is_some_and(|figure| figure.fresh)) {
         let style = if seconds < SOON { look.warning.remove_modifier(Modifier::BOLD) } else { unit };
-        segment.push(Span::styled(format!(" (full in ~{})", span(seconds)), style));
+        segment.push(Span::styled(format!(" {:<14}", format!("(full in ~{})", span(seconds))), style));
+    } else if pen.model.shown.instances.iter().any(|it| it.cloud.as_ref().is_some_and(|it| it.full_in().is_some())) {
+        // Where one says it, the others keep the room free: columns stay columns.
+        segment.push(Span::raw(" ".repeat(15)));
     }
     segment.extend(age(pen, figure));
     segment
 }
 
-/// A long time in few cells: `45m`, `6h`, `12d`, `3y`.
+/// A long time in few cells: `45m`, `6h`, `12d`.
 fn span(seconds: f64) -> String {
     match seconds {
         minutes if minutes < 7_200.0 => format!("{:.0}m", minutes / 60.0),
         hours if hours < 172_800.0 => format!("{:.0}h", hours / 3_600.0),
-        days if days < 2.0 * 365.0 * 86_400.0 => format!("{:.0}d", days / 86_400.0),
-        years => format!("{:.0}y", years / (365.0 * 86_400.0)),
+        days => format!("{:.0}d", days / 86_400.0),
     }
 }
 
@@ -119,6 +121,6 @@ fn write(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
 mod tests {
     #[test]
     fn long_times_are_short() {
-        assert_eq!([300.0, 7_200.0, 518_400.0, 1e9].map(super::span), ["5m", "2h", "6d", "32y"]);
+        assert_eq!([300.0, 7_200.0, 518_400.0].map(super::span), ["5m", "2h", "6d"]);
     }
 }

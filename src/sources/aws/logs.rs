@@ -146,13 +146,14 @@ fn entry(text: &str) -> LogEntry {
         message: Foreign::from(text),
         audit: None,
     };
-    let Some((prefix, rest)) = text.split_once(":[") else { return unknown() };
-    let Some((pid, rest)) = rest.split_once("]:") else { return unknown() };
-    let Some((severity, message)) = rest.split_once(':') else { return unknown() };
+    let other = || plain(text).unwrap_or_else(unknown);
+    let Some((prefix, rest)) = text.split_once(":[") else { return other() };
+    let Some((pid, rest)) = rest.split_once("]:") else { return other() };
+    let Some((severity, message)) = rest.split_once(':') else { return other() };
     let severity = severity.trim();
     // A statement may hold anything, a mark as well: what is no severity is no prefix.
     if !SEVERITIES.iter().any(|known| severity.starts_with(known)) {
-        return unknown();
+        return other();
     }
     let message = message.trim_start();
     let who = prefix.rsplit_once(':').map_or(prefix, |(_, who)| who);
@@ -167,6 +168,25 @@ fn entry(text: &str) -> LogEntry {
         audit: message.strip_prefix(AUDIT).and_then(audit),
         message: Foreign::from(message),
     }
+}
+
+/// A line where somebody chose another prefix: when, perhaps the process, how bad, and what.
+/// `2026-11-22 16:40:01.250 UTC [1234] ERROR:  message`
+fn plain(text: &str) -> Option<LogEntry> {
+    let at = moment(text)?;
+    let known = |word: &&str| text.find(&format!(" {word}:")).map(|place| (place, *word));
+    let (place, severity) = SEVERITIES.iter().filter_map(known).min()?;
+    let pid = text.get(..place)?.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
+    let message = text.get(place + severity.len() + 2..)?.trim_start();
+    Some(LogEntry {
+        at: Some(at),
+        role: None,
+        database: None,
+        pid,
+        severity: Some(Arc::from(severity)),
+        audit: message.strip_prefix(AUDIT).and_then(audit),
+        message: Foreign::from(message),
+    })
 }
 
 /// `2026-11-22 16:40:01 UTC`, or with milliseconds. RDS logs in UTC unless somebody set `log_timezone`: then it is not known.
@@ -227,6 +247,12 @@ mod tests {
         let own = entry("2026-11-22 16:40:01.250 UTC::@:[7]:LOG:  checkpoint starting: time");
         assert!(own.role.is_none() && own.at.is_some() && own.message.raw() == "checkpoint starting: time");
         assert_eq!(entry("a:[b]:c: d").severity, None, "what is no severity is no prefix");
+        // As PostgreSQL itself would write it.
+        let usual = entry("2026-11-22 16:40:01.250 UTC [29945] ERROR:  no LOG: here");
+        assert_eq!(
+            (usual.pid, usual.severity.as_deref(), usual.message.raw()),
+            (Some(29_945), Some("ERROR"), "no LOG: here")
+        );
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
 }
 
 fn kept(sheet: &mut Sheet<'_>, known: &Restorable, plain: Style, judged: &impl Fn(bool) -> Style) {
-    let rds = known.days.map_or("—".to_owned(), |days| format!("{days} days by RDS"));
+    let rds = known.days.map_or("—".to_owned(), |days| format!("{} by RDS", plural(days as usize, "day")));
     let backup = match known.plan_days {
         None => String::new(),
         Some(u32::MAX) => " · for ever by AWS Backup".to_owned(),

@@ -96,8 +96,13 @@ fn cell(pen: &Pen<'_>, column: Of, row: &BackupRow, width: usize) -> Line<'stati
     let (plain, dim) = if fresh { (look.text, look.dim) } else { (look.faint, look.faint) };
     let one = |words: String, style| Line::from(Span::styled(text::cut(&words, width), style));
     match column {
-        Of::Instance if row.whole => return one(row.instance.to_string(), if fresh { look.strong } else { look.dim }),
-        Of::Instance => return one(format!("  {}", row.instance), look.faint),
+        Of::Instance if row.whole => {
+            let style = if fresh { look.strong } else { look.dim };
+            return one(text::end(row.instance.as_str(), width), style);
+        }
+        Of::Instance => {
+            return one(format!("  {}", text::end(row.instance.as_str(), width.saturating_sub(2))), look.faint);
+        }
         Of::Tenant => {
             return match &row.tenant {
                 Some(tenant) => one(tenant.to_string(), plain),

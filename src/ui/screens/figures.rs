@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::app::{Span as Window, Target, Viewport};
 use crate::domain::Instance;
-use crate::domain::facts::cloud::{Class, Cloud, Metric, Metrics};
+use crate::domain::facts::cloud::{Class, Cloud, Metric, MetricUnit, Metrics};
 use crate::domain::foreign::sanitise;
 use crate::domain::inspection::Answer;
 use crate::domain::quantity::{bytes, count, duration};
@@ -22,6 +22,8 @@ struct Chart {
     write: fn(f64) -> String,
     /// What the scale goes to.
     top: Option<f64>,
+    /// What it goes to at the least.
+    least: f64,
 }
 
 const fn chart(
@@ -29,33 +31,43 @@ const fn chart(
     lines: &'static [(Metric, &'static str)],
     write: fn(f64) -> String,
     top: Option<f64>,
+    least: f64,
 ) -> Chart {
-    Chart { title, lines, write, top }
+    Chart { title, lines, write, top, least }
 }
 
 use Metric as Of;
 
 /// All charts, what an incident is looked at by first.
 static CHARTS: [Chart; 13] = [
-    chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0)),
-    chart("load", &[(Of::DbLoad, "sessions"), (Of::DbLoadCpu, "on CPU"), (Of::DbLoadNonCpu, "waiting")], count, None),
-    chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None),
-    chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None),
-    chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None),
-    chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None),
-    chart("queue depth", &[(Of::DiskQueueDepth, "")], count, None),
-    chart("connections", &[(Of::DatabaseConnections, "")], count, None),
+    chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0), 100.0),
+    chart(
+        "load",
+        &[(Of::DbLoad, "sessions"), (Of::DbLoadCpu, "on CPU"), (Of::DbLoadNonCpu, "waiting")],
+        count,
+        None,
+        1.0,
+    ),
+    chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None, MIB),
+    chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None, MIB),
+    chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None, 0.001),
+    chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None, 10.0),
+    chart("queue depth", &[(Of::DiskQueueDepth, "")], count, None, 1.0),
+    chart("connections", &[(Of::DatabaseConnections, "")], count, None, 10.0),
     chart(
         "I/O credits",
         &[(Of::BurstBalance, "gp2"), (Of::EbsIoBalance, "IOPS"), (Of::EbsByteBalance, "bytes")],
         percent,
         Some(100.0),
+        100.0,
     ),
-    chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None),
-    chart("replica lag", &[(Of::ReplicaLag, "")], duration, None),
-    chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None),
-    chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None),
+    chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None, 10.0),
+    chart("replica lag", &[(Of::ReplicaLag, "")], duration, None, 1.0),
+    chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None, OLD_XID),
+    chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB),
 ];
+
+const MIB: f64 = 1_048_576.0;
 
 /// Shares of 100 that charts warn and alarm at; what is found is judged by the configured thresholds.
 const WARN: f64 = 80.0;
@@ -211,8 +223,22 @@ fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, drawn: &Drawn<'_>) {
     };
     let limits = limits(pen, chart, instance, cloud);
     let (span, period) = (back.span(), back.period());
-    let (title, write, top) = (chart.title, chart.write, chart.top);
-    let plot = Plot { title, curves: &curves, limits: &limits, until: moment, span, period, write, top, note, fresh };
+    let Chart { title, write, top, least, .. } = *chart;
+    let binary = chart.lines.first().is_some_and(|(metric, _)| metric.unit() == MetricUnit::Bytes);
+    let plot = Plot {
+        title,
+        curves: &curves,
+        limits: &limits,
+        until: moment,
+        span,
+        period,
+        write,
+        top,
+        least,
+        binary,
+        note,
+        fresh,
+    };
     plot::draw(pen, area, &plot);
 }
 

@@ -119,7 +119,7 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
         }
         Of::Instance => {
             let style = if fresh { look.strong } else { look.dim };
-            return Line::from(Span::styled(text::cut(instance.name.as_str(), width), style));
+            return Line::from(Span::styled(text::end(instance.name.as_str(), width), style));
         }
         Of::Pressure => {
             let pressed = pressed(instance);

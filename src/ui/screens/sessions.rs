@@ -148,7 +148,7 @@ fn told(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
             }
         }
         Of::Pid => Span::styled(session.key.pid.to_string(), style),
-        Of::Instance => words(session.instance.as_str(), look.dim),
+        Of::Instance => words(&text::end(session.instance.as_str(), width), look.dim),
         Of::Tenant => match &session.attribution {
             Attribution::Tenant { tenant, .. } if is_claimed(session) => {
                 Span::styled(format!("{}?", text::cut(tenant.as_str(), width.saturating_sub(1))), look.dim)

@@ -46,6 +46,10 @@ pub(crate) struct Plot<'a> {
     pub(crate) write: fn(f64) -> String,
     /// What the scale goes to, where that is given.
     pub(crate) top: Option<f64>,
+    /// What it goes to at the least: what is little looks little.
+    pub(crate) least: f64,
+    /// Whether round numbers are those of bytes.
+    pub(crate) binary: bool,
     /// What is told beside the title: the age of what is old.
     pub(crate) note: Option<String>,
     /// Whether it still says anything of now.
@@ -62,8 +66,9 @@ pub(crate) fn draw(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) {
     let most = plot.curves.iter().flat_map(|curve| curve.points).map(|(_, value)| *value).fold(0.0, f64::max);
     let shown = |limit: &&Limit| most >= limit.at * NEAR || plot.top.is_some_and(|top| limit.at <= top);
     let drawn: Vec<&Limit> = plot.limits.iter().filter(shown).collect();
-    let highest = drawn.iter().map(|limit| limit.at).fold(most, f64::max);
-    let top = plot.top.unwrap_or_else(|| nice(highest));
+    let highest = drawn.iter().map(|limit| limit.at).fold(plot.least, f64::max);
+    // A limit that nothing goes beyond is the top itself.
+    let top = plot.top.unwrap_or(if most <= highest { highest } else { round(most, plot.binary) });
     let scale = [top, top / 2.0, 0.0].map(plot.write);
     let wide = scale.iter().map(|words| text::width(words)).max().unwrap_or(0).min(9);
     let left = u16::try_from(wide + 1).unwrap_or(0);
@@ -107,7 +112,8 @@ fn head(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) {
         spans.push(Span::styled(name, look.dim));
         spans.push(Span::styled(now, if plot.fresh { look.text } else { look.faint }));
     }
-    let mut notes: Vec<(String, Style)> = plot.note.iter().map(|note| (note.clone(), look.warning)).collect();
+    let old = if plot.curves.iter().all(|curve| curve.points.is_empty()) { look.dim } else { look.warning };
+    let mut notes: Vec<(String, Style)> = plot.note.iter().map(|note| (note.clone(), old)).collect();
     notes.extend(plot.limits.iter().map(|limit| {
         let words = format!("╌ {} {}", limit.name, (plot.write)(limit.at));
         (words, if plot.fresh { limit.style } else { look.faint })
@@ -253,6 +259,15 @@ fn axis(pen: &mut Pen<'_>, area: Rect, until: Timestamp, span: SignedDuration) {
     pen.put(area.right().saturating_sub(3), area.y, 3, &Line::from(Span::styled("now", pen.look.faint)));
 }
 
+/// The next round number; of bytes one that is round as they are written.
+fn round(value: f64, binary: bool) -> f64 {
+    if !binary || value < 1_024.0 {
+        return nice(value);
+    }
+    let power = 1_024_f64.powf((value.ln() / 1_024_f64.ln()).floor());
+    nice(value / power) * power
+}
+
 /// The next round number: 1, 2, 2.5, 5, 10 …
 fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
@@ -275,6 +290,7 @@ mod tests {
     fn scales_end_at_round_numbers() {
         let round = [0.0, 0.7, 1.0, 1.1, 2.2, 3.0, 51.0, 1_000.0, 2_999.0];
         assert_eq!(round.map(nice), [1.0, 1.0, 1.0, 2.0, 2.5, 5.0, 100.0, 1_000.0, 5_000.0]);
+        assert_eq!([super::round(3.2 * 1_048_576.0, true), super::round(900.0, true)], [5.0 * 1_048_576.0, 1_000.0]);
     }
 
     #[test]

@@ -13,6 +13,9 @@ const RARELY: u32 = 16;
 
 const GIB: f64 = 1_073_741_824.0;
 
+/// A year, in seconds.
+const FAR: f64 = 365.0 * 86_400.0;
+
 /// A figure with its age.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figure {
@@ -89,9 +92,10 @@ impl Cloud {
         Some(Room { used: (all - free.value).max(0.0), free, all, most })
     }
 
-    /// In how many seconds its storage is full, if that goes on like it did.
+    /// In how many seconds its storage is full, if that goes on like it did; `None` also where that is years away: three hours do
+    /// not tell so far.
     pub fn full_in(&self) -> Option<f64> {
-        self.metrics.value.as_ref()?.empty_in(Metric::FreeStorageSpace)
+        self.metrics.value.as_ref()?.empty_in(Metric::FreeStorageSpace).filter(|seconds| *seconds < FAR)
     }
 
     /// How it stands, as RDS says; `None`: that is not known, or a word that we do not know.

@@ -174,8 +174,8 @@ fn entry(text: &str) -> LogEntry {
 /// `2026-11-22 16:40:01.250 UTC [1234] ERROR:  message`
 fn plain(text: &str) -> Option<LogEntry> {
     let at = moment(text)?;
-    let known = |word: &&str| text.find(&format!(" {word}:")).map(|place| (place, *word));
-    let (place, severity) = SEVERITIES.iter().filter_map(known).min()?;
+    let places = SEVERITIES.into_iter().filter_map(|word| Some((text.find(&format!(" {word}:"))?, word)));
+    let (place, severity) = places.min()?;
     let pid = text.get(..place)?.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
     let message = text.get(place + severity.len() + 2..)?.trim_start();
     Some(LogEntry {

@@ -221,7 +221,7 @@ fn snapshot(pen: &Pen<'_>, one: &Snapshot, width: usize) -> Line<'static> {
     let cells = [
         (one.kind.to_string(), 9, look.text),
         (size, 9, look.text),
-        (shared, 24, style),
+        (shared, 40, style),
         (secrecy.to_owned(), 13, colour),
         (one.status.to_string(), 10, status),
         (one.identifier.to_string(), 70, look.dim),

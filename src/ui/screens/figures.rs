@@ -41,13 +41,7 @@ use Metric as Of;
 /// All charts, what an incident is looked at by first.
 static CHARTS: [Chart; 13] = [
     chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0), 100.0),
-    chart(
-        "load",
-        &[(Of::DbLoad, "sessions"), (Of::DbLoadCpu, "on CPU"), (Of::DbLoadNonCpu, "waiting")],
-        count,
-        None,
-        1.0,
-    ),
+    chart("load", &[(Of::DbLoad, ""), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "wait")], count, None, 1.0),
     chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None, MIB),
     chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None, MIB),
     chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None, 0.001),
@@ -264,7 +258,7 @@ fn limits(pen: &Pen<'_>, chart: &Chart, instance: &Instance, cloud: &Cloud) -> V
         Some(Of::ReadIops) => {
             let gives = rds.and_then(|rds| rds.storage.gives());
             let burst = gives.and_then(|iops| iops.burst);
-            vec![limit(gives.map(|iops| iops.steady), "provisioned", hard), limit(burst, "burst", hard)]
+            vec![limit(gives.map(|iops| iops.steady), "of", hard), limit(burst, "burst", hard)]
         }
         Some(Of::DatabaseConnections) => {
             vec![limit(instance.usable_connections().map(f64::from), "of", hard)]

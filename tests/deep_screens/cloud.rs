@@ -155,7 +155,7 @@ fn cloud(identifier: &str, rds: Rds, metrics: Metrics) -> Box<Cloud> {
         unknown: None,
     });
     cloud.backups = seen(Backups { protections: Some(Vec::new()), ..Backups::default() });
-    cloud
+    Box::new(cloud)
 }
 
 /// Several of them, some in trouble.

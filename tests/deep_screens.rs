@@ -4,10 +4,14 @@
 
 mod support;
 
+#[path = "deep_screens/cloud.rs"]
+mod cloud;
 #[path = "deep_screens/instances.rs"]
 mod instances;
 #[path = "deep_screens/lab.rs"]
 mod lab;
+#[path = "deep_screens/lab_cloud.rs"]
+mod lab_cloud;
 #[path = "deep_screens/locks.rs"]
 mod locks;
 #[path = "deep_screens/operations.rs"]
@@ -42,8 +46,9 @@ fn no_size_panics_and_no_escape_reaches_the_screen() {
         estate::loading(),
         statements::spoken(Some("reset")),
         instances::several(),
+        cloud::several(),
     ] {
-        for (nth, keys) in PLACES.into_iter().enumerate() {
+        for (nth, keys) in PLACES.into_iter().chain(cloud::PLACES).enumerate() {
             let mut console = model(snapshot.clone());
             type_keys(&mut console, keys, (80, 24));
             let widths = (1..=400).step_by(57).chain([59, 60, 80]);

@@ -691,7 +691,7 @@ fn no_key_means_two_things_in_one_place_and_every_key_is_explained() {
     let mut console = model(estate::fine());
     type_keys(&mut console, "?", (200, 60));
     let mut help = String::new();
-    for _ in 0..20 {
+    for _ in 0..30 {
         help.push_str(&screen(&mut console, (200, 60)));
         type_keys(&mut console, "jjjjjjjj", (200, 60));
     }

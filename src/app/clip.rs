@@ -1,9 +1,11 @@
 //! What `y` and `Y` put on the clipboard: text that is safe to paste into a terminal as well.
 
+use super::backups::BackupColumn;
 use super::columns::{SessionColumn, TenantColumn};
 use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::LockTrees;
+use super::logs::{LogColumn, LogRow};
 use super::model::{FleetFocus, Model, TenantTab, View, Worst};
 use super::operations::OperationColumn;
 use super::pane::Pane;
@@ -47,6 +49,12 @@ impl Model {
                 let session = self.session_under_cursor()?;
                 Some((row::<SessionColumn>(&SessionColumn::ALL[1..], session, &self.blockers), "the row"))
             }
+            (View::Backups | View::Backup(_), ..) => {
+                let kept = self.backup.as_ref().map(|kept| &kept.value);
+                let of = if self.view == View::Backups { self.backup_under_cursor() } else { kept };
+                Some((row::<BackupColumn>(&BackupColumn::ALL[1..], of?, &self.moment()), "the row"))
+            }
+            (View::Logs, ..) => Some((logged(self.log_under_cursor()?), "the entry")),
             (View::Operations, ..) | (View::Tenant(_), _, TenantTab::Operations) => {
                 let line = self.operation_under_cursor()?;
                 Some((row::<OperationColumn>(&OperationColumn::ALL[1..], line, &self.moment()), "the row"))
@@ -56,7 +64,7 @@ impl Model {
                 Some((told.id.clone(), "the operation's id"))
             }
             (View::Fleet, FleetFocus::Findings, _)
-            | (View::Tenant(_), _, TenantTab::Findings)
+            | (View::Tenant(_), _, TenantTab::Findings | TenantTab::Backups)
             | (View::Finding(_), ..) => None,
         }
     }
@@ -114,6 +122,18 @@ impl Model {
                 let each = each.into_iter().filter_map(|at| shown.instances.get(at));
                 (each.map(|instance| self.instance_row(instance)).collect(), "\n")
             }
+            Pane::Backups => {
+                let held = &self.backups;
+                let each = held.table.list.chosen(&held.rows).into_iter().filter_map(|at| held.rows.get(at));
+                let moment = self.moment();
+                (each.map(|one| row::<BackupColumn>(&BackupColumn::ALL[1..], one, &moment)).collect(), "\n")
+            }
+            Pane::Logs => {
+                let held = &self.logs.held;
+                let each = held.table.list.chosen(&held.rows).into_iter().filter_map(|at| held.rows.get(at));
+                let each = each.map(|entry| if whole { lines(entry.entry.message.raw()) } else { logged(entry) });
+                (each.collect(), "\n")
+            }
             Pane::Operations | Pane::TenantOperations => {
                 let lines = &self.works.list;
                 let list = if pane == Pane::Operations { &lines.table.list } else { &self.page.operations };
@@ -153,6 +173,9 @@ impl Model {
                 Page::Step => (opened.step()?.forward.join("\n"), "the step's statements"),
                 Page::Report => (told.report.join("\n"), "the report"),
             });
+        }
+        if self.view == View::Logs {
+            return Some((lines(self.log_under_cursor()?.entry.message.raw()), "the whole entry"));
         }
         if let Some(table) = self.table_under_cursor() {
             let statements: Vec<String> = match &self.view {
@@ -218,6 +241,16 @@ impl Model {
         };
         worst.rows.get(worst.table.list.selected()?)
     }
+}
+
+/// An entry of a log on one line, with the moment instead of its age.
+fn logged(row: &LogRow) -> String {
+    let words = |column: LogColumn| match column.exported(row, &row.at) {
+        Value::Text(text) => text.into_owned(),
+        Value::Number(number) => column.exact(number),
+        Value::Missing => "—".to_owned(),
+    };
+    LogColumn::ALL.iter().copied().map(words).collect::<Vec<_>>().join("\t")
 }
 
 /// Each line made safe by itself, so that what was several lines stays so.

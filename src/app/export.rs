@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
+use super::backups::BackupColumn;
 use super::columns::{SessionColumn, TenantColumn, how};
 use super::instances::InstanceColumn;
 use super::list::List;
 use super::locks::{LockLine, LockRow, LockTrees};
+use super::logs::LogColumn;
 use super::model::{Model, Worst};
 use super::operations::OperationColumn;
 use super::pane::Pane;
@@ -260,6 +262,8 @@ impl Model {
                 sheet::<StatementColumn>("statements", &held.table, &held.rows, &())
             }
             Pane::Instances => sheet::<InstanceColumn>("instances", &self.instances, &shown.instances, &self.moment()),
+            Pane::Backups => sheet::<BackupColumn>("backups", &self.backups.table, &self.backups.rows, &self.moment()),
+            Pane::Logs => sheet::<LogColumn>("log", &self.logs.held.table, &self.logs.held.rows, &self.moment()),
             Pane::Operations => {
                 let held = &self.works.list;
                 sheet::<OperationColumn>("operations", &held.table, &held.rows, &self.moment())

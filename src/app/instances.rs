@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use super::list::Keyed;
 use super::table::{Column, Value};
 use crate::domain::facts::HolderKind;
+use crate::domain::facts::cloud::{Metric, Rds, Standing};
+use crate::domain::prices;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, InstanceName, Tier};
 
@@ -43,12 +45,50 @@ pub enum InstanceColumn {
     Horizon,
     /// Clients that wait at the pooler.
     Queue,
+    /// What RDS says that it is doing.
+    Status,
+    Class,
+    /// Used share of the CPU, as CloudWatch says.
+    Cpu,
+    /// Used share of its storage.
+    Storage,
+    /// Bytes left of it.
+    Free,
+    /// Seconds until it is full.
+    Full,
+    Zones,
+    Encrypted,
+    /// US dollars a month, estimated.
+    Cost,
 }
 
 /// How near an instance is to its limit of whatever it is nearest to.
 pub fn pressed(instance: &Instance) -> Option<f64> {
     let pressure = instance.pressure;
     [pressure.cpu, pressure.reads, pressure.writes, pressure.connections].into_iter().flatten().reduce(f64::max)
+}
+
+fn rds(instance: &Instance) -> Option<&Rds> {
+    instance.cloud.as_ref()?.rds.value.as_deref()
+}
+
+fn standing(instance: &Instance) -> Option<Standing> {
+    instance.cloud.as_ref()?.standing()
+}
+
+fn figure(instance: &Instance, metric: Metric, moment: Timestamp) -> Option<f64> {
+    instance.cloud.as_ref()?.figure(metric, moment)?.now()
+}
+
+/// What an instance costs a month, estimated from its class and storage.
+pub fn monthly(instance: &Instance) -> Option<f64> {
+    prices::monthly(rds(instance)?)
+}
+
+/// What RDS says that an instance is doing, in words; `None`: it does not say.
+pub fn doing(instance: &Instance) -> Option<Cow<'_, str>> {
+    let rds = instance.cloud.as_ref()?.rds.value.as_ref()?;
+    Some(rds.doing().map_or_else(|| rds.status.shown(), |status| Cow::Borrowed(status.words)))
 }
 
 /// What it is like to reach it, in a word.
@@ -80,6 +120,39 @@ impl Column for InstanceColumn {
         Self::Cache,
         Self::Horizon,
         Self::Queue,
+        Self::Status,
+        Self::Class,
+        Self::Cpu,
+        Self::Storage,
+        Self::Free,
+        Self::Full,
+        Self::Zones,
+        Self::Encrypted,
+        Self::Cost,
+    ];
+    const SHOWN: &'static [Self] = &[
+        Self::Trouble,
+        Self::Instance,
+        Self::Tier,
+        Self::Status,
+        Self::Class,
+        Self::Version,
+        Self::Connections,
+        Self::Limit,
+        Self::Active,
+        Self::Cpu,
+        Self::Storage,
+        Self::Full,
+        Self::Pressure,
+        Self::Blocked,
+        Self::Transactions,
+        Self::Deadlocks,
+        Self::Cache,
+        Self::Horizon,
+        Self::Queue,
+        Self::Zones,
+        Self::Encrypted,
+        Self::Cost,
     ];
 
     fn key(self) -> &'static str {
@@ -98,6 +171,15 @@ impl Column for InstanceColumn {
             Self::Cache => "cache",
             Self::Horizon => "horizon",
             Self::Queue => "queue",
+            Self::Status => "status",
+            Self::Class => "class",
+            Self::Cpu => "cpu",
+            Self::Storage => "storage",
+            Self::Free => "free",
+            Self::Full => "full-in",
+            Self::Zones => "zones",
+            Self::Encrypted => "encrypted",
+            Self::Cost => "cost",
         }
     }
 
@@ -106,6 +188,10 @@ impl Column for InstanceColumn {
             Self::Active => &["running"],
             Self::Deadlocks => &["dead/min"],
             Self::Connections => &["connections"],
+            Self::Full => &["full"],
+            Self::Encrypted => &["enc"],
+            Self::Cost => &["$/month"],
+            Self::Zones => &["az"],
             _ => &[],
         }
     }
@@ -115,12 +201,24 @@ impl Column for InstanceColumn {
     }
 
     fn is_number(self) -> bool {
-        !matches!(self, Self::Instance | Self::Tier | Self::Version)
+        !matches!(
+            self,
+            Self::Instance | Self::Tier | Self::Version | Self::Status | Self::Class | Self::Zones | Self::Encrypted
+        )
+    }
+
+    fn is_estimated(self, row: &Instance) -> bool {
+        match self {
+            Self::Cost => monthly(row).is_some(),
+            Self::Full => row.cloud.as_ref().is_some_and(|cloud| cloud.full_in().is_some()),
+            _ => false,
+        }
     }
 
     fn exact(self, number: f64) -> String {
         match self {
             Self::Pressure | Self::Cache => format!("{number:.3}"),
+            Self::Cpu | Self::Storage => format!("{number:.1}%"),
             _ => format!("{number:.0}"),
         }
     }
@@ -135,6 +233,7 @@ impl Column for InstanceColumn {
     fn value<'a>(self, row: &'a Instance, moment: &Timestamp) -> Value<'a> {
         match self {
             // Coarse steps, so that rows do not change places at every poll.
+            Self::Trouble if standing(row) == Some(Standing::Hurt) => Value::Number(2_000.0),
             Self::Trouble => Value::Number(match state(row) {
                 "up" => (pressed(row).unwrap_or(0.0) * 5.0).floor(),
                 "connecting" => 500.0,
@@ -149,7 +248,9 @@ impl Column for InstanceColumn {
             Self::Version => row
                 .server
                 .as_ref()
-                .map_or(Value::Missing, |server| Value::Text(crate::domain::foreign::sanitise(&server.version))),
+                .map(|server| Value::Text(crate::domain::foreign::sanitise(&server.version)))
+                .or_else(|| Some(Value::Text(rds(row)?.version.shown())))
+                .unwrap_or(Value::Missing),
             Self::Connections => Value::number(row.connections),
             Self::Limit => Value::number(row.usable_connections()),
             Self::Active => Value::number(row.active),
@@ -162,6 +263,21 @@ impl Column for InstanceColumn {
                 let mut tables = horizon.holders.iter().filter(|holder| holder.kind != HolderKind::Catalog);
                 tables.next().map_or(0, |oldest| oldest.xid_age)
             })),
+            Self::Status => doing(row).map_or(Value::Missing, Value::Text),
+            Self::Class => rds(row).map_or(Value::Missing, |rds| Value::Text(rds.class.shown())),
+            Self::Cpu => Value::number(figure(row, Metric::CpuUtilization, *moment)),
+            Self::Free => Value::number(figure(row, Metric::FreeStorageSpace, *moment)),
+            Self::Storage => {
+                let room = row.cloud.as_ref().and_then(|cloud| cloud.room(*moment));
+                Value::number(room.filter(|room| room.free.fresh).map(|room| room.share() * 100.0))
+            }
+            Self::Full => Value::number(row.cloud.as_ref().and_then(|cloud| cloud.full_in())),
+            Self::Zones => rds(row).map_or(Value::Missing, |rds| {
+                Value::Text(Cow::Borrowed(if rds.multi_az { "multi-AZ" } else { "one" }))
+            }),
+            Self::Encrypted => rds(row)
+                .map_or(Value::Missing, |rds| Value::Text(Cow::Borrowed(if rds.encrypted { "yes" } else { "no" }))),
+            Self::Cost => Value::number(monthly(row)),
             Self::Queue => {
                 let pooler = row.pooler.as_ref().and_then(|pooler| pooler.fresh(*moment));
                 Value::number(pooler.map(|pooler| pooler.waiting()))

@@ -11,10 +11,12 @@ use super::pointer::Spot;
 use super::preferences::Preferences;
 use super::theme::Theme;
 use crate::domain::facts::TableDebt;
+use crate::domain::facts::cloud::{LogEntry, Metrics};
 use crate::domain::history::{Curve, Stretch, Whose};
 use crate::domain::inspection::{HomeInquiry, Inquiry, Plan, PlanInquiry, SessionLocks};
 use crate::domain::operation::{Operation, OperationList, Request, Wish};
 use crate::domain::playback::{Order, Playback, Taping};
+use crate::domain::watching::{FigureInquiry, Known, LogInquiry};
 use crate::domain::{Acknowledgement, Snapshot};
 
 /// Something that happened.
@@ -66,6 +68,10 @@ pub enum Effect {
     Plan(Box<PlanInquiry>),
     /// Ask for all tables of this tenant; answered by [`Report::Tables`].
     Tables(HomeInquiry),
+    /// Ask CloudWatch for figures; answered by [`Report::Figures`].
+    Figures(FigureInquiry),
+    /// Follow this log and no other, or none; each look is told by [`Report::Log`].
+    Tail(Option<LogInquiry>),
     /// Write this file.
     Save(Document),
     /// Keep these choices for the next time.
@@ -145,6 +151,10 @@ pub enum Report {
     Refused(String, Vec<String>),
     /// The tables of a tenant, or why they are not known.
     Tables(HomeInquiry, Result<Vec<TableDebt>, String>),
+    /// Figures that were asked for, or why there are none.
+    Figures(FigureInquiry, Result<Arc<Metrics>, String>),
+    /// What was written to a log since the last look, or why that is not known.
+    Log(Known, Result<Vec<LogEntry>, String>),
     /// A file of that name is there already; nothing was written.
     Exists(Document),
     /// The themes there are now, and what is wrong with others.

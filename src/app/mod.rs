@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use crate::domain::operation::Offer;
+use crate::domain::policy::BackupPolicy;
 
 mod arrange;
+pub mod backups;
 pub mod chooser;
 mod clip;
 pub mod columns;
 mod dialog;
 mod export;
+pub mod figures;
 pub mod filter;
 mod fold;
 pub mod form;
@@ -23,6 +26,7 @@ pub mod instances;
 pub mod keys;
 pub mod list;
 pub mod locks;
+pub mod logs;
 mod message;
 mod model;
 mod navigate;
@@ -44,6 +48,7 @@ pub mod wizard;
 
 pub use arrange::Columns;
 pub use dialog::told;
+pub use figures::{Figures, InstanceTab};
 pub use fold::along;
 pub use homes::HomeTables;
 pub use keys::{Binding, Command, Context, bindings};
@@ -87,6 +92,8 @@ pub struct Settings {
     pub lock_wait: Duration,
     /// What can be asked for.
     pub offers: Vec<Offer>,
+    /// What backups should be like.
+    pub backup: BackupPolicy,
 }
 
 impl Settings {

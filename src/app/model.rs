@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use tui_input::Input;
 
 use super::Settings;
+use super::backups::{self, BackupColumn, BackupRow};
 use super::chooser::{ColumnChooser, ThemeChooser};
 use super::columns::{Blockers, SessionColumn, TenantColumn};
+use super::figures::{Figures, InstanceTab};
 use super::form::Form;
 use super::homes::HomeTables;
 use super::inspect::Inspected;
@@ -16,6 +18,7 @@ use super::instances::InstanceColumn;
 use super::keys::Context;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
+use super::logs::Logs;
 use super::message::Effect;
 use super::offers::Offers;
 use super::operations::Works;
@@ -57,6 +60,12 @@ pub enum View {
     Instances,
     /// One instance in full.
     Instance(<Instance as Keyed>::Key),
+    /// Screen 7: what could be restored.
+    Backups,
+    /// What one instance, or a tenant on it, could be restored from.
+    Backup(<BackupRow as Keyed>::Key),
+    /// Screen 9: the log of an instance.
+    Logs,
     /// Why: one finding with its evidence.
     Finding(<Finding as Keyed>::Key),
     /// One session in full.
@@ -132,12 +141,21 @@ pub enum TenantTab {
     Locks,
     Tables,
     Operations,
+    Backups,
 }
 
 impl TenantTab {
     /// All pages, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Overview, Self::Findings, Self::Sessions, Self::Statements, Self::Locks, Self::Tables, Self::Operations];
+    pub const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Findings,
+        Self::Sessions,
+        Self::Statements,
+        Self::Locks,
+        Self::Tables,
+        Self::Operations,
+        Self::Backups,
+    ];
 
     /// Its title.
     pub fn title(self) -> &'static str {
@@ -149,6 +167,7 @@ impl TenantTab {
             Self::Locks => "locks",
             Self::Tables => "tables",
             Self::Operations => "operations",
+            Self::Backups => "backups",
         }
     }
 
@@ -294,6 +313,16 @@ pub struct Model {
     pub instances: Table<InstanceColumn>,
     /// The instance looked at last.
     pub instance: Option<Kept<Instance>>,
+    /// Which of its pages is open.
+    pub(super) instance_page: InstanceTab,
+    /// CloudWatch's charts.
+    pub figures: Figures,
+    /// Screen 7.
+    pub backups: Held<BackupColumn>,
+    /// What was looked at last there.
+    pub backup: Option<Kept<BackupRow>>,
+    /// Screen 9.
+    pub logs: Logs,
     /// Who blocks how many.
     pub blockers: Blockers,
     /// The recording that is being made.
@@ -370,6 +399,11 @@ impl Model {
             tables: Held::by(TableColumn::Debt),
             instances: Table::by(InstanceColumn::Trouble),
             instance: None,
+            instance_page: InstanceTab::default(),
+            figures: Figures::default(),
+            backups: Held::by(BackupColumn::Need),
+            backup: None,
+            logs: Logs::default(),
             blockers: Blockers::default(),
             taping: None,
             playback: None,
@@ -424,12 +458,15 @@ impl Model {
             {
                 &[In::Tenant, In::Table, In::Rows, In::Move, In::Everywhere]
             }
-            (Mode::Normal, View::Tenant(_)) if self.page.tab != TenantTab::Overview => {
+            (Mode::Normal, View::Tenant(_)) if !matches!(self.page.tab, TenantTab::Overview | TenantTab::Backups) => {
                 &[In::Tenant, In::Rows, In::Move, In::Everywhere]
             }
             (Mode::Normal, View::Tenant(_)) => &[In::Tenant, In::Move, In::Everywhere],
             (Mode::Normal, View::Instances) => &[In::Instances, In::Table, In::Rows, In::Move, In::Everywhere],
             (Mode::Normal, View::Instance(_)) => &[In::Instances, In::Move, In::Everywhere],
+            (Mode::Normal, View::Backups) => &[In::Backups, In::Table, In::Rows, In::Move, In::Everywhere],
+            (Mode::Normal, View::Backup(_)) => &[In::Move, In::Everywhere],
+            (Mode::Normal, View::Logs) => &[In::Logs, In::Table, In::Rows, In::Move, In::Everywhere],
             (Mode::Normal, View::Finding(_)) => &[In::Finding, In::Move, In::Everywhere],
             (Mode::Normal, View::Session(_)) => &[In::Session, In::Move, In::Everywhere],
             (Mode::Normal, View::Operations) => &[In::Operations, In::Table, In::Rows, In::Move, In::Everywhere],
@@ -486,6 +523,15 @@ impl Model {
             self.locks.refill(&shown, None);
         } else {
             self.locks.clear();
+        }
+        if matches!(self.view, View::Backups | View::Backup(_)) {
+            self.backups.rows = backups::gather(&shown, &self.settings.backup);
+            self.backups.refill(&moment);
+            keep(&mut self.backup, &self.backups.rows);
+        }
+        if self.view == View::Logs {
+            self.catch_up_with_log();
+            self.refill_log();
         }
         if matches!(self.view, View::Tables | View::Table(_)) {
             self.tables.rows = gather(&shown, None);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::figures::InstanceTab;
 use super::keys::Command;
 use super::list::{Keyed, List};
 use super::locks::LockTrees;
@@ -9,7 +10,7 @@ use super::model::{FleetFocus, Held, Kept, Mode, Model, TenantTab, View, Worst};
 use super::table::Column;
 use super::tables::TableRow;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Session, SubjectKind, Tenant};
+use crate::domain::{InstanceName, Session, SubjectKind, Tenant, TenantId};
 
 /// The deepest way back that is remembered.
 const DEPTH: usize = 50;
@@ -18,9 +19,21 @@ impl Model {
     fn scrolls_text(&self) -> bool {
         matches!(self.mode, Mode::Help)
             || match self.view {
-                View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) | View::Operation => true,
-                View::Tenant(_) => self.page.tab == TenantTab::Overview,
-                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operations => false,
+                View::Finding(_)
+                | View::Session(_)
+                | View::Table(_)
+                | View::Instance(_)
+                | View::Backup(_)
+                | View::Operation => true,
+                View::Tenant(_) => matches!(self.page.tab, TenantTab::Overview | TenantTab::Backups),
+                View::Fleet
+                | View::Sessions
+                | View::Locks
+                | View::Tables
+                | View::Instances
+                | View::Backups
+                | View::Logs
+                | View::Operations => false,
             }
     }
 
@@ -105,11 +118,18 @@ impl Model {
                     .seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up | Reach::Apart(_)));
             }
             View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
+            View::Backups => {
+                let moment = self.moment();
+                let bad = |row: &super::backups::BackupRow| row.known.as_ref().is_some_and(|it| it.need(moment) >= 2);
+                seek(&mut self.backups, forward, bad);
+            }
+            View::Logs => seek(&mut self.logs.held, forward, is_grave),
             View::Finding(_)
             | View::Session(_)
             | View::Locks
             | View::Table(_)
             | View::Instance(_)
+            | View::Backup(_)
             | View::Operation => {}
         }
     }
@@ -168,12 +188,27 @@ impl Model {
                 }
             }
             View::Instance(key) => {
+                if self.instance.as_ref().is_none_or(|kept| !kept.value.is(key)) {
+                    self.instance_page = InstanceTab::default();
+                }
                 if let Some(kept) = find(&shown.instances, key) {
                     self.instance = Some(kept);
                 }
             }
+            View::Backup(key) => {
+                if let Some(row) = self.backups.rows.iter().find(|row| row.is(key)) {
+                    self.backup = Some(Kept { value: row.clone(), gone: false });
+                }
+            }
             View::Operations => self.ask_operations(true),
-            View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operation => {}
+            View::Fleet
+            | View::Sessions
+            | View::Locks
+            | View::Tables
+            | View::Instances
+            | View::Backups
+            | View::Logs
+            | View::Operation => {}
         }
         self.refill_lists();
     }
@@ -201,7 +236,15 @@ impl Model {
         let shown = Arc::clone(&self.shown);
         while let Some(step) = self.back.pop() {
             let there = match &step.0 {
-                View::Fleet | View::Sessions | View::Locks | View::Tables | View::Instances | View::Operations => true,
+                View::Fleet
+                | View::Sessions
+                | View::Locks
+                | View::Tables
+                | View::Instances
+                | View::Backups
+                | View::Logs
+                | View::Operations => true,
+                View::Backup(key) => holds(self.backup.as_ref(), &self.backups.rows, key),
                 View::Operation => self.works.opened.is_some(),
                 View::Instance(key) => holds(self.instance.as_ref(), &shown.instances, key),
                 View::Tenant(key) => holds(self.tenant.as_ref(), &shown.tenants, key),
@@ -258,7 +301,13 @@ impl Model {
                 let told = self.works.opened.as_ref().and_then(|opened| opened.told.as_ref());
                 told.and_then(|told| self.home_of(told.tenants.first()?))
             }
-            View::Instances | View::Instance(_) => None,
+            View::Backups => {
+                self.backup_under_cursor().and_then(|row| self.tenant_on(row.tenant.as_ref()?, &row.instance))
+            }
+            View::Backup(key) => key.1.as_ref().and_then(|id| self.tenant_on(id, &key.0)),
+            View::Logs => self.logged_tenant(),
+            View::Instance(key) => self.only_tenant(key),
+            View::Instances => self.instance_under_cursor().and_then(|instance| self.only_tenant(&instance.name)),
         };
         let last = || self.tenant.as_ref().map(|kept| kept.value.key());
         // A filter that lets nobody through chose nobody: no tenant is opened that is not on the screen.
@@ -272,6 +321,32 @@ impl Model {
 
     fn home_of(&self, id: &crate::domain::TenantId) -> Option<<Tenant as Keyed>::Key> {
         self.shown.tenants.iter().find(|tenant| tenant.id == *id).map(Keyed::key)
+    }
+
+    fn tenant_on(&self, id: &TenantId, instance: &InstanceName) -> Option<<Tenant as Keyed>::Key> {
+        self.shown.tenants.iter().find(|tenant| tenant.id == *id && tenant.instance == *instance).map(Keyed::key)
+    }
+
+    /// The tenant of an instance that has no other.
+    fn only_tenant(&self, instance: &InstanceName) -> Option<<Tenant as Keyed>::Key> {
+        let mut here = self.shown.tenants.iter().filter(|tenant| tenant.instance == *instance);
+        here.next().filter(|_| here.next().is_none()).map(Keyed::key)
+    }
+
+    /// Whose the entry under the cursor is.
+    fn logged_tenant(&self) -> Option<<Tenant as Keyed>::Key> {
+        self.tenant_on(self.log_under_cursor()?.tenant.as_ref()?, self.logs.of.as_ref()?)
+    }
+
+    /// Opens a page of the instance's screen.
+    pub(super) fn open_instance_page(&mut self, tab: InstanceTab) {
+        self.instance_page = tab;
+        self.scroll.top = 0;
+    }
+
+    /// What the cursor is on among the backups.
+    pub fn backup_under_cursor(&self) -> Option<&super::backups::BackupRow> {
+        self.backups.rows.get(self.backups.table.list.selected()?)
     }
 
     /// Why there is none of something.
@@ -316,13 +391,16 @@ impl Model {
         let (findings, tenants) = (!self.fleet.findings.rows.is_empty(), !self.shown.tenants.is_empty());
         match (command, &self.view) {
             (Command::NextPane, View::Fleet) => findings,
+            (Command::NextPane | Command::PreviousPane, View::Logs) => self.shown.instances.len() > 1,
+            (Command::Open, View::Backups) => !self.backups.table.list.rows.is_empty(),
+            (Command::Open, View::Logs) => self.logged_tenant().is_some(),
             (Command::Open, View::Fleet) if self.fleet.focus == FleetFocus::Findings => findings,
             (Command::Open, View::Fleet) => !self.fleet.tenants.list.rows.is_empty(),
             (Command::Open, View::Sessions) => !self.sessions.list.rows.is_empty(),
             (Command::Open, View::Tenant(_)) => match self.page.tab {
                 TenantTab::Overview | TenantTab::Findings => !self.page.findings.rows.is_empty(),
                 // A statement is all there already.
-                TenantTab::Statements => false,
+                TenantTab::Statements | TenantTab::Backups => false,
                 TenantTab::Sessions | TenantTab::Locks | TenantTab::Tables | TenantTab::Operations => {
                     self.pane().is_some_and(|pane| !self.is_empty(pane))
                 }
@@ -335,8 +413,18 @@ impl Model {
             }
             // The keys say why they do nothing; to be offered they would have to do something.
             (Command::Actions | Command::Wizards, _) if self.settings.read_only => false,
-            (Command::Actions, View::Operations | View::Operation | View::Instances | View::Instance(_))
-            | (Command::Open, View::Instance(_)) => false,
+            (
+                Command::Actions,
+                View::Operations
+                | View::Operation
+                | View::Instances
+                | View::Instance(_)
+                | View::Backups
+                | View::Backup(_)
+                | View::Logs,
+            )
+            | (Command::Open, View::Instance(_) | View::Backup(_))
+            | (Command::NextPane | Command::PreviousPane, View::Instances) => false,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),
@@ -385,8 +473,10 @@ impl Model {
             (View::Tenant(_), _, TenantTab::Overview | TenantTab::Findings) => finding(&self.page.findings),
             (View::Tenant(_), _, TenantTab::Locks) => locked(&self.page.locks),
             (View::Locks, ..) => locked(&self.locks),
-            (View::Tenant(_), _, TenantTab::Statements | TenantTab::Operations)
-            | (View::Instance(_) | View::Operations | View::Operation, ..) => None,
+            (View::Tenant(_), _, TenantTab::Statements | TenantTab::Operations | TenantTab::Backups)
+            | (View::Instance(_) | View::Backup(_) | View::Operations | View::Operation, ..) => None,
+            (View::Backups, ..) => self.backup_under_cursor().map(|row| View::Backup(row.key())),
+            (View::Logs, ..) => self.logged_tenant().map(View::Tenant),
             (View::Tenant(_), _, TenantTab::Tables) => table(&self.page.tables),
             (View::Tables, ..) => table(&self.tables),
             (View::Instances, ..) => self.instance_under_cursor().map(|instance| View::Instance(instance.key())),
@@ -401,6 +491,7 @@ impl Model {
         match target {
             Some(view) => self.open(view),
             None if self.on_fold() => self.fold(None),
+            None if self.view == View::Logs => self.say("whose this entry is is not known", true),
             None if matches!(self.view, View::Session(_)) => self.say("no tenant is known for this session", true),
             None if matches!(self.view, View::Table(_)) => self.say("no tenant is known for this table", true),
             None => self.say("nothing selected", true),
@@ -438,6 +529,11 @@ fn owner_of(row: &TableRow) -> Option<<Tenant as Keyed>::Key> {
 /// Whether a table is worth a look: autovacuum should have come, or has.
 fn is_sick(row: &TableRow) -> bool {
     row.ratio().is_some_and(|ratio| ratio >= 1.0) || row.vacuum.is_some()
+}
+
+/// Whether an entry of a log tells of something that went wrong.
+fn is_grave(row: &super::logs::LogRow) -> bool {
+    matches!(row.severity(), Some("WARNING" | "ERROR" | "FATAL" | "PANIC"))
 }
 
 /// The next row that the filter found; without a filter, the next that is wanted.

@@ -63,6 +63,8 @@ impl Palette {
             entry("locks", "screen 4", Action::Open(View::Locks), &["4"]),
             entry("tables", "screen 5", Action::Open(View::Tables), &["5"]),
             entry("instances", "screen 6", Action::Open(View::Instances), &["6"]),
+            entry("backups", "screen 7", Action::Open(View::Backups), &["7"]),
+            entry("logs", "screen 9", Action::Do(Command::Logs), &["9", "log"]),
             entry("operations", "screen 8", Action::Open(View::Operations), &["8", "ops"]),
             entry("actions", "on what is selected or marked", Action::Do(Command::Actions), &["a"]),
             entry("wizards", "what can be started", Action::Do(Command::Wizards), &["w"]),

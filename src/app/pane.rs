@@ -35,6 +35,10 @@ pub enum Pane {
     TenantTables,
     /// Screen 6.
     Instances,
+    /// Screen 7.
+    Backups,
+    /// Screen 9.
+    Logs,
     /// Screen 8.
     Operations,
     /// What was done about the tenant.
@@ -119,13 +123,23 @@ impl Model {
             (View::Locks, ..) => Pane::Locks,
             (View::Tables, ..) => Pane::Tables,
             (View::Instances, ..) => Pane::Instances,
+            (View::Backups, ..) => Pane::Backups,
+            (View::Logs, ..) => Pane::Logs,
             (View::Operations, ..) => Pane::Operations,
             (View::Tenant(_), _, TenantTab::Operations) => Pane::TenantOperations,
             (View::Tenant(_), _, TenantTab::Statements) => Pane::TenantStatements,
             (View::Tenant(_), _, TenantTab::Locks) => Pane::TenantLocks,
             (View::Tenant(_), _, TenantTab::Tables) => Pane::TenantTables,
-            (View::Tenant(_), _, TenantTab::Overview)
-            | (View::Finding(_) | View::Session(_) | View::Table(_) | View::Instance(_) | View::Operation, ..) => {
+            (View::Tenant(_), _, TenantTab::Overview | TenantTab::Backups)
+            | (
+                View::Finding(_)
+                | View::Session(_)
+                | View::Table(_)
+                | View::Instance(_)
+                | View::Backup(_)
+                | View::Operation,
+                ..,
+            ) => {
                 return None;
             }
         })
@@ -146,6 +160,8 @@ impl Model {
             Pane::TenantTables => held(&mut self.page.tables, act),
             Pane::TenantStatements => held(&mut self.page.statements, act),
             Pane::Instances => act(&mut With(&mut self.instances.list, &shown.instances)),
+            Pane::Backups => held(&mut self.backups, act),
+            Pane::Logs => held(&mut self.logs.held, act),
             Pane::Operations => held(&mut self.works.list, act),
             Pane::TenantOperations => act(&mut With(&mut self.page.operations, &self.works.list.rows)),
         }
@@ -165,6 +181,8 @@ impl Model {
             Pane::Tables => self.tables.table.list.glance(),
             Pane::TenantTables => self.page.tables.table.list.glance(),
             Pane::Instances => self.instances.list.glance(),
+            Pane::Backups => self.backups.table.list.glance(),
+            Pane::Logs => self.logs.held.table.list.glance(),
             Pane::Operations => self.works.list.table.list.glance(),
             Pane::TenantOperations => self.page.operations.glance(),
         }
@@ -195,6 +213,8 @@ impl Model {
             Pane::Tables => Some(&self.tables.table),
             Pane::TenantTables => Some(&self.page.tables.table),
             Pane::Instances => Some(&self.instances),
+            Pane::Backups => Some(&self.backups.table),
+            Pane::Logs => Some(&self.logs.held.table),
             Pane::Operations => Some(&self.works.list.table),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks | Pane::TenantOperations => None,
         }
@@ -209,13 +229,15 @@ impl Model {
             Pane::Tables => Some(&mut self.tables.table),
             Pane::TenantTables => Some(&mut self.page.tables.table),
             Pane::Instances => Some(&mut self.instances),
+            Pane::Backups => Some(&mut self.backups.table),
+            Pane::Logs => Some(&mut self.logs.held.table),
             Pane::Operations => Some(&mut self.works.list.table),
             Pane::Findings | Pane::TenantFindings | Pane::Locks | Pane::TenantLocks | Pane::TenantOperations => None,
         }
     }
 
     /// Every table that keeps its order and columns, by the name that they are kept under.
-    pub(super) const KEPT: [(&'static str, Pane); 8] = [
+    pub(super) const KEPT: [(&'static str, Pane); 10] = [
         ("tenants", Pane::Tenants),
         ("sessions", Pane::Sessions),
         ("tables", Pane::Tables),
@@ -223,6 +245,8 @@ impl Model {
         ("tenant-statements", Pane::TenantStatements),
         ("tenant-tables", Pane::TenantTables),
         ("instances", Pane::Instances),
+        ("backups", Pane::Backups),
+        ("logs", Pane::Logs),
         ("operations", Pane::Operations),
     ];
 

@@ -3,6 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
+use super::figures::InstanceTab;
 use super::keys::Command;
 use super::message::Effect;
 use super::model::{FleetFocus, Mode, Model, TenantTab};
@@ -21,6 +22,8 @@ pub enum Target {
     Command(Command),
     /// A page of the tenant's screen.
     Tab(TenantTab),
+    /// A page of an instance's screen.
+    InstanceTab(InstanceTab),
     /// A line of what lies over the screen.
     Line(usize),
     /// The rest of what lies over the screen.
@@ -42,6 +45,11 @@ pub struct Spot {
 const NOTCH: isize = 3;
 
 impl Model {
+    /// Where something was drawn last.
+    pub fn spot(&self, target: Target) -> Option<Rect> {
+        self.spots.iter().rev().find(|spot| spot.target == target).map(|spot| spot.area)
+    }
+
     /// What was drawn at a place.
     fn at(&self, column: u16, row: u16) -> Option<Target> {
         let at = Position::new(column, row);
@@ -78,7 +86,7 @@ impl Model {
                 }
             }
             Some(Target::Text) => self.step(by),
-            Some(Target::Command(_) | Target::Tab(_)) | None => {}
+            Some(Target::Command(_) | Target::Tab(_) | Target::InstanceTab(_)) | None => {}
         }
     }
 
@@ -114,6 +122,10 @@ impl Model {
                 self.settle();
                 self.page.tab = tab;
                 self.scroll.top = 0;
+            }
+            Some(Target::InstanceTab(tab)) => {
+                self.settle();
+                self.open_instance_page(tab);
             }
             Some(Target::List(pane)) => {
                 self.settle();

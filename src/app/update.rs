@@ -30,6 +30,8 @@ impl Model {
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         let mut effects = self.take_in(message);
         self.want_tables();
+        self.want_figures();
+        self.want_log();
         effects.append(&mut self.asks);
         effects
     }
@@ -39,11 +41,13 @@ impl Model {
             Message::Key(key) => {
                 self.clicked = None;
                 let mut effects = self.key(key);
+                self.settle_log();
                 effects.extend(self.wanted());
                 return self.keeping(effects);
             }
             Message::Mouse(event) => {
                 let mut effects = self.mouse(event);
+                self.settle_log();
                 effects.extend(self.wanted());
                 return self.keeping(effects);
             }
@@ -69,6 +73,8 @@ impl Model {
             Message::Report(Report::History(curve)) => self.looking.curve = Some(curve),
             Message::Report(Report::Taping(taping)) => self.taping = taping,
             Message::Report(Report::Tables(of, answer)) => self.tables_told(&of, answer),
+            Message::Report(Report::Figures(of, answer)) => self.figures_told(&of, answer),
+            Message::Report(Report::Log(of, said)) => self.log_told(&of, said),
             Message::Report(Report::Playback(playback)) => self.played(playback),
             Message::Report(Report::Done(text)) => self.say(text, false),
             Message::Report(Report::Failed(text)) => self.say(text, true),
@@ -188,6 +194,8 @@ impl Model {
             Command::Locks => self.open(View::Locks),
             Command::Tables => self.open(View::Tables),
             Command::Instances => self.open(View::Instances),
+            Command::Backups => self.open(View::Backups),
+            Command::Logs => self.open_log(),
             Command::Expand => self.fold(Some(true)),
             Command::Collapse => self.fold(Some(false)),
             Command::AskLocks => self.ask_locks(),
@@ -224,6 +232,9 @@ impl Model {
             Command::FarBehind => return vec![Effect::Play(Order::Seek(-60))],
             Command::NextFinding => return vec![Effect::Play(Order::NextFinding)],
             Command::PreviousFinding => return vec![Effect::Play(Order::PreviousFinding)],
+            Command::FurtherBack | Command::LessFarBack if self.shows_figures() => {
+                self.look_back_at_figures(command == Command::FurtherBack);
+            }
             Command::FurtherBack => self.look_back(true),
             Command::LessFarBack => self.look_back(false),
         }
@@ -300,6 +311,8 @@ impl Model {
                 };
             }
             View::Operation => self.turn_page(forward),
+            View::Logs => self.turn_log(forward),
+            View::Instance(_) => self.open_instance_page(self.instance_page.turned(forward)),
             View::Tenant(_) => {
                 let all = TenantTab::ALL;
                 let at = all.iter().position(|tab| *tab == self.page.tab).unwrap_or(0);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::conductor::Conductor;
 use super::inspector::Inspector;
+use super::watching::Lookout;
 use super::{Exit, acknowledge, observe, offers, output, record, remember, save, store, themes};
 use crate::app::{Effect, Message, Model, Report, Settings};
 use crate::clients::Environment;
@@ -65,6 +66,7 @@ pub(super) async fn open(
     let environment = Environment::of_process();
     let (report, reports) = mpsc::channel(REPORTS);
     let mut inspector = Inspector::new(config, &targets, report.clone());
+    let mut lookout = Lookout::new(config, report.clone());
     let mut conductor = Conductor::new(config, &environment, allow, report.clone());
     let mut model = Model::new(settings(config, &environment, allow), Timestamp::now());
     // A full queue means that the operator has enough to read.
@@ -131,6 +133,8 @@ pub(super) async fn open(
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),
         Effect::Tables(inquiry) => inspector.tables(inquiry),
+        Effect::Figures(inquiry) => lookout.figures(inquiry),
+        Effect::Tail(inquiry) => lookout.follow(inquiry),
         Effect::Record => tapes.toggle(config, &environment, &poller, &report),
         Effect::Operations => conductor.list(),
         Effect::Prepare(ticket, request) => conductor.prepare(ticket, request),
@@ -179,5 +183,6 @@ pub(super) fn settings(config: &Config, environment: &Environment, allow: bool) 
         look: refresh * 2 + seconds(config.thresholds.hold_seconds),
         lock_wait: seconds(config.thresholds.lock_wait_seconds.warning),
         offers: offers::all(),
+        backup: config.policy.backup.clone(),
     }
 }

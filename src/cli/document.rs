@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::pooler::Pooler;
 use super::secrets::{Estate, Secret};
 use crate::domain::facts::Secrets;
+use crate::domain::facts::cloud::Metric;
 use crate::domain::snapshot::{Instance as DomainInstance, LimitScope, Noise, Reach, SourceState, Unattributed};
 use crate::domain::{
     Acknowledgement, Attention, Evidence as DomainEvidence, Finding as DomainFinding, Severity, Signal, Snapshot,
@@ -335,6 +336,8 @@ impl Findings {
 impl Instance {
     fn of(instance: &DomainInstance, now: Timestamp) -> Self {
         let server = instance.server.as_deref();
+        // What is old says nothing of now.
+        let figure = |metric| instance.cloud.as_ref()?.figure(metric, now)?.now();
         let error = match &instance.reach {
             Reach::Down { trouble, .. } => Some(trouble.message.clone()),
             Reach::Connecting => Some("no answer yet".to_owned()),
@@ -349,8 +352,8 @@ impl Instance {
             server_version: server.map(|server| server.version.clone()),
             connections: instance.connections,
             max_connections: server.map(|server| server.max_connections),
-            cpu_percent: None,
-            free_storage_bytes: None,
+            cpu_percent: figure(Metric::CpuUtilization),
+            free_storage_bytes: figure(Metric::FreeStorageSpace).map(|bytes| bytes.max(0.0) as u64),
             vcpus: instance.vcpus,
             active: instance.active,
             blocked: instance.blocked,

@@ -37,6 +37,7 @@ mod status;
 mod store;
 mod themes;
 mod told;
+mod watching;
 mod way_back;
 mod whole;
 

@@ -129,6 +129,12 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
         Effect::Tables(inquiry) => {
             let _ = report.try_send(Report::Tables(inquiry, Err(PAST.to_owned())));
         }
+        Effect::Figures(inquiry) => {
+            let _ = report.try_send(Report::Figures(inquiry, Err(PAST.to_owned())));
+        }
+        Effect::Tail(Some(inquiry)) => {
+            let _ = report.try_send(Report::Log(inquiry.of, Err(PAST.to_owned())));
+        }
         Effect::Save(document) => save::aside(document, environment.clone(), report.clone()),
         Effect::Mouse(on) => {
             if let Err(error) = terminal::mouse(on) {
@@ -139,6 +145,7 @@ async fn open(film: Film, stop: impl Future<Output = crate::app::Exit>) -> Resul
             let _ = report.try_send(Report::Failed("this is a recording already".to_owned()));
         }
         Effect::Keep(_)
+        | Effect::Tail(None)
         | Effect::Operations
         | Effect::Prepare(..)
         | Effect::Start { .. }

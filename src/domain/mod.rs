@@ -17,6 +17,7 @@ pub mod observed;
 pub mod operation;
 pub mod playback;
 pub mod policy;
+pub mod prices;
 pub mod psql;
 pub mod quantity;
 pub mod record;
@@ -25,6 +26,7 @@ pub mod snapshot;
 pub mod spelling;
 pub mod statement;
 pub mod tenant;
+pub mod watching;
 
 pub use acknowledgement::{Acknowledgement, Attention};
 pub use finding::{Evidence, Finding, Onset, Severity, Signal, Subject, SubjectKind, Unit, Unknown};

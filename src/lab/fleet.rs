@@ -34,6 +34,8 @@ const MASTER: &str = "portarium";
 const VAULT: &str = "portarium-demo-dedicated";
 /// Who backs up.
 const ROLE: &str = "arn:aws:iam::123456789012:role/portarium-backup";
+/// What RDS puts before each line of a log.
+const LOG_PREFIX: &str = "%t:%r:%u@%d:[%p]:";
 /// Another account, as one that something was shared with and forgotten.
 const STRANGER: &str = "210987654321";
 /// What a snapshot is called that should not have been given away.
@@ -63,9 +65,14 @@ struct Keys {
     monitor: SecretString,
 }
 
-/// What the shared cluster is told so that its WAL is archived; its archive is made.
+/// What the shared cluster is told so that its WAL is archived and its log looks like one of RDS; its archive is made.
 pub(super) fn archiving(home: &Path, runner: &Runner) -> Result<Vec<(String, String)>, LabError> {
-    super::aws::archiving(home, runner, AwsSpec::default().archive_timeout)
+    let mut settings = super::aws::archiving(home, runner, AwsSpec::default().archive_timeout)?;
+    // As RDS has it: who reads its log by way of AWS finds there what RDS would put there.
+    settings.extend(
+        [("log_line_prefix", LOG_PREFIX), ("log_timezone", "UTC")].map(|(name, value)| (name.into(), value.into())),
+    );
+    Ok(settings)
 }
 
 impl Fleet {

@@ -16,6 +16,7 @@ mod limits;
 mod pooler;
 mod residents;
 mod statements;
+pub mod tail;
 mod tenants;
 mod vault;
 mod window;

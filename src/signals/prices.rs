@@ -1,12 +1,7 @@
 //! What an instance of its own would cost a tenant: a class that bears its size and load, and a month's price of it from
 //! `assets/rds-prices.toml`. An estimate, and called one wherever it is shown.
 
-use std::sync::LazyLock;
-
-use serde::Deserialize;
-
-/// Hours of a month.
-const HOURS: f64 = 730.0;
+use crate::domain::prices::{self, ClassPrice, HOURS};
 
 /// The part of its data that a tenant works with, and that should fit into memory.
 const WORKING_SET: f64 = 0.1;
@@ -18,30 +13,6 @@ const ROOM: f64 = 1.5;
 const LEAST_STORAGE: f64 = 20.0;
 
 const GIB: f64 = 1_073_741_824.0;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Prices {
-    region: String,
-    as_of: String,
-    usd_per_gib_month: f64,
-    class: Vec<Class>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Class {
-    name: String,
-    vcpus: f64,
-    memory_gib: f64,
-    usd_per_hour: f64,
-    #[serde(default)]
-    burstable: bool,
-}
-
-/// A test sees to it that the table can be read; without it nothing costs anything, and nothing is said.
-static PRICES: LazyLock<Prices> =
-    LazyLock::new(|| toml::from_str(include_str!("../../assets/rds-prices.toml")).unwrap_or_default());
 
 /// What a tenant needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,9 +42,9 @@ pub(super) struct Price {
 
 /// The cheapest class that bears it, or the largest that we know of.
 pub(super) fn price(need: Need) -> Option<Price> {
-    let prices: &'static Prices = &PRICES;
+    let prices = prices::prices();
     let gib = need.size.map_or(0.0, |size| size as f64 / GIB);
-    let bears = |class: &&Class| {
+    let bears = |class: &&ClassPrice| {
         class.vcpus >= need.busy && class.memory_gib >= gib * WORKING_SET && !(need.steady && class.burstable)
     };
     let class = prices.class.iter().find(bears).or(prices.class.last())?;
@@ -90,12 +61,6 @@ pub(super) fn price(need: Need) -> Option<Price> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_read_and_goes_from_cheap_to_dear() {
-        assert!(PRICES.class.len() >= 8 && PRICES.usd_per_gib_month > 0.0, "{:?}", *PRICES);
-        assert!(PRICES.class.is_sorted_by(|one, other| one.usd_per_hour < other.usd_per_hour));
-    }
 
     #[test]
     fn the_class_follows_from_load_size_and_constancy() {

@@ -81,6 +81,8 @@ impl Hints {
 fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Hints {
     let mut line = Line::raw(" ");
     let mut cells = Vec::new();
+    // Of the screens' numbers none is left out between two others.
+    let mut counted = true;
     for context in pen.model.playing().iter().chain(pen.model.contexts()) {
         for binding in bindings().iter().filter(|binding| {
             binding.context == *context && wanted(binding.command) && pen.model.means(binding.command)
@@ -92,7 +94,9 @@ fn hints(pen: &Pen<'_>, room: usize, wanted: impl Fn(Command) -> bool) -> Hints 
             let Some(hint) = binding.hint else { continue };
             let hint = if pen.model.paused.is_some() && hint == "pause" { "go on" } else { hint };
             let wide = text::width(binding.label) + text::width(hint) + 3;
-            if line.width() + wide <= room {
+            let number = binding.label.starts_with(|char: char| char.is_ascii_digit());
+            counted &= !number || line.width() + wide <= room;
+            if line.width() + wide <= room && (counted || !number) {
                 cells.push((line.width(), wide - 2, binding.command));
                 line.spans.push(Span::styled(binding.label, pen.look.key));
                 line.spans.push(Span::styled(format!(" {hint}  "), pen.look.dim));

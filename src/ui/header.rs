@@ -13,13 +13,18 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let (model, look) = (pen.model, pen.look);
     let production = model.settings.is_production();
     let environment = sanitise(&model.settings.environment).into_owned();
-    let left = Line::from(vec![
+    let mut left = Line::from(vec![
         Span::raw(" "),
         Span::styled("tierdeck", look.badge),
         Span::raw(" "),
         Span::styled(format!(" {environment} "), if production { look.production } else { look.strong }),
         Span::raw(" "),
     ]);
+    // Who has little room sees the region on the screens of instances.
+    if let Some((words, style)) = region(pen).filter(|_| area.width >= 100) {
+        left.push_span(Span::styled(words, style));
+        left.push_span(Span::raw(" "));
+    }
     let mut right = Vec::new();
     if let Some(playback) = &model.playback {
         right.push(replay(pen, playback));
@@ -65,6 +70,24 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     }
     let edge = if production { look.critical } else { look.rule };
     pen.rule(Rect { height: 1, ..area }, Edge::Top, edge, &left, &right);
+}
+
+/// Where in AWS we look, and whether that goes well: `eu-west-1 (main)`, `3 AWS accounts`.
+fn region(pen: &Pen<'_>) -> Option<(String, ratatui::style::Style)> {
+    let accounts = &pen.model.live.accounts;
+    let failed = accounts.iter().filter(|account| account.error.is_some()).count();
+    let style = if failed > 0 { pen.look.warning } else { pen.look.dim };
+    let words = match accounts.as_slice() {
+        [] => return None,
+        [one] => format!(" {} ({}) ", sanitise(&one.region), sanitise(&one.name)),
+        several => format!(" {} AWS accounts ", several.len()),
+    };
+    let words = match (failed, accounts.len()) {
+        (0, _) => words,
+        (_, 1) => format!("{words}✖ "),
+        (failed, _) => format!("{words}✖ {failed} "),
+    };
+    Some((words, style))
 }
 
 /// Where a recording stands: whether it runs, how fast, the day, and how much of it is behind us.

@@ -17,6 +17,7 @@ mod overlay;
 mod pen;
 mod screens;
 mod strip;
+mod strip_cloud;
 pub mod terminal;
 pub mod theme;
 mod widgets;
@@ -54,6 +55,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, depth: Depth) -> Viewport {
         (_, View::Table(_)) => screens::table::draw(&mut pen, body),
         (_, View::Instances) => screens::instances::draw(&mut pen, body),
         (_, View::Instance(_)) => screens::instances::page(&mut pen, body),
+        (_, View::Backups) => screens::backups::draw(&mut pen, body),
+        (_, View::Backup(_)) => screens::backup::draw(&mut pen, body),
+        (_, View::Logs) => screens::logs::draw(&mut pen, body),
         (_, View::Finding(_)) => screens::finding::draw(&mut pen, body),
         (_, View::Session(_)) => screens::session::draw(&mut pen, body),
         (_, View::Operations) => screens::operations::draw(&mut pen, body),

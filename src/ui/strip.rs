@@ -4,9 +4,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::pen::{Pen, inner};
+use super::strip_cloud;
 use super::widgets::{chart, gauge, text};
+use crate::domain::facts::cloud::Standing;
+use crate::domain::foreign::sanitise;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Instance, quantity};
+use crate::domain::{Instance, Tier, quantity};
 
 /// Draws as many instances as there is room for, those in trouble first; says how many rows that took.
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
@@ -26,6 +29,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
     let mut order: Vec<&Instance> = instances.iter().collect();
     order.sort_by_key(|instance| match instance.reach {
         _ if instance.blind().is_some() => 0,
+        _ if instance.cloud.as_ref().and_then(|cloud| cloud.standing()) == Some(Standing::Hurt) => 0,
         Reach::Down { .. } => 0,
         Reach::Connecting => 1,
         Reach::Apart(_) => 3,
@@ -46,14 +50,34 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) -> u16 {
         pen.put(inside.x, inside.y + row, inside.width, &Line::from(Span::styled(words, look.dim)));
         row += 1;
     }
+    // An account that does not answer may hide instances that nobody sees here.
+    if let Some((account, trouble)) = model.shown.accounts.iter().find_map(|it| Some((it, it.error.as_ref()?))) {
+        let head = format!("AWS {} ({}): ", sanitise(&account.name), sanitise(&account.region));
+        let room = usize::from(inside.width).saturating_sub(2 + text::width(&head));
+        let line = Line::from(vec![
+            Span::styled("▲ ", look.warning),
+            Span::styled(head, look.warning),
+            Span::styled(text::cut(&sanitise(&trouble.message), room), look.text),
+        ]);
+        pen.put(inside.x, inside.y + row, inside.width, &line);
+        row += 1;
+    }
     row
+}
+
+/// What RDS says of one that does not answer: why, perhaps.
+fn excuse(instance: &Instance) -> String {
+    let rds = instance.cloud.as_ref().and_then(|cloud| cloud.rds.value.as_ref());
+    let doing = rds.and_then(|rds| rds.doing()).filter(|status| status.standing != Standing::Serves);
+    doing.map(|status| format!("RDS: {} · ", status.words)).unwrap_or_default()
 }
 
 fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let look = pen.look;
     let moment = pen.model.moment();
     let longest = pen.model.shown.instances.iter().map(|instance| text::width(instance.name.as_str())).max();
-    let name = text::fit(instance.name.as_str(), longest.unwrap_or(0).min(16));
+    let room = longest.unwrap_or(0).min(if width >= 116 { 26 } else { 16 });
+    let name = text::fit(&text::end(instance.name.as_str(), room), room);
     let age = instance.activity.age(pen.model.now).map(|age| quantity::duration(age.as_secs_f64()));
     if let Some(trouble) = instance.blind() {
         let head = format!("{name}  connected, sessions cannot be read · ");
@@ -69,7 +93,10 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
             return Line::from(vec![
                 Span::styled("◌ ", look.accent),
                 Span::styled(
-                    text::fit(&format!("connecting to {} …", instance.name), width.saturating_sub(2)),
+                    text::fit(
+                        &format!("{}connecting to {} …", excuse(instance), instance.name),
+                        width.saturating_sub(2),
+                    ),
                     look.text,
                 ),
             ]);
@@ -88,8 +115,8 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
             let full = if trouble.is_server_full() { "no connection left: " } else { "" };
             // One story with the header's "poll": the age of the newest sessions, and how long it is gone only without them.
             let head = match age {
-                Some(age) => format!("{name}  not reached, last seen {age} ago · "),
-                None => format!("{name}  not reached for {down} · "),
+                Some(age) => format!("{name}  not reached, last seen {age} ago · {}", excuse(instance)),
+                None => format!("{name}  not reached for {down} · {}", excuse(instance)),
             };
             let room = width.saturating_sub(2 + text::width(&head));
             let reason = format!("{full}{}", trouble.message);
@@ -106,8 +133,17 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let mut line = Line::from(vec![
         Span::styled(if fresh { "● " } else { "◌ " }, if fresh { look.good } else { look.warning }),
         Span::styled(name, if fresh { look.strong } else { look.dim }),
-        Span::raw("  "),
+        Span::raw(" "),
     ]);
+    // Where there is one tier only, nobody needs to be told.
+    if pen.model.shown.instances.iter().any(|other| other.tier != instance.tier) {
+        let tier = match instance.tier {
+            Tier::Shared => "S ",
+            Tier::Dedicated => "D ",
+        };
+        line.push_span(Span::styled(tier, look.dim));
+    }
+    line.push_span(Span::raw(" "));
     for segment in segments(pen, instance, value, unit, fresh) {
         let wide: usize = segment.iter().map(Span::width).sum();
         if line.width() + wide + 2 <= width {
@@ -150,6 +186,7 @@ fn segments(
     ];
     connections.extend(gauge::bar(share, 8, style, look.track));
     segments.push(connections);
+    segments.extend(instance.cloud.iter().flat_map(|cloud| strip_cloud::segments(pen, cloud)));
     let busy = instance.active.map(|active| f64::from(active) / instance.vcpus.max(0.1));
     let style = busy.filter(|_| fresh).map_or(unit, |share| look.share(share));
     let guess = if instance.vcpus_estimated { "~" } else { "" };

@@ -72,6 +72,7 @@ impl Watch {
             look: Duration::from_secs(5),
             lock_wait: Duration::from_secs(5),
             offers: Vec::new(),
+            backup: tierdeck::domain::policy::BackupPolicy::default(),
         };
         let poller = Poller::start(&config, vec![target], Evaluator::steady());
         // As beside a history that has just begun.

@@ -8,12 +8,13 @@ mod clock;
 mod error;
 mod signer;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -41,6 +42,9 @@ const QUESTION: Duration = Duration::from_secs(40);
 
 /// Nothing waits longer, whatever the client below thinks of time.
 const LONGEST: Duration = Duration::from_secs(45);
+
+/// For how long what charts asked for counts.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Attempts at one question; between them the SDK backs off.
 const ATTEMPTS: u32 = 3;
@@ -85,6 +89,8 @@ struct Inner {
     asked: AtomicU64,
     signer: Signer,
     clock: Clock,
+    /// How many figures charts asked for, and when.
+    charts: std::sync::Mutex<VecDeque<(Instant, usize)>>,
 }
 
 /// The services' clients: they share credentials and sockets.
@@ -102,8 +108,16 @@ impl Account {
     /// One at that place.
     pub fn new(place: Place) -> Self {
         let at_once = Semaphore::new(AT_ONCE);
-        let (signer, clock) = (Signer::default(), Clock::default());
-        Self(Arc::new(Inner { place, open: Mutex::new(None), at_once, asked: AtomicU64::new(0), signer, clock }))
+        let (signer, clock, charts) = (Signer::default(), Clock::default(), std::sync::Mutex::default());
+        Self(Arc::new(Inner {
+            place,
+            open: Mutex::new(None),
+            at_once,
+            asked: AtomicU64::new(0),
+            signer,
+            clock,
+            charts,
+        }))
     }
 
     /// Where it is.
@@ -128,6 +142,21 @@ impl Account {
             AwsError { place: self.place().clone(), action: Action::Connect, fault: Fault::Skew(Some(ahead)) }
                 .to_string(),
         )
+    }
+
+    /// Notes that somebody who looks at charts asks for so many figures.
+    pub fn chart(&self, figures: usize) {
+        let mut charts = self.0.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        charts.push_back((Instant::now(), figures));
+    }
+
+    /// How many figures charts asked for in the last hour: who keeps to a ceiling counts them.
+    pub fn charted(&self) -> usize {
+        let mut charts = self.0.charts.lock().unwrap_or_else(PoisonError::into_inner);
+        while charts.front().is_some_and(|(at, _)| at.elapsed() > HOUR) {
+            charts.pop_front();
+        }
+        charts.iter().map(|(_, figures)| figures).sum()
     }
 
     /// The clients. Profiles and variables are read the first time, and again after credentials failed: somebody may have

@@ -206,7 +206,7 @@ impl Voice {
 }
 
 /// When a source that failed so often in a row is asked again; not all of them at the same moment.
-fn again(every: Duration, failures: u32) -> Duration {
+pub(super) fn again(every: Duration, failures: u32) -> Duration {
     let times = 1_u32.checked_shl(failures).unwrap_or(RARELY).min(RARELY);
     every.saturating_mul(times).mul_f64(if failures == 0 { 1.0 } else { rand::rng().random_range(0.8..1.2) })
 }

@@ -148,14 +148,16 @@ impl SourceLane {
             .collect();
         let fast = wanted.iter().filter(|(_, metric)| cloudwatch::is_fast(*metric)).count();
         let slow = wanted.len() - fast;
-        let Some(pace) = Pace::within(self.dollars, period, fast, slow) else {
+        // What charts took of the ceiling in the last hour is not there for rounds.
+        let charts = cloudwatch::dollars(self.voice.account.charted());
+        let Some(pace) = Pace::within(self.dollars - charts, period, fast, slow) else {
             return Err(Trouble::new(format!(
                 "CloudWatch is not asked: aws.{}.max_usd_per_hour allows nothing",
                 self.voice.account.place().name
             )));
         };
         *every = period.saturating_mul(pace.fast);
-        let dollars = pace.dollars_an_hour(period, fast, slow);
+        let dollars = pace.dollars_an_hour(period, fast, slow) + charts;
         if self.figures.told.replace(dollars) != Some(dollars) {
             self.voice.of_account(AccountNews::Costs(dollars)).await;
         }

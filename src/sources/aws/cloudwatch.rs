@@ -25,6 +25,11 @@ const PERIOD: i32 = 60;
 /// What a thousand metrics cost, in dollars.
 const THOUSAND: f64 = 0.01;
 
+/// What it costs to ask for so many.
+pub fn dollars(metrics: usize) -> f64 {
+    metrics as f64 / 1_000.0 * THOUSAND
+}
+
 /// How far back the next question reaches at least: datapoints come late.
 pub const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
@@ -131,7 +136,7 @@ async fn call(
     answer: &mut Answer,
 ) -> Result<(), AwsError> {
     let clients = account.clients().await;
-    let queries = wanted.iter().enumerate().map(|(place, wanted)| query(place, wanted)).collect();
+    let queries = wanted.iter().enumerate().map(|(place, wanted)| query(place, wanted, PERIOD)).collect();
     let question = clients
         .cloudwatch
         .get_metric_data()
@@ -196,11 +201,12 @@ fn refused(account: &Account, result: &MetricDataResult) -> Option<AwsError> {
     Some(AwsError { place: account.place().clone(), action: Action::GetMetricData, fault })
 }
 
-fn query(place: usize, (of, metric): &Wanted) -> MetricDataQuery {
+/// One figure, a datapoint each so many seconds.
+pub(super) fn query(place: usize, (of, metric): &Wanted, period: i32) -> MetricDataQuery {
     let dimension = Dimension::builder().name(DIMENSION).value(&**of).build();
     let metric_of =
         CloudWatchMetric::builder().namespace(NAMESPACE).metric_name(metric.name()).dimensions(dimension).build();
-    let stat = MetricStat::builder().metric(metric_of).period(PERIOD).stat(metric.statistic()).build();
+    let stat = MetricStat::builder().metric(metric_of).period(period).stat(metric.statistic()).build();
     MetricDataQuery::builder().id(format!("m{place}")).metric_stat(stat).return_data(true).build()
 }
 

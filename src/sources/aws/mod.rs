@@ -7,6 +7,7 @@ pub mod alarms;
 pub mod backup;
 pub mod cloudwatch;
 pub mod events;
+pub mod history;
 pub mod logs;
 pub mod parameters;
 pub mod probe;

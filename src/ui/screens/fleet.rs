@@ -67,10 +67,17 @@ fn tenants(pen: &mut Pen<'_>, area: Rect) -> crate::app::Span {
     }
     let heading = Heading { name: "TENANTS", uncounted, asleep: !focused, remarks, ..Heading::default() };
     let inside = table::heading(pen, area, table, heading);
+    let mixed = model.shown.instances.iter().any(|one| one.tier != model.shown.instances[0].tier);
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
-        .filter(|look| look.column != Of::Instance || model.settings.instances.len() > 1)
-        .map(|look| if look.column == Of::Tenant && area.width >= 154 { Look { width: 28, ..look } } else { look })
+        .filter(|look| look.column != Of::Instance || model.shown.instances.len() > 1)
+        .map(|look| match look.column {
+            Of::Tenant if area.width >= 154 => Look { width: 28, ..look },
+            // Where there are both tiers, which one is worth more than other figures.
+            Of::Tier if mixed => Look { rank: 3, ..look },
+            Of::Instance if mixed && area.width >= 120 => Look { width: 16, ..look },
+            _ => look,
+        })
         .collect();
     let looks = table::arranged(&looks, &table.columns);
     // On a wide terminal the words about the problem take what is left, else the name does.
@@ -130,7 +137,7 @@ fn cell(pen: &Pen<'_>, column: Of, tenant: &Tenant, width: usize) -> Line<'stati
             },
             look.dim,
         )),
-        Of::Instance => Line::from(Span::styled(text::cut(tenant.instance.as_str(), width), look.dim)),
+        Of::Instance => Line::from(Span::styled(text::end(tenant.instance.as_str(), width), look.dim)),
         Of::Connections => connections(pen, tenant, activity, fresh.activity),
         Of::Active => Line::from(count(tenant.active, activity)),
         Of::Waiting => waiting(pen, tenant, width, fresh.activity),

@@ -12,7 +12,7 @@ use crate::app::{Context, Viewport, bindings};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::text;
 
-const ORDER: [Context; 22] = [
+const ORDER: [Context; 24] = [
     Context::Fleet,
     Context::Tenant,
     Context::Sessions,
@@ -20,6 +20,8 @@ const ORDER: [Context; 22] = [
     Context::Tables,
     Context::OneTable,
     Context::Instances,
+    Context::Backups,
+    Context::Logs,
     Context::Finding,
     Context::Session,
     Context::Operations,

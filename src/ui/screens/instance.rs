@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::fresh::Fresh;
+use super::{figures, rds};
 use crate::domain::facts::{HolderKind, Pooler};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{bytes, count, duration, milliseconds, minute, percent, plural};
@@ -61,9 +62,16 @@ impl Page<'_> {
 pub(super) fn facts(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
     let plain = if Fresh::on(pen, instance).activity { look.text } else { look.faint };
-    let mut page = Page { pen, width, reached: !matches!(instance.reach, Reach::Down { .. }), lines: Vec::new() };
+    let reached = !matches!(instance.reach, Reach::Down { .. });
+    let mut page = Page { pen, width, reached, lines: Vec::new() };
     let (words, style) = reach(pen, instance);
     page.say("server", &words, style.unwrap_or(plain));
+    if let Some(cloud) = &instance.cloud {
+        page.reached = true;
+        page.tell("RDS", &cloud.rds, |rds| rds::words(pen, cloud, rds));
+        page.tell("CloudWatch", &cloud.metrics, |_| figures::words(pen, cloud));
+        page.reached = reached;
+    }
     page.say("sessions", &sessions(pen, instance), plain);
     page.say("pressure", &pressure(instance), plain);
     page.say("work", &work(pen, instance), plain);

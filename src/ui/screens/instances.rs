@@ -8,9 +8,11 @@ use super::charts::{self, Chart};
 use super::fresh::Fresh;
 use super::instance::facts;
 use super::session::scrolled;
+use super::{figures, rds};
 use crate::app::instances::{InstanceColumn, pressed, state};
-use crate::app::table::Column;
-use crate::app::{Span as Window, Viewport};
+use crate::app::table::{Column, Value};
+use crate::app::{InstanceTab, Span as Window, Target, Viewport};
+use crate::domain::facts::cloud::{Metric, Standing};
 use crate::domain::history::{InstancePoint, Measure, Whose};
 use crate::domain::quantity::{count, percent};
 use crate::domain::{Instance, Tier};
@@ -20,21 +22,29 @@ use crate::ui::widgets::{gauge, text};
 
 use InstanceColumn as Of;
 
-const LOOKS: [Look<Of>; 14] = [
+const LOOKS: [Look<Of>; 22] = [
     Look::new(Of::Trouble, "", 1, false, 0),
     Look::new(Of::Instance, "instance", 14, false, 0),
-    Look::new(Of::Tier, "tier", 9, false, 5),
-    Look::new(Of::Version, "version", 8, false, 4),
+    Look::new(Of::Tier, "tier", 9, false, 8),
+    Look::new(Of::Status, "status", 18, false, 1),
+    Look::new(Of::Class, "class", 14, false, 5),
+    Look::new(Of::Version, "version", 8, false, 7),
     Look::new(Of::Connections, "conn", 5, true, 0),
-    Look::new(Of::Limit, "limit", 5, true, 1),
+    Look::new(Of::Limit, "limit", 5, true, 6),
     Look::new(Of::Active, "running", 7, true, 0),
-    Look::new(Of::Pressure, "pressure", 13, false, 1),
-    Look::new(Of::Blocked, "blocked", 7, true, 2),
-    Look::new(Of::Transactions, "tps", 6, true, 3),
-    Look::new(Of::Deadlocks, "dead/min", 8, true, 7),
-    Look::new(Of::Cache, "cache", 5, true, 6),
-    Look::new(Of::Horizon, "horizon", 7, true, 4),
-    Look::new(Of::Queue, "queue", 5, true, 6),
+    Look::new(Of::Cpu, "cpu", 4, true, 1),
+    Look::new(Of::Storage, "storage", 13, true, 1),
+    Look::new(Of::Full, "full in", 7, true, 4),
+    Look::new(Of::Pressure, "pressure", 13, false, 3),
+    Look::new(Of::Blocked, "blocked", 7, true, 3),
+    Look::new(Of::Transactions, "tps", 6, true, 9),
+    Look::new(Of::Deadlocks, "dead/min", 8, true, 12),
+    Look::new(Of::Cache, "cache", 5, true, 11),
+    Look::new(Of::Horizon, "horizon", 7, true, 10),
+    Look::new(Of::Queue, "queue", 5, true, 10),
+    Look::new(Of::Zones, "zones", 8, false, 8),
+    Look::new(Of::Encrypted, "enc", 3, false, 7),
+    Look::new(Of::Cost, "$/month", 7, true, 6),
 ];
 
 /// The list, and below it the one under the cursor.
@@ -46,7 +56,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let selected = model.instances.list.selected().and_then(|at| model.shown.instances.get(at));
     if let Some(instance) = selected {
         let lower = below(area, upper);
-        let used = past(pen, lower, instance, false);
+        let used = past(pen, lower, instance);
         let rest = below(lower, used);
         if rest.height > 1 {
             let title = format!("{} · ⏎ shows all of it", instance.name);
@@ -62,10 +72,16 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 /// One instance in full.
 pub(in crate::ui) fn page(pen: &mut Pen<'_>, area: Rect) -> Viewport {
     let Some(kept) = &pen.model.instance else { return Viewport::default() };
-    let used = past(pen, area, &kept.value, true);
+    head(pen, area, &kept.value, kept.gone);
+    let area = below(area, 1);
+    match pen.model.instance_tab() {
+        InstanceTab::Overview => {}
+        InstanceTab::CloudWatch => return figures::draw(pen, area, &kept.value),
+        InstanceTab::Rds => return rds::draw(pen, area, &kept.value),
+    }
+    let used = past(pen, area, &kept.value);
     let rest = below(area, used);
-    let mut title = pen.title("WHAT IS KNOWN OF IT");
-    title.spans.extend(kept.gone.then(|| Span::styled("gone: as it was last seen ", pen.look.warning)));
+    let title = pen.title("WHAT IS KNOWN OF IT");
     pen.rule(Rect { height: 1, ..rest }, Edge::Middle, pen.look.rule, &title, &[]);
     let inside = inner(below(rest, 1));
     let lines = facts(pen, &kept.value, usize::from(inside.width));
@@ -104,7 +120,7 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
         }
         Of::Instance => {
             let style = if fresh { look.strong } else { look.dim };
-            return Line::from(Span::styled(text::cut(instance.name.as_str(), width), style));
+            return Line::from(Span::styled(text::end(instance.name.as_str(), width), style));
         }
         Of::Pressure => {
             let pressed = pressed(instance);
@@ -117,7 +133,13 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
             Tier::Shared => "shared".to_owned(),
             Tier::Dedicated => "dedicated".to_owned(),
         },
-        Of::Version => instance.server.as_ref().map_or("—".to_owned(), |server| text::cut(&server.version, width)),
+        Of::Version => match column.value(instance, &pen.model.moment()) {
+            Value::Text(words) => text::cut(&words, width),
+            _ => "—".to_owned(),
+        },
+        Of::Status | Of::Class | Of::Cpu | Of::Storage | Of::Free | Of::Full | Of::Zones | Of::Encrypted | Of::Cost => {
+            return cloud(pen, column, instance, width);
+        }
         Of::Connections => number(instance.connections.map(f64::from)),
         Of::Limit => number(instance.usable_connections().map(f64::from)),
         Of::Active => number(instance.active.map(f64::from)),
@@ -126,7 +148,7 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
         Of::Deadlocks => number(instance.rates.deadlocks_per_minute),
         Of::Cache => instance.rates.cache_hit.map_or("—".to_owned(), percent),
         Of::Horizon | Of::Queue => match column.value(instance, &pen.model.moment()) {
-            crate::app::table::Value::Number(value) => count(value),
+            Value::Number(value) => count(value),
             _ => "—".to_owned(),
         },
     };
@@ -135,14 +157,74 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
     Line::from(Span::styled(words, if hurts { look.critical } else { plain }))
 }
 
+/// What AWS says of it: it may be of now though its PostgreSQL is not reached, and the other way round.
+fn cloud(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'static> {
+    let (look, moment) = (pen.look, pen.model.moment());
+    let missing = || Line::from(Span::styled("—", look.faint));
+    let Some(cloud) = &instance.cloud else { return missing() };
+    let described = cloud.rds.fresh(moment).is_some();
+    let plain = if described { look.text } else { look.faint };
+    let one = |words: String, style| Line::from(Span::styled(text::cut(&words, width), style));
+    match (column, column.value(instance, &moment)) {
+        (Of::Status, Value::Text(words)) => {
+            let style = match cloud.standing() {
+                _ if !described => look.faint,
+                Some(Standing::Serves) => look.text,
+                Some(Standing::Hurt) => look.critical,
+                Some(Standing::Busy) | None => look.warning.remove_modifier(Modifier::BOLD),
+            };
+            one(words.into_owned(), style)
+        }
+        (Of::Encrypted, Value::Text(words)) if words == "no" && described => one("NO".to_owned(), look.warning),
+        (_, Value::Text(words)) => one(words.into_owned(), plain),
+        (Of::Cost, Value::Number(cost)) => one(format!("~{cost:.0}"), plain),
+        (Of::Full, Value::Number(seconds)) => {
+            let style = if seconds < 86_400.0 { look.warning } else { look.text };
+            one(format!("~{}", super::backups::short(seconds)), style)
+        }
+        (Of::Cpu, _) => cloud.figure(Metric::CpuUtilization, moment).map_or_else(missing, |figure| {
+            let style = if figure.fresh { loud(pen, figure.value / 100.0) } else { look.faint };
+            one(format!("{:.0}%", figure.value), style)
+        }),
+        (Of::Storage, _) => cloud.room(moment).map_or_else(missing, |room| {
+            let gib = 1_073_741_824.0;
+            let style = if room.free.fresh { loud(pen, room.share()) } else { look.faint };
+            one(format!("{}/{} GiB", count(room.used / gib), count(room.all / gib)), style)
+        }),
+        _ => missing(),
+    }
+}
+
+/// A share that is worth a colour only where it is high.
+fn loud(pen: &Pen<'_>, share: f64) -> ratatui::style::Style {
+    if share >= 0.8 { pen.look.share(share) } else { pen.look.text }
+}
+
+/// Its name and its pages.
+fn head(pen: &mut Pen<'_>, area: Rect, instance: &Instance, gone: bool) {
+    let (model, look) = (pen.model, pen.look);
+    let mut title = Line::from(Span::styled(format!(" {} ", text::cut(instance.name.as_str(), 44)), look.strong));
+    title.spans.extend(gone.then(|| Span::styled("gone: as it was last seen ", look.warning)));
+    let pages: Vec<Line<'static>> = InstanceTab::ALL
+        .into_iter()
+        .map(|tab| {
+            let open = look.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+            let style = if tab == model.instance_tab() { open } else { look.dim };
+            Line::from(vec![Span::raw(" "), Span::styled(tab.title(), style), Span::raw(" ")])
+        })
+        .collect();
+    for (at, place) in pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &pages) {
+        if let Some(&tab) = InstanceTab::ALL.get(at) {
+            pen.spot(place, Target::InstanceTab(tab));
+        }
+    }
+}
+
 /// Its charts below a title; says how many rows that took.
-fn past(pen: &mut Pen<'_>, area: Rect, instance: &Instance, alone: bool) -> u16 {
+fn past(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> u16 {
     let whose = Whose { instance: instance.name.clone(), tenant: None };
     let height = if area.width >= 110 { (area.height * 2 / 5).max(7) } else { (area.height / 3).max(5) };
-    let mut title = pen.title(&charts::title(pen));
-    if alone {
-        title.spans.insert(0, Span::styled(format!(" {} ", text::cut(instance.name.as_str(), 44)), pen.look.strong));
-    }
+    let title = pen.title(&charts::title(pen));
     let words = if charts::is_stored(pen) { charts::unstored(pen, &whose) } else { aged(pen, instance) };
     let words: Vec<Line<'static>> = words.into_iter().collect();
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, pen.look.rule, &title, &words);

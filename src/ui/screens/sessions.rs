@@ -67,7 +67,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, table: &Table<Of>, title
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| match look.column {
-            Of::Instance => everywhere && model.settings.instances.len() > 1,
+            Of::Instance => everywhere && model.shown.instances.len() > 1,
             Of::Tenant => everywhere,
             _ => true,
         })
@@ -148,7 +148,7 @@ fn told(pen: &Pen<'_>, column: Of, session: &Session, width: usize) -> Line<'sta
             }
         }
         Of::Pid => Span::styled(session.key.pid.to_string(), style),
-        Of::Instance => words(session.instance.as_str(), look.dim),
+        Of::Instance => words(&text::end(session.instance.as_str(), width), look.dim),
         Of::Tenant => match &session.attribution {
             Attribution::Tenant { tenant, .. } if is_claimed(session) => {
                 Span::styled(format!("{}?", text::cut(tenant.as_str(), width.saturating_sub(1))), look.dim)

@@ -116,7 +116,7 @@ pub(super) fn vacuum_line(pen: &Pen<'_>, vacuum: &Vacuum, tenant: Option<&Tenant
     let mut line = Line::from(vec![
         Span::styled(text::fit(tenant.map_or("—", |tenant| tenant.as_str()), whose), look.strong),
         Span::raw(" "),
-        Span::styled(text::fit(&end(&on, name), name), look.text),
+        Span::styled(text::fit(&text::end(&on, name), name), look.text),
         Span::raw(" "),
         Span::styled(text::fit(&sanitise(&vacuum.phase), phase), look.accent),
         Span::styled(text::right(&age.map_or("—".to_owned(), duration), 8), look.text),
@@ -164,7 +164,7 @@ pub(super) fn draw_table(pen: &mut Pen<'_>, area: Rect, worst: &Worst, name: &st
     let looks: Vec<Look<Of>> = LOOKS
         .into_iter()
         .filter(|look| match look.column {
-            Of::Instance => everywhere && model.settings.instances.len() > 1,
+            Of::Instance => everywhere && model.shown.instances.len() > 1,
             Of::Tenant => everywhere,
             _ => true,
         })
@@ -240,7 +240,7 @@ fn told(pen: &Pen<'_>, column: Of, row: &TableRow, width: usize) -> Line<'static
     let debt = row.debt.as_ref();
     match column {
         Of::Tenant => row.tenant.as_ref().map_or_else(missing, |tenant| one(tenant.to_string(), look.strong)),
-        Of::Instance => one(row.instance.to_string(), look.dim),
+        Of::Instance => one(text::end(row.instance.as_str(), width), look.dim),
         Of::Database => one(row.database().to_string(), look.dim),
         Of::Table => one(name(row, width), look.text),
         Of::Debt => row.ratio().map_or_else(missing, |ratio| {
@@ -276,16 +276,7 @@ fn told(pen: &Pen<'_>, column: Of, row: &TableRow, width: usize) -> Line<'static
 /// The table's name with its schema, of which the beginning gives way first: tenants' schemas begin alike.
 fn name(row: &TableRow, width: usize) -> String {
     let shown = row.shown();
-    if text::width(&row.table().shown()) + 3 > width { shown } else { end(&shown, width) }
-}
-
-/// The end of a name that does not fit.
-fn end(name: &str, width: usize) -> String {
-    if text::width(name) <= width {
-        name.to_owned()
-    } else {
-        format!("…{}", text::tail(name, width.saturating_sub(1)))
-    }
+    if text::width(&row.table().shown()) + 3 > width { shown } else { text::end(&shown, width) }
 }
 
 /// The style of a multiple of a threshold.

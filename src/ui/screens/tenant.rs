@@ -6,11 +6,11 @@ use ratatui::text::{Line, Span};
 
 use super::charts::{self, Chart};
 use super::fresh::Fresh;
-use super::{finding, limits, locks, operations, secret, sessions, statements, tables};
+use super::{backup, figures, finding, limits, locks, operations, secret, sessions, statements, tables};
 use crate::app::{Span as Window, Target, TenantTab, Viewport};
 use crate::domain::history::{Measure, TenantPoint, Whose};
 use crate::domain::snapshot::LimitScope;
-use crate::domain::{Tenant, Tier, quantity};
+use crate::domain::{Instance, Tenant, Tier, prices, quantity};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::theme::glyph;
 use crate::ui::widgets::table::{self, Look};
@@ -42,6 +42,7 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
             let window = operations::of_tenant(pen, area);
             Viewport { list: Some(window), ..Viewport::default() }
         }
+        TenantTab::Backups => backup::of_tenant(pen, area, tenant),
         TenantTab::Tables => {
             let window = tables::draw_table(pen, area, &model.page.tables, "TABLES", false);
             Viewport { list: Some(window), ..Viewport::default() }
@@ -63,7 +64,7 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let mut pages = Vec::new();
     for tab in TenantTab::ALL {
         let count = match tab {
-            TenantTab::Overview | TenantTab::Statements | TenantTab::Locks => None,
+            TenantTab::Overview | TenantTab::Statements | TenantTab::Locks | TenantTab::Backups => None,
             TenantTab::Operations => Some(model.page.operations.rows.len()).filter(|count| *count > 0),
             TenantTab::Findings => Some(model.page.findings.rows.len()),
             TenantTab::Sessions => Some(model.page.sessions.total),
@@ -78,7 +79,8 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
         } else {
             look.dim
         };
-        pages.push(Line::from(vec![Span::raw(" "), Span::styled(words, style), Span::raw(" ")]));
+        let lead = if area.width >= 100 { " " } else { "" };
+        pages.push(Line::from(vec![Span::raw(lead), Span::styled(words, style), Span::raw(" ")]));
     }
     for (at, place) in pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &Line::from(title), &pages) {
         if let Some(&tab) = TenantTab::ALL.get(at) {
@@ -103,6 +105,7 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     let facts = [
         ("tier", Some(tier.to_owned())),
         ("on", Some(tenant.instance.to_string())),
+        ("class", home(pen, tenant)),
         ("contact", notes.and_then(|notes| notes.contact.clone())),
         ("schema", tenant.schema.as_deref().map(str::to_owned)),
         ("database", tenant.database.as_deref().map(str::to_owned)),
@@ -121,14 +124,55 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
     pen.put(inside.x, inside.y, inside.width, &line);
 }
 
+/// The class of the instance it lives on, and what that costs a month; of a shared one it costs all who share it.
+fn home(pen: &Pen<'_>, tenant: &Tenant) -> Option<String> {
+    let rds = pen.model.shown.instance(&tenant.instance)?.cloud.as_ref()?.rds.value.as_ref()?;
+    let cost = prices::monthly(rds).map_or("—".to_owned(), |cost| format!("~${cost:.0}/month"));
+    let with = match tenant.tier {
+        Tier::Shared => {
+            let here = pen.model.shown.tenants.iter().filter(|other| other.instance == tenant.instance).count();
+            format!(" for all {here}")
+        }
+        Tier::Dedicated => String::new(),
+    };
+    Some(format!("{} {cost}{with}", rds.class))
+}
+
+/// Whether CloudWatch has figures of an instance that is the tenant's alone.
+fn has_figures(pen: &Pen<'_>, tenant: &Tenant) -> bool {
+    let instance = pen.model.shown.instance(&tenant.instance).filter(|_| tenant.tier == Tier::Dedicated);
+    instance.and_then(|instance| instance.cloud.as_ref()).is_some_and(|cloud| cloud.metrics.value.is_some())
+}
+
+/// The room of its own charts, and that of its instance's where it has one for itself.
+fn own_instance<'m>(pen: &Pen<'m>, area: Rect, tenant: &Tenant) -> (Rect, Option<(&'m Instance, Rect)>) {
+    let Some(instance) = pen.model.shown.instance(&tenant.instance).filter(|_| has_figures(pen, tenant)) else {
+        return (area, None);
+    };
+    if area.width >= 106 {
+        let upper = area.height / 2;
+        let place = below(area, upper);
+        return (Rect { height: upper, ..area }, Some((instance, place)));
+    }
+    let half = area.width / 2;
+    let place = Rect { x: area.x + half + 1, width: area.width - half - 1, ..area };
+    (Rect { width: half.saturating_sub(2), ..area }, Some((instance, place)))
+}
+
 fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     let look = pen.look;
     // Charts need a third of the height; what they leave goes to limits, shares and findings.
     let wide = area.width >= 110;
     let charts = if wide { (area.height * 2 / 5).max(8) } else { (area.height / 3).max(5) };
+    let charts = if wide && has_figures(pen, tenant) { charts.max(area.height / 2) } else { charts };
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&charts::title(pen)), &old(pen, tenant));
     let inside = inner(Rect { height: charts.saturating_sub(1), ..below(area, 1) });
-    draw_charts(pen, inside, tenant);
+    let (own, left) = own_instance(pen, inside, tenant);
+    draw_charts(pen, own, tenant);
+    if let Some((instance, place)) = left {
+        let titles: &[&str] = if wide { &["CPU", "storage", "latency", "IOPS"] } else { &["CPU"] };
+        figures::brief(pen, place, instance, titles);
+    }
     let rest = below(area, charts);
     pen.rule(
         Rect { height: 1, ..rest },

@@ -56,6 +56,11 @@ pub(crate) fn tail(text: &str, room: usize) -> String {
     kept.into_iter().rev().collect()
 }
 
+/// A name in at most so many cells: of one that does not fit the beginning gives way, because names of many things begin alike.
+pub(crate) fn end(name: &str, room: usize) -> String {
+    if width(name) <= room { name.to_owned() } else { format!("…{}", tail(name, room.saturating_sub(1))) }
+}
+
 /// The text in lines of at most so many cells, broken at spaces where that is possible.
 pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     let room = room.max(1);

@@ -5,9 +5,12 @@ mod account;
 mod backups;
 mod claims;
 mod class;
+mod figure;
 mod log;
 mod metrics;
 mod rds;
+mod status;
+mod trend;
 mod volume;
 
 use std::time::Duration;
@@ -22,9 +25,12 @@ pub use account::{AccountNews, AccountState, Discovered};
 pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
 pub use class::{Class, Credits};
+pub use figure::{Figure, Room};
 pub use log::{AuditEntry, LogEntry};
 pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
+pub use status::{Standing, Status};
+pub use trend::slope;
 pub use volume::Iops;
 
 /// What is known of an instance by way of AWS; `Instance` has none where no account is known for it.

@@ -91,7 +91,9 @@ fn entry(text: &str) -> LogEntry {
         audit: None,
     };
     let mut marks = marks(text);
-    let Some((end, pid, severity, message)) = marks.next() else { return unclear(None) };
+    let Some((end, pid, severity, message)) = marks.next() else {
+        return plain(text).unwrap_or_else(|| unclear(None));
+    };
     let prefix = &text[..end];
     // Which of them the server wrote nobody can tell; when it wrote it stands before all that anybody else has a say in.
     if marks.next().is_some() || prefix.contains('\n') {
@@ -110,6 +112,19 @@ fn entry(text: &str) -> LogEntry {
         audit: message.strip_prefix(AUDIT).filter(|_| severity == "LOG").and_then(audit),
         message: Foreign::from(message),
     }
+}
+
+/// A line where somebody chose a prefix without names: when, perhaps the process, how bad, and what.
+/// `2026-11-22 16:40:01.250 UTC [1234] ERROR:  message`
+fn plain(text: &str) -> Option<LogEntry> {
+    let (clock, rest) = text.split_once(" UTC ")?;
+    let at = Some(stamp(clock)?);
+    let (prefix, message) = rest.split_once(": ")?;
+    let (before, severity) = prefix.rsplit_once(' ').unwrap_or(("", prefix));
+    let severity = Some(severity).filter(|it| SEVERITIES.contains(it))?;
+    let pid = before.strip_prefix('[').and_then(|it| it.strip_suffix(']')?.parse().ok());
+    let (severity, message) = (Some(Arc::from(severity)), Foreign::from(message.trim_start()));
+    Some(LogEntry { at, role: None, database: None, pid, severity, message, audit: None })
 }
 
 /// `2026-11-22 16:40:01 UTC`, or with milliseconds. RDS logs in UTC unless somebody set `log_timezone`: then it is not known.
@@ -156,6 +171,10 @@ mod tests {
         let own = entry("2026-11-22 16:40:01.250 UTC::@:[7]:LOG:  checkpoint starting: time");
         assert!(own.role.is_none() && own.at.is_some() && own.message.raw() == "checkpoint starting: time");
         assert_eq!(entry("a:[b]:c: d").severity, None, "what is no severity is no prefix");
+        // As PostgreSQL itself would write it.
+        let usual = entry("2026-11-22 16:40:01.250 UTC [29945] ERROR:  no LOG: here");
+        let read = (usual.pid, usual.severity.as_deref(), usual.message.raw());
+        assert_eq!(read, (Some(29_945), Some("ERROR"), "no LOG: here"));
     }
 
     #[test]

@@ -1,0 +1,314 @@
+//! A page of an instance: how RDS has it, what somebody ordered, what RDS wants, what rings, what happened.
+
+use jiff::Timestamp;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::figures::unconfigured;
+use super::session::scrolled;
+use crate::app::Viewport;
+use crate::domain::facts::cloud::{AlarmState, Cloud, Parameters, Rds, Standing};
+use crate::domain::foreign::sanitise;
+use crate::domain::quantity::{bytes, count, duration, minute, percent};
+use crate::domain::{Foreign, Instance, Observed, prices};
+use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::widgets::text;
+
+/// Cells before a value.
+const LEAD: usize = 18;
+
+/// Events that are shown.
+const EVENTS: usize = 40;
+
+/// A certificate that is good for less is told.
+const SOON: f64 = 90.0 * 86_400.0;
+
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewport {
+    let title = match &instance.cloud {
+        Some(cloud) => format!("{} IN {} (AWS {})", cloud.identifier, cloud.region, cloud.account),
+        None => "RDS".to_owned(),
+    };
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, pen.look.rule, &pen.title(&title), &[]);
+    let inside = inner(below(area, 1));
+    let lines = lines(pen, instance, usize::from(inside.width));
+    scrolled(pen, inside, &lines)
+}
+
+/// Lines below each other, each with what it is about at its first.
+pub(super) struct Sheet<'p> {
+    pen: &'p Pen<'p>,
+    width: usize,
+    pub(super) lines: Vec<Line<'static>>,
+}
+
+impl<'p> Sheet<'p> {
+    pub(super) fn new(pen: &'p Pen<'p>, width: usize) -> Self {
+        Self { pen, width, lines: Vec::new() }
+    }
+
+    pub(super) fn head(&mut self, words: &str) {
+        if !self.lines.is_empty() {
+            self.lines.push(Line::default());
+        }
+        self.lines.push(Line::from(Span::styled(words.to_owned(), self.pen.look.strong)));
+    }
+
+    pub(super) fn field(&mut self, name: &str, words: &str, style: Style) {
+        let wrapped = text::wrap_in(words, self.width.saturating_sub(LEAD), 4);
+        for (row, words) in wrapped.into_iter().enumerate() {
+            let lead = text::fit(if row == 0 { name } else { "" }, LEAD);
+            self.lines.push(Line::from(vec![Span::styled(lead, self.pen.look.faint), Span::styled(words, style)]));
+        }
+    }
+
+    /// What is not known of a part, and why; whether it is known at all.
+    pub(super) fn doubt<T>(&mut self, name: &str, observed: &Observed<T>) -> bool {
+        let moment = self.pen.model.moment();
+        if let Some(why) = observed.missing(moment) {
+            let age = observed.age(moment).map(|age| format!("as of {} ago: ", duration(age.as_secs_f64().floor())));
+            let style = if observed.error.is_some() { self.pen.look.warning } else { self.pen.look.dim };
+            let lead = if observed.value.is_some() { age.unwrap_or_default() } else { "— ".to_owned() };
+            self.field(name, &format!("{lead}{}", sanitise(&why)), style);
+        }
+        observed.value.is_some()
+    }
+}
+
+/// Everything that RDS says.
+fn lines(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Line<'static>> {
+    let look = pen.look;
+    let mut sheet = Sheet::new(pen, width);
+    let Some(cloud) = &instance.cloud else {
+        let words = text::wrap(&unconfigured(instance), width).into_iter();
+        return words.map(|words| Line::from(Span::styled(words, look.dim))).collect();
+    };
+    sheet.doubt("rds", &cloud.rds);
+    if let Some(rds) = cloud.rds.value.as_deref() {
+        settings(&mut sheet, pen, cloud, rds);
+        orders(&mut sheet, pen, rds);
+    }
+    alarms(&mut sheet, pen, cloud);
+    parameters(&mut sheet, pen, cloud);
+    events(&mut sheet, pen, cloud);
+    sheet.lines
+}
+
+/// Status, class and version in one sentence: what a list has no room for.
+pub(super) fn words(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
+    let doing = rds.doing().map_or_else(|| rds.status.to_string(), |status| status.words.to_owned());
+    let failed = cloud.events.value.as_ref().and_then(|events| events.failed_over(pen.model.moment()));
+    let failed = failed.map(|at| format!(" (failed over {} ago)", ago(pen, at))).unwrap_or_default();
+    let zones = if rds.multi_az { "Multi-AZ" } else { "one zone" };
+    let encrypted = if rds.encrypted { "encrypted" } else { "NOT ENCRYPTED" };
+    let cost = prices::monthly(rds).map_or("—".to_owned(), |cost| format!("~${cost:.0} a month"));
+    format!(
+        "{doing}{failed} · {} · PostgreSQL {} · {} · {zones} · {encrypted} · {cost}",
+        rds.class,
+        rds.version,
+        storage(pen, cloud, rds)
+    )
+}
+
+fn ago(pen: &Pen<'_>, at: Timestamp) -> String {
+    duration(pen.model.moment().duration_since(at).as_secs_f64().max(0.0).floor())
+}
+
+/// `38 of 100 GiB gp3, 3,000 IOPS, grows to 200 GiB`
+fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
+    let storage = &rds.storage;
+    let all = storage.allocated_gib.map_or("—".to_owned(), |gib| format!("{gib} GiB"));
+    let used = cloud.room(pen.model.moment());
+    let used = used.map_or("—".to_owned(), |room| bytes(room.used as u64));
+    let mut words = format!("{used} of {all} {}", sanitise(&storage.kind));
+    if let Some(iops) = storage.gives() {
+        let burst = iops.burst.map(|burst| format!(", {} in bursts", count(burst))).unwrap_or_default();
+        words.push_str(&format!(", {} IOPS{burst}", count(iops.steady)));
+    }
+    if let Some(throughput) = storage.throughput_mibps {
+        words.push_str(&format!(", {throughput} MiB/s"));
+    }
+    match storage.max_allocated_gib {
+        Some(most) => words.push_str(&format!(", grows by itself to {most} GiB")),
+        None => words.push_str(", does not grow by itself"),
+    }
+    words
+}
+
+fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
+    let look = pen.look;
+    let moment = pen.model.moment();
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let named = |text: &Option<Foreign>| text.as_ref().map_or("—".to_owned(), ToString::to_string);
+    let (words, style) = match rds.doing() {
+        Some(status) => {
+            let style = match status.standing {
+                Standing::Serves => look.good,
+                Standing::Busy => look.warning,
+                Standing::Hurt => look.critical,
+            };
+            (format!("{}: {}", status.words, status.means), style)
+        }
+        None => (rds.status.to_string(), look.warning),
+    };
+    sheet.field("status", &words, style);
+    if let Some(at) = cloud.events.value.as_ref().and_then(|events| events.failed_over(moment)) {
+        sheet.field("failover", &format!("{} ago", ago(pen, at)), look.warning);
+    }
+    let cost = prices::monthly(rds).map_or("— (its class has no price here)".to_owned(), |cost| {
+        let table = prices::prices();
+        format!("~${cost:.0} on demand ({}, prices of {}; backups and transfer not in it)", table.region, table.as_of)
+    });
+    sheet.field("class", &format!("{} · PostgreSQL {}", rds.class, rds.version), look.text);
+    sheet.field("cost a month", &cost, look.text);
+    sheet.field("storage", &storage(pen, cloud, rds), look.text);
+    if let Some(room) = cloud.room(moment) {
+        let full = cloud.full_in().map_or("not filling up as far as can be seen".to_owned(), |seconds| {
+            format!("full in ~{} if it goes on like this", duration(seconds))
+        });
+        let style = if room.share() >= 0.95 {
+            look.critical
+        } else if room.share() >= 0.85 {
+            look.warning
+        } else {
+            look.text
+        };
+        let age = if room.free.fresh { String::new() } else { format!(" ({} ago)", duration(room.free.age)) };
+        sheet.field("", &format!("{} in use, {full}{age}", percent(room.share())), style);
+    }
+    let zone = rds.zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
+    let standby = if rds.multi_az { "Multi-AZ: a standby is ready in another zone" } else { "one zone, no standby" };
+    sheet.field("zones", &format!("{standby}{zone}"), look.text);
+    match (rds.encrypted, &rds.kms_key) {
+        (true, key) => sheet.field("encryption", &format!("yes · {}", named(key)), look.text),
+        (false, _) => sheet.field(
+            "encryption",
+            "NOT ENCRYPTED: a copy of a snapshot with a key, restored, would be",
+            look.warning,
+        ),
+    }
+    let public = if rds.public { "PUBLIC: it has an address in the internet" } else { "private" };
+    let at = rds.endpoint.as_ref().map_or("no address yet".to_owned(), |(host, port)| format!("{host}:{port}"));
+    sheet.field("network", &format!("{public} · {at}"), if rds.public { look.critical } else { look.text });
+    let (words, style) =
+        if rds.deletion_protection { ("on", look.text) } else { ("OFF: one call deletes it", look.warning) };
+    sheet.field("deletion guard", words, style);
+    let until = rds.certificate_until.map(|at| (at, at.duration_since(moment).as_secs_f64()));
+    let style = if until.is_some_and(|(_, left)| left < SOON) { look.warning } else { look.text };
+    let until =
+        until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
+    sheet.field("CA", &format!("{} · {until}", named(&rds.ca)), style);
+    sheet.field("IAM login", yes(rds.iam_login), look.text);
+    let insights = rds.insights.map_or("—", yes);
+    let exports = if rds.exports_logs { "exported to CloudWatch Logs" } else { "not exported: read from RDS itself" };
+    sheet.field("insights · log", &format!("{insights} · {exports}"), look.text);
+    let kept = match rds.retention_days {
+        0 => "NO automated backups".to_owned(),
+        days => format!("{days} days"),
+    };
+    let style = if rds.retention_days == 0 { look.critical } else { look.text };
+    sheet.field("backups", &format!("{kept} · window {} UTC", named(&rds.backup_window)), style);
+    let back = rds.earliest_restorable.map_or("—".to_owned(), minute);
+    let latest = rds.latest_restorable.map_or("—".to_owned(), |at| format!("{} ({} ago)", minute(at), ago(pen, at)));
+    sheet.field("restorable", &format!("from {back} to {latest}"), look.text);
+    if let Some(source) = &rds.replica_of {
+        sheet.field("replica of", &source.shown(), look.text);
+    }
+    if !rds.replicas.is_empty() {
+        let replicas: Vec<String> = rds.replicas.iter().take(5).map(ToString::to_string).collect();
+        sheet.field("replicas", &replicas.join(" · "), look.text);
+    }
+    let tags: Vec<String> = rds.tags.iter().take(12).map(|(key, value)| format!("{}={value}", sanitise(key))).collect();
+    sheet.field("tags", &if tags.is_empty() { "none".to_owned() } else { tags.join(" · ") }, look.dim);
+}
+
+fn orders(sheet: &mut Sheet<'_>, pen: &Pen<'_>, rds: &Rds) {
+    let look = pen.look;
+    sheet.head("ORDERED, AND STILL TO COME");
+    if rds.pending.is_empty() {
+        sheet.field("changes", "none", look.dim);
+    }
+    for (name, value) in &rds.pending {
+        sheet.field(&sanitise(name), &format!("→ {value}"), look.warning);
+    }
+    let restart = rds.parameter_groups.iter().find(|(_, apply)| apply.raw() == "pending-reboot");
+    if let Some((group, _)) = restart {
+        sheet.field("parameters", &format!("{group} waits for a restart"), look.warning);
+    }
+    let window = rds.maintenance_window.as_ref().map_or("—".to_owned(), ToString::to_string);
+    match &rds.maintenance {
+        None => sheet.field("maintenance", &format!("— not known · window {window} UTC"), look.dim),
+        Some(none) if none.is_empty() => {
+            sheet.field("maintenance", &format!("none pending · window {window} UTC"), look.dim);
+        }
+        Some(pending) => {
+            for action in pending {
+                let chosen = action.chosen.as_ref().map(|chosen| format!(" · {chosen}")).unwrap_or_default();
+                let after = action.after.map(|at| format!(" · in a window after {}", minute(at))).unwrap_or_default();
+                let forced = action.forced.map(|at| format!(" · BY FORCE {}", minute(at))).unwrap_or_default();
+                let words = format!("{}: {}{chosen}{after}{forced}", action.action, action.description);
+                sheet.field("maintenance", &words, if action.forced.is_some() { look.warning } else { look.text });
+            }
+            sheet.field("", &format!("window {window} UTC"), look.dim);
+        }
+    }
+}
+
+fn alarms(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
+    let look = pen.look;
+    sheet.head("ALARMS");
+    if !sheet.doubt("alarms", &cloud.alarms) {
+        return;
+    }
+    let mut all: Vec<_> = cloud.alarms.value.iter().flat_map(|alarms| &alarms.alarms).collect();
+    all.sort_by(|a, b| b.state.cmp(&a.state).then(a.name.cmp(&b.name)));
+    if all.is_empty() {
+        sheet.field("", "nobody set one on it", look.dim);
+    }
+    for alarm in all {
+        let (sign, style) = match alarm.state {
+            AlarmState::Alarm => ("RINGS", look.critical),
+            AlarmState::InsufficientData => ("no data", look.dim),
+            AlarmState::Ok => ("ok", look.text),
+        };
+        let since = alarm.since.map(|at| format!(" for {}", ago(pen, at))).unwrap_or_default();
+        sheet.field(sign, &format!("{}{since}: {}", alarm.name, alarm.reason), style);
+    }
+}
+
+fn parameters(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
+    let look = pen.look;
+    sheet.head("PARAMETERS THAT MATTER");
+    if !sheet.doubt("parameters", &cloud.parameters) {
+        return;
+    }
+    let set = cloud.parameters.value.as_deref();
+    for name in Parameters::WANTED {
+        let value = set.and_then(|parameters| parameters.values.get(name));
+        let words = value.map_or("the engine's default".to_owned(), ToString::to_string);
+        let style = if value.is_some() { look.text } else { look.dim };
+        // Longer than other names, so each on a line of its own.
+        let line = vec![Span::styled(text::fit(name, 28), look.faint), Span::styled(words, style)];
+        sheet.lines.push(Line::from(line));
+    }
+}
+
+fn events(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
+    let look = pen.look;
+    sheet.head("EVENTS");
+    if !sheet.doubt("events", &cloud.events) {
+        return;
+    }
+    let all = cloud.events.value.iter().flat_map(|events| &events.events);
+    let before = sheet.lines.len();
+    for event in all.take(EVENTS) {
+        let style = match event.categories.iter().any(|it| matches!(it.raw(), "failover" | "failure" | "low storage")) {
+            true => look.warning,
+            false => look.text,
+        };
+        sheet.field(&format!("{} ago", ago(pen, event.at)), &event.message.shown(), style);
+    }
+    if sheet.lines.len() == before {
+        sheet.field("", "none in the last day", look.dim);
+    }
+}

@@ -143,5 +143,6 @@ fn settings() -> Settings {
         look: Duration::ZERO,
         lock_wait: Duration::from_secs(5),
         offers: Vec::new(),
+        backup: tierdeck::domain::policy::BackupPolicy::default(),
     }
 }

@@ -54,7 +54,7 @@ async fn each_fault_is_told_as_what_it_is_where_it_is() {
         let wanted = [("nobody".into(), Metric::CpuUtilization)];
         let told: [(&str, Option<AwsError>); 3] = [
             ("rds:DescribeEvents", events::ask(&account).await.err()),
-            ("cloudwatch:DescribeAlarms", alarms::ask(&account).await.err()),
+            ("cloudwatch:DescribeAlarms", alarms::Book::default().ask(&account).await.err()),
             ("cloudwatch:GetMetricData", cloudwatch::ask(&account, &wanted, now, now).await.err()),
         ];
         for (action, error) in told {
@@ -65,7 +65,7 @@ async fn each_fault_is_told_as_what_it_is_where_it_is() {
             }
         }
         // Of what AWS Backup has only the part that is refused is missing.
-        let backups = match backup::ask(&account, now).await {
+        let backups = match backup::Book::default().ask(&account, now).await {
             Ok(answer) => format!("{:?}", answer.of("arn:aws:rds:x:1:db:x", &BTreeMap::new()).refused),
             Err(error) => error.to_string(),
         };

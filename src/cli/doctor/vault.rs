@@ -80,7 +80,7 @@ pub(super) async fn examine(config: &Config, vault: &Arc<VaultConfig>) -> Compon
 async fn secrets(config: &Config, client: &Vault) -> Check {
     const LEFT_OUT: &[Signal] = &[Signal::SecretMismatch, Signal::Orphan];
     let (mount, path) = (&client.place().mount, &config.naming.vault_path);
-    let reader = Reader::new(path.clone(), std::sync::Arc::default());
+    let reader = Reader::new(path.clone(), Vec::new());
     let policy = Policy::of(mount, path);
     let read = async {
         let (tenants, _) = reader.list(client).await?;

@@ -60,8 +60,9 @@ impl From<Dealt> for Round {
 
 impl SourceLane {
     pub fn new(source: Source, voice: Voice, seats: watch::Receiver<Seats>, dollars: f64) -> Self {
-        let (snapshots, backups, alarms) = Default::default();
-        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures: Figures::default() }
+        let (snapshots, backups) = (snapshots::Book::default(), backup::Book::default());
+        let (alarms, figures) = (alarms::Book::default(), Figures::default());
+        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures }
     }
 
     /// Asks until nobody listens any more.

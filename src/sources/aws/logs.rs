@@ -222,7 +222,8 @@ impl Follower {
         for _ in 0..PAGES {
             let question = clients.rds.download_db_log_file_portion().db_instance_identifier(&*self.identifier);
             let question = question.log_file_name(&*name).set_marker(marker.clone());
-            let question = question.set_number_of_lines(marker.is_none().then_some(MOST as i32));
+            let newest = if marker.is_none() { i32::try_from(MOST).ok() } else { None };
+            let question = question.set_number_of_lines(newest);
             let part = match account.ask(Action::DownloadDbLogFilePortion, question.send()).await {
                 Ok(part) => part,
                 Err(AwsError { fault: Fault::Gone(_), .. }) => return Ok(true),

@@ -123,7 +123,7 @@ impl SourceLane {
                 deal(seats, found, CloudFragment::Snapshots)
             }
             Source::Backups => {
-                let answer = self.backups.ask(account, Timestamp::now()).await.map_err(said)?;
+                let answer = Box::pin(self.backups.ask(account, Timestamp::now())).await.map_err(said)?;
                 let of = |seat: &Seat| {
                     let rds = seat.rds.as_ref().ok_or_else(undescribed)?;
                     Ok(CloudFragment::Backups(answer.of(rds.arn.raw(), &rds.tags)))

@@ -133,8 +133,10 @@ impl VaultLane {
     async fn point_again(&mut self) {
         self.look_around();
         let reader = &self.reader;
-        // All of them: one that did not change is no reason to leave out the next.
-        let changed = self.known.values_mut().fold(false, |changed, known| reader.point_again(known) || changed);
+        let mut changed = false;
+        for known in self.known.values_mut() {
+            changed |= reader.point_again(known);
+        }
         if changed && let Some((mount, of, strangers)) = self.told.clone() {
             let secrets = gather(mount, self.reader.path().to_owned(), &self.known, of, of, strangers);
             self.tell(delivered(secrets, self.every.max(self.round))).await;

@@ -40,7 +40,9 @@ impl Check for Unreachable {
                 continue;
             }
             match &place.instance.reach {
-                Reach::Up => {}
+                // Nobody tries, and that is as it should be: what was an outage before is none any more. What all other
+                // signals cannot judge they say themselves, with the reason.
+                Reach::Up | Reach::Apart(_) => {}
                 Reach::Connecting => verdicts.doubts.push(Doubt {
                     unknown: Unknown {
                         signal: self.signal(),
@@ -50,9 +52,6 @@ impl Check for Unreachable {
                     },
                     source: None,
                 }),
-                // Nobody tries, and that is as it should be: what was an outage before is none any more. What all other
-                // signals cannot judge they say themselves, with the reason.
-                Reach::Apart(_) => {}
                 // A server that is full answers: connection-saturation says so, in better words.
                 Reach::Down { trouble, .. } if trouble.is_server_full() => {}
                 Reach::Down { since, trouble } => {

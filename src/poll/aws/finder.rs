@@ -171,21 +171,18 @@ impl Finder {
     async fn tell(&self, every: Duration) {
         let seats = self.seats.borrow().clone().unwrap_or_default();
         for seat in seats.iter() {
-            match &seat.rds {
-                Some(rds) => {
-                    let rds = self.asides.complete(Rds::clone(rds));
-                    self.voice.delivered(seat.place, CloudFragment::Rds(rds), every).await;
-                }
-                None => {
-                    let place = self.voice.account.place();
-                    let trouble = Trouble::new(format!(
-                        "RDS knows no PostgreSQL instance {} in {} (AWS {}): renamed, deleted, or in another account or \
-                         region; check rds = …",
-                        seat.identifier, place.region, place.name
-                    ));
-                    self.voice.failed(seat.place, Source::Rds, trouble, every).await;
-                }
+            if let Some(rds) = &seat.rds {
+                let rds = self.asides.complete(Rds::clone(rds));
+                self.voice.delivered(seat.place, CloudFragment::Rds(rds), every).await;
+                continue;
             }
+            let place = self.voice.account.place();
+            let trouble = Trouble::new(format!(
+                "RDS knows no PostgreSQL instance {} in {} (AWS {}): renamed, deleted, or in another account or region; \
+                 check rds = …",
+                seat.identifier, place.region, place.name
+            ));
+            self.voice.failed(seat.place, Source::Rds, trouble, every).await;
         }
     }
 

@@ -60,8 +60,9 @@ impl From<Dealt> for Round {
 
 impl SourceLane {
     pub fn new(source: Source, voice: Voice, seats: watch::Receiver<Seats>, dollars: f64) -> Self {
-        let (snapshots, backups, alarms) = Default::default();
-        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures: Figures::default() }
+        let (snapshots, backups) = (snapshots::Book::default(), backup::Book::default());
+        let (alarms, figures) = (alarms::Book::default(), Figures::default());
+        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures }
     }
 
     /// Asks until nobody listens any more.
@@ -122,7 +123,7 @@ impl SourceLane {
                 deal(seats, found, CloudFragment::Snapshots)
             }
             Source::Backups => {
-                let answer = self.backups.ask(account, Timestamp::now()).await.map_err(said)?;
+                let answer = Box::pin(self.backups.ask(account, Timestamp::now())).await.map_err(said)?;
                 let of = |seat: &Seat| {
                     let rds = seat.rds.as_ref().ok_or_else(undescribed)?;
                     Ok(CloudFragment::Backups(answer.of(rds.arn.raw(), &rds.tags)))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_cloudwatch::operation::describe_alarms::builders::DescribeAlarmsFluentBuilder;
-use aws_sdk_cloudwatch::types::{AlarmType, MetricAlarm, StateValue};
+use aws_sdk_cloudwatch::types::{AlarmType, Metric as CloudWatchMetric, MetricAlarm, StateValue};
 
 use super::{ByInstance, DIMENSION, foreign, moment_of, some};
 use crate::clients::aws::{Account, Action, AwsError};
@@ -105,7 +105,7 @@ async fn read(
 fn instances(alarm: &MetricAlarm) -> Vec<&str> {
     let own = alarm.dimensions().iter();
     let computed = alarm.metrics().iter().filter_map(|query| query.metric_stat()?.metric());
-    let dimensions = own.chain(computed.flat_map(|metric| metric.dimensions()));
+    let dimensions = own.chain(computed.flat_map(CloudWatchMetric::dimensions));
     let mut instances: Vec<&str> =
         dimensions.filter(|it| it.name() == Some(DIMENSION)).filter_map(|it| it.value()).collect();
     instances.sort_unstable();

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_backup::types::{BackupRule, BackupSelection, ConditionParameter};
+use aws_sdk_backup::types::{
+    BackupJobState, BackupRule, BackupSelection, ConditionParameter, CopyJobState, Lifecycle, RecoveryPointStatus,
+    RestoreJobStatus,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{asked, foreign, moment_of, some};
@@ -209,7 +212,7 @@ async fn selections(account: &Account, plan: &str) -> Result<Vec<Selection>, Aws
 }
 
 fn protection(plan: &str, rule: &BackupRule) -> Protection {
-    let days = rule.lifecycle().and_then(|life| life.delete_after_days());
+    let days = rule.lifecycle().and_then(Lifecycle::delete_after_days);
     let copies = rule.copy_actions().iter().map(|copy| Foreign::from(copy.destination_backup_vault_arn()));
     Protection {
         plan: Foreign::from(plan),
@@ -253,7 +256,7 @@ async fn points(
             let told = RecoveryPoint {
                 arn: Foreign::from(arn),
                 vault: Foreign::from(vault),
-                status: foreign(point.status().map(|status| status.as_str())),
+                status: foreign(point.status().map(RecoveryPointStatus::as_str)),
                 at,
                 bytes: point.backup_size_in_bytes().and_then(|bytes| u64::try_from(bytes).ok()),
                 encrypted: point.is_encrypted() || point.encryption_key_arn().is_some(),
@@ -275,7 +278,7 @@ async fn copies(account: &Account, since: Timestamp) -> Result<HashMap<String, V
             let (Some(of), Some(at)) = (job.resource_arn(), moment_of(job.creation_date())) else { continue };
             found.entry(of.to_owned()).or_default().push(CopyOfPoint {
                 to: foreign(job.destination_backup_vault_arn()),
-                state: foreign(job.state().map(|state| state.as_str())),
+                state: foreign(job.state().map(CopyJobState::as_str)),
                 at,
                 message: some(job.status_message()),
             });
@@ -293,7 +296,7 @@ async fn backups(account: &Account, since: Timestamp, into: &mut HashMap<String,
             let (Some(of), Some(at)) = (job.resource_arn(), moment_of(job.creation_date())) else { continue };
             into.entry(of.to_owned()).or_default().push(Job {
                 kind: JobKind::Backup,
-                state: foreign(job.state().map(|state| state.as_str())),
+                state: foreign(job.state().map(BackupJobState::as_str)),
                 at,
                 ended: moment_of(job.completion_date()),
                 message: some(job.status_message()),
@@ -324,7 +327,7 @@ async fn restores(
             let (Some(of), Some(at)) = (of, moment_of(job.creation_date())) else { continue };
             into.entry(of).or_default().push(Job {
                 kind: JobKind::Restore,
-                state: foreign(job.status().map(|status| status.as_str())),
+                state: foreign(job.status().map(RestoreJobStatus::as_str)),
                 at,
                 ended: moment_of(job.completion_date()),
                 message: some(job.status_message()),

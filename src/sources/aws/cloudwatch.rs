@@ -174,15 +174,14 @@ impl<'a> Told<'a> {
 
     fn deal(self, answer: &mut Answer) {
         for ((of, metric), points, failed) in self.0 {
-            match failed {
+            if let Some(error) = failed {
                 // What it has of it may lack what comes next: it is asked again from where we know.
-                Some(error) => answer.failed.push((error, vec![(Arc::clone(of), *metric)])),
-                None => {
-                    // Late and double datapoints find their place.
-                    let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
-                    answer.metrics.entry(Arc::clone(of)).or_default().take(more);
-                }
+                answer.failed.push((error, vec![(Arc::clone(of), *metric)]));
+                continue;
             }
+            // Late and double datapoints find their place.
+            let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
+            answer.metrics.entry(Arc::clone(of)).or_default().take(more);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod entries;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
@@ -143,7 +144,7 @@ impl Follower {
         for _ in 0..PAGES {
             let question = clients.logs.filter_log_events().log_group_name(&group);
             let question = question.start_time(events.since.as_millisecond()).set_next_token(events.token.clone());
-            let page = account.ask(Action::FilterLogEvents, question.send()).await?;
+            let page = account.ask(Action::FilterLogEvents, Box::pin(question.send())).await?;
             events.token = page.next_token().map(str::to_owned);
             self.take(events, page.events());
             if events.token.is_none() {
@@ -199,7 +200,8 @@ impl Follower {
             let named = page.describe_db_log_files().iter();
             files.extend(named.filter_map(|file| Some((file.last_written()?, file.log_file_name()?.to_owned()))));
         }
-        files.retain(|(_, name)| name.starts_with("error/postgresql") && !name.ends_with(".csv"));
+        let is_csv = |name: &str| Path::new(name).extension().is_some_and(|kind| kind.eq_ignore_ascii_case("csv"));
+        files.retain(|(_, name)| name.starts_with("error/postgresql") && !is_csv(name));
         files.sort();
         Ok(files.into_iter().map(|(_, name)| name).collect())
     }
@@ -222,8 +224,9 @@ impl Follower {
         for _ in 0..PAGES {
             let question = clients.rds.download_db_log_file_portion().db_instance_identifier(&*self.identifier);
             let question = question.log_file_name(&*name).set_marker(marker.clone());
-            let question = question.set_number_of_lines(marker.is_none().then_some(MOST as i32));
-            let part = match account.ask(Action::DownloadDbLogFilePortion, question.send()).await {
+            let newest = if marker.is_none() { i32::try_from(MOST).ok() } else { None };
+            let question = question.set_number_of_lines(newest);
+            let part = match account.ask(Action::DownloadDbLogFilePortion, Box::pin(question.send())).await {
                 Ok(part) => part,
                 Err(AwsError { fault: Fault::Gone(_), .. }) => return Ok(true),
                 Err(error) => return Err(error),

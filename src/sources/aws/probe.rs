@@ -26,14 +26,13 @@ pub enum Leave {
 pub async fn leave(account: &Account, now: Timestamp) -> Result<Vec<(Action, Leave)>, AwsError> {
     let mut tried = Vec::new();
     for action in Action::ALL.iter().filter(|action| action.needs_leave() && **action != Action::Connect) {
-        let leave = match try_it(account, *action, now).await {
-            Ok(None) => Leave::Given,
+        let leave = match Box::pin(try_it(account, *action, now)).await {
             Ok(Some(reason)) => Leave::Unknown(reason.to_owned()),
             Err(error) if error.is_denied() => Leave::Missing(error),
             // The same for all of them.
             Err(error) if error.is_about_credentials() => return Err(error),
             // It is not there, or is asked wrongly: that is found out behind the door.
-            Err(AwsError { fault: Fault::Gone(_) | Fault::Other { .. }, .. }) => Leave::Given,
+            Ok(None) | Err(AwsError { fault: Fault::Gone(_) | Fault::Other { .. }, .. }) => Leave::Given,
             Err(error) => Leave::Unknown(error.to_string()),
         };
         tried.push((*action, leave));

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_sdk_rds::types::{DbSnapshotAttribute, DbSnapshotAttributesResult};
+
 use super::rds::PAGE;
 use super::{ByInstance, count, foreign, moment_of};
 use crate::clients::aws::{Account, Action, AwsError, Fault};
@@ -103,9 +105,10 @@ impl Book {
             match answer {
                 Ok(answer) => {
                     let attributes = answer.db_snapshot_attributes_result();
-                    let attributes = attributes.map(|it| it.db_snapshot_attributes()).unwrap_or_default().iter();
+                    let attributes =
+                        attributes.map(DbSnapshotAttributesResult::db_snapshot_attributes).unwrap_or_default().iter();
                     let restore = attributes.filter(|attribute| attribute.attribute_name() == Some(RESTORE));
-                    let accounts = restore.flat_map(|attribute| attribute.attribute_values());
+                    let accounts = restore.flat_map(DbSnapshotAttribute::attribute_values);
                     let accounts = accounts.map(|account| Foreign::from(account.as_str())).collect();
                     let now = Instant::now();
                     *asked = Asked { tried: Some(now), told: Some((now, accounts)), error: None };

@@ -72,10 +72,9 @@ fn oddity(tags: &BTreeMap<String, Foreign>) -> Option<Oddity> {
         (Some("dedicated"), None) => Some(Oddity::NoTenant),
         (Some("dedicated"), Some(id)) => tenant(tags).is_none().then(|| Oddity::NotATenant(id.clone())),
         (Some("shared"), Some(id)) => Some(Oddity::SharedWithTenant(id.clone())),
-        (Some("shared"), None) => None,
+        (Some("shared") | None, None) => None,
         (Some(tier), _) => Some(Oddity::UnknownTier(Foreign::from(tier))),
         (None, Some(id)) => Some(Oddity::NoTier(id.clone())),
-        (None, None) => None,
     }
 }
 

@@ -168,6 +168,8 @@ async fn the_console_looks_into_what_was_found() {
     // A plan is made where the tenant lives.
     console.keys("a");
     console.shows("throttle");
-    console.keys("\x1bq");
+    console.keys("\x1b");
+    console.hides("ACTIONS on");
+    console.keys("q");
     console.ends_with(0);
 }

@@ -157,7 +157,9 @@ impl Estate {
                 let token = match login.hosts.first().map(|host| (&host.address, host.port)) {
                     Some((Address::Name(name), port)) => account.token(name, port, &login.user).await,
                     _ => {
-                        return Err(HandsError::NoValue("a token of IAM is for the endpoint of an instance".to_owned()));
+                        return Err(HandsError::NoValue(
+                            "a token of IAM is for the endpoint of an instance".to_owned(),
+                        ));
                     }
                 };
                 return token.map_err(|error| HandsError::NoValue(format!("no IAM token for {}: {error}", login.user)));

@@ -24,7 +24,7 @@ fn dedicated(tenant: &str) -> Vec<(&str, &str)> {
     vec![("StorageTier", "dedicated"), ("TenantId", tenant)]
 }
 
-fn error<'a>(instance: &'a Instance, source: Source) -> Option<&'a str> {
+fn error(instance: &Instance, source: Source) -> Option<&str> {
     let state = instance.sources.iter().find(|state| state.source == source)?;
     state.error.as_ref().map(|trouble| trouble.message.as_str())
 }

@@ -120,7 +120,7 @@ async fn everything() {
     make(&account).await;
     logs(&account).await;
     snapshots_and_alarms(&stand, &account).await;
-    backups(&account).await;
+    Box::pin(backups(&account)).await;
     figures(&stand, &account).await;
     faults(&stand, &account).await;
     stand.stop().await;

@@ -65,9 +65,9 @@ fn watching_is_allowed_what_it_asks_and_nothing_else() {
         let by_name = Action::ALL.iter().filter(|action| code.contains(&format!("Action::{action:?}")));
         let by_name: Vec<Action> = by_name.copied().filter(|action| *action != Action::Connect).collect();
         // In each file what is asked is what is named: a question under another's name would be refused under that name.
-        let names: BTreeSet<String> =
+        let theirs: BTreeSet<String> =
             by_name.iter().map(|action| plain(action.name().split_once(':').unwrap().1)).collect();
-        assert_eq!(here, names, "{}", path.display());
+        assert_eq!(here, theirs, "{}", path.display());
         asked.extend(here);
         named.extend(by_name);
     }

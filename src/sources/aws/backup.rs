@@ -101,7 +101,8 @@ impl Book {
         let mut answer = Answer::default();
         let since = now.checked_sub(BACK).unwrap_or(now);
         let mut refused = Refused::new();
-        let points = self.points(account, now, &mut refused).await;
+        // In boxes: the SDK's futures are large.
+        let points = Box::pin(self.points(account, now, &mut refused)).await;
         for vault in self.vaults.values() {
             for (of, point) in vault.points.values() {
                 answer.points.entry(of.clone()).or_default().push(point.clone());
@@ -109,7 +110,7 @@ impl Book {
         }
         let parts: [(&str, Result<(), AwsError>); 5] = [
             ("recovery points", points),
-            ("plans", rules(account, &mut refused).await.map(|rules| answer.rules = Some(rules))),
+            ("plans", Box::pin(rules(account, &mut refused)).await.map(|rules| answer.rules = Some(rules))),
             ("copies", copies(account, since).await.map(|copies| answer.copies = copies)),
             ("backup jobs", backups(account, since, &mut answer.jobs).await),
             ("restore jobs", restores(account, since, &answer.points, &mut answer.jobs).await),

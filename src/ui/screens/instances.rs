@@ -92,11 +92,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
     let (model, look) = (pen.model, pen.look);
     let table = &model.instances;
     let inside = table::heading(pen, area, table, Heading { name: "INSTANCES", ..Heading::default() });
-    let roomy = LOOKS.map(|look| match look.column {
-        Of::Instance if inside.width >= 150 => Look { width: 26, ..look },
-        _ => look,
-    });
-    let looks = table::arranged(&roomy, &table.columns);
+    let looks = table::arranged(&LOOKS, &table.columns);
     let columns = table::place(&looks, inside.width, Of::Instance, 40, Some(table.sort));
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);

@@ -328,7 +328,7 @@ fn pictures_of_the_cloud() {
     for (name, keys) in [
         ("cloud-fleet", ""),
         ("cloud-instances", "6"),
-        ("cloud-figures", "6gj⏎⇥"),
+        ("cloud-figures", ":shared⏎⇥"),
         ("cloud-rds", "6g⏎⇥⇥"),
         ("cloud-backups", "7"),
         ("cloud-backup", "7⏎"),

@@ -155,7 +155,10 @@ impl Estate {
             Password::InVault { path, field } => (path, field),
             Password::Token { account, login } => {
                 let token = match login.hosts.first().map(|host| (&host.address, host.port)) {
-                    Some((Address::Name(name), port)) => account.token(name, port, &login.user).await,
+                    Some((Address::Name(name), port)) => {
+                        // Large, and asked for by few: it is no part of every other login.
+                        Box::pin(account.token(name, port, &login.user)).await
+                    }
                     _ => {
                         return Err(HandsError::NoValue(
                             "a token of IAM is for the endpoint of an instance".to_owned(),

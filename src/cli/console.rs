@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
@@ -124,11 +123,7 @@ pub(super) async fn open(
             }
         }
         Effect::History { whose, stretch, now } => {
-            let (report, history) = (report.clone(), history.clone());
-            tokio::spawn(async move {
-                let curve = remember::curve(history.as_ref(), whose, stretch, now).await;
-                let _ = report.send(Report::History(Arc::new(curve))).await;
-            });
+            remember::ask(history.clone(), (whose, stretch, now), report.clone());
         }
         Effect::Locks(inquiry) => inspector.locks(inquiry),
         Effect::Plan(inquiry) => inspector.plan(*inquiry),

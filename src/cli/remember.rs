@@ -1,9 +1,12 @@
 //! The history beside a poller: where its file is, and what is said where there is none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
+use crate::app::Report;
 use crate::clients::Environment;
 use crate::config::Config;
 use crate::domain::history::{Curve, Stretch, Whose};
@@ -35,12 +38,21 @@ pub(super) fn start(
     History::start(options, poller.snapshots.clone(), poller.past.clone(), tell).ok()
 }
 
-/// What is stored of somebody; says why where nothing is.
-pub(super) async fn curve(history: Option<&History>, whose: Whose, stretch: Stretch, now: Timestamp) -> Curve {
-    match history {
-        Some(history) => history.curve(whose, stretch, now).await,
-        None => Curve { whose, stretch, readings: Vec::new(), trouble: Some("history is not kept here".to_owned()) },
-    }
+/// Reports what is stored of somebody, in its own time; says why where nothing is.
+pub(super) fn ask(
+    history: Option<History>,
+    (whose, stretch, now): (Whose, Stretch, Timestamp),
+    report: mpsc::Sender<Report>,
+) {
+    tokio::spawn(async move {
+        let curve = match history {
+            Some(history) => history.curve(whose, stretch, now).await,
+            None => {
+                Curve { whose, stretch, readings: Vec::new(), trouble: Some("history is not kept here".to_owned()) }
+            }
+        };
+        let _ = report.send(Report::History(Arc::new(curve))).await;
+    });
 }
 
 /// Lets it write what it has.

@@ -36,6 +36,7 @@ impl AwsConfig {
     }
 
     /// Which account it is, but not how one gets into it. What is added to a place has to be thought of here.
+    #[must_use]
     pub fn without_a_way_in(&self) -> Self {
         let Place { name, region, profile: _, config_file: _, assume_role: _, endpoint_url: _ } =
             self.account.place().clone();

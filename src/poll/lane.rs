@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_crowd_shares_what_a_hundred_may_ask() {
-        assert_eq!([0, 3, 100, 500].map(crowding), [1.0, 1.0, 1.0, 5.0]);
+        assert_eq!([0, 3, 100, 500].map(|found| crowding(found) as u32), [1, 1, 1, 5]);
     }
 
     #[test]

@@ -188,7 +188,9 @@ mod tests {
         let due = book.due(&manual);
         assert_eq!(due.len(), AT_ONCE);
         assert!(due[..100].iter().all(|name| name.len() < 4), "a hundred are watched");
-        manual.iter_mut().for_each(|(watched, _)| *watched = true);
+        for (watched, _) in &mut manual {
+            *watched = true;
+        }
         manual.push((false, "stranger"));
         assert!(book.due(&manual).contains(&"stranger"));
     }

@@ -136,12 +136,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let at = "2026-11-22T15:00:01.5Z".parse().unwrap();
-        let fields = Fields::new()
-            .with("Name", "x")
-            .with("Count", 7_i64)
-            .with("Share", 0.25)
-            .with("At", jiff::Timestamp::from(at))
-            .list("Items", "member", [Fields::new().with("Flag", true)]);
+        let fields = Fields::new().with("Name", "x").with("Count", 7_i64).with("Share", 0.25).with("At", at).list(
+            "Items",
+            "member",
+            [Fields::new().with("Flag", true)],
+        );
         let input = Input(read(&write(&fields)).unwrap());
         assert_eq!(input.text("Name"), Some("x"));
         assert_eq!((input.int("Count"), input.float("Share")), (Some(7), Some(0.25)));

@@ -115,13 +115,13 @@ async fn a_restore_to_a_moment_holds_what_was_committed_by_then() {
             _ => Timestamp::from_microsecond(random.random_range(from..=to)).unwrap(),
         };
         let (id, moment) = (format!("moment-{turn}"), at.to_string());
-        let wanted = [
+        let restore = [
             ("SourceDBInstanceIdentifier", "source"),
             ("TargetDBInstanceIdentifier", id.as_str()),
             ("RestoreTime", moment.as_str()),
             ("BackupRetentionPeriod", "0"),
         ];
-        rds(&stand, "RestoreDBInstanceToPointInTime", &wanted).await;
+        rds(&stand, "RestoreDBInstanceToPointInTime", &restore).await;
         let restored = login(&available(&stand, &id).await).await;
         let rows = restored.query("SELECT number FROM written ORDER BY 1", &[]).await.unwrap();
         let held: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();

@@ -7,7 +7,12 @@
 //! Prints figures and judges none but one: everybody must be there. Linux only, as it reads /proc. `SECONDS_WATCHED=300` watches
 //! longer.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops where it cannot go on")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and stops where it cannot go on"
+)]
 
 mod fleet;
 mod watched;

@@ -40,7 +40,7 @@ impl Watched {
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
         });
         let pid = child.process_id().unwrap();

@@ -101,7 +101,7 @@ fn source(pen: &Pen<'_>, instance: Option<&Instance>) -> Line<'static> {
         words = format!(" {from}, {} ago ", duration(age));
     }
     if model.logs.dropped > 0 {
-        words.push_str(&format!("· {} older dropped ", count(model.logs.dropped as f64)));
+        words = format!("{words}· {} older dropped ", count(model.logs.dropped as f64));
     }
     Line::from(Span::styled(words, if late.is_some() { look.warning } else { look.dim }))
 }

@@ -123,13 +123,13 @@ fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
     let mut words = format!("{used} of {all} {}", sanitise(&storage.kind));
     if let Some(iops) = storage.gives() {
         let burst = iops.burst.map(|burst| format!(", {} in bursts", count(burst))).unwrap_or_default();
-        words.push_str(&format!(", {} IOPS{burst}", count(iops.steady)));
+        words = format!("{words}, {} IOPS{burst}", count(iops.steady));
     }
     if let Some(throughput) = storage.throughput_mibps {
-        words.push_str(&format!(", {throughput} MiB/s"));
+        words = format!("{words}, {throughput} MiB/s");
     }
     match storage.max_allocated_gib {
-        Some(most) => words.push_str(&format!(", grows by itself to {most} GiB")),
+        Some(most) => words = format!("{words}, grows by itself to {most} GiB"),
         None => words.push_str(", does not grow by itself"),
     }
     words
@@ -302,10 +302,8 @@ fn events(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
     let all = cloud.events.value.iter().flat_map(|events| &events.events);
     let before = sheet.lines.len();
     for event in all.take(EVENTS) {
-        let style = match event.categories.iter().any(|it| matches!(it.raw(), "failover" | "failure" | "low storage")) {
-            true => look.warning,
-            false => look.text,
-        };
+        let grave = event.categories.iter().any(|it| matches!(it.raw(), "failover" | "failure" | "low storage"));
+        let style = if grave { look.warning } else { look.text };
         sheet.field(&format!("{} ago", ago(pen, event.at)), &event.message.shown(), style);
     }
     if sheet.lines.len() == before {

@@ -218,8 +218,8 @@ fn sampled(
             && column - before <= gap
         {
             let step = (value - from) / (column - before) as f64;
-            for between in before + 1..column {
-                values[between] = Some(from + step * (between - before) as f64);
+            for (nth, between) in values.iter_mut().skip(before + 1).take(column - before - 1).enumerate() {
+                *between = Some(from + step * (nth + 1) as f64);
             }
         }
         last = Some((column, value));

@@ -22,8 +22,10 @@ fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Instance> {
     snapshot.instances.iter().find(|instance| instance.name.as_str() == name)
 }
 
+/// Whether it is there, and said so once: being let in is no answer yet.
 fn is_up(snapshot: &Snapshot, name: &str) -> bool {
-    named(snapshot, name).is_some_and(|it| it.reach == Reach::Up)
+    let said = |it: &Instance| it.sources.iter().any(|it| it.source == Source::Activity && it.at.is_some());
+    named(snapshot, name).is_some_and(|it| it.reach == Reach::Up && said(it))
 }
 
 /// How old the sessions of an instance are, in seconds.
@@ -121,14 +123,15 @@ async fn an_account_that_is_throttled_greys_what_it_concerns_and_delays_no_other
     let snapshots = |it: &Snapshot, name: &str| {
         named(it, name).and_then(|it| it.cloud.as_ref()).is_some_and(|it| it.snapshots.value.is_some())
     };
-    observer.until("the other region is described", |it| snapshots(it, "globex-db")).await;
+    observer.until("the other region is described", |it| snapshots(it, "dublin/globex-db")).await;
     observer
         .until("throttled", |it| {
-            trouble(it, "acme-db", Source::Events).is_some_and(|it| it.contains("throttles rds:DescribeEvents"))
+            trouble(it, "frankfurt/acme-db", Source::Events)
+                .is_some_and(|it| it.contains("throttles rds:DescribeEvents"))
         })
         .await;
-    assert_eq!(trouble(&observer.newest, "acme-db", Source::Rds), None, "what is let through is known");
-    assert_eq!(trouble(&observer.newest, "globex-db", Source::Events), None);
+    assert_eq!(trouble(&observer.newest, "frankfurt/acme-db", Source::Rds), None, "what is let through is known");
+    assert_eq!(trouble(&observer.newest, "dublin/globex-db", Source::Events), None);
     // Asked ever more rarely: three attempts at most in each of ever longer pauses.
     let before = throttled.asked("DescribeEvents");
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -137,7 +140,7 @@ async fn an_account_that_is_throttled_greys_what_it_concerns_and_delays_no_other
     calm.store(true, Ordering::SeqCst);
     observer
         .until("it comes back by itself", |it| {
-            trouble(it, "acme-db", Source::Events).is_none() && snapshots(it, "acme-db")
+            trouble(it, "frankfurt/acme-db", Source::Events).is_none() && snapshots(it, "frankfurt/acme-db")
         })
         .await;
 }

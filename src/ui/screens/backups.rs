@@ -80,11 +80,13 @@ pub(super) fn short(seconds: f64) -> String {
     }
 }
 
+/// Whether it is known, and old.
+fn aged<T>(observed: &Observed<T>, moment: jiff::Timestamp) -> bool {
+    observed.value.is_some() && observed.fresh(moment).is_none()
+}
+
 /// Whether what its sources say is of now.
 pub(super) fn is_fresh(pen: &Pen<'_>, row: &BackupRow) -> bool {
-    fn aged<T>(observed: &Observed<T>, moment: jiff::Timestamp) -> bool {
-        observed.value.is_some() && observed.fresh(moment).is_none()
-    }
     let moment = pen.model.moment();
     let cloud = pen.model.shown.instance(&row.instance).and_then(|instance| instance.cloud.as_ref());
     cloud.is_some_and(|cloud| !aged(&cloud.snapshots, moment) && !aged(&cloud.rds, moment))

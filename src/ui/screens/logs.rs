@@ -1,7 +1,5 @@
 //! Screen 9: an instance's log, the newest at the end; and the entry under the cursor in full.
 
-use std::fmt::Write as _;
-
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -103,7 +101,7 @@ fn source(pen: &Pen<'_>, instance: Option<&Instance>) -> Line<'static> {
         words = format!(" {from}, {} ago ", duration(age));
     }
     if model.logs.dropped > 0 {
-        let _ = write!(words, "· {} older dropped ", count(model.logs.dropped as f64));
+        words = format!("{words}· {} older dropped ", count(model.logs.dropped as f64));
     }
     Line::from(Span::styled(words, if late.is_some() { look.warning } else { look.dim }))
 }

@@ -1,7 +1,5 @@
 //! A page of an instance: how RDS has it, what somebody ordered, what RDS wants, what rings, what happened.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -125,15 +123,15 @@ fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
     let mut words = format!("{used} of {all} {}", sanitise(&storage.kind));
     if let Some(iops) = storage.gives() {
         let burst = iops.burst.map(|burst| format!(", {} in bursts", count(burst))).unwrap_or_default();
-        let _ = write!(words, ", {} IOPS{burst}", count(iops.steady));
+        words = format!("{words}, {} IOPS{burst}", count(iops.steady));
     }
     if let Some(throughput) = storage.throughput_mibps {
-        let _ = write!(words, ", {throughput} MiB/s");
+        words = format!("{words}, {throughput} MiB/s");
     }
-    let _ = match storage.max_allocated_gib {
-        Some(most) => write!(words, ", grows by itself to {most} GiB"),
-        None => write!(words, ", does not grow by itself"),
-    };
+    match storage.max_allocated_gib {
+        Some(most) => words = format!("{words}, grows by itself to {most} GiB"),
+        None => words.push_str(", does not grow by itself"),
+    }
     words
 }
 
@@ -304,8 +302,8 @@ fn events(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
     let all = cloud.events.value.iter().flat_map(|events| &events.events);
     let before = sheet.lines.len();
     for event in all.take(EVENTS) {
-        let is_bad = event.categories.iter().any(|it| matches!(it.raw(), "failover" | "failure" | "low storage"));
-        let style = if is_bad { look.warning } else { look.text };
+        let grave = event.categories.iter().any(|it| matches!(it.raw(), "failover" | "failure" | "low storage"));
+        let style = if grave { look.warning } else { look.text };
         sheet.field(&format!("{} ago", ago(pen, event.at)), &event.message.shown(), style);
     }
     if sheet.lines.len() == before {

@@ -289,8 +289,10 @@ mod tests {
     #[test]
     fn scales_end_at_round_numbers() {
         let round = [0.0, 0.7, 1.0, 1.1, 2.2, 3.0, 51.0, 1_000.0, 2_999.0];
-        assert_eq!(round.map(nice), [1.0, 1.0, 1.0, 2.0, 2.5, 5.0, 100.0, 1_000.0, 5_000.0]);
-        assert_eq!([super::round(3.2 * 1_048_576.0, true), super::round(900.0, true)], [5.0 * 1_048_576.0, 1_000.0]);
+        let tenths = |top: f64| (top * 10.0) as u64;
+        assert_eq!(round.map(nice).map(tenths), [10, 10, 10, 20, 25, 50, 1_000, 10_000, 50_000]);
+        let ends = [super::round(3.2 * 1_048_576.0, true), super::round(900.0, true)];
+        assert_eq!(ends.map(|top| top as u64), [5 * 1_048_576, 1_000]);
     }
 
     #[test]

@@ -627,3 +627,35 @@ proptest! {
         let _ = model.marked(Pane::Tenants);
     }
 }
+
+/// A picture may ask for something, too: nobody touches a key, and the tables of a tenant that came to be known are asked for.
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn what_a_picture_asks_for_is_asked() {
+    let mut unknown = estate::fine();
+    for tenant in &mut unknown.tenants {
+        (tenant.schema, tenant.database) = (None, None);
+    }
+    let mut hands = Hands::on(unknown, (160, 48));
+    hands.keys("/acme⏎2").await;
+    for _ in 0..8 {
+        if hands.model.page.tab == TenantTab::Tables {
+            break;
+        }
+        hands.keys("⇥").await;
+    }
+    assert_eq!(hands.model.page.tab, TenantTab::Tables);
+    let asked = |hands: &Hands| hands.effects.iter().filter(|it| matches!(it, Effect::Tables(_))).count();
+    assert_eq!(asked(&hands), 0, "nothing of it is there");
+    // The next picture comes while the loop runs.
+    let (pictures, shown) = watch::channel(Arc::clone(&hands.picture));
+    let (_reports, reports) = mpsc::channel(1);
+    let stop = async {
+        pictures.send(Arc::new(estate::fine())).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        Exit::Quit
+    };
+    let inputs = Inputs { events: futures::stream::pending(), snapshots: shown, reports, stop, clock: estate::now };
+    let effects = &mut hands.effects;
+    run(&mut hands.terminal, inputs, &mut hands.model, Depth::True, |effect| effects.push(effect)).await.unwrap();
+    assert_eq!(asked(&hands), 1);
+}

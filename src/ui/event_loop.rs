@@ -74,10 +74,11 @@ where
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut publishing, mut reporting) = (true, true);
     let mut waiting = false;
-    model.update(Message::Tick(clock()));
     let first = Arc::clone(&snapshots.borrow_and_update());
-    model.update(Message::Snapshot(first));
-    draw(terminal, model, depth)?;
+    for message in [Message::Tick(clock()), Message::Snapshot(first)] {
+        model.update(message).into_iter().for_each(&mut act);
+    }
+    draw(terminal, model, depth, &mut act)?;
     let mut drawn = Instant::now();
     let mut due: Option<Instant> = None;
     loop {
@@ -105,7 +106,7 @@ where
                 if !seen {
                     continue;
                 }
-                draw(terminal, model, depth)?;
+                draw(terminal, model, depth, &mut act)?;
                 drawn = Instant::now();
                 // What was due is on the screen now; a snapshot that waits is still to come.
                 due = waiting.then(|| drawn + FRAME);
@@ -113,18 +114,17 @@ where
             () = tokio::time::sleep_until(due.unwrap_or(drawn)), if due.is_some() => {
                 if std::mem::take(&mut waiting) {
                     let newest = Arc::clone(&snapshots.borrow_and_update());
-                    model.update(Message::Snapshot(newest));
+                    // Data ask for more, too: a tenant that came to be known on the page of its tables.
+                    model.update(Message::Snapshot(newest)).into_iter().for_each(&mut act);
                 }
-                draw(terminal, model, depth)?;
+                draw(terminal, model, depth, &mut act)?;
                 drawn = Instant::now();
                 due = None;
             }
             report = reports.recv(), if reporting => {
                 match report {
                     Some(report) => {
-                        for effect in model.update(Message::Report(report)) {
-                            act(effect);
-                        }
+                        model.update(Message::Report(report)).into_iter().for_each(&mut act);
                     }
                     None => reporting = false,
                 }
@@ -139,9 +139,7 @@ where
                 due = due.or(Some(drawn + FRAME));
             }
             _ = tick.tick() => {
-                for effect in model.update(Message::Tick(clock())) {
-                    act(effect);
-                }
+                model.update(Message::Tick(clock())).into_iter().for_each(&mut act);
                 due = due.or(Some(drawn + FRAME));
             }
         }
@@ -188,11 +186,16 @@ fn take(model: &mut Model, event: Event, act: &mut impl FnMut(Effect)) -> Taken 
     taken
 }
 
-fn draw<B: Backend>(terminal: &mut Terminal<B>, model: &mut Model, depth: Depth) -> Result<(), LoopError> {
+fn draw<B: Backend>(
+    terminal: &mut Terminal<B>,
+    model: &mut Model,
+    depth: Depth,
+    act: &mut impl FnMut(Effect),
+) -> Result<(), LoopError> {
     let mut viewport = crate::app::Viewport::default();
     terminal
         .draw(|frame| viewport = super::draw(frame, model, depth))
         .map_err(|error| LoopError::Draw(error.to_string()))?;
-    model.update(Message::Drawn(viewport));
+    model.update(Message::Drawn(viewport)).into_iter().for_each(act);
     Ok(())
 }

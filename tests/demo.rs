@@ -255,7 +255,7 @@ fn secrets_are_kept_and_what_keeps_them_goes_with_the_estate() {
 fn a_wrong_secret_is_told_by_the_scenario_that_makes_one() {
     let ground = Ground::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
-    command.args(["demo", "--headless", "--tenants", "12", "--scenario", "wrong-secret"]);
+    command.args(["demo", "--headless", "--tenants", "12", "--dedicated", "0", "--scenario", "wrong-secret"]);
     command.env("TMPDIR", ground.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut demo = Headless(command.spawn().unwrap());
     let ready = demo.ready();
@@ -382,7 +382,7 @@ fn the_console_takes_its_estate_with_it() {
     for (name, leave, code) in ways {
         let ground = Ground::new();
         let mut console = ground.console();
-        console.shows("TENANTS 3");
+        console.shows("TENANTS 4");
         println!("{name}: tenants after {:?}", console.begun.elapsed());
         assert_eq!(ground.estates().len(), 1);
         leave(&mut console);
@@ -452,7 +452,7 @@ fn dedicated_instances_come_up_and_go_with_a_killed_estate() {
 fn a_console_that_is_killed_takes_its_estate_with_it_too() {
     let ground = Ground::new();
     let mut console = ground.console();
-    console.shows("TENANTS 3");
+    console.shows("TENANTS 4");
     let estate = estate_of(&console);
     console.signal(Signal::SIGKILL);
     console.ends();
@@ -468,7 +468,7 @@ fn a_console_that_is_killed_takes_its_estate_with_it_too() {
 fn an_estate_that_is_told_to_go_goes_and_the_console_says_so() {
     let ground = Ground::new();
     let mut console = ground.console();
-    console.shows("TENANTS 3");
+    console.shows("TENANTS 4");
     let estate = estate_of(&console);
     kill(Pid::from_raw(estate), Signal::SIGTERM).unwrap();
     console.until("word of it", PATIENCE, |screen| screen.contains("cannot be polled"));
@@ -486,7 +486,7 @@ fn an_estate_that_is_told_to_go_goes_and_the_console_says_so() {
 fn what_a_killed_estate_left_the_next_start_sweeps() {
     let ground = Ground::new();
     let mut console = ground.console();
-    console.shows("TENANTS 3");
+    console.shows("TENANTS 4");
     let estate = estate_of(&console);
     kill(Pid::from_raw(estate), Signal::SIGKILL).unwrap();
     console.signal(Signal::SIGKILL);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// `261122-081033-k7x2`: when it was planned (UTC; of the last four characters, two tell the millisecond and two are at
-/// random), so that their order is that of time. Short and plain enough to be part of a schema's name, an RDS identifier,
-/// a tag, an `application_name` and a file's name.
+/// random), so that their order is that of time, to the millisecond. Short and plain enough to be part of a schema's name,
+/// an RDS identifier, a tag, an `application_name` and a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OperationId(String);

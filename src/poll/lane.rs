@@ -153,7 +153,7 @@ fn share(source: Source) -> f64 {
         Source::Churn => 4.0,
         Source::Statements => 2.5,
         Source::Debt | Source::Catalog => 2.0,
-        // The server is not asked by the last of these: the pooler is, Vault, or AWS, and their clocks are their own.
+        // From the pooler on none asks the server: the pooler is asked, Vault, or AWS, and their clocks are their own.
         Source::Databases
         | Source::Roles
         | Source::Horizon

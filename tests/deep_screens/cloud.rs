@@ -549,7 +549,9 @@ fn what_is_old_is_told_as_old() {
             cloud.metrics.every = Duration::from_secs(60);
             if let Some(metrics) = &mut cloud.metrics.value {
                 for points in Arc::make_mut(metrics).series.values_mut() {
-                    points.iter_mut().for_each(|point| point.at -= jiff::SignedDuration::from_hours(2));
+                    for point in points {
+                        point.at -= jiff::SignedDuration::from_hours(2);
+                    }
                 }
             }
         }

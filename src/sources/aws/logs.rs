@@ -1,7 +1,7 @@
 //! An instance's PostgreSQL log, followed: from CloudWatch Logs where it is exported there, else as RDS hands out its files.
 //!
 //! Each look costs few calls and holds few lines, however much was written: of what is too much the newest is told. An error loses
-//! neither the place nor what was read before it. What the lines mean is in [`entries`].
+//! neither the place nor what was read before it. What the lines mean is in [`mod@entries`].
 
 mod entries;
 

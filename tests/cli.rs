@@ -8,6 +8,8 @@ mod estate;
 mod plain;
 #[path = "cli/schema.rs"]
 mod schema;
+#[path = "support/skipped.rs"]
+mod skipped;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

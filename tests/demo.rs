@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::console::{Console, PATIENCE, tierdeck};
+use support::skipped::skipped;
 use tempfile::TempDir;
 
 /// A temp folder for estates, which the server's user may enter.
@@ -194,7 +195,7 @@ fn about_secrets(status: &serde_json::Value) -> Vec<String> {
 fn secrets_are_kept_and_what_keeps_them_goes_with_the_estate() {
     let installed = installed();
     if installed.is_none() {
-        println!("skipped: a real Vault in the demo: no bao on PATH (make install-test fetches one)");
+        skipped("a real Vault in the demo: no bao on PATH (make install-test fetches one)");
     }
     for (real, layout) in [(false, "database"), (false, "schema"), (true, "schema")] {
         let Some(path) = (if real { installed.as_ref().map(TempDir::path) } else { Some(Path::new("/nowhere")) })

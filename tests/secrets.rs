@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::bao::{Bao, ROOT};
 use support::fake_vault::{FakeVault, Says};
+use support::skipped::skipped;
 use support::watcher::{Watcher, shared};
 use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::Target;
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn bao(test: &str) -> Option<Bao> {
     let bao = Bao::start();
     if bao.is_none() {
-        println!("skipped: {test}: no bao on PATH (make install-test fetches one)");
+        skipped(&format!("{test}: no bao on PATH (make install-test fetches one)"));
     }
     bao
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::console::PATIENCE;
+use support::skipped::skipped;
 use support::watcher::{self, SECRET, Watcher};
 
 struct Serving {
@@ -93,7 +94,7 @@ fn parser() -> Option<PathBuf> {
     if ready(&python) {
         return Some(python);
     }
-    println!("skipped: no python3 with prometheus_client: nobody but us has read the page");
+    skipped("the metrics' page by another's parser: no python3 with prometheus_client");
     None
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use support::bao::{Bao, ROOT};
+use support::skipped::skipped;
 use tierdeck::clients::vault::{Auth, Expected, Fields, Place, Vault, VaultError, VersionState};
 use tierdeck::lab::VaultStand;
 
@@ -33,7 +34,7 @@ fn vault(url: &str, token: &str) -> Vault {
 fn bao(test: &str) -> Option<Bao> {
     let bao = Bao::start();
     if bao.is_none() {
-        println!("skipped: {test}: no bao on PATH (make install-test fetches one)");
+        skipped(&format!("{test}: no bao on PATH (make install-test fetches one)"));
     }
     bao
 }

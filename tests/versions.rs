@@ -12,10 +12,10 @@ mod facts;
 #[path = "versions/standby.rs"]
 mod standby;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use support::skipped::{aloud, skipped};
 use tierdeck::clients::Environment;
 use tierdeck::clients::postgres::{Target, Timeouts, connect};
 use tierdeck::config::{self, Config};
@@ -31,12 +31,6 @@ use tokio::time::Instant;
 /// What is supported.
 const MAJORS: std::ops::RangeInclusive<u32> = 14..=18;
 
-/// Said past the harness, which keeps what a passing test prints to itself.
-#[expect(clippy::explicit_write, reason = "what is printed is captured")]
-fn aloud(words: &str) {
-    writeln!(std::io::stderr(), "{words}").unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_on_every_version_found() {
     let versions = support::server::installed();
@@ -50,13 +44,10 @@ async fn every_query_on_every_version_found() {
     }
     let ran: Vec<&str> = versions.values().map(|(version, _)| version.as_str()).collect();
     aloud(&format!("versions: ran on PostgreSQL {}", ran.join(", ")));
-    let skipped: Vec<String> =
-        MAJORS.filter(|major| !versions.contains_key(major)).map(|major| major.to_string()).collect();
-    if !skipped.is_empty() {
-        aloud(&format!(
-            "versions: SKIPPED PostgreSQL {}: not on this machine (make install-test fetches them where npm is on PATH, on \
-             Linux x86_64; or name folders in TIERDECK_PG_BINS)",
-            skipped.join(", ")
+    for major in MAJORS.filter(|major| !versions.contains_key(major)) {
+        skipped(&format!(
+            "PostgreSQL {major}: not on this machine (make install-test fetches it where npm is on PATH, on Linux x86_64; \
+             or name folders in TIERDECK_PG_BINS)"
         ));
     }
 }

@@ -8,6 +8,7 @@ use tierdeck::lab::{Aim, AwsStand, Fault};
 use tokio::process::Command;
 
 use super::stand;
+use super::support::skipped::skipped;
 
 /// Where that Python is; `None`: nowhere.
 fn python() -> Option<PathBuf> {
@@ -19,7 +20,9 @@ fn python() -> Option<PathBuf> {
 /// Runs the script; `false`: there is nothing to run it with.
 async fn boto(stand: &AwsStand, arguments: &[&str]) -> bool {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no boto3, so nobody but us judged the estate's AWS; `.ci/install test` fetches it");
+        skipped(
+            "boto3 against the estate's AWS, so that nobody but us judged it: no boto3 (make install-test fetches it)",
+        );
         return false;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws/boto.py");

@@ -266,6 +266,11 @@ async fn figures(stand: &AwsStand, account: &Account) {
     let [(error, missing)] = &*answer.failed else { panic!("{:?}", answer.failed) };
     assert!(error.is_throttled() && answer.is_pressed() && *missing == wanted[..500], "{error}");
     assert_eq!(answer.metrics.values().map(|it| it.series.len()).sum::<usize>(), wanted.len() - 500);
+    let calls = || stand.faults().calls()[&("monitoring".to_owned(), "GetMetricData".to_owned())];
+    let before = calls();
+    let answer = cloudwatch::ask(account, &wanted, from, now).await.unwrap();
+    assert!(answer.failed.is_empty(), "{:?}", answer.failed);
+    assert_eq!(calls() - before, 2, "as few as 500 queries each allow, for {} figures", wanted.len());
     let told = until("measured", || async {
         let wanted = [(Arc::from(INSTANCE), Metric::CpuUtilization)];
         let now = Timestamp::now();

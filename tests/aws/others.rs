@@ -5,18 +5,21 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_sdk_backup::types::{BackupPlanInput, BackupRuleInput, BackupSelection, Condition, ConditionType, Lifecycle};
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
+use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, StateValue, Statistic};
 use aws_sdk_rds::types::Tag;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tierdeck::clients::aws::Account;
-use tierdeck::domain::facts::cloud::{Claim, Metric, claim};
+use tierdeck::clients::aws::{Account, Clients};
+use tierdeck::domain::Foreign;
+use tierdeck::domain::facts::cloud::{AlarmState, Claim, JobKind, Metric, claim};
 use tierdeck::sources::aws::snapshots::Book;
 use tierdeck::sources::aws::{alarms, backup, cloudwatch, events, parameters, rds};
 
 use super::stand::{PROFILES, place};
 use super::support::server::free_port;
+use super::support::skipped::skipped;
 
 /// One of them, on a free loopback port; gone when dropped.
 struct Other {
@@ -35,7 +38,7 @@ impl Other {
         folders.extend(std::env::split_paths(&path));
         let found = folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file());
         let Some(found) = found else {
-            println!("skipped: {test}: no {program} (make install-test fetches one)");
+            skipped(&format!("{test}: no {program} (make install-test fetches one)"));
             return None;
         };
         let (port, home) = (free_port(), tempfile::tempdir().unwrap());
@@ -113,18 +116,12 @@ async fn moto_describes_instances_snapshots_and_groups_as_we_read_them() {
 
     let group = clients.rds.create_db_parameter_group().db_parameter_group_name("own");
     group.db_parameter_group_family("postgres16").description("x").send().await.unwrap();
+    assert!(parameters::group(&moto.account, "own").await.unwrap().values.is_empty(), "nothing was set in it");
+    assert_eq!(events::ask(&moto.account).await.unwrap().len(), 103, "each was created");
+    assert!(rds::earliest(&moto.account).await.unwrap().is_empty());
     // What moto does not implement is said, and is no invention.
-    for result in [
-        events::ask(&moto.account).await.map(|it| it.len()),
-        parameters::group(&moto.account, "own").await.map(|it| it.values.len()),
-        rds::maintenance(&moto.account).await.map(|it| it.len()),
-        rds::earliest(&moto.account).await.map(|it| it.len()),
-    ] {
-        match result {
-            Ok(count) => println!("moto: {count}"),
-            Err(error) => println!("moto: {error}"),
-        }
-    }
+    let refused = rds::maintenance(&moto.account).await.unwrap_err().to_string();
+    assert!(refused.contains("has a fault of its own (HTTP 500)"), "{refused}");
 }
 
 #[tokio::test]
@@ -159,13 +156,48 @@ async fn ministack_has_figures_alarms_and_backups_as_we_read_them() {
     assert_eq!(told.newest(Metric::EbsIoBalance).map(|it| it.value), Some(99.0));
     assert!(told.series[&Metric::ReadIops].is_empty(), "asked for, and it has none");
 
-    assert!(alarms::Book::default().ask(&ministack.account).await.unwrap().found.is_empty());
-    match backup::Book::default().ask(&ministack.account, now).await {
-        Ok(answer) => {
-            let of = answer.of("arn:aws:rds:eu-west-1:1:db:acme-db", &BTreeMap::new());
-            assert!(of.points.is_empty() && of.jobs.is_empty());
-            println!("ministack's backups: refused {:?}", of.refused);
-        }
-        Err(error) => panic!("{error}"),
-    }
+    let alarm = clients.cloudwatch.put_metric_alarm().alarm_name("acme-cpu").namespace("AWS/RDS");
+    let alarm = alarm.metric_name("CPUUtilization").statistic(Statistic::Average).period(60).evaluation_periods(1);
+    let of = Dimension::builder().name("DBInstanceIdentifier").value("acme-db").build();
+    let alarm = alarm.dimensions(of).threshold(1.0).comparison_operator(ComparisonOperator::GreaterThanThreshold);
+    alarm.send().await.unwrap();
+    let rings = clients.cloudwatch.set_alarm_state().alarm_name("acme-cpu").state_value(StateValue::Alarm);
+    rings.state_reason("by hand").send().await.unwrap();
+    let found = alarms::Book::default().ask(&ministack.account).await.unwrap().found;
+    let [alarm] = &found["acme-db"].alarms[..] else { panic!("{found:?}") };
+    assert_eq!((alarm.name.raw(), alarm.metric.as_ref().map(Foreign::raw)), ("acme-cpu", Some("CPUUtilization")));
+    assert_eq!((alarm.state, alarm.reason.raw()), (AlarmState::Alarm, "by hand"));
+
+    protected_and_saved(&clients, &ministack.account, now).await;
+}
+
+/// An instance that a plan selects by its tag, and that was saved once.
+async fn protected_and_saved(clients: &Clients, account: &Account, now: Timestamp) {
+    let arn = "arn:aws:rds:eu-west-1:123456789012:db:acme-db";
+    clients.backup.create_backup_vault().backup_vault_name("safe").send().await.unwrap();
+    let rule = BackupRuleInput::builder().rule_name("nightly").target_backup_vault_name("safe");
+    let rule =
+        rule.schedule_expression("cron(0 3 * * ? *)").lifecycle(Lifecycle::builder().delete_after_days(35).build());
+    let plan = BackupPlanInput::builder().backup_plan_name("every-night").rules(rule.build().unwrap()).build().unwrap();
+    let plan = clients.backup.create_backup_plan().backup_plan(plan).send().await.unwrap();
+    let tag = Condition::builder().condition_type(ConditionType::Stringequals).condition_key("StorageTier");
+    let selection =
+        BackupSelection::builder().selection_name("dedicated").iam_role_arn("arn:aws:iam::123456789012:role/backup");
+    let selection = selection.list_of_tags(tag.condition_value("dedicated").build().unwrap()).build().unwrap();
+    let select = clients.backup.create_backup_selection().backup_plan_id(plan.backup_plan_id().unwrap());
+    select.backup_selection(selection).send().await.unwrap();
+    let job = clients.backup.start_backup_job().backup_vault_name("safe").resource_arn(arn);
+    job.iam_role_arn("arn:aws:iam::123456789012:role/backup").send().await.unwrap();
+
+    let answer = backup::Book::default().ask(account, now).await.unwrap();
+    let tags = BTreeMap::from([("StorageTier".to_owned(), Foreign::from("dedicated"))]);
+    let ours = answer.of(arn, &tags);
+    let [protection] = &ours.protections.as_ref().unwrap()[..] else { panic!("{ours:?}") };
+    assert_eq!((protection.plan.raw(), protection.rule.raw(), protection.days), ("every-night", "nightly", Some(35)));
+    let [job] = &ours.jobs[..] else { panic!("{ours:?}") };
+    assert_eq!((job.kind, job.state.raw()), (JobKind::Backup, "COMPLETED"));
+    // Its vaults never list a point: those are read from the estate's (`told`).
+    assert!(ours.points.is_empty() && ours.refused.is_empty(), "{ours:?}");
+    let other = answer.of("arn:aws:rds:eu-west-1:123456789012:db:globex-db", &BTreeMap::new());
+    assert!(other.protections == Some(Vec::new()) && other.points.is_empty() && other.jobs.is_empty(), "{other:?}");
 }

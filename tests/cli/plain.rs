@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::schema::assert_valid;
+use super::skipped::skipped;
 use super::{document, run, stderr, stdout};
 
 const FINE: &str = "[[instance]]\nname = \"shared\"\nurl = \"postgresql://tierdeck@127.0.0.1:1/portarium\"\n";
@@ -102,7 +103,7 @@ fn completions_and_the_man_page_are_readable() {
         fs::write(&path, script).unwrap();
         match Command::new(shell).arg("-n").arg(&path).output() {
             Ok(read) => assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {read:?}"),
-            Err(_) => println!("skipped: no {shell} to read its completions"),
+            Err(_) => skipped(&format!("the completions of {shell}, read by it: there is no {shell}")),
         }
     }
     let output = run(&["man"], &[], folder.path());
@@ -115,7 +116,7 @@ fn completions_and_the_man_page_are_readable() {
         Ok(read) if read.status.success() => {
             assert!(stderr(&read).trim().is_empty(), "{read:?}");
         }
-        _ => println!("skipped: no man to read the page"),
+        _ => skipped("the man page, read by man: there is none"),
     }
 }
 

@@ -14,6 +14,7 @@ use tierdeck::ops::{Ended, Operations, Progress, TakeOver, Way};
 use super::tenancy::{Town, by_hand, deprovision, provision};
 use super::world::{Machine, new_id};
 use crate::support::bao::{Bao, ROOT};
+use crate::support::skipped::skipped;
 
 const PATH: &str = "tenants/hooli/db";
 
@@ -206,6 +207,6 @@ async fn a_secret_that_deletes_itself_one_day_is_there_until_then() {
     goes_with_its_tenant(&town, home.path(), &town.stand.url()).await;
     match Bao::start() {
         Some(bao) => goes_with_its_tenant(&town, home.path(), &bao.url()).await,
-        None => println!("skipped at OpenBao: no bao on PATH (make install-test fetches one)"),
+        None => skipped("a secret that deletes itself, at OpenBao: no bao on PATH (make install-test fetches one)"),
     }
 }

@@ -11,5 +11,6 @@ pub mod pooler;
 pub mod proxy;
 pub mod secrets;
 pub mod server;
+pub mod skipped;
 pub mod stage;
 pub mod watcher;

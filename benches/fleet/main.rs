@@ -1,4 +1,4 @@
-//! How the console does with hundreds of dedicated instances: `cargo bench --profile demo --bench fleet`.
+//! How the console does with hundreds of dedicated instances: `cargo bench --profile measured --bench fleet`.
 //!
 //! The estate's AWS with 8 real clusters that stand for 500 instances, found by their tags, in this process; in others the
 //! program itself, without a screen (`serve`) and with one. Of each: how long until everybody is there, what it uses of a core,

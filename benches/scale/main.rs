@@ -1,4 +1,4 @@
-//! How the console does on an instance as large as they come: `cargo bench --profile demo --bench scale`.
+//! How the console does on an instance as large as they come: `cargo bench --profile measured --bench scale`.
 //!
 //! - merging: a second's facts taken in, a snapshot put together and judged;
 //! - keys: from a key press to its bytes at the terminal, through the loop that ships, while data keeps coming in;

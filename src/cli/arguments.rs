@@ -138,7 +138,7 @@ pub struct Demo {
     /// How many tenants
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub tenants: u32,
-    /// What happens in it: calm, noisy-neighbour, connection-storm, lock-pileup, runaway-query, idle-in-transaction, bloat, mixed
+    /// What happens in it: calm, noisy-neighbour, connection-storm, lock-pileup, runaway-query, idle-in-transaction, bloat, wrong-secret, public-snapshot, mixed
     #[arg(long, default_value = "mixed", value_name = "NAME")]
     pub scenario: String,
     /// A schema or a database for each tenant

@@ -1,7 +1,7 @@
 //! AWS as the console meets it: what goes wrong is said as what it is; instances are found and leave; one account that hangs
 //! delays no other. Against a small server that answers as it is told, and against servers that we did not write.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

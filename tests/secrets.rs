@@ -1,7 +1,7 @@
 //! The tenants' secrets as a source: against a real OpenBao with no more rights than it asks for, against one that is sealed, gone
 //! or forgetful, and against whatever might answer in its place.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -1,11 +1,6 @@
 //! `tierdeck serve` as Prometheus meets it: the real binary on a real PostgreSQL, both formats read by Prometheus' own parser.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test's way to fail and to show what it saw"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail and to show what it saw")]
 
 mod support;
 

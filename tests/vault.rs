@@ -1,6 +1,6 @@
 //! The Vault client: one contract, against a real OpenBao and against the estate's stand-in; and what only the real one does.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "support/mod.rs"]
 mod support;

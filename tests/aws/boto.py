@@ -366,6 +366,8 @@ def backups(it):
     failed = backup.start_restore_job(RecoveryPointArn=point, Metadata=wanted, IamRoleArn=ROLE)["RestoreJobId"]
     told = backup.describe_restore_job(RestoreJobId=failed)
     holds("a name that is taken", told["Status"] == "FAILED" and told["StatusMessage"], told)
+    refused("a backup of RDS is not stopped", "InvalidRequestException", backup.stop_backup_job, BackupJobId=job["BackupJobId"])
+    refused("no such job to stop", "ResourceNotFoundException", backup.stop_backup_job, BackupJobId="nowhere")
     same("all restores", len(backup.list_restore_jobs()["RestoreJobs"]), 2)
     refused("no such job", "ResourceNotFoundException", backup.describe_backup_job, BackupJobId="nowhere")
     refused("a vault that is full", "InvalidRequestException", backup.delete_backup_vault, BackupVaultName="boto-vault")

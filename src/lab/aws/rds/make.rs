@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{combination, describe, invalid, only, required};
@@ -12,10 +11,10 @@ use crate::lab::aws::classes::class;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::{Origin, Place};
 use crate::lab::aws::machine::{Machine, Master, Theirs};
-use crate::lab::aws::names::{identifier, resource_id};
+use crate::lab::aws::names::identifier;
 use crate::lab::aws::parameters::{check_group, default_group};
 use crate::lab::aws::settings::major;
-use crate::lab::aws::state::{Instance, InstanceShape, Tags};
+use crate::lab::aws::state::{Instance, InstanceShape, Region, Tags};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 /// What may be said of a new instance, however it is made. `Port` is heard, and another one given: here all instances
@@ -90,26 +89,17 @@ pub struct Wanted {
 impl Wanted {
     /// Puts it into the state and has it made.
     pub fn begin(self, core: &Arc<Core>, region: &str) -> Answer {
-        let place = Place { region: region.to_owned(), resource: resource_id() };
-        let shown = {
+        let (place, shown) = {
             let mut state = core.state();
             let region = state.region(region);
             if region.instances.contains_key(&self.id) {
                 return Err(Refusal::new("DBInstanceAlreadyExists", "DB instance already exists"));
             }
-            let instance = Instance {
-                id: self.id.clone(),
-                resource: place.resource.clone(),
-                status: "creating".to_owned(),
-                machine: None,
-                shape: self.shape,
-                pending: Vec::new(),
-                created: Timestamp::now(),
-                tags: self.tags,
-            };
+            let instance = Instance::new(self.id.clone(), self.shape, self.tags);
+            let place = Place { region: region.name.clone(), resource: instance.resource.clone() };
             let shown = describe::instance(region, &instance);
             region.instances.insert(self.id, instance);
-            shown
+            (place, shown)
         };
         core.spawn(Arc::clone(core).raise(place, self.origin));
         Ok(Fields::new().with("DBInstance", shown))
@@ -134,7 +124,7 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     if !input.has("AllocatedStorage") {
         return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
     }
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     let master = Master { user: master, password, database };
     Wanted { id, shape, tags: tags(input)?, origin: Origin::New(master) }.begin(core, region)
 }
@@ -186,19 +176,15 @@ pub fn adopt(
     let version = version(core, Some(&theirs.major.to_string())).map_err(refused)?;
     let mut shape = plain(class, version, master.to_owned(), Some(database.to_owned()));
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false);
-    heed(core, region, input, &mut shape).map_err(refused)?;
+    heed(core.state().region(region), input, &mut shape).map_err(refused)?;
     let machine = Machine::of_others(core.home.join(ADOPTED), &core.runner, theirs)?;
     core.watch_over(&machine);
     core.keep(&machine);
+    let tags = tags(input).map_err(refused)?;
     let instance = Instance {
-        id: id.to_owned(),
-        resource: resource_id(),
         status: "available".to_owned(),
         machine: Some(machine),
-        shape,
-        pending: Vec::new(),
-        created: Timestamp::now(),
-        tags: tags(input).map_err(refused)?,
+        ..Instance::new(id.to_owned(), shape, tags)
     };
     let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
     core.state().region(region).instances.insert(id.to_owned(), instance);
@@ -207,7 +193,7 @@ pub fn adopt(
 }
 
 /// What a call says of an instance goes over what it would be otherwise; and all of it must fit together.
-pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
+pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
     if let Some(engine) = input.filled("Engine")
         && engine != "postgres"
     {
@@ -233,7 +219,7 @@ pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape)
     flag("AutoMinorVersionUpgrade", &mut shape.auto_minor);
     flag("CopyTagsToSnapshot", &mut shape.copy_tags);
     if let Some(zone) = input.filled("AvailabilityZone") {
-        let letter = zone.strip_prefix(region).filter(|letter| ["a", "b", "c"].contains(letter));
+        let letter = zone.strip_prefix(&region.name).filter(|letter| ["a", "b", "c"].contains(letter));
         letter.ok_or_else(|| invalid(format!("Invalid availability zone: {zone}")))?.clone_into(&mut shape.zone);
     }
     let groups = input.texts("VpcSecurityGroupIds");
@@ -247,15 +233,15 @@ pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape)
         shape.retention = retention(input)?;
     }
     storage(input, shape)?;
-    check(core, region, shape)
+    check(region, shape)
 }
 
-fn check(core: &Core, region: &str, shape: &InstanceShape) -> Result<(), Refusal> {
+fn check(region: &Region, shape: &InstanceShape) -> Result<(), Refusal> {
     if class(&shape.class).is_none() {
         return Err(invalid(format!("Invalid DB Instance class: {}", shape.class)));
     }
-    check_group(core, region, &shape.parameters, major(&shape.version))?;
-    if shape.subnets != "default" && !core.state().region(region).subnets.contains_key(&shape.subnets) {
+    check_group(region, &shape.parameters, major(&shape.version))?;
+    if shape.subnets != "default" && !region.subnets.contains_key(&shape.subnets) {
         let message = format!("DB subnet group '{}' does not exist.", shape.subnets);
         return Err(Refusal::missing("DBSubnetGroupNotFoundFault", message));
     }

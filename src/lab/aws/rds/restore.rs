@@ -8,6 +8,7 @@ use super::make::{COMMON, Wanted, heed, tags};
 use super::snapshots::find;
 use super::{combination, invalid, no_instance, only, required};
 use crate::lab::aws::core::Core;
+use crate::lab::aws::keeper::Reading;
 use crate::lab::aws::lifecycle::Origin;
 use crate::lab::aws::machine::Target;
 use crate::lab::aws::names::{identifier, parse_rds_arn};
@@ -47,7 +48,7 @@ pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, inp
         })?;
         (store, anew(&found.shape), if found.shape.copy_tags { found.tags.clone() } else { Tags::new() })
     };
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     kept.extend(tags(input)?);
     Wanted { id: id.to_owned(), shape, tags: kept, origin: Origin::Copy(store, None) }.begin(core, region)
 }
@@ -88,27 +89,24 @@ pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let out_of_reach = |message: String| Refusal::new("InvalidRestoreFault", message);
     let machine = source.machine.clone();
     let machine = machine.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
-    let (at, base) = {
-        let kept = machine.kept();
-        let window = kept.window();
-        let (earliest, newest) = window.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
-        let at = if latest { newest } else { moment(input)? };
-        if at < earliest || at > newest {
-            let message = format!(
-                "The specified instance cannot be restored to a time later than the latest restorable time, {newest:.3}, or \
-                 earlier than the earliest, {earliest:.3}."
-            );
-            // RDS tells a moment outside of the window as a wrong parameter.
-            return Err(invalid(message));
-        }
-        let base = kept.base(at).ok_or_else(|| out_of_reach(format!("There is no backup before {at}.")))?;
-        (at, base)
-    };
+    let window = machine.kept().window();
+    let (earliest, newest) = window.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
+    let at = if latest { newest } else { moment(input)? };
+    if at < earliest || at > newest {
+        let message = format!(
+            "The specified instance cannot be restored to a time later than the latest restorable time, {newest:.3}, or \
+             earlier than the earliest, {earliest:.3}."
+        );
+        // RDS tells a moment outside of the window as a wrong parameter.
+        return Err(invalid(message));
+    }
+    let begun = Reading::begin(&machine, at);
+    let (base, reading) = begun.ok_or_else(|| out_of_reach(format!("There is no backup before {at}.")))?;
     let mut shape = anew(&source.shape);
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     let mut kept = if source.shape.copy_tags { source.tags.clone() } else { Tags::new() };
     kept.extend(tags(input)?);
-    let origin = Origin::Copy(base, Some(Target { at, source: machine }));
+    let origin = Origin::Copy(base, Some(Target { at, reading: Arc::new(reading) }));
     Wanted { id, shape, tags: kept, origin }.begin(core, region)
 }
 

@@ -38,9 +38,9 @@ pub fn begin(
     let mut state = core.state();
     let known = state.region(region);
     let instance = known.instances.get_mut(&of.to_ascii_lowercase()).ok_or_else(|| no_instance(of))?;
-    if !["available", "storage-full"].contains(&instance.status.as_str()) {
+    if !instance.can_be_copied() {
         let message = format!(
-            "Cannot create a snapshot because the instance {of} is not in the available state: {}.",
+            "Cannot create a snapshot because the instance {of} is neither available nor in storage-optimization: {}.",
             instance.status
         );
         return Err(Refusal::new("InvalidDBInstanceState", message));

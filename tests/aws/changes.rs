@@ -1,4 +1,4 @@
-//! What ModifyDBInstance says it does, it does: at once, in the maintenance window, or together with what was pending.
+//! What `ModifyDBInstance` says it does, it does: at once, in the maintenance window, or together with what was pending.
 
 use std::time::{Duration, Instant};
 

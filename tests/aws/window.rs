@@ -105,8 +105,8 @@ async fn the_window_never_collapses_and_a_restore_keeps_what_it_reads() {
             (moved, seen) = (moved + 1, now);
         }
         if now > first {
-            let (_, begin) = places.iter().rev().find(|(when, _)| *when <= now).unwrap_or(&places[0]);
-            assert!(end - begin >= LIMIT / 2, "only {} of {LIMIT} bytes since {now}", end - begin);
+            let (_, start) = places.iter().rev().find(|(when, _)| *when <= now).unwrap_or(&places[0]);
+            assert!(end - start >= LIMIT / 2, "only {} of {LIMIT} bytes since {now}", end - start);
         }
         assert!(begun.elapsed() < PATIENCE, "it moved {moved} times, to {seen}");
     }

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::SecretString;
 
+use super::journal::{self, LogFile};
 use super::keeper::{Kept, Reading};
 use super::store::{Store, folder};
+use crate::domain::foreign::sanitise;
 use crate::lab::LabError;
 use crate::lab::binaries::Binaries;
 use crate::lab::cluster::{self, Cluster, SMALL_WAL, SUPERUSER, data_folder};
@@ -178,23 +180,27 @@ impl Machine {
         fs::write(&told, "").map_err(LabError::io("write", &told))?;
         let mut server = self.server();
         *server = None;
+        let logged = self.newest_log();
         let started = Cluster::start(binaries, &self.runner, &self.home, &all, &self.over);
-        let cluster = started.map_err(|error| self.explain(error))?;
+        let cluster = started.map_err(|error| self.explain(error, logged))?;
         self.port.store(cluster.port(), Ordering::SeqCst);
         self.pid.store(cluster.pid(), Ordering::SeqCst);
         *server = Some(cluster);
         Ok(())
     }
 
-    /// What a server that collects its logs said last is in them.
-    fn explain(&self, error: LabError) -> LabError {
+    fn newest_log(&self) -> Option<LogFile> {
+        journal::files(&self.logs).pop()
+    }
+
+    /// What a server that collects its logs said last is in them, behind what was `logged` before it started.
+    fn explain(&self, error: LabError, logged: Option<LogFile>) -> LabError {
         let LabError::Server { program, said } = error else { return error };
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(&self.logs).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        files.sort();
-        let fatal = files.last().and_then(|path| fs::read_to_string(path).ok()).and_then(|text| {
-            let line = text.lines().rev().find(|line| line.contains("FATAL:"))?;
-            Some(crate::domain::foreign::sanitise(line).into_owned())
+        let fatal = self.newest_log().and_then(|newest| {
+            let text = fs::read_to_string(&newest.path).ok()?;
+            let old = logged.filter(|it| it.path == newest.path).map_or(0, |it| it.size as usize);
+            let line = text.get(old..)?.lines().rev().find(|line| line.contains("FATAL:"))?;
+            Some(sanitise(line).into_owned())
         });
         LabError::Server { program, said: fatal.unwrap_or(said) }
     }

@@ -47,6 +47,7 @@ async fn a_change_is_so_at_once_or_pending_and_never_forgotten() {
     one_at_a_time(&stand).await;
     snapshots(&stand).await;
     does_not_start(&stand).await;
+    is_renamed(&stand).await;
     stand.stop().await;
 }
 
@@ -139,4 +140,17 @@ async fn does_not_start(stand: &AwsStand) {
     rds(stand, "ResetDBParameterGroup", &[group, ("ResetAllParameters", "true")]).await;
     rds(stand, "RebootDBInstance", &[ID]).await;
     login(&available(stand, "changes").await).await.batch_execute("SELECT 1").await.unwrap();
+}
+
+async fn is_renamed(stand: &AwsStand) {
+    let told = rds(stand, "ModifyDBInstance", &[ID, ("NewDBInstanceIdentifier", "changed")]).await;
+    assert_eq!(pending(&told), "<DBInstanceIdentifier>changed</DBInstanceIdentifier>");
+    rds(stand, "ModifyDBInstance", &[ID, ("MultiAZ", "true"), NOW]).await;
+    let begun = Instant::now();
+    while call(stand, "DescribeDBInstances", &[ID]).await.0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it keeps its name");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let told = available(stand, "changed").await;
+    assert_eq!((pending(&told), element(&told, "MultiAZ").as_deref()), ("", Some("true")));
 }

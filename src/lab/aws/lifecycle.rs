@@ -299,13 +299,18 @@ impl Core {
         let mut state = self.state();
         let region = state.region(&place.region);
         let id = region.instances.values().find(|it| it.resource == place.resource).map(|it| it.id.clone());
-        if let Some(mut instance) = id.and_then(|id| region.instances.remove(&id)) {
+        let Some(mut instance) = id.and_then(|id| region.instances.remove(&id)) else { return };
+        instance.planned_name = None;
+        let (category, message) = if region.instances.contains_key(name) {
+            // It was free when it was asked for.
+            ("failure", format!("Renaming failed: {name} already exists"))
+        } else {
             let message = format!("Renamed instance from {} to {name}", instance.id);
             name.clone_into(&mut instance.id);
-            instance.planned_name = None;
-            region.instances.insert(name.to_owned(), instance);
-            region.note("db-instance", name, "configuration change", message);
-        }
+            ("configuration change", message)
+        };
+        region.note("db-instance", &instance.id, category, message);
+        region.instances.insert(instance.id.clone(), instance);
     }
 
     /// Restarts a cluster of ours with what is set now; whether it came back.

@@ -32,6 +32,13 @@ impl Gate {
         Self(path.to_owned())
     }
 
+    /// Puts one where a server comes by when it starts: what its configuration names.
+    pub fn at_start(data: &Path) -> Self {
+        let mut file = OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        file.write_all(b"include 'gate.conf'\n").unwrap();
+        Self::put(&data.join("gate.conf"))
+    }
+
     /// Until somebody waits there.
     pub async fn holds(self) -> Held {
         let begun = Instant::now();

@@ -1,7 +1,5 @@
 //! A restart stops its own instance and nothing else, and the end waits for none.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tierdeck::lab::AwsStand;
@@ -12,13 +10,6 @@ use super::stand;
 
 /// Long enough for any answer on a machine that does much else, and much less than what a server is given to come up.
 const PROMPT: Duration = Duration::from_secs(20);
-
-/// From the next start on, a server waits for a file that is named in its configuration.
-fn bar(data: &Path) -> Gate {
-    let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
-    file.write_all(b"include 'gate.conf'\n").unwrap();
-    Gate::put(&data.join("gate.conf"))
-}
 
 /// The names of an instance's metrics.
 async fn metrics(stand: &AwsStand) -> String {
@@ -36,7 +27,7 @@ async fn a_restart_is_seen_and_stops_nobody_else() {
     let stand = stand().await;
     let data = data_folder(&login(&make(&stand, "restarts", &[]).await).await).await;
     let id = ("DBInstanceIdentifier", "restarts");
-    let gate = bar(&data);
+    let gate = Gate::at_start(&data);
     let answer = rds(&stand, "RebootDBInstance", &[id]).await;
     assert_eq!(element(&answer, "DBInstanceStatus").as_deref(), Some("rebooting"));
     let held = gate.holds().await;

@@ -9,7 +9,7 @@ use super::moments::{authorization, available, describe, element, login, make, r
 use super::stand;
 
 /// Long enough for any answer on a machine that does much else, and much less than what a server is given to come up.
-const PROMPT: Duration = Duration::from_secs(20);
+const PROMPT: Duration = Duration::from_secs(40);
 
 /// The names of an instance's metrics.
 async fn metrics(stand: &AwsStand) -> String {

@@ -168,7 +168,7 @@ async fn what_the_archive_holds_is_bounded_and_the_end_waits_for_no_recovery() {
     let held = gate.holds().await;
     let begun = Instant::now();
     stand.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(20), "the end took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(40), "the end took {:?}", begun.elapsed());
     println!("ended in {:?} while one recovers", begun.elapsed());
     assert!(!archive.exists());
     drop(held);

@@ -10,6 +10,7 @@ use super::alarms::Alarm;
 use super::machine::Machine;
 use super::names::{rds_arn, resource_id};
 use super::store::Store;
+use super::wire::Fields;
 
 /// Events that are remembered; AWS keeps two weeks.
 const EVENTS: usize = 2_000;
@@ -292,6 +293,8 @@ pub struct Backup {
     pub points: BTreeMap<String, RecoveryPoint>,
     /// The newest last.
     pub jobs: Vec<Job>,
+    /// What was begun with a token, by action and token, and what was said of it.
+    pub begun: BTreeMap<(String, String), Fields>,
 }
 
 /// A backup plan as it was given.

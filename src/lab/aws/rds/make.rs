@@ -11,7 +11,7 @@ use crate::lab::aws::classes::class;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::{Origin, Place};
 use crate::lab::aws::machine::{Machine, Master, Theirs};
-use crate::lab::aws::names::identifier;
+use crate::lab::aws::names::{default_key, identifier};
 use crate::lab::aws::parameters::{check_group, default_group};
 use crate::lab::aws::settings::major;
 use crate::lab::aws::state::{Instance, InstanceShape, Region, Tags};
@@ -19,7 +19,7 @@ use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 /// What may be said of a new instance, however it is made. `Port` is heard, and another one given: here all instances
 /// share one host.
-pub const COMMON: [&str; 27] = [
+pub const COMMON: [&str; 23] = [
     "AllocatedStorage",
     "AutoMinorVersionUpgrade",
     "AvailabilityZone",
@@ -32,12 +32,9 @@ pub const COMMON: [&str; 27] = [
     "DeletionProtection",
     "EnableCloudwatchLogsExports",
     "EnableIAMDatabaseAuthentication",
-    "EnablePerformanceInsights",
     "Engine",
     "Iops",
     "LicenseModel",
-    "MaxAllocatedStorage",
-    "MonitoringInterval",
     "MultiAZ",
     "Port",
     "PreferredBackupWindow",
@@ -46,17 +43,19 @@ pub const COMMON: [&str; 27] = [
     "StorageType",
     "Tags",
     "VpcSecurityGroupIds",
-    "PreferredMaintenanceWindow",
 ];
 
-const NEW: [&str; 8] = [
+const NEW: [&str; 11] = [
     "DBInstanceIdentifier",
     "DBName",
+    "EnablePerformanceInsights",
     "EngineVersion",
     "KmsKeyId",
     "MasterUserPassword",
     "MasterUsername",
-    "PerformanceInsightsRetentionPeriod",
+    "MaxAllocatedStorage",
+    "MonitoringInterval",
+    "PreferredMaintenanceWindow",
     "StorageEncrypted",
 ];
 
@@ -115,11 +114,13 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let version = version(core, input.filled("EngineVersion"))?;
     let (master, password) = (master(input)?, master_password(input)?);
     let database = input.filled("DBName").map(database).transpose()?;
+    if input.int("MonitoringInterval").is_some_and(|seconds| seconds != 0) {
+        return Err(combination("The estate's AWS has no Enhanced Monitoring: MonitoringInterval must be 0"));
+    }
     let mut shape = plain(class, version, master.clone(), database.clone());
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false) || input.has("KmsKeyId");
     if shape.encrypted {
-        let own = || format!("arn:aws:kms:{region}:{}:key/estate", super::super::names::ACCOUNT);
-        shape.key = Some(input.filled("KmsKeyId").map_or_else(own, str::to_owned));
+        shape.key = Some(input.filled("KmsKeyId").map_or_else(|| default_key(region), str::to_owned));
     }
     if !input.has("AllocatedStorage") {
         return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
@@ -176,6 +177,7 @@ pub fn adopt(
     let version = version(core, Some(&theirs.major.to_string())).map_err(refused)?;
     let mut shape = plain(class, version, master.to_owned(), Some(database.to_owned()));
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false);
+    shape.key = shape.encrypted.then(|| default_key(region));
     heed(core.state().region(region), input, &mut shape).map_err(refused)?;
     let machine = Machine::of_others(core.home.join(ADOPTED), &core.runner, theirs)?;
     core.watch_over(&machine);
@@ -276,7 +278,7 @@ fn storage(input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
         }
         kind.clone_into(&mut shape.storage_type);
     } else if shape.storage_type.is_empty() {
-        (if input.has("Iops") { "io1" } else { "gp2" }).clone_into(&mut shape.storage_type);
+        (if input.has("Iops") { "io1" } else { "gp3" }).clone_into(&mut shape.storage_type);
     }
     shape.storage = number("AllocatedStorage").unwrap_or(shape.storage);
     shape.most_storage = number("MaxAllocatedStorage").or(shape.most_storage);

@@ -17,10 +17,14 @@ use crate::lab::aws::settings::major;
 use crate::lab::aws::state::{InstanceShape, Tags};
 use crate::lab::aws::wire::{Answer, Input, Refusal};
 
-/// What a restore does not take over: who may reach it, and that it may not be deleted.
+/// What a restore does not take over: who may reach it and how, and that it may not be deleted.
 fn anew(shape: &InstanceShape) -> InstanceShape {
     InstanceShape {
         protected: false,
+        public: false,
+        iam: false,
+        insights: false,
+        most_storage: None,
         parameters: default_group(major(&shape.version)),
         subnets: "default".to_owned(),
         security: vec!["sg-0estate".to_owned()],
@@ -31,14 +35,14 @@ fn anew(shape: &InstanceShape) -> InstanceShape {
 }
 
 pub fn snapshot(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
-    let known: Vec<&str> = COMMON.iter().copied().chain(["DBInstanceIdentifier", "DBSnapshotIdentifier"]).collect();
-    only(input, &known)?;
     let id = identifier("DBInstanceIdentifier", Some(required(input, "DBInstanceIdentifier")?), 63)?;
     from_snapshot(core, region, &id, required(input, "DBSnapshotIdentifier")?, input)
 }
 
 /// The same for whoever else restores snapshots.
 pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, input: &Input) -> Answer {
+    let known: Vec<&str> = COMMON.iter().copied().chain(["DBInstanceIdentifier", "DBSnapshotIdentifier"]).collect();
+    only(input, &known)?;
     let (store, mut shape, mut kept) = {
         let mut state = core.state();
         let (found, _) = find(&mut state, region, wanted)?;
@@ -55,6 +59,7 @@ pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, inp
 
 pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let own = [
+        "MaxAllocatedStorage",
         "SourceDBInstanceIdentifier",
         "TargetDBInstanceIdentifier",
         "RestoreTime",

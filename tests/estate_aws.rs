@@ -5,15 +5,23 @@
 
 #[path = "aws/boto.rs"]
 mod boto;
+#[path = "aws/changes.rs"]
+mod changes;
 #[path = "aws/estate.rs"]
 mod estate;
 #[path = "aws/findings.rs"]
 mod findings;
+#[path = "aws/gate.rs"]
+mod gate;
 #[path = "aws/moments.rs"]
 mod moments;
+#[path = "aws/restarts.rs"]
+mod restarts;
 mod support;
 #[path = "aws/told.rs"]
 mod told;
+#[path = "aws/window.rs"]
+mod window;
 
 use std::time::Duration;
 
@@ -21,7 +29,12 @@ use tierdeck::lab::{AwsSpec, AwsStand, Pace};
 
 /// One that is quick to look and quick to archive.
 async fn stand() -> AwsStand {
-    let pace = Pace { beat: Duration::from_millis(500), sample: Duration::from_secs(1), archive_bytes: 512 << 20 };
+    with_archive(512 << 20).await
+}
+
+/// The same, of which archives may hold so much.
+async fn with_archive(archive_bytes: u64) -> AwsStand {
+    let pace = Pace { beat: Duration::from_millis(500), sample: Duration::from_secs(1), archive_bytes };
     let spec = AwsSpec { pace, archive_timeout: Duration::from_secs(1), past: false, ..AwsSpec::default() };
     AwsStand::start(spec).await.unwrap()
 }

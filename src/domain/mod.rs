@@ -21,6 +21,7 @@ pub mod prices;
 pub mod psql;
 pub mod quantity;
 pub mod record;
+pub mod server_log;
 pub mod session;
 pub mod snapshot;
 pub mod spelling;

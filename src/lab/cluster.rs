@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -21,7 +23,15 @@ use crate::domain::foreign::sanitise;
 /// The bootstrap superuser, called as on RDS.
 pub(super) const SUPERUSER: &str = "rdsadmin";
 
+/// For `initdb`, of whoever archives: an archive of mostly empty files of 16 MB would fill a laptop.
+pub(super) const SMALL_WAL: &str = "--wal-segsize=1";
+
+/// What the estate sets: a file in the data folder that is written anew at each start, so that nothing of an earlier one stays.
+const SETTINGS: &str = "estate.conf";
+
 const READY_WITHIN: Duration = Duration::from_mins(1);
+/// How long each way to end a server is given.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The data folder in an estate's folder.
@@ -39,6 +49,8 @@ pub(super) fn log_file(home: &Path) -> PathBuf {
 pub(super) struct Cluster {
     child: Child,
     port: u16,
+    /// Raised when nobody needs the server or its files any more: who waits for it hurries.
+    over: Arc<AtomicBool>,
 }
 
 /// `initdb`, with SCRAM for everything and the given password for the superuser; `also` are arguments over ours.
@@ -63,31 +75,30 @@ pub(super) fn create(
     fs::remove_file(&secret).map_err(LabError::io("remove", &secret))?;
     let done = done?;
     if done.status.success() {
-        Ok(())
+        append(&data.join("postgresql.conf"), &format!("\ninclude '{SETTINGS}'\n"))
     } else {
         Err(LabError::Server { program: "initdb", said: tail(&String::from_utf8_lossy(&done.stderr)) })
     }
 }
 
 impl Cluster {
-    /// Starts the server on a free loopback port and waits until it takes connections.
+    /// Starts the server on a free loopback port and waits until it takes connections, or until it is `over`.
     pub fn start(
         binaries: &Binaries,
         runner: &Runner,
         home: &Path,
         settings: &[(String, String)],
+        over: &Arc<AtomicBool>,
     ) -> Result<Self, LabError> {
-        let file = data_folder(home).join("postgresql.conf");
-        let mut text = String::from("\n# the estate's\n");
+        let mut text = String::new();
         for (name, value) in settings {
             let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
         }
-        append(&file, &text)?;
         // Between finding a free port and the server's bind, somebody else may take it: then another one.
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match Self::start_on(free_port()?, binaries, runner, home) {
+            match Self::start_on(free_port()?, binaries, runner, home, &text, over) {
                 Err(LabError::Server { said, .. })
                     if attempt < 5 && said.contains("could not create any TCP/IP sockets") => {}
                 other => return other,
@@ -95,9 +106,18 @@ impl Cluster {
         }
     }
 
-    fn start_on(port: u16, binaries: &Binaries, runner: &Runner, home: &Path) -> Result<Self, LabError> {
+    fn start_on(
+        port: u16,
+        binaries: &Binaries,
+        runner: &Runner,
+        home: &Path,
+        settings: &str,
+        over: &Arc<AtomicBool>,
+    ) -> Result<Self, LabError> {
         let data = data_folder(home);
-        append(&data.join("postgresql.conf"), &format!("port = {port}\n"))?;
+        let file = data.join(SETTINGS);
+        fs::write(&file, format!("{settings}port = {port}\n")).map_err(LabError::io("write", &file))?;
+        runner.give(&file)?;
         let path = log_file(home);
         let log = OpenOptions::new()
             .create(true)
@@ -110,7 +130,8 @@ impl Cluster {
         let mut command = runner.command("nice".as_ref());
         command.args(["-n", "10"]).arg(&binaries.postgres).arg("-D").arg(&data).stdout(log).stderr(errors);
         let child = command.stdin(Stdio::null()).spawn().map_err(LabError::io("run", &binaries.postgres))?;
-        let mut cluster = Self { child, port };
+        // What is given up ends with this value.
+        let mut cluster = Self { child, port, over: Arc::clone(over) };
         let begun = Instant::now();
         loop {
             let ended = cluster.child.try_wait().map_err(LabError::io("wait for", &binaries.postgres))?;
@@ -119,6 +140,9 @@ impl Cluster {
             }
             if status(&data).as_deref() == Some("ready") {
                 return Ok(cluster);
+            }
+            if over.load(Ordering::SeqCst) {
+                return Err(LabError::ending());
             }
             if begun.elapsed() > READY_WITHIN {
                 return Err(LabError::Slow { seconds: READY_WITHIN.as_secs(), said: tail_of(&path) });
@@ -137,26 +161,18 @@ impl Cluster {
         self.child.id()
     }
 
-    /// Fast shutdown, then an immediate one, then none that can be ignored.
+    /// Fast shutdown, then an immediate one, then none that can be ignored. The first wants time for its files: where
+    /// nobody needs them any more, it is not waited for.
     pub fn stop(&mut self) {
-        self.end(&[(Signal::SIGINT, 5), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
-    }
-
-    /// The same for a server whose files nobody needs any more.
-    pub fn drop_dead(&mut self) {
-        self.end(&[(Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)]);
-    }
-
-    fn end(&mut self, signals: &[(Signal, u64)]) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        for &(signal, patience) in signals {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGKILL] {
             // A child that was not waited for keeps its pid, so this cannot hit a stranger.
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }
             let _ = kill(pid, signal);
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(patience) {
+            while begun.elapsed() < ENDS_WITHIN && !(signal == Signal::SIGINT && self.over.load(Ordering::SeqCst)) {
                 if matches!(self.child.try_wait(), Ok(Some(_))) {
                     return;
                 }

@@ -107,6 +107,11 @@ impl LabError {
         matches!(self, Self::Closed { .. } | Self::NotEmpty(_) | Self::TooMany { .. } | Self::NoScenario { .. })
     }
 
+    /// Nothing is begun any more.
+    pub(super) fn ending() -> Self {
+        Self::Server { program: "postgres", said: "the estate is being stopped".to_owned() }
+    }
+
     /// For `map_err` after something was done to a file.
     pub(super) fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { doing, path: path.to_owned(), source }

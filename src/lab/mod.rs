@@ -31,7 +31,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use self::binaries::Binaries;
 use self::claim::Claim;
-use self::cluster::{Cluster, SUPERUSER};
+use self::cluster::{Cluster, SMALL_WAL, SUPERUSER};
 use self::door::Door;
 use self::fleet::Fleet;
 use self::runner::Runner;
@@ -150,8 +150,9 @@ impl Remains {
         let claim = Claim::new(dir, keep, &runner)?;
         let archiving = if archived { fleet::archiving(claim.home(), &runner) } else { Ok(Vec::new()) };
         let started = archiving.and_then(|archiving| {
-            cluster::create(binaries, &runner, claim.home(), password, &[])?;
-            Cluster::start(binaries, &runner, claim.home(), &[settings, &archiving].concat())
+            let also: &[&str] = if archived { &[SMALL_WAL] } else { &[] };
+            cluster::create(binaries, &runner, claim.home(), password, also)?;
+            Cluster::start(binaries, &runner, claim.home(), &[settings, &archiving].concat(), &Arc::default())
         });
         match started {
             Ok(cluster) => Ok(Self { cluster, claim: Some(claim) }),

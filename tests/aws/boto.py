@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 URL, REGION, KEY, SECRET = (os.environ[name] for name in ("ESTATE_URL", "ESTATE_REGION", "ESTATE_KEY", "ESTATE_SECRET"))
 OTHER = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/backup"
+KEYS = {region: f"arn:aws:kms:{region}:123456789012:key/own" for region in (REGION, OTHER)}
 
 
 def client(service, region=REGION, **more):
@@ -143,7 +144,7 @@ def groups():
 
 
 def create():
-    made = rds.create_db_instance(**BASE, DBInstanceIdentifier="Boto-One", DBName="acme", BackupRetentionPeriod=7, DeletionProtection=True, StorageType="gp3", StorageEncrypted=True,
+    made = rds.create_db_instance(**BASE, DBInstanceIdentifier="Boto-One", DBName="acme", BackupRetentionPeriod=7, DeletionProtection=True, StorageEncrypted=True, KmsKeyId=KEYS[REGION], PubliclyAccessible=True, EnableIAMDatabaseAuthentication=True,
         DBParameterGroupName="boto-group", DBSubnetGroupName="boto-subnets", EnableCloudwatchLogsExports=["postgresql"], EnablePerformanceInsights=True,
         Tags=[{"Key": "TenantId", "Value": "acme"}, {"Key": "StorageTier", "Value": "dedicated"}])["DBInstance"]
     same("status at first", made["DBInstanceStatus"], "creating")
@@ -154,8 +155,8 @@ def create():
     holds("creating, backing up, available", seen[0] == "creating" and seen[-1] == "available" and set(seen) <= {"creating", "backing-up", "available"}, seen)
     listens("boto-one")
     it = instance("boto-one")
-    for name, value in {"DBInstanceIdentifier": "boto-one", "DBName": "acme", "StorageEncrypted": True, "DeletionProtection": True, "MultiAZ": False, "Iops": 3000, "StorageThroughput": 125,
-                        "BackupRetentionPeriod": 7, "PubliclyAccessible": False, "EnabledCloudwatchLogsExports": ["postgresql"], "Engine": "postgres"}.items():
+    for name, value in {"DBInstanceIdentifier": "boto-one", "DBName": "acme", "StorageEncrypted": True, "DeletionProtection": True, "MultiAZ": False, "StorageType": "gp3", "Iops": 3000, "StorageThroughput": 125,
+                        "BackupRetentionPeriod": 7, "PubliclyAccessible": True, "IAMDatabaseAuthenticationEnabled": True, "EnabledCloudwatchLogsExports": ["postgresql"], "Engine": "postgres"}.items():
         same(name, it[name], value)
     same("group", it["DBParameterGroups"][0]["DBParameterGroupName"], "boto-group")
     same("subnet group", it["DBSubnetGroup"]["DBSubnetGroupName"], "boto-subnets")
@@ -199,6 +200,11 @@ def modify():
     saw("modified and rebooted")
 
 
+def by_default_key():
+    rds.copy_db_snapshot(SourceDBSnapshotIdentifier="boto-snap", TargetDBSnapshotIdentifier="boto-default", KmsKeyId=f"arn:aws:kms:{REGION}:123456789012:key/estate")
+    return "boto-default"
+
+
 def snapshots(it):
     rds.create_db_snapshot(DBSnapshotIdentifier="boto-snap", DBInstanceIdentifier="boto-one", Tags=[{"Key": "why", "Value": "test"}])
     refused("the name is taken", "InvalidDBInstanceState", rds.create_db_snapshot, DBSnapshotIdentifier="boto-snap", DBInstanceIdentifier="boto-one")
@@ -211,11 +217,16 @@ def snapshots(it):
     rds.modify_db_snapshot_attribute(DBSnapshotIdentifier="boto-snap", AttributeName="restore", ValuesToAdd=["210987654321"])
     shared = rds.describe_db_snapshot_attributes(DBSnapshotIdentifier="boto-snap")["DBSnapshotAttributesResult"]["DBSnapshotAttributes"]
     same("shared", shared, [{"AttributeName": "restore", "AttributeValues": ["210987654321"]}])
+    refused("by the account's default key", "InvalidParameterValue", rds.modify_db_snapshot_attribute, DBSnapshotIdentifier=by_default_key(), AttributeName="restore", ValuesToAdd=["210987654321"])
     refused("an encrypted one for all", "InvalidParameterCombination", rds.modify_db_snapshot_attribute, DBSnapshotIdentifier="boto-snap", AttributeName="restore", ValuesToAdd=["all"])
     arn = rds.describe_db_snapshots(DBSnapshotIdentifier="boto-snap")["DBSnapshots"][0]["DBSnapshotArn"]
     there = client("rds", OTHER)
-    there.copy_db_snapshot(SourceDBSnapshotIdentifier=arn, TargetDBSnapshotIdentifier="boto-copy", SourceRegion=REGION)
-    copy = there.describe_db_snapshots(DBSnapshotIdentifier="boto-copy")["DBSnapshots"][0]
+    away = dict(SourceDBSnapshotIdentifier=arn, TargetDBSnapshotIdentifier="Boto-Copy", SourceRegion=REGION)
+    error = refused("copied without a key of that region", "InvalidParameterValue", there.copy_db_snapshot, 400, **away)
+    same("as RDS says it", error.response["Error"]["Message"], "Must specify new KMS key for cross region encrypted snapshot copy.")
+    there.copy_db_snapshot(**away, KmsKeyId=KEYS[OTHER])
+    copy = there.describe_db_snapshots(DBSnapshotIdentifier="Boto-copy")["DBSnapshots"][0]
+    same("with the key of that region", copy["KmsKeyId"], KEYS[OTHER])
     same("copied", (copy["Status"], copy["SourceRegion"], copy["SourceDBSnapshotIdentifier"]), ("available", REGION, arn))
     automated = rds.describe_db_snapshots(SnapshotType="automated")["DBSnapshots"][0]["DBSnapshotIdentifier"]
     refused("an automated one", "InvalidDBSnapshotState", rds.delete_db_snapshot, DBSnapshotIdentifier=automated)
@@ -223,7 +234,7 @@ def snapshots(it):
     available("boto-two")
     holds("a server of its own", listens("boto-two") != listens("boto-one"))
     two = instance("boto-two")
-    same("like the snapshot", (two["DBName"], two["MasterUsername"], two["DBInstanceClass"], two["DeletionProtection"]), ("acme", "portarium", "db.t3.small", False))
+    same("like the snapshot", (two["DBName"], two["MasterUsername"], two["DBInstanceClass"], two["DeletionProtection"], two["PubliclyAccessible"], two["IAMDatabaseAuthenticationEnabled"]), ("acme", "portarium", "db.t3.small", False, False, False))
     refused("no such snapshot", "DBSnapshotNotFound", rds.restore_db_instance_from_db_snapshot, 404, DBInstanceIdentifier="x", DBSnapshotIdentifier="nowhere")
     refused("no such snapshot", "DBSnapshotNotFound", rds.delete_db_snapshot, DBSnapshotIdentifier="nowhere")
     saw("snapshots made, shared, copied, restored")
@@ -341,7 +352,11 @@ def backups(it):
     condition = {"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"}
     backup.create_backup_selection(BackupPlanId=plan, BackupSelection={"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]})
     same("selections", [one["SelectionName"] for one in backup.list_backup_selections(BackupPlanId=plan)["BackupSelectionsList"]], ["by-tag"])
-    job = backup.start_backup_job(BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE)
+    refused("what is not heeded", "InvalidParameterValueException", backup.start_backup_job, BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, StartWindowMinutes=60)
+    refused("filters that are not heeded", "InvalidParameterValueException", backup.list_backup_jobs, ByParentJobId="x")
+    wanted = dict(BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, IdempotencyToken="once", Lifecycle={"DeleteAfterDays": 35})
+    job = backup.start_backup_job(**wanted)
+    same("asked again", backup.start_backup_job(**wanted)["BackupJobId"], job["BackupJobId"])
     look = lambda: backup.describe_backup_job(BackupJobId=job["BackupJobId"])["State"]
     until("backup job", look, "COMPLETED")
     done = backup.describe_backup_job(BackupJobId=job["BackupJobId"])
@@ -350,6 +365,8 @@ def backups(it):
     point = job["RecoveryPointArn"]
     same("points", [one["RecoveryPointArn"] for one in backup.list_recovery_points_by_backup_vault(BackupVaultName="boto-vault")["RecoveryPoints"]], [point])
     same("the point", backup.describe_recovery_point(BackupVaultName="boto-vault", RecoveryPointArn=point)["Status"], "COMPLETED")
+    kept = backup.describe_recovery_point(BackupVaultName="boto-vault", RecoveryPointArn=point)
+    same("goes in 35 days", kept["CalculatedLifecycle"]["DeleteAt"] - kept["CreationDate"], datetime.timedelta(days=35))
     same("of the resource", backup.list_recovery_points_by_resource(ResourceArn=arn)["RecoveryPoints"][0]["RecoveryPointArn"], point)
     there = client("backup", OTHER)
     away = there.create_backup_vault(BackupVaultName="boto-away")["BackupVaultArn"]
@@ -366,6 +383,8 @@ def backups(it):
     failed = backup.start_restore_job(RecoveryPointArn=point, Metadata=wanted, IamRoleArn=ROLE)["RestoreJobId"]
     told = backup.describe_restore_job(RestoreJobId=failed)
     holds("a name that is taken", told["Status"] == "FAILED" and told["StatusMessage"], told)
+    refused("a backup of RDS is not stopped", "InvalidRequestException", backup.stop_backup_job, BackupJobId=job["BackupJobId"])
+    refused("no such job to stop", "ResourceNotFoundException", backup.stop_backup_job, BackupJobId="nowhere")
     same("all restores", len(backup.list_restore_jobs()["RestoreJobs"]), 2)
     refused("no such job", "ResourceNotFoundException", backup.describe_backup_job, BackupJobId="nowhere")
     refused("a vault that is full", "InvalidRequestException", backup.delete_backup_vault, BackupVaultName="boto-vault")

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use secrecy::ExposeSecret;
 use tierdeck::lab::AwsStand;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -17,28 +16,60 @@ const MOMENTS: usize = 10;
 /// Rows that are written.
 const ROWS: i32 = 600;
 
-/// A call of RDS, as a client signs it but for the signature.
-pub async fn rds(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> String {
-    let scope = format!("{}/20261122/{}/rds/aws4_request", stand.spec().access_key, stand.spec().region);
+/// As a client signs a call, but for the signature.
+pub fn authorization(stand: &AwsStand, service: &str) -> String {
+    let scope = format!("{}/20261122/{}/{service}/aws4_request", stand.spec().access_key, stand.spec().region);
     let signature = "0".repeat(64);
-    let authorization =
-        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature={signature}");
+    format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature={signature}")
+}
+
+/// A call of RDS: whether it went well, and what came of it.
+pub async fn call(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> (bool, String) {
     let mut form = vec![("Action", action), ("Version", "2014-10-31")];
     form.extend(parameters);
     let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let client = reqwest::Client::builder().build().unwrap();
-    let answer = client.post(stand.url()).header("authorization", authorization).body(body).send().await.unwrap();
-    let fine = answer.status().is_success();
-    let text = answer.text().await.unwrap();
+    let answer =
+        client.post(stand.url()).header("authorization", authorization(stand, "rds")).body(body).send().await.unwrap();
+    (answer.status().is_success(), answer.text().await.unwrap())
+}
+
+/// A call of RDS that goes well.
+pub async fn rds(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> String {
+    let (fine, text) = call(stand, action, parameters).await;
     assert!(fine, "{action}: {text}");
     text
+}
+
+/// A call of RDS that is refused, and the code of that.
+pub async fn refused(stand: &AwsStand, action: &str, parameters: &[(&str, &str)]) -> String {
+    let (fine, text) = call(stand, action, parameters).await;
+    assert!(!fine, "{action} {parameters:?}: {text}");
+    element(&text, "Code").unwrap()
+}
+
+/// An instance with a database, once it is available; `more` goes over the usual.
+pub async fn make(stand: &AwsStand, id: &str, more: &[(&str, &str)]) -> String {
+    let mut shape = std::collections::BTreeMap::from([
+        ("DBInstanceIdentifier", id),
+        ("DBInstanceClass", "db.t3.medium"),
+        ("Engine", "postgres"),
+        ("AllocatedStorage", "20"),
+        ("MasterUsername", "portarium"),
+        ("MasterUserPassword", PASSWORD),
+        ("DBName", "acme"),
+        ("BackupRetentionPeriod", "7"),
+    ]);
+    shape.extend(more.iter().copied());
+    rds(stand, "CreateDBInstance", &shape.into_iter().collect::<Vec<_>>()).await;
+    available(stand, id).await
 }
 
 pub fn element(text: &str, name: &str) -> Option<String> {
     Some(text.split_once(&format!("<{name}>"))?.1.split_once('<')?.0.to_owned())
 }
 
-async fn describe(stand: &AwsStand, id: &str) -> String {
+pub async fn describe(stand: &AwsStand, id: &str) -> String {
     rds(stand, "DescribeDBInstances", &[("DBInstanceIdentifier", id)]).await
 }
 
@@ -71,19 +102,7 @@ pub async fn login(described: &str) -> Client {
 async fn a_restore_to_a_moment_holds_what_was_committed_by_then() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stand = stand().await;
-    let shape = [
-        ("DBInstanceIdentifier", "source"),
-        ("DBInstanceClass", "db.t3.medium"),
-        ("Engine", "postgres"),
-        ("AllocatedStorage", "20"),
-        ("MasterUsername", "portarium"),
-        ("MasterUserPassword", PASSWORD),
-        ("DBName", "acme"),
-        ("BackupRetentionPeriod", "7"),
-    ];
-    assert!(!stand.spec().secret_key.expose_secret().is_empty());
-    rds(&stand, "CreateDBInstance", &shape).await;
-    let source = login(&available(&stand, "source").await).await;
+    let source = login(&make(&stand, "source", &[]).await).await;
     source.batch_execute("CREATE TABLE written (number int PRIMARY KEY)").await.unwrap();
     // A writer that commits single rows, as quickly as it can, with pauses of every length.
     let mut random = StdRng::seed_from_u64(22);

@@ -77,7 +77,8 @@ pub struct Core {
     pub catalogue: Catalogue,
     /// Clusters are made one at a time: a laptop has other things to do.
     pub turnstile: Semaphore,
-    pace: Pace,
+    /// How often what is looked at.
+    pub pace: Pace,
     state: Mutex<State>,
     handle: Handle,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -155,7 +156,7 @@ impl Core {
         work: impl FnOnce() -> Result<T, LabError> + Send + 'static,
     ) -> Result<T, LabError> {
         let Some(at_work) = self.at_work() else {
-            return Err(LabError::Server { program: "postgres", said: "the estate is being stopped".to_owned() });
+            return Err(LabError::ending());
         };
         spawn_blocking(move || {
             let _at_work = at_work;
@@ -187,11 +188,6 @@ impl Core {
     /// Has a running machine looked after.
     pub fn keep(&self, machine: &Arc<Machine>) {
         self.spawn(keeper::keep(Arc::downgrade(machine), self.pace));
-    }
-
-    /// How much an archive may grow before its oldest part goes.
-    pub fn archive_bytes(&self) -> u64 {
-        self.pace.archive_bytes
     }
 
     /// The PostgreSQL of this major version.

@@ -85,7 +85,7 @@ async fn serve(
             return Err(refusal);
         }
     }
-    in_time(head, *clock)?;
+    in_time(head, *clock, service.is_query())?;
     let (core, action) = (Arc::clone(core), call.action.clone());
     // Answers read files and wait for locks.
     let answered = spawn_blocking(move || dispatch(&core, &call)).await;
@@ -120,7 +120,7 @@ fn authenticated(core: &Core, service: Service, scope: Result<Option<Scope>, ()>
 }
 
 /// Whether the caller's clock and ours agree.
-fn in_time(head: &Parts, ahead: SignedDuration) -> Result<(), Refusal> {
+fn in_time(head: &Parts, ahead: SignedDuration, is_query: bool) -> Result<(), Refusal> {
     let Some(text) = head.headers.get("x-amz-date").and_then(|value| value.to_str().ok()) else { return Ok(()) };
     let Ok(said) = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text) else {
         return Err(Refusal::new("IncompleteSignature", "Date must be in ISO-8601 'basic format'."));
@@ -131,9 +131,13 @@ fn in_time(head: &Parts, ahead: SignedDuration) -> Result<(), Refusal> {
         return Ok(());
     }
     let basic = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let word = if said < now { "expired" } else { "not yet current" };
-    let message = format!("Signature {word}: {text} is more than 5 min. away from {}", basic(now));
-    Err(Refusal::with(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message))
+    let message = if said < now {
+        format!("Signature expired: {text} is now earlier than {} ({} - 5 min.)", basic(now - SKEW), basic(now))
+    } else {
+        format!("Signature not yet current: {text} is still later than {} ({} + 5 min.)", basic(now + SKEW), basic(now))
+    };
+    let code = if is_query { "SignatureDoesNotMatch" } else { "InvalidSignatureException" };
+    Err(Refusal::with(StatusCode::FORBIDDEN, code, message))
 }
 
 fn understand(head: &Parts, body: &[u8], service: Service, region: String) -> Result<Call, Refusal> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::domain::server_log;
+
 /// A log file.
 #[derive(Debug, Clone)]
 pub struct LogFile {
@@ -50,45 +52,8 @@ pub fn entries(folder: &Path) -> Vec<Entry> {
     let mut entries = Vec::new();
     for file in files(folder) {
         let Ok(bytes) = fs::read(&file.path) else { continue };
-        parse(&String::from_utf8_lossy(&bytes), &mut entries);
+        let whole = server_log::entries(String::from_utf8_lossy(&bytes).lines());
+        entries.extend(whole.into_iter().filter_map(|text| Some(Entry { at: server_log::moment(&text)?, text })));
     }
     entries
-}
-
-fn parse(text: &str, into: &mut Vec<Entry>) {
-    for line in text.lines() {
-        match (begins(line), into.last_mut()) {
-            (Some(at), _) => into.push(Entry { at, text: line.to_owned() }),
-            (None, Some(last)) => {
-                last.text.push('\n');
-                last.text.push_str(line);
-            }
-            (None, None) => {}
-        }
-    }
-}
-
-/// `2026-11-22 15:04:05 UTC:…`, with or without milliseconds.
-fn begins(line: &str) -> Option<Timestamp> {
-    let (stamp, _) = line.split_once(" UTC")?;
-    let civil: jiff::civil::DateTime = stamp.parse().ok().filter(|_| (19..=23).contains(&stamp.len()))?;
-    civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_line_goes_on_with_belongs_to_it() {
-        let text = "left over\n2026-11-22 15:04:05 UTC:127.0.0.1(1):a@b:[7]:ERROR:  x\n2026-11-22 15:04:05 UTC:…STATEMENT:  SELECT\n\t1\n";
-        let mut entries = Vec::new();
-        parse(text, &mut entries);
-        assert_eq!(entries.len(), 2);
-        assert_eq!(entries[0].at.to_string(), "2026-11-22T15:04:05Z");
-        assert!(entries[1].text.ends_with("SELECT\n\t1"), "{:?}", entries[1]);
-        let mut entries = Vec::new();
-        parse("2026-11-22 15:04:05.123 UTC [7] LOG:  ready\n", &mut entries);
-        assert_eq!(entries[0].at.as_millisecond() % 1000, 123);
-    }
 }

@@ -1,7 +1,8 @@
 //! Who looks after a running cluster, as RDS's own agent does: its heartbeat, how far its archive reaches, its metrics.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::fs;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, DirEntry};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -30,6 +31,39 @@ pub struct Kept {
     /// What was measured.
     pub series: Series,
     beats: VecDeque<Beat>,
+    /// The first WAL files of those who read on in the archive just now.
+    readers: Vec<String>,
+}
+
+/// WAL files of an archive, with their bytes.
+pub type Archive = BTreeMap<String, u64>;
+
+/// Somebody who rolls a copy forward: as long as this is held, the WAL for it stays.
+#[derive(Debug)]
+pub struct Reading {
+    /// Whose WAL.
+    pub source: Arc<Machine>,
+    first_wal: String,
+}
+
+impl Reading {
+    /// The newest copy from which a moment can be reached, and a hold on the way there.
+    pub fn begin(source: &Arc<Machine>, at: Timestamp) -> Option<(Arc<Store>, Self)> {
+        let mut kept = source.kept();
+        let base = kept.bases.iter().rev().find(|base| base.finished <= at).cloned()?;
+        let first_wal = base.first_wal.clone();
+        kept.readers.push(first_wal.clone());
+        Some((base, Self { source: Arc::clone(source), first_wal }))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut kept = self.source.kept();
+        if let Some(place) = kept.readers.iter().position(|first| *first == self.first_wal) {
+            kept.readers.swap_remove(place);
+        }
+    }
 }
 
 /// A commit of ours, and the WAL file that it is in.
@@ -47,9 +81,20 @@ impl Kept {
         (latest >= earliest).then_some((earliest, latest))
     }
 
-    /// The newest copy from which this moment can be reached.
-    pub fn base(&self, at: Timestamp) -> Option<Arc<Store>> {
-        self.bases.iter().rev().find(|base| base.finished <= at).cloned()
+    /// Lets those bases go without which still so many bytes of WAL can be rolled through: the window never becomes smaller.
+    pub fn let_go(&mut self, archive: &Archive, bytes: u64) -> Vec<Arc<Store>> {
+        let enough = self.bases.iter().skip(1).take_while(|base| reach(base, archive) >= bytes).count();
+        self.bases.drain(..enough).collect()
+    }
+
+    /// Whether so many bytes of WAL came after the newest base that another one is due.
+    pub fn wants_base(&self, archive: &Archive, bytes: u64) -> bool {
+        self.bases.last().is_some_and(|base| reach(base, archive) >= bytes)
+    }
+
+    /// The first WAL file that a base or a reader needs.
+    fn needed(&self) -> Option<String> {
+        self.bases.iter().map(|base| &base.first_wal).chain(&self.readers).min().cloned()
     }
 
     /// Nothing can be reached any more.
@@ -75,14 +120,20 @@ impl Kept {
     }
 }
 
+/// Bytes of WAL that a base can be rolled through.
+fn reach(base: &Store, archive: &Archive) -> u64 {
+    let after = (Bound::Excluded(base.last_wal.as_str()), Bound::Unbounded);
+    archive.range::<str, _>(after).map(|(_, bytes)| bytes).sum()
+}
+
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Between heartbeats, and looks at who is active.
     pub beat: Duration,
-    /// Between looks at everything else.
+    /// Between looks at everything else, the archives among it.
     pub sample: Duration,
-    /// An archive may grow by this much before a new base is wanted.
+    /// About as much WAL is kept, and never less than half of it: at each half there is a new base.
     pub archive_bytes: u64,
 }
 
@@ -135,31 +186,27 @@ async fn turn(machine: &Machine, link: &mut Option<Link>, sampler: &mut Sampler,
     Ok(())
 }
 
+fn wal_files(archive: &Path) -> impl Iterator<Item = (String, DirEntry)> {
+    let entries = fs::read_dir(archive).into_iter().flatten().flatten();
+    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry));
+    named.filter(|(name, _)| is_wal(name))
+}
+
 /// WAL is archived in its order, so that everything up to the newest file is there.
 fn newest_wal(archive: &Path) -> Option<String> {
-    fs::read_dir(archive)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| is_wal(name))
-        .max()
+    wal_files(archive).map(|(name, _)| name).max()
 }
 
-/// Bytes of WAL in the archive.
-pub fn archive_size(machine: &Machine) -> u64 {
-    let entries = fs::read_dir(&machine.archive).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|seen| seen.len()).sum()
+/// The WAL in an archive.
+pub fn archived(archive: &Path) -> Archive {
+    wal_files(archive).filter_map(|(name, entry)| Some((name, entry.metadata().ok()?.len()))).collect()
 }
 
-/// Removes what no base needs any more: all WAL before the first that the oldest base needs.
+/// Removes WAL that neither a base nor a reader needs any more.
 pub fn trim(machine: &Machine) {
-    let needed: BTreeSet<String> = machine.kept().bases.iter().map(|base| base.first_wal.clone()).collect();
-    let Some(first) = needed.first() else { return };
-    for entry in fs::read_dir(&machine.archive).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if is_wal(&name) && name < *first {
-            let _ = fs::remove_file(entry.path());
-        }
+    let Some(first) = machine.kept().needed() else { return };
+    for (_, entry) in wal_files(&machine.archive).filter(|(name, _)| *name < first) {
+        let _ = fs::remove_file(entry.path());
     }
 }
 
@@ -183,5 +230,32 @@ mod tests {
         kept.beat(at(4), wal(3), Some(&wal(2)));
         assert_eq!(kept.latest, Some(at(2) - SignedDuration::from_millis(1)));
         assert_eq!(kept.window(), None, "without a base there is no window");
+    }
+
+    #[test]
+    fn the_window_holds_half_of_what_the_archive_may_whatever_goes() {
+        let (half, most) = (8, 24);
+        let wal = |number: i64| format!("0000000100000000{number:08X}");
+        let mut kept = Kept::default();
+        let mut archive = Archive::new();
+        kept.bases.push(Arc::new(Store::of_wal(&wal(1), &wal(2), at(0))));
+        let mut gone = 0;
+        for number in 1..200 {
+            archive.insert(wal(number), 1);
+            gone += kept.let_go(&archive, half).len();
+            if kept.wants_base(&archive, half) {
+                // While it is copied, more is written.
+                kept.bases.push(Arc::new(Store::of_wal(&wal(number + 1), &wal(number + 3), at(number))));
+            }
+            let needed = kept.needed().unwrap();
+            archive.retain(|name, _| *name >= needed);
+            let held = reach(&kept.bases[0], &archive);
+            assert!(held >= half.min((number - 2).max(0).cast_unsigned()), "{held} of {number}");
+            assert!(archive.len() <= most, "{} files at {number}", archive.len());
+        }
+        assert!(gone > 10, "{gone} bases went");
+        // Whoever reads on needs what no base needs any more.
+        kept.readers.push(wal(3));
+        assert_eq!(kept.needed(), Some(wal(3)));
     }
 }

@@ -21,6 +21,11 @@ use crate::lab::door::password;
 /// Long enough to be seen, short enough to wait for: what AWS takes minutes for.
 const A_MOMENT: Duration = Duration::from_millis(1_500);
 
+/// What RDS calls an instance whose server does not start with its parameter group's values.
+pub const REFUSED: &str = "incompatible-parameters";
+/// What RDS calls an instance whose new storage is not at its best yet.
+const OPTIMISING: &str = "storage-optimization";
+
 /// Which instance: what it is called may change meanwhile.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -49,6 +54,15 @@ impl Core {
 
     fn set_status(&self, place: &Place, status: &str) {
         self.with(place, |instance| status.clone_into(&mut instance.status));
+    }
+
+    /// Makes an instance available, unless somebody else has begun something meanwhile.
+    fn release(&self, place: &Place, from: &str) {
+        self.with(place, |instance| {
+            if instance.status == from {
+                "available".clone_into(&mut instance.status);
+            }
+        });
     }
 
     fn note(&self, place: &Place, category: &'static str, message: &str) {
@@ -169,16 +183,7 @@ impl Core {
             store: Some(store),
             ..Snapshot::of(&instance, "", machine.port())
         };
-        let mut state = self.state();
-        let snapshots = &mut state.region(&place.region).snapshots;
-        snapshots.insert(id, snapshot);
-        let kept = machine.kept();
-        let is_kept = |snapshot: &Snapshot| {
-            let store = snapshot.store.as_ref();
-            store.is_some_and(|store| kept.bases.iter().any(|base| Arc::ptr_eq(base, store)))
-        };
-        // Those that the archive no longer reaches go.
-        snapshots.retain(|_, other| other.kind != "automated" || other.resource != instance.resource || is_kept(other));
+        self.state().region(&place.region).snapshots.insert(id, snapshot);
     }
 
     /// Copies an instance into a snapshot that is in the state as `creating`; whether it came to be.
@@ -206,11 +211,7 @@ impl Core {
     /// A snapshot that somebody asked for: the instance says so meanwhile.
     pub async fn manual_snapshot(self: Arc<Self>, place: Place, id: String) {
         Arc::clone(&self).snapshot(place.clone(), id).await;
-        self.with(&place, |instance| {
-            if instance.status == "backing-up" {
-                "available".clone_into(&mut instance.status);
-            }
-        });
+        self.release(&place, "backing-up");
     }
 
     /// Ends an instance that is in the state as `deleting`, with a last snapshot if one is wanted.
@@ -260,13 +261,16 @@ impl Core {
                 self.note(&place, "configuration change", "Reset master credentials");
             }
         }
+        if let Some(name) = name {
+            self.rename(&place, &name);
+        }
         self.with(&place, |instance| instance.shape = after.clone());
         let restart = before.class != after.class || (before.retention == 0) != (after.retention == 0);
         if before.class != after.class {
             self.note(&place, "configuration change", "Applying modification to database instance class");
         }
-        if restart {
-            self.restart(&place).await;
+        if restart && !self.restart(&place).await {
+            return self.set_status(&place, REFUSED);
         }
         if before.retention == 0 && after.retention > 0 {
             self.first_backup(&place).await;
@@ -280,27 +284,33 @@ impl Core {
                 .snapshots
                 .retain(|_, snapshot| snapshot.kind != "automated" || snapshot.resource != place.resource);
         }
-        if before.storage != after.storage || before.storage_type != after.storage_type {
-            self.note(&place, "configuration change", "Finished applying modification to allocated storage");
-            self.set_status(&place, "storage-optimization");
-            tokio::time::sleep(A_MOMENT).await;
+        let storage = |shape: &InstanceShape| (shape.storage, shape.storage_type.clone(), shape.iops, shape.throughput);
+        if storage(&before) == storage(&after) {
+            return self.set_status(&place, "available");
         }
-        if let Some(name) = name {
-            self.rename(&place, &name);
-        }
-        self.set_status(&place, "available");
+        self.note(&place, "configuration change", "Finished applying modification to storage");
+        // It can be worked on meanwhile.
+        self.set_status(&place, OPTIMISING);
+        tokio::time::sleep(A_MOMENT).await;
+        self.release(&place, OPTIMISING);
     }
 
     fn rename(&self, place: &Place, name: &str) {
         let mut state = self.state();
         let region = state.region(&place.region);
         let id = region.instances.values().find(|it| it.resource == place.resource).map(|it| it.id.clone());
-        if let Some(mut instance) = id.and_then(|id| region.instances.remove(&id)) {
+        let Some(mut instance) = id.and_then(|id| region.instances.remove(&id)) else { return };
+        instance.planned_name = None;
+        let (category, message) = if region.instances.contains_key(name) {
+            // It was free when it was asked for.
+            ("failure", format!("Renaming failed: {name} already exists"))
+        } else {
             let message = format!("Renamed instance from {} to {name}", instance.id);
             name.clone_into(&mut instance.id);
-            region.instances.insert(name.to_owned(), instance);
-            region.note("db-instance", name, "configuration change", message);
-        }
+            ("configuration change", message)
+        };
+        region.note("db-instance", &instance.id, category, message);
+        region.instances.insert(instance.id.clone(), instance);
     }
 
     /// Restarts a cluster of ours with what is set now; whether it came back.
@@ -328,14 +338,14 @@ impl Core {
 
     /// Restarts an instance that is in the state as `rebooting`.
     pub async fn reboot(self: Arc<Self>, place: Place) {
-        let status = if self.restart(&place).await { "available" } else { "incompatible-parameters" };
+        let status = if self.restart(&place).await { "available" } else { REFUSED };
         self.set_status(&place, status);
     }
 
-    /// Sees to it that archives do not grow for ever: a new copy, and what only the older ones needed goes.
+    /// Sees to it that archives do not grow for ever: what only the older copies needed goes when newer ones reach far enough.
     pub async fn janitor(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(Duration::from_secs(20)).await;
+            tokio::time::sleep(self.pace.sample).await;
             let places: Vec<Place> = {
                 let state = self.state();
                 let of = |name: &str, instance: &Instance| {
@@ -354,16 +364,24 @@ impl Core {
 
     async fn tidy(self: &Arc<Self>, place: &Place) {
         let Some(machine) = self.with(place, |instance| instance.machine.clone()).flatten() else { return };
-        if keeper::archive_size(&machine) < self.archive_bytes() || machine.kept().bases.is_empty() {
-            return;
-        }
-        self.automated(place).await;
-        {
+        let archive = keeper::archived(&machine.archive);
+        let half = self.pace.archive_bytes / 2;
+        let (gone, due) = {
             let mut kept = machine.kept();
-            let spare = kept.bases.len().saturating_sub(2);
-            kept.bases.drain(..spare);
+            (kept.let_go(&archive, half), kept.wants_base(&archive, half))
+        };
+        if due {
+            self.automated(place).await;
         }
-        keeper::trim(&machine);
+        let is_gone = |it: &Snapshot| it.store.as_ref().is_some_and(|it| gone.iter().any(|base| Arc::ptr_eq(base, it)));
+        let automated = |it: &Snapshot| it.kind == "automated" && is_gone(it);
+        self.state().region(&place.region).snapshots.retain(|_, it| !automated(it));
+        let work = move || {
+            drop(gone);
+            keeper::trim(&machine);
+            Ok(())
+        };
+        let _ = self.blocking(work).await;
     }
 }
 

@@ -4,17 +4,20 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::SecretString;
 
-use super::keeper::Kept;
+use super::journal::{self, LogFile};
+use super::keeper::{Kept, Reading};
 use super::store::{Store, folder};
+use crate::domain::foreign::sanitise;
 use crate::lab::LabError;
 use crate::lab::binaries::Binaries;
-use crate::lab::cluster::{self, Cluster, SUPERUSER, data_folder};
+use crate::lab::cluster::{self, Cluster, SMALL_WAL, SUPERUSER, data_folder};
 use crate::lab::door::{Door, Link, verifier};
 use crate::lab::runner::Runner;
 
@@ -40,16 +43,15 @@ pub struct Machine {
     pub kept: Mutex<Kept>,
     binaries: Option<Binaries>,
     runner: Runner,
-    server: Mutex<Server>,
-}
-
-#[derive(Debug, Default)]
-struct Server {
-    cluster: Option<Cluster>,
-    port: u16,
-    pid: u32,
+    // Asked for at any time, also while the server restarts: so they are not behind its lock.
+    port: AtomicU16,
+    pid: AtomicU32,
     /// Nothing is started here any more.
-    over: bool,
+    over: Arc<AtomicBool>,
+    /// Its files go with this value.
+    removed: AtomicBool,
+    /// Locked as long as it starts or stops.
+    server: Mutex<Option<Cluster>>,
 }
 
 /// Until when a copy is rolled forward, and with whose WAL.
@@ -57,8 +59,8 @@ struct Server {
 pub struct Target {
     /// The moment.
     pub at: Timestamp,
-    /// Whose archive: held, so that it stays until recovery has read it.
-    pub source: Arc<Machine>,
+    /// Whose archive.
+    pub reading: Arc<Reading>,
 }
 
 impl Machine {
@@ -74,6 +76,10 @@ impl Machine {
             kept: Mutex::default(),
             binaries: Some(binaries.clone()),
             runner: runner.clone(),
+            port: AtomicU16::default(),
+            pid: AtomicU32::default(),
+            over: Arc::default(),
+            removed: AtomicBool::default(),
             server: Mutex::default(),
         })
     }
@@ -93,11 +99,15 @@ impl Machine {
             kept: Mutex::default(),
             binaries: None,
             runner: runner.clone(),
-            server: Mutex::new(Server { port: theirs.port, pid: theirs.pid, ..Server::default() }),
+            port: AtomicU16::new(theirs.port),
+            pid: AtomicU32::new(theirs.pid),
+            over: Arc::default(),
+            removed: AtomicBool::default(),
+            server: Mutex::default(),
         }))
     }
 
-    fn server(&self) -> MutexGuard<'_, Server> {
+    fn server(&self) -> MutexGuard<'_, Option<Cluster>> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,12 +118,12 @@ impl Machine {
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.server().port
+        self.port.load(Ordering::SeqCst)
     }
 
     /// The postmaster; `None` while there is none.
     pub fn pid(&self) -> Option<u32> {
-        Some(self.server().pid).filter(|pid| *pid != 0)
+        Some(self.pid.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
     }
 
     /// Whether it is ours to stop and to remove.
@@ -131,8 +141,7 @@ impl Machine {
     pub fn initialise(&self) -> Result<(), LabError> {
         let Some(binaries) = &self.binaries else { return Ok(()) };
         self.prepare()?;
-        // Small WAL files: an archive of mostly empty ones would fill a laptop.
-        cluster::create(binaries, &self.runner, &self.home, &self.boss, &["--wal-segsize=1"])
+        cluster::create(binaries, &self.runner, &self.home, &self.boss, &[SMALL_WAL])
     }
 
     /// The files of a copy. Blocking.
@@ -153,8 +162,10 @@ impl Machine {
         let Some(binaries) = &self.binaries else { return Ok(()) };
         let mut all = settings.to_vec();
         let mut set = |name: &str, value: String| all.push((name.to_owned(), value));
-        // What a copy's configuration still says of its own past is overruled.
-        set("restore_command", target.map(|target| restore_command(&target.source.archive)).unwrap_or_default());
+        set(
+            "restore_command",
+            target.map(|target| restore_command(&target.reading.source.archive)).unwrap_or_default(),
+        );
         set("recovery_target_time", target.map(|target| moment(target.at)).unwrap_or_default());
         set("recovery_target_action", "promote".to_owned());
         set("hot_standby", "off".to_owned());
@@ -164,51 +175,53 @@ impl Machine {
             fs::write(&signal, "").map_err(LabError::io("write", &signal))?;
             self.runner.give(&signal)?;
         }
+        // What a running server was told before, or a copy's source, is the parameter group's business now.
+        let told = self.data.join("postgresql.auto.conf");
+        fs::write(&told, "").map_err(LabError::io("write", &told))?;
         let mut server = self.server();
-        if server.over {
-            return Err(LabError::Server { program: "postgres", said: "the estate is being stopped".to_owned() });
-        }
-        server.cluster = None;
-        let cluster = Cluster::start(binaries, &self.runner, &self.home, &all).map_err(|error| self.explain(error))?;
-        (server.port, server.pid) = (cluster.port(), cluster.pid());
-        server.cluster = Some(cluster);
+        *server = None;
+        let logged = self.newest_log();
+        let started = Cluster::start(binaries, &self.runner, &self.home, &all, &self.over);
+        let cluster = started.map_err(|error| self.explain(error, logged))?;
+        self.port.store(cluster.port(), Ordering::SeqCst);
+        self.pid.store(cluster.pid(), Ordering::SeqCst);
+        *server = Some(cluster);
         Ok(())
     }
 
-    /// What a server that collects its logs said last is in them.
-    fn explain(&self, error: LabError) -> LabError {
+    fn newest_log(&self) -> Option<LogFile> {
+        journal::files(&self.logs).pop()
+    }
+
+    /// What a server that collects its logs said last is in them, behind what was `logged` before it started.
+    fn explain(&self, error: LabError, logged: Option<LogFile>) -> LabError {
         let LabError::Server { program, said } = error else { return error };
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(&self.logs).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        files.sort();
-        let fatal = files.last().and_then(|path| fs::read_to_string(path).ok()).and_then(|text| {
-            let line = text.lines().rev().find(|line| line.contains("FATAL:"))?;
-            Some(crate::domain::foreign::sanitise(line).into_owned())
+        let fatal = self.newest_log().and_then(|newest| {
+            let text = fs::read_to_string(&newest.path).ok()?;
+            let old = logged.filter(|it| it.path == newest.path).map_or(0, |it| it.size as usize);
+            let line = text.get(old..)?.lines().rev().find(|line| line.contains("FATAL:"))?;
+            Some(sanitise(line).into_owned())
         });
         LabError::Server { program, said: fatal.unwrap_or(said) }
     }
 
     /// Stops it; it may be started again. Blocking.
     pub fn pause(&self) {
-        self.server().cluster = None;
+        self.pid.store(0, Ordering::SeqCst);
+        *self.server() = None;
     }
 
-    /// Stops it for good. Blocking; nothing is left running, whatever was about to be started.
+    /// Stops it for good. Blocking, but not for long: who starts or stops it just then gives up. Nothing is left running.
     pub fn halt(&self) {
-        let mut server = self.server();
-        server.over = true;
-        if let Some(mut cluster) = server.cluster.take() {
-            cluster.drop_dead();
-        }
+        self.over.store(true, Ordering::SeqCst);
+        self.pause();
     }
 
-    /// Stops it for good and removes its files. Blocking.
+    /// Stops it for good. Its files go with the last who holds it: a restore may still read its archive. Blocking.
     pub fn remove(&self) {
         self.halt();
-        self.kept().bases.clear();
-        if self.is_own() {
-            let _ = fs::remove_dir_all(&self.home);
-        }
+        self.kept().forget();
+        self.removed.store(self.is_own(), Ordering::SeqCst);
     }
 
     /// What RDS sets up in a new cluster: the master user, who is no superuser, the database that was asked for, its own.
@@ -254,6 +267,14 @@ impl Machine {
         let path = archive.display();
         // Under another name first: what has the name of a WAL file is whole.
         format!("cp \"%p\" \"{path}/%f.part\" && mv \"{path}/%f.part\" \"{path}/%f\"")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if *self.removed.get_mut() {
+            let _ = fs::remove_dir_all(&self.home);
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl AwsStand {
         let Some(mut alias) = region.instances.get(of).cloned() else { return false };
         id.clone_into(&mut alias.id);
         alias.resource = names::resource_id();
-        alias.shape.protected = true;
+        (alias.shape.protected, alias.planned.protected) = (true, true);
         alias.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         region.instances.insert(id.to_owned(), alias);
         true

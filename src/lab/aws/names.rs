@@ -54,6 +54,11 @@ pub fn uuid() -> String {
     format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
+/// The key that RDS takes where nobody names one.
+pub fn default_key(region: &str) -> String {
+    format!("arn:aws:kms:{region}:{ACCOUNT}:key/estate")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

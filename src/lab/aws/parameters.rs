@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::core::Core;
 use super::machine::Machine;
+use super::state::Region;
 use super::wire::{Fields, Refusal};
 use crate::lab::binaries::Binaries;
 use crate::lab::cluster::SUPERUSER;
@@ -270,9 +271,8 @@ pub fn family(name: &str) -> Option<u32> {
 }
 
 /// Refuses a group that is not there, or not for this version.
-pub fn check_group(core: &Core, region: &str, name: &str, major: u32) -> Result<(), Refusal> {
-    let mut state = core.state();
-    let fits = match state.region(region).parameters.get(name) {
+pub fn check_group(region: &Region, name: &str, major: u32) -> Result<(), Refusal> {
+    let fits = match region.parameters.get(name) {
         Some(group) => family(&group.family) == Some(major),
         None if name.strip_prefix("default.").and_then(family).is_some() => name == default_group(major),
         None => {

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::alarms::Alarm;
 use super::machine::Machine;
-use super::names::rds_arn;
+use super::names::{rds_arn, resource_id};
 use super::store::Store;
+use super::wire::Fields;
 
 /// Events that are remembered; AWS keeps two weeks.
 const EVENTS: usize = 2_000;
@@ -100,18 +101,42 @@ pub struct Instance {
     pub status: String,
     /// The cluster behind it.
     pub machine: Option<Arc<Machine>>,
-    /// What was asked for.
+    /// What it is.
     pub shape: InstanceShape,
-    /// What it will be after the next maintenance window.
-    pub pending: Vec<(String, String)>,
+    /// What it will be after the next maintenance window: in what this differs, changes are pending.
+    pub planned: InstanceShape,
+    /// What it will be called then.
+    pub planned_name: Option<String>,
     /// When it was made.
     pub created: Timestamp,
     /// Its tags.
     pub tags: Tags,
 }
 
+impl Instance {
+    /// One that is just born.
+    pub fn new(id: String, shape: InstanceShape, tags: Tags) -> Self {
+        Self {
+            id,
+            resource: resource_id(),
+            status: "creating".to_owned(),
+            machine: None,
+            planned: shape.clone(),
+            shape,
+            planned_name: None,
+            created: Timestamp::now(),
+            tags,
+        }
+    }
+
+    /// Whether RDS makes a snapshot of it now.
+    pub fn can_be_copied(&self) -> bool {
+        ["available", "storage-optimization"].contains(&self.status.as_str())
+    }
+}
+
 /// What of an instance its maker decides, and a restore takes over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "as many yes-or-no questions as RDS asks")]
 pub struct InstanceShape {
     /// `DBInstanceClass`.
@@ -268,6 +293,8 @@ pub struct Backup {
     pub points: BTreeMap<String, RecoveryPoint>,
     /// The newest last.
     pub jobs: Vec<Job>,
+    /// What was begun with a token, by action and token, and what was said of it.
+    pub begun: BTreeMap<(String, String), Fields>,
 }
 
 /// A backup plan as it was given.

@@ -28,6 +28,8 @@ pub struct Store {
     pub boss: SecretString,
     /// The first WAL file that recovery from it needs.
     pub first_wal: String,
+    /// The one in which it was complete: what it does not hold itself is in those after that.
+    pub last_wal: String,
     /// When it was complete: recovery from it can end no earlier.
     pub finished: Timestamp,
     /// Bytes.
@@ -55,6 +57,7 @@ impl Store {
             home: home.clone(),
             boss: machine.boss.clone(),
             first_wal: String::new(),
+            last_wal: String::new(),
             finished: Timestamp::UNIX_EPOCH,
             size: 0,
         };
@@ -72,13 +75,15 @@ impl Store {
         let (label, last): (String, String) = (row.get(0), row.get(1));
         store.finished = row.get(2);
         store.first_wal = first_wal(&label).unwrap_or_else(|| last.clone());
-        store.complete(machine, runner, label, last).await?;
+        store.last_wal = last;
+        store.complete(machine, runner, label).await?;
         Ok(store)
     }
 
     /// The label, and the WAL from the backup's beginning to its end.
-    async fn complete(&self, machine: &Machine, runner: &Runner, label: String, last: String) -> Result<(), LabError> {
-        let (data, servant, first) = (data_folder(&self.home), runner.clone(), self.first_wal.clone());
+    async fn complete(&self, machine: &Machine, runner: &Runner, label: String) -> Result<(), LabError> {
+        let (data, servant) = (data_folder(&self.home), runner.clone());
+        let (first, last) = (self.first_wal.clone(), self.last_wal.clone());
         let places = [machine.data.join("pg_wal"), machine.archive.clone()];
         spawn_blocking(move || {
             let path = data.join("backup_label");
@@ -101,11 +106,14 @@ impl Store {
 
     /// Puts the files where a new server will run.
     pub fn unpack(&self, home: &Path, runner: &Runner) -> Result<(), LabError> {
-        let data = data_folder(home);
-        copy_all(&data_folder(&self.home), &data, runner)?;
-        // What the source's operator had set is the new instance's parameter group's business.
-        let path = data.join("postgresql.auto.conf");
-        fs::write(&path, "").map_err(LabError::io("write", &path))
+        tree(&data_folder(&self.home), &data_folder(home), runner, &|_| true).map(drop)
+    }
+
+    /// One without files, for whoever only reckons with it.
+    #[cfg(test)]
+    pub fn of_wal(first: &str, last: &str, finished: Timestamp) -> Self {
+        let (first_wal, last_wal) = (first.to_owned(), last.to_owned());
+        Self { home: PathBuf::new(), boss: SecretString::default(), first_wal, last_wal, finished, size: 0 }
     }
 }
 
@@ -141,10 +149,6 @@ fn copy(from: &Path, to: &Path, runner: &Runner) -> Result<u64, LabError> {
             || name.starts_with("pgsql_tmp");
         !left_out
     })
-}
-
-fn copy_all(from: &Path, to: &Path, runner: &Runner) -> Result<u64, LabError> {
-    tree(from, to, runner, &|_| true)
 }
 
 fn tree(from: &Path, to: &Path, runner: &Runner, wanted: &dyn Fn(&Path) -> bool) -> Result<u64, LabError> {

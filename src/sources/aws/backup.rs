@@ -53,8 +53,18 @@ struct Selection {
     resources: Vec<String>,
     except: Vec<String>,
     any_tag: Vec<(String, String)>,
-    /// Which way, key, pattern.
-    conditions: Vec<(bool, String, String)>,
+    conditions: Vec<Condition>,
+}
+
+/// What a tag has to be.
+#[derive(Debug, Clone)]
+struct Condition {
+    key: String,
+    value: String,
+    /// Whether `*` in the value stands for anything.
+    like: bool,
+    /// Whether the tag is to be of the value, or not.
+    wanted: bool,
 }
 
 impl Answer {
@@ -342,18 +352,18 @@ impl From<&BackupSelection> for Selection {
     fn from(selection: &BackupSelection) -> Self {
         let mut conditions = Vec::new();
         if let Some(all) = selection.conditions() {
-            let mut take = |wanted: bool, of: &[ConditionParameter]| {
+            let mut take = |wanted: bool, like: bool, of: &[ConditionParameter]| {
                 for condition in of {
                     if let (Some(key), Some(value)) = (condition.condition_key(), condition.condition_value()) {
                         let key = key.strip_prefix(TAG).unwrap_or(key);
-                        conditions.push((wanted, key.to_owned(), value.to_owned()));
+                        conditions.push(Condition { key: key.to_owned(), value: value.to_owned(), like, wanted });
                     }
                 }
             };
-            take(true, all.string_equals());
-            take(true, all.string_like());
-            take(false, all.string_not_equals());
-            take(false, all.string_not_like());
+            take(true, false, all.string_equals());
+            take(true, true, all.string_like());
+            take(false, false, all.string_not_equals());
+            take(false, true, all.string_not_like());
         }
         let tags = selection.list_of_tags().iter();
         Self {
@@ -379,10 +389,14 @@ impl Selection {
         let by_tag = self.any_tag.iter().any(|(key, value)| tag(key) == Some(value));
         let by_itself = self.resources.is_empty() && self.any_tag.is_empty() && !self.conditions.is_empty();
         (by_arn || by_tag || by_itself)
-            && self.conditions.iter().all(|(wanted, key, pattern)| {
-                // A tag that is not there equals nothing.
-                tag(key).is_some_and(|value| is_like(value, pattern)) == *wanted
-            })
+            // A tag that is not there equals nothing.
+            && self.conditions.iter().all(|it| tag(&it.key).is_some_and(|value| it.fits(value)) == it.wanted)
+    }
+}
+
+impl Condition {
+    fn fits(&self, value: &str) -> bool {
+        if self.like { is_like(value, &self.value) } else { value == self.value }
     }
 }
 
@@ -438,12 +452,15 @@ mod tests {
         let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let by_tag = Selection { any_tag: vec![tag("x", "y"), tag("TenantId", "acme")], ..Selection::default() };
         assert!(by_tag.takes(ARN, &tags) && !by_tag.takes(ARN, &BTreeMap::new()));
-        let condition = |wanted, value: &str| {
-            let conditions = vec![(wanted, "StorageTier".to_owned(), value.to_owned())];
-            Selection { conditions, ..by_arn.clone() }.takes(ARN, &tags)
+        let condition = |wanted, like, value: &str| {
+            let condition = Condition { key: "StorageTier".to_owned(), value: value.to_owned(), like, wanted };
+            Selection { conditions: vec![condition], ..by_arn.clone() }.takes(ARN, &tags)
         };
-        assert!(condition(true, "dedi*") && condition(false, "shared"));
-        assert!(!condition(true, "shared") && !condition(false, "dedicated"));
+        assert!(condition(true, true, "dedi*") && condition(false, true, "shar*") && !condition(false, true, "dedi*"));
+        assert!(condition(true, false, "dedicated") && condition(false, false, "shared"));
+        assert!(!condition(true, false, "shared") && !condition(false, false, "dedicated"));
+        // What equals is no pattern.
+        assert!(!condition(true, false, "dedi*") && condition(false, false, "dedi*"));
         assert!(!Selection::default().takes(ARN, &tags), "a selection of nothing takes nothing");
     }
 }

@@ -142,7 +142,7 @@ async fn back_up(core: Arc<Core>, place: Place, id: String, snapshot: String, ar
     // A job waits for its instance, and gives up some time.
     let free = loop {
         let taken = core.with(&place, |instance| {
-            let free = instance.status == "available";
+            let free = instance.can_be_copied();
             if free {
                 "backing-up".clone_into(&mut instance.status);
             }
@@ -154,9 +154,6 @@ async fn back_up(core: Arc<Core>, place: Place, id: String, snapshot: String, ar
         }
     };
     if let Some(job) = core.state().region(&region).backup.jobs.iter_mut().find(|job| job.id == id) {
-        if job.state == "ABORTED" {
-            return;
-        }
         job.state = "RUNNING";
     }
     if free {
@@ -302,17 +299,11 @@ pub fn copy(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 pub fn stop(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let id = required(input, "BackupJobId")?;
     let mut state = core.state();
-    let jobs = &mut state.region(region).backup.jobs;
-    let job =
-        jobs.iter_mut().find(|job| job.id == id).ok_or_else(|| missing(format!("Cannot find Backup job {id}")))?;
-    if job.state != "CREATED" {
-        return Err(Refusal::new(
-            "InvalidRequestException",
-            format!("Backup job {id} is {} and cannot be stopped", job.state),
-        ));
-    }
-    (job.state, job.completed) = ("ABORTED", Some(Timestamp::now()));
-    Ok(Fields::new())
+    let mut jobs = state.region(region).backup.jobs.iter();
+    let known = jobs.any(|job| job.id == id && job.kind == JobKind::Backup);
+    known.then_some(()).ok_or_else(|| missing(format!("Cannot find Backup job {id}")))?;
+    // Backups of RDS are not to be stopped.
+    Err(Refusal::new("InvalidRequestException", "StopBackupJob is not supported for the resource type RDS."))
 }
 
 pub fn describe(core: &Arc<Core>, region: &str, input: &Input, named: &str) -> Answer {

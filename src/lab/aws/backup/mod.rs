@@ -94,8 +94,79 @@ pub fn route(method: &Method, uri: &Uri, body: Value) -> Result<(String, Value),
     Ok((action.to_owned(), Value::Object(all)))
 }
 
-/// Answers a call.
+/// What of an action is heeded, beside what its path holds.
+fn heeded(action: &str) -> &'static [&'static str] {
+    match action {
+        "CreateBackupPlan" => &["BackupPlan", "BackupPlanTags", "CreatorRequestId"],
+        "UpdateBackupPlan" => &["BackupPlan"],
+        "CreateBackupSelection" => &["BackupSelection", "CreatorRequestId"],
+        "CreateBackupVault" => &["EncryptionKeyArn", "BackupVaultTags", "CreatorRequestId"],
+        "TagResource" => &["Tags"],
+        "UntagResource" => &["TagKeyList"],
+        "StartBackupJob" => {
+            &["BackupVaultName", "ResourceArn", "IamRoleArn", "IdempotencyToken", "Lifecycle", "RecoveryPointTags"]
+        }
+        "StartRestoreJob" => &["RecoveryPointArn", "Metadata", "IamRoleArn", "IdempotencyToken", "ResourceType"],
+        "StartCopyJob" => &[
+            "RecoveryPointArn",
+            "SourceBackupVaultName",
+            "DestinationBackupVaultArn",
+            "IamRoleArn",
+            "IdempotencyToken",
+            "Lifecycle",
+        ],
+        "ListBackupPlans"
+        | "ListBackupSelections"
+        | "ListBackupVaults"
+        | "ListTags"
+        | "ListProtectedResources"
+        | "ListRecoveryPointsByResource" => &["nextToken", "maxResults"],
+        "ListRecoveryPointsByBackupVault" => {
+            &["nextToken", "maxResults", "resourceArn", "resourceType", "createdBefore", "createdAfter"]
+        }
+        "ListBackupJobs" => &[
+            "nextToken",
+            "maxResults",
+            "resourceArn",
+            "state",
+            "backupVaultName",
+            "createdBefore",
+            "createdAfter",
+            "resourceType",
+        ],
+        "ListCopyJobs" => {
+            &["nextToken", "maxResults", "resourceArn", "state", "createdBefore", "createdAfter", "resourceType"]
+        }
+        "ListRestoreJobs" => &["nextToken", "maxResults", "status", "createdBefore", "createdAfter", "resourceType"],
+        "ListRestoreJobsByProtectedResource" => &["nextToken", "maxResults", "status"],
+        _ => &[],
+    }
+}
+
+/// Refuses what the estate would only pretend to heed.
+fn only(call: &Call) -> Result<(), Refusal> {
+    let heeded = heeded(&call.action);
+    let path = ROUTES.iter().find(|(_, _, action)| *action == call.action).map_or("", |(_, path, _)| path);
+    let in_path = |name: &str| path.split('/').any(|part| part.trim_matches(['{', '}']) == name);
+    let odd = call.input.beyond(|name| heeded.contains(&name) || in_path(name));
+    odd.map_or(Ok(()), |name| Err(invalid(format!("The estate's AWS does not implement the parameter {name}"))))
+}
+
+/// Answers a call. What was begun with a token is not begun twice.
 pub fn answer(core: &Arc<Core>, call: &Call) -> Answer {
+    only(call)?;
+    let token = call.input.filled("IdempotencyToken").or(call.input.filled("CreatorRequestId"));
+    let Some(token) = token else { return act(core, call) };
+    let key = (call.action.clone(), token.to_owned());
+    if let Some(told) = core.state().region(&call.region).backup.begun.get(&key) {
+        return Ok(told.clone());
+    }
+    let told = act(core, call)?;
+    core.state().region(&call.region).backup.begun.insert(key, told.clone());
+    Ok(told)
+}
+
+fn act(core: &Arc<Core>, call: &Call) -> Answer {
     let (region, input) = (call.region.as_str(), &call.input);
     match call.action.as_str() {
         "CreateBackupPlan" => plans::create(core, region, input),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::{missing, paged, required, vault_arn};
 use crate::lab::aws::core::Core;
@@ -26,10 +27,22 @@ fn told(region: &Region, point: &RecoveryPoint) -> Fields {
         .maybe("CompletionDate", point.completed)
         .with("BackupSizeInBytes", point.size)
         .maybe("Lifecycle", point.lifecycle.as_ref().map(Shape::from))
+        .maybe("CalculatedLifecycle", point.lifecycle.as_ref().map(|it| calculated(it, point.created)))
         .with("IsEncrypted", snapshot.is_some_and(|it| it.shape.encrypted))
         .with("StorageClass", "WARM")
         .with("IsParent", false)
         .with("ResourceName", name(&point.resource))
+}
+
+/// When a point goes, and whereto before that.
+fn calculated(lifecycle: &Value, created: Timestamp) -> Fields {
+    let after = |name: &str| {
+        let days = lifecycle[name].as_i64().filter(|days| *days > 0)?;
+        created.checked_add(SignedDuration::from_hours(24 * days)).ok()
+    };
+    Fields::new()
+        .maybe("MoveToColdStorageAt", after("MoveToColdStorageAfterDays"))
+        .maybe("DeleteAt", after("DeleteAfterDays"))
 }
 
 /// What an ARN names last.

@@ -25,7 +25,6 @@ pub fn instance(region: &Region, it: &Instance) -> Fields {
         Fields::new().with("Address", "127.0.0.1").with("Port", port).with("HostedZoneId", "Z29XKXDKYMONMX")
     });
     let latest = machine.filter(|_| shape.retention > 0).and_then(|machine| machine.kept().latest);
-    let pending: Fields = it.pending.iter().cloned().collect();
     let member = |name: &str, value: &str, status: &'static str| Fields::new().with(name, value).with("Status", status);
     let ends = it.created.checked_add(CERTIFICATE).unwrap_or(it.created);
     let ends = AUTHORITY_ENDS.parse::<Timestamp>().map_or(ends, |last| ends.min(last));
@@ -55,7 +54,7 @@ pub fn instance(region: &Region, it: &Instance) -> Fields {
         .with("AvailabilityZone", zone(&region.name, &shape.zone))
         .with("DBSubnetGroup", subnets(region, &shape.subnets))
         .with("PreferredMaintenanceWindow", &shape.maintenance_window)
-        .with("PendingModifiedValues", pending)
+        .with("PendingModifiedValues", pending(it))
         .maybe("LatestRestorableTime", latest)
         .with("MultiAZ", shape.multi_az)
         .maybe("SecondaryAvailabilityZone", shape.multi_az.then(|| zone(&region.name, "c")))
@@ -95,6 +94,23 @@ pub fn instance(region: &Region, it: &Instance) -> Fields {
         .with("BackupTarget", "region")
         .with("CertificateDetails", Fields::new().with("CAIdentifier", &shape.authority).with("ValidTill", ends))
         .with("DedicatedLogVolume", false)
+}
+
+/// What is to come.
+fn pending(it: &Instance) -> Fields {
+    fn change<'a, T: PartialEq>(is: &T, planned: &'a T) -> Option<&'a T> {
+        (is != planned).then_some(planned)
+    }
+    let (is, planned) = (&it.shape, &it.planned);
+    Fields::new()
+        .maybe("DBInstanceClass", change(&is.class, &planned.class))
+        .maybe("AllocatedStorage", change(&is.storage, &planned.storage).copied())
+        .maybe("StorageType", change(&is.storage_type, &planned.storage_type))
+        .maybe("Iops", change(&is.iops, &planned.iops).copied().flatten())
+        .maybe("StorageThroughput", change(&is.throughput, &planned.throughput).copied().flatten())
+        .maybe("MultiAZ", change(&is.multi_az, &planned.multi_az).copied())
+        .maybe("BackupRetentionPeriod", change(&is.retention, &planned.retention).copied())
+        .maybe("DBInstanceIdentifier", it.planned_name.as_ref())
 }
 
 fn zone(region: &str, letter: &str) -> String {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{combination, describe, invalid, only, required};
@@ -12,15 +11,15 @@ use crate::lab::aws::classes::class;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::{Origin, Place};
 use crate::lab::aws::machine::{Machine, Master, Theirs};
-use crate::lab::aws::names::{identifier, resource_id};
+use crate::lab::aws::names::{default_key, identifier};
 use crate::lab::aws::parameters::{check_group, default_group};
 use crate::lab::aws::settings::major;
-use crate::lab::aws::state::{Instance, InstanceShape, Tags};
+use crate::lab::aws::state::{Instance, InstanceShape, Region, Tags};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 /// What may be said of a new instance, however it is made. `Port` is heard, and another one given: here all instances
 /// share one host.
-pub const COMMON: [&str; 27] = [
+pub const COMMON: [&str; 23] = [
     "AllocatedStorage",
     "AutoMinorVersionUpgrade",
     "AvailabilityZone",
@@ -33,12 +32,9 @@ pub const COMMON: [&str; 27] = [
     "DeletionProtection",
     "EnableCloudwatchLogsExports",
     "EnableIAMDatabaseAuthentication",
-    "EnablePerformanceInsights",
     "Engine",
     "Iops",
     "LicenseModel",
-    "MaxAllocatedStorage",
-    "MonitoringInterval",
     "MultiAZ",
     "Port",
     "PreferredBackupWindow",
@@ -47,17 +43,19 @@ pub const COMMON: [&str; 27] = [
     "StorageType",
     "Tags",
     "VpcSecurityGroupIds",
-    "PreferredMaintenanceWindow",
 ];
 
-const NEW: [&str; 8] = [
+const NEW: [&str; 11] = [
     "DBInstanceIdentifier",
     "DBName",
+    "EnablePerformanceInsights",
     "EngineVersion",
     "KmsKeyId",
     "MasterUserPassword",
     "MasterUsername",
-    "PerformanceInsightsRetentionPeriod",
+    "MaxAllocatedStorage",
+    "MonitoringInterval",
+    "PreferredMaintenanceWindow",
     "StorageEncrypted",
 ];
 
@@ -90,26 +88,17 @@ pub struct Wanted {
 impl Wanted {
     /// Puts it into the state and has it made.
     pub fn begin(self, core: &Arc<Core>, region: &str) -> Answer {
-        let place = Place { region: region.to_owned(), resource: resource_id() };
-        let shown = {
+        let (place, shown) = {
             let mut state = core.state();
             let region = state.region(region);
             if region.instances.contains_key(&self.id) {
                 return Err(Refusal::new("DBInstanceAlreadyExists", "DB instance already exists"));
             }
-            let instance = Instance {
-                id: self.id.clone(),
-                resource: place.resource.clone(),
-                status: "creating".to_owned(),
-                machine: None,
-                shape: self.shape,
-                pending: Vec::new(),
-                created: Timestamp::now(),
-                tags: self.tags,
-            };
+            let instance = Instance::new(self.id.clone(), self.shape, self.tags);
+            let place = Place { region: region.name.clone(), resource: instance.resource.clone() };
             let shown = describe::instance(region, &instance);
             region.instances.insert(self.id, instance);
-            shown
+            (place, shown)
         };
         core.spawn(Arc::clone(core).raise(place, self.origin));
         Ok(Fields::new().with("DBInstance", shown))
@@ -125,16 +114,18 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let version = version(core, input.filled("EngineVersion"))?;
     let (master, password) = (master(input)?, master_password(input)?);
     let database = input.filled("DBName").map(database).transpose()?;
+    if input.int("MonitoringInterval").is_some_and(|seconds| seconds != 0) {
+        return Err(combination("The estate's AWS has no Enhanced Monitoring: MonitoringInterval must be 0"));
+    }
     let mut shape = plain(class, version, master.clone(), database.clone());
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false) || input.has("KmsKeyId");
     if shape.encrypted {
-        let own = || format!("arn:aws:kms:{region}:{}:key/estate", super::super::names::ACCOUNT);
-        shape.key = Some(input.filled("KmsKeyId").map_or_else(own, str::to_owned));
+        shape.key = Some(input.filled("KmsKeyId").map_or_else(|| default_key(region), str::to_owned));
     }
     if !input.has("AllocatedStorage") {
         return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
     }
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     let master = Master { user: master, password, database };
     Wanted { id, shape, tags: tags(input)?, origin: Origin::New(master) }.begin(core, region)
 }
@@ -186,19 +177,16 @@ pub fn adopt(
     let version = version(core, Some(&theirs.major.to_string())).map_err(refused)?;
     let mut shape = plain(class, version, master.to_owned(), Some(database.to_owned()));
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false);
-    heed(core, region, input, &mut shape).map_err(refused)?;
+    shape.key = shape.encrypted.then(|| default_key(region));
+    heed(core.state().region(region), input, &mut shape).map_err(refused)?;
     let machine = Machine::of_others(core.home.join(ADOPTED), &core.runner, theirs)?;
     core.watch_over(&machine);
     core.keep(&machine);
+    let tags = tags(input).map_err(refused)?;
     let instance = Instance {
-        id: id.to_owned(),
-        resource: resource_id(),
         status: "available".to_owned(),
         machine: Some(machine),
-        shape,
-        pending: Vec::new(),
-        created: Timestamp::now(),
-        tags: tags(input).map_err(refused)?,
+        ..Instance::new(id.to_owned(), shape, tags)
     };
     let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
     core.state().region(region).instances.insert(id.to_owned(), instance);
@@ -207,7 +195,7 @@ pub fn adopt(
 }
 
 /// What a call says of an instance goes over what it would be otherwise; and all of it must fit together.
-pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
+pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
     if let Some(engine) = input.filled("Engine")
         && engine != "postgres"
     {
@@ -233,7 +221,7 @@ pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape)
     flag("AutoMinorVersionUpgrade", &mut shape.auto_minor);
     flag("CopyTagsToSnapshot", &mut shape.copy_tags);
     if let Some(zone) = input.filled("AvailabilityZone") {
-        let letter = zone.strip_prefix(region).filter(|letter| ["a", "b", "c"].contains(letter));
+        let letter = zone.strip_prefix(&region.name).filter(|letter| ["a", "b", "c"].contains(letter));
         letter.ok_or_else(|| invalid(format!("Invalid availability zone: {zone}")))?.clone_into(&mut shape.zone);
     }
     let groups = input.texts("VpcSecurityGroupIds");
@@ -247,15 +235,15 @@ pub fn heed(core: &Core, region: &str, input: &Input, shape: &mut InstanceShape)
         shape.retention = retention(input)?;
     }
     storage(input, shape)?;
-    check(core, region, shape)
+    check(region, shape)
 }
 
-fn check(core: &Core, region: &str, shape: &InstanceShape) -> Result<(), Refusal> {
+fn check(region: &Region, shape: &InstanceShape) -> Result<(), Refusal> {
     if class(&shape.class).is_none() {
         return Err(invalid(format!("Invalid DB Instance class: {}", shape.class)));
     }
-    check_group(core, region, &shape.parameters, major(&shape.version))?;
-    if shape.subnets != "default" && !core.state().region(region).subnets.contains_key(&shape.subnets) {
+    check_group(region, &shape.parameters, major(&shape.version))?;
+    if shape.subnets != "default" && !region.subnets.contains_key(&shape.subnets) {
         let message = format!("DB subnet group '{}' does not exist.", shape.subnets);
         return Err(Refusal::missing("DBSubnetGroupNotFoundFault", message));
     }
@@ -290,7 +278,7 @@ fn storage(input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
         }
         kind.clone_into(&mut shape.storage_type);
     } else if shape.storage_type.is_empty() {
-        (if input.has("Iops") { "io1" } else { "gp2" }).clone_into(&mut shape.storage_type);
+        (if input.has("Iops") { "io1" } else { "gp3" }).clone_into(&mut shape.storage_type);
     }
     shape.storage = number("AllocatedStorage").unwrap_or(shape.storage);
     shape.most_storage = number("MaxAllocatedStorage").or(shape.most_storage);

@@ -70,8 +70,7 @@ fn required<'a>(input: &'a Input, name: &str) -> Result<&'a str, Refusal> {
 
 /// Refuses parameters that the estate would only pretend to heed.
 fn only(input: &Input, known: &[&str]) -> Result<(), Refusal> {
-    let given = input.0.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    let odd = given.filter(|name| !["Action", "Version"].contains(name)).find(|name| !known.contains(name));
+    let odd = input.beyond(|name| ["Action", "Version"].contains(&name) || known.contains(&name));
     odd.map_or(Ok(()), |name| {
         let message = format!("The estate's AWS does not implement the parameter {name}");
         Err(Refusal::new("InvalidParameterCombination", message))

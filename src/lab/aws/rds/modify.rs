@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{combination, describe, invalid, make, no_instance, only, required};
 use crate::lab::aws::core::Core;
-use crate::lab::aws::lifecycle::Place;
+use crate::lab::aws::lifecycle::{Place, REFUSED};
 use crate::lab::aws::names::identifier;
-use crate::lab::aws::state::{Instance, InstanceShape, Snapshot};
+use crate::lab::aws::state::{Instance, InstanceShape, Region, Snapshot};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 const KNOWN: [&str; 25] = [
@@ -37,103 +37,95 @@ const KNOWN: [&str; 25] = [
     "VpcSecurityGroupIds",
 ];
 
-/// An instance that may be worked on, and where it is.
-fn ready(core: &Core, region: &str, id: &str, doing: &str) -> Result<(Place, Instance), Refusal> {
-    let mut state = core.state();
-    let instance = state.region(region).instances.get(&id.to_ascii_lowercase()).cloned();
-    let instance = instance.ok_or_else(|| no_instance(id))?;
-    if !["available", "storage-full", "storage-optimization"].contains(&instance.status.as_str()) {
-        let message =
-            format!("Instance {id} cannot be {doing}: it is not in the available state, but {}.", instance.status);
-        return Err(Refusal::new("InvalidDBInstanceState", message));
+/// Where RDS has given up on an instance.
+const BROKEN: [&str; 3] = ["failed", "incompatible-restore", REFUSED];
+
+/// An instance that may be worked on, in whatever state it may `also` be. Whoever asked holds the state until it says so.
+fn ready<'a>(region: &'a mut Region, id: &str, doing: &str, also: &[&str]) -> Result<&'a mut Instance, Refusal> {
+    let instance = region.instances.get_mut(&id.to_ascii_lowercase()).ok_or_else(|| no_instance(id))?;
+    let status = instance.status.as_str();
+    if ["available", "storage-full", "storage-optimization"].contains(&status) || also.contains(&status) {
+        return Ok(instance);
     }
-    Ok((Place { region: region.to_owned(), resource: instance.resource.clone() }, instance))
+    let message = format!("Instance {id} cannot be {doing}: it is not in the available state, but {status}.");
+    Err(Refusal::new("InvalidDBInstanceState", message))
 }
 
 pub fn modify(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     only(input, &KNOWN)?;
     let id = required(input, "DBInstanceIdentifier")?;
-    let (place, instance) = ready(core, region, id, "modified")?;
-    let mut after = instance.shape.clone();
-    make::heed(core, region, input, &mut after)?;
-    let change = input.inner("CloudwatchLogsExportConfiguration");
-    after.exports.retain(|kind| !change.texts("DisableLogTypes").contains(kind));
-    for kind in make::exports(&change.texts("EnableLogTypes"))? {
-        if !after.exports.contains(&kind) {
-            after.exports.push(kind);
-        }
-    }
     let password = input.has("MasterUserPassword").then(|| make::master_password(input)).transpose()?;
     let name = input.filled("NewDBInstanceIdentifier");
     let name = name.map(|name| identifier("NewDBInstanceIdentifier", Some(name), 63)).transpose()?;
     let now = input.flag("ApplyImmediately").unwrap_or(false);
-    let pending = if now { Vec::new() } else { wait(&instance.shape, &mut after, name.as_deref()) };
     let mut state = core.state();
-    let region = state.region(region);
-    if let Some(name) = &name
-        && region.instances.contains_key(name)
-    {
+    let known = state.region(region);
+    if name.as_ref().is_some_and(|name| known.instances.contains_key(name)) {
         return Err(Refusal::new("DBInstanceAlreadyExists", "DB instance already exists"));
     }
-    let Some(instance) = region.instances.get_mut(&instance.id) else { return Err(no_instance(id)) };
-    instance.pending.retain(|(name, _)| !now && pending.iter().all(|(newer, _)| newer != name));
-    instance.pending.extend(pending);
-    // What needs no work is so at once.
-    let quiet = InstanceShape {
-        class: instance.shape.class.clone(),
-        storage: instance.shape.storage,
-        storage_type: instance.shape.storage_type.clone(),
-        retention: instance.shape.retention,
-        ..after.clone()
-    };
-    let work = quiet.class != after.class
-        || quiet.storage != after.storage
-        || quiet.storage_type != after.storage_type
-        || quiet.retention != after.retention
-        || password.is_some()
-        || (now && name.is_some());
-    instance.shape = quiet;
-    let shown = describe::instance(region, &region.instances[&instance_id(region, &place)]);
-    if work && let Some(instance) = region.instances.values_mut().find(|it| it.resource == place.resource) {
-        let status = if now && name.is_some() { "renaming" } else { "modifying" };
+    let instance = ready(known, id, "modified", &[])?;
+    let id = instance.id.clone();
+    let mut planned = instance.planned.clone();
+    if input.has("AllocatedStorage") {
+        // It never shrinks, but what is only planned may be taken back.
+        planned.storage = instance.shape.storage;
+    }
+    make::heed(known, input, &mut planned)?;
+    export(input, &mut planned)?;
+    let Some(instance) = known.instances.get_mut(&id) else { return Err(no_instance(&id)) };
+    instance.shape = at_once(&instance.shape, &planned);
+    instance.planned = planned;
+    instance.planned_name = name.or(instance.planned_name.take());
+    let after = if now { instance.planned.clone() } else { instance.shape.clone() };
+    let name = instance.planned_name.clone().filter(|_| now);
+    let work = after != instance.shape || password.is_some() || name.is_some();
+    let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
+    // As it is while nothing of it is begun.
+    let before = instance.clone();
+    if work {
+        let status = if name.is_some() { "renaming" } else { "modifying" };
         status.clone_into(&mut instance.status);
-        core.spawn(Arc::clone(core).modify(place, after, password, name.filter(|_| now)));
+        core.spawn(Arc::clone(core).modify(place, after, password, name));
     }
-    Ok(Fields::new().with("DBInstance", shown))
+    Ok(Fields::new().with("DBInstance", describe::instance(known, &before)))
 }
 
-fn instance_id(region: &crate::lab::aws::state::Region, place: &Place) -> String {
-    region.instances.values().find(|it| it.resource == place.resource).map(|it| it.id.clone()).unwrap_or_default()
-}
-
-/// What waits for the maintenance window stays as it is, and is told as pending.
-fn wait(before: &InstanceShape, after: &mut InstanceShape, name: Option<&str>) -> Vec<(String, String)> {
-    let mut pending = Vec::new();
-    let mut put_off = |name: &str, is: String, was: String| {
-        if is != was {
-            pending.push((name.to_owned(), is));
+/// Which logs go to CloudWatch from now on.
+fn export(input: &Input, shape: &mut InstanceShape) -> Result<(), Refusal> {
+    let change = input.inner("CloudwatchLogsExportConfiguration");
+    shape.exports.retain(|kind| !change.texts("DisableLogTypes").contains(kind));
+    for kind in make::exports(&change.texts("EnableLogTypes"))? {
+        if !shape.exports.contains(&kind) {
+            shape.exports.push(kind);
         }
-    };
-    put_off("DBInstanceClass", after.class.clone(), before.class.clone());
-    put_off("AllocatedStorage", after.storage.to_string(), before.storage.to_string());
-    put_off("StorageType", after.storage_type.clone(), before.storage_type.clone());
-    put_off("MultiAZ", after.multi_az.to_string(), before.multi_az.to_string());
-    put_off("BackupRetentionPeriod", after.retention.to_string(), before.retention.to_string());
-    if let Some(name) = name {
-        put_off("DBInstanceIdentifier", name.to_owned(), String::new());
     }
-    after.class.clone_from(&before.class);
-    after.storage = before.storage;
-    after.storage_type.clone_from(&before.storage_type);
-    (after.iops, after.throughput) = (before.iops, before.throughput);
-    (after.multi_az, after.retention) = (before.multi_az, before.retention);
-    pending
+    Ok(())
+}
+
+/// What becomes of a plan at once: all but what waits for the maintenance window, unless it is wanted immediately. That is
+/// what takes work as well.
+fn at_once(is: &InstanceShape, planned: &InstanceShape) -> InstanceShape {
+    // Backups that there are may be kept for longer or shorter at any time.
+    let backups = (is.retention == 0) == (planned.retention == 0);
+    InstanceShape {
+        class: is.class.clone(),
+        storage: is.storage,
+        storage_type: is.storage_type.clone(),
+        iops: is.iops,
+        throughput: is.throughput,
+        multi_az: is.multi_az,
+        retention: if backups { planned.retention } else { is.retention },
+        ..planned.clone()
+    }
 }
 
 pub fn reboot(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     only(input, &["DBInstanceIdentifier", "ForceFailover"])?;
     let id = required(input, "DBInstanceIdentifier")?;
-    let (place, instance) = ready(core, region, id, "rebooted")?;
+    let mut state = core.state();
+    let known = state.region(region);
+    // With its group's values put right, this is the way out.
+    let instance = ready(known, id, "rebooted", &[REFUSED])?;
     if instance.machine.as_ref().is_none_or(|machine| !machine.is_own()) {
         let message = format!("The estate does not reboot {id}: others work on its cluster.");
         return Err(Refusal::new("InvalidDBInstanceState", message));
@@ -141,9 +133,11 @@ pub fn reboot(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     if input.flag("ForceFailover") == Some(true) && !instance.shape.multi_az {
         return Err(combination("Reboot with failover cannot be requested for a single-AZ instance."));
     }
-    core.with(&place, |instance| "rebooting".clone_into(&mut instance.status));
+    "rebooting".clone_into(&mut instance.status);
+    let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
+    let shown = instance.clone();
     core.spawn(Arc::clone(core).reboot(place));
-    shown(core, region, &instance.id)
+    Ok(Fields::new().with("DBInstance", describe::instance(known, &shown)))
 }
 
 pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
@@ -154,18 +148,13 @@ pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     }
     let (skip, last) = (input.flag("SkipFinalSnapshot").unwrap_or(false), input.filled("FinalDBSnapshotIdentifier"));
     let mut state = core.state();
-    let state_of = state.region(region);
-    let instance = state_of.instances.get(&id.to_ascii_lowercase()).cloned().ok_or_else(|| no_instance(id))?;
-    if instance.status == "deleting" {
-        let message = format!("Instance {id} is already being deleted.");
-        return Err(Refusal::new("InvalidDBInstanceState", message));
-    }
+    let known = state.region(region);
+    let mut instance = ready(known, id, "deleted", &BROKEN)?.clone();
     if instance.shape.protected {
         return Err(combination(
             "Cannot delete protected DB Instance, please disable deletion protection and try again.",
         ));
     }
-    let broken = ["failed", "incompatible-restore", "incompatible-parameters"].contains(&instance.status.as_str());
     match (skip, last) {
         (true, Some(_)) => {
             return Err(combination(
@@ -175,22 +164,18 @@ pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         (false, None) => {
             return Err(combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."));
         }
-        (false, Some(_)) if broken => {
+        (false, Some(_)) if BROKEN.contains(&instance.status.as_str()) => {
             let message = format!("Cannot create a snapshot because the instance is in state {}.", instance.status);
             return Err(Refusal::new("InvalidDBInstanceState", message));
         }
         _ => {}
-    }
-    if !broken && !["available", "storage-full", "storage-optimization"].contains(&instance.status.as_str()) {
-        let message = format!("Instance {id} cannot be deleted while it is {}.", instance.status);
-        return Err(Refusal::new("InvalidDBInstanceState", message));
     }
     if instance.machine.as_ref().is_some_and(|machine| !machine.is_own()) {
         return Err(invalid("The estate does not delete an instance whose cluster others work on."));
     }
     let last = last.map(|name| identifier("FinalDBSnapshotIdentifier", Some(name), 255)).transpose()?;
     if let Some(name) = &last {
-        if state_of.snapshots.contains_key(name) {
+        if known.snapshots.contains_key(name) {
             let message =
                 format!("Cannot create the snapshot because a snapshot with the identifier {name} already exists.");
             return Err(Refusal::new("DBSnapshotAlreadyExists", message));
@@ -200,20 +185,12 @@ pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         if !instance.shape.copy_tags {
             snapshot.tags.clear();
         }
-        state_of.snapshots.insert(name.clone(), snapshot);
+        known.snapshots.insert(name.clone(), snapshot);
     }
-    if let Some(instance) = state_of.instances.get_mut(&instance.id) {
-        "deleting".clone_into(&mut instance.status);
-    }
-    drop(state);
-    let place = Place { region: region.to_owned(), resource: instance.resource };
+    "deleting".clone_into(&mut instance.status);
+    let shown = describe::instance(known, &instance);
+    let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
+    known.instances.insert(instance.id.clone(), instance);
     core.spawn(Arc::clone(core).delete(place, last));
-    shown(core, region, &instance.id)
-}
-
-fn shown(core: &Core, region: &str, id: &str) -> Answer {
-    let mut state = core.state();
-    let region = state.region(region);
-    let instance = region.instances.get(id).ok_or_else(|| no_instance(id))?;
-    Ok(Fields::new().with("DBInstance", describe::instance(region, instance)))
+    Ok(Fields::new().with("DBInstance", shown))
 }

@@ -8,6 +8,7 @@ use super::make::{COMMON, Wanted, heed, tags};
 use super::snapshots::find;
 use super::{combination, invalid, no_instance, only, required};
 use crate::lab::aws::core::Core;
+use crate::lab::aws::keeper::Reading;
 use crate::lab::aws::lifecycle::Origin;
 use crate::lab::aws::machine::Target;
 use crate::lab::aws::names::{identifier, parse_rds_arn};
@@ -16,10 +17,14 @@ use crate::lab::aws::settings::major;
 use crate::lab::aws::state::{InstanceShape, Tags};
 use crate::lab::aws::wire::{Answer, Input, Refusal};
 
-/// What a restore does not take over: who may reach it, and that it may not be deleted.
+/// What a restore does not take over: who may reach it and how, and that it may not be deleted.
 fn anew(shape: &InstanceShape) -> InstanceShape {
     InstanceShape {
         protected: false,
+        public: false,
+        iam: false,
+        insights: false,
+        most_storage: None,
         parameters: default_group(major(&shape.version)),
         subnets: "default".to_owned(),
         security: vec!["sg-0estate".to_owned()],
@@ -30,14 +35,14 @@ fn anew(shape: &InstanceShape) -> InstanceShape {
 }
 
 pub fn snapshot(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
-    let known: Vec<&str> = COMMON.iter().copied().chain(["DBInstanceIdentifier", "DBSnapshotIdentifier"]).collect();
-    only(input, &known)?;
     let id = identifier("DBInstanceIdentifier", Some(required(input, "DBInstanceIdentifier")?), 63)?;
     from_snapshot(core, region, &id, required(input, "DBSnapshotIdentifier")?, input)
 }
 
 /// The same for whoever else restores snapshots.
 pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, input: &Input) -> Answer {
+    let known: Vec<&str> = COMMON.iter().copied().chain(["DBInstanceIdentifier", "DBSnapshotIdentifier"]).collect();
+    only(input, &known)?;
     let (store, mut shape, mut kept) = {
         let mut state = core.state();
         let (found, _) = find(&mut state, region, wanted)?;
@@ -47,13 +52,14 @@ pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, inp
         })?;
         (store, anew(&found.shape), if found.shape.copy_tags { found.tags.clone() } else { Tags::new() })
     };
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     kept.extend(tags(input)?);
     Wanted { id: id.to_owned(), shape, tags: kept, origin: Origin::Copy(store, None) }.begin(core, region)
 }
 
 pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let own = [
+        "MaxAllocatedStorage",
         "SourceDBInstanceIdentifier",
         "TargetDBInstanceIdentifier",
         "RestoreTime",
@@ -88,27 +94,24 @@ pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let out_of_reach = |message: String| Refusal::new("InvalidRestoreFault", message);
     let machine = source.machine.clone();
     let machine = machine.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
-    let (at, base) = {
-        let kept = machine.kept();
-        let window = kept.window();
-        let (earliest, newest) = window.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
-        let at = if latest { newest } else { moment(input)? };
-        if at < earliest || at > newest {
-            let message = format!(
-                "The specified instance cannot be restored to a time later than the latest restorable time, {newest:.3}, or \
-                 earlier than the earliest, {earliest:.3}."
-            );
-            // RDS tells a moment outside of the window as a wrong parameter.
-            return Err(invalid(message));
-        }
-        let base = kept.base(at).ok_or_else(|| out_of_reach(format!("There is no backup before {at}.")))?;
-        (at, base)
-    };
+    let window = machine.kept().window();
+    let (earliest, newest) = window.ok_or_else(|| out_of_reach(format!("{} has no backup yet.", source.id)))?;
+    let at = if latest { newest } else { moment(input)? };
+    if at < earliest || at > newest {
+        let message = format!(
+            "The specified instance cannot be restored to a time later than the latest restorable time, {newest:.3}, or \
+             earlier than the earliest, {earliest:.3}."
+        );
+        // RDS tells a moment outside of the window as a wrong parameter.
+        return Err(invalid(message));
+    }
+    let begun = Reading::begin(&machine, at);
+    let (base, reading) = begun.ok_or_else(|| out_of_reach(format!("There is no backup before {at}.")))?;
     let mut shape = anew(&source.shape);
-    heed(core, region, input, &mut shape)?;
+    heed(core.state().region(region), input, &mut shape)?;
     let mut kept = if source.shape.copy_tags { source.tags.clone() } else { Tags::new() };
     kept.extend(tags(input)?);
-    let origin = Origin::Copy(base, Some(Target { at, source: machine }));
+    let origin = Origin::Copy(base, Some(Target { at, reading: Arc::new(reading) }));
     Wanted { id, shape, tags: kept, origin }.begin(core, region)
 }
 

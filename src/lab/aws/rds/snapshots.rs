@@ -9,7 +9,7 @@ use super::make::tags;
 use super::{filter, filters, invalid, no_instance, no_snapshot, only, paged, required};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::Place;
-use crate::lab::aws::names::{identifier, parse_rds_arn, rds_arn};
+use crate::lab::aws::names::{default_key, identifier, parse_rds_arn, rds_arn};
 use crate::lab::aws::state::{Snapshot, State};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
@@ -38,9 +38,9 @@ pub fn begin(
     let mut state = core.state();
     let known = state.region(region);
     let instance = known.instances.get_mut(&of.to_ascii_lowercase()).ok_or_else(|| no_instance(of))?;
-    if !["available", "storage-full"].contains(&instance.status.as_str()) {
+    if !instance.can_be_copied() {
         let message = format!(
-            "Cannot create a snapshot because the instance {of} is not in the available state: {}.",
+            "Cannot create a snapshot because the instance {of} is neither available nor in storage-optimization: {}.",
             instance.status
         );
         return Err(Refusal::new("InvalidDBInstanceState", message));
@@ -67,9 +67,12 @@ pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     filters(input, &["db-instance-id", "db-snapshot-id", "dbi-resource-id", "engine", "snapshot-type"])?;
     let mut state = core.state();
     let known = state.region(region);
+    // Identifiers are made in lower case, and found in any.
     let one = input.filled("DBSnapshotIdentifier");
     let kind = input.filled("SnapshotType");
-    let meant = |it: &Snapshot, wanted: &str| it.id == wanted || rds_arn(region, "snapshot", &it.id) == wanted;
+    let meant = |it: &Snapshot, wanted: &str| {
+        it.id.eq_ignore_ascii_case(wanted) || rds_arn(region, "snapshot", &it.id) == wanted
+    };
     let of = |it: &Snapshot, wanted: &str| {
         it.instance.eq_ignore_ascii_case(wanted) || rds_arn(region, "db", &it.instance) == wanted
     };
@@ -106,7 +109,7 @@ pub fn find<'a>(state: &'a mut State, region: &str, wanted: &str) -> Result<(&'a
     let (region, id) = match parse_rds_arn(wanted) {
         Some((region, "snapshot", id)) => (region.to_owned(), id.to_owned()),
         Some(_) => return Err(invalid(format!("Invalid snapshot ARN: {wanted}"))),
-        None => (region.to_owned(), wanted.to_owned()),
+        None => (region.to_owned(), wanted.to_ascii_lowercase()),
     };
     let found = state.region(&region).snapshots.get(&id).ok_or_else(|| no_snapshot(wanted))?;
     Ok((found, region))
@@ -132,6 +135,9 @@ pub fn copy(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     if from.status != "available" {
         let message = format!("Cannot copy the snapshot {source} because it is not in the available state.");
         return Err(Refusal::new("InvalidDBSnapshotState", message));
+    }
+    if from.shape.encrypted && from_region != region && !input.has("KmsKeyId") {
+        return Err(invalid("Must specify new KMS key for cross region encrypted snapshot copy."));
     }
     let mut copy = from.clone();
     copy.source = Some(rds_arn(&from_region, "snapshot", &from.id));
@@ -160,7 +166,7 @@ pub fn copy(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 
 pub fn delete(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     only(input, &["DBSnapshotIdentifier"])?;
-    let wanted = required(input, "DBSnapshotIdentifier")?;
+    let wanted = &required(input, "DBSnapshotIdentifier")?.to_ascii_lowercase();
     let mut state = core.state();
     let known = state.region(region);
     let found = known.snapshots.get(wanted).ok_or_else(|| no_snapshot(wanted))?;
@@ -199,7 +205,7 @@ pub fn attributes(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 
 pub fn share(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     only(input, &["DBSnapshotIdentifier", "AttributeName", "ValuesToAdd", "ValuesToRemove"])?;
-    let wanted = required(input, "DBSnapshotIdentifier")?;
+    let wanted = &required(input, "DBSnapshotIdentifier")?.to_ascii_lowercase();
     if required(input, "AttributeName")? != "restore" {
         return Err(invalid("Invalid AttributeName: must be restore"));
     }
@@ -211,12 +217,20 @@ pub fn share(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let mut state = core.state();
     let known = state.region(region);
     let found = known.snapshots.get_mut(wanted).ok_or_else(|| no_snapshot(wanted))?;
+    if found.kind == "awsbackup" {
+        return Err(invalid(format!("The parameter DBSnapshotIdentifier is not a valid identifier: {wanted}")));
+    }
     if found.kind != "manual" || found.status != "available" {
         let message = format!("The snapshot {wanted} cannot be shared: only manual snapshots that are available can.");
         return Err(Refusal::new("InvalidDBSnapshotState", message));
     }
     if found.shape.encrypted && add.iter().any(|value| value == "all") {
         return Err(Refusal::new("InvalidParameterCombination", "An encrypted snapshot cannot be made public."));
+    }
+    if !add.is_empty() && found.shape.key.as_deref() == Some(default_key(region).as_str()) {
+        return Err(invalid(
+            "A snapshot that is encrypted by the account's default key cannot be shared: copy it with another.",
+        ));
     }
     found.shared_with.retain(|account| !remove.contains(account));
     for account in add {

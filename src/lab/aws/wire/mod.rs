@@ -195,6 +195,11 @@ impl Input {
         self.get(name).is_some()
     }
 
+    /// A parameter that is none of these: the estate would only pretend to heed it.
+    pub fn beyond(&self, known: impl Fn(&str) -> bool) -> Option<&str> {
+        self.0.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).find(|name| !known(name))
+    }
+
     /// The entries of a list of structures.
     pub fn entries(&self, name: &str) -> Vec<Input> {
         let list = self.get(name).and_then(Value::as_array);

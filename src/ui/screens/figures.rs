@@ -28,6 +28,8 @@ struct Chart {
     top: Option<f64>,
     /// What it goes to at the least.
     least: f64,
+    /// What it counts, where figures do not say it.
+    unit: &'static str,
     /// What the sum of all its lines is called, where it is that which counts.
     sum: Option<&'static str>,
     /// Whether some instances have no such thing: then there is no chart either.
@@ -41,7 +43,7 @@ const fn chart(
     top: Option<f64>,
     least: f64,
 ) -> Chart {
-    Chart { title, lines, write, top, least, sum: None, some: false }
+    Chart { title, lines, write, top, least, unit: "", sum: None, some: false }
 }
 
 use Metric as Of;
@@ -49,19 +51,16 @@ use Metric as Of;
 /// All charts, what an incident is looked at by first.
 static CHARTS: [Chart; 13] = [
     chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0), 100.0),
-    chart(
-        "load (sessions)",
-        &[(Of::DbLoad, "all"), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "non-CPU")],
-        count,
-        None,
-        1.0,
-    ),
+    Chart {
+        unit: "(sessions)",
+        ..chart("load", &[(Of::DbLoad, "all"), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "non-CPU")], count, None, 1.0)
+    },
     chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None, MIB),
     chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None, MIB),
     chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None, 0.001),
     // What storage gives is for both together.
     Chart { sum: Some("all"), ..chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None, 10.0) },
-    chart("queue (reads, writes)", &[(Of::DiskQueueDepth, "")], count, None, 1.0),
+    Chart { unit: "(reads, writes)", ..chart("queue", &[(Of::DiskQueueDepth, "")], count, None, 1.0) },
     chart("connections", &[(Of::DatabaseConnections, "")], count, None, 10.0),
     Chart {
         some: true,
@@ -75,7 +74,7 @@ static CHARTS: [Chart; 13] = [
     },
     Chart { some: true, ..chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None, 10.0) },
     Chart { some: true, ..chart("replica lag", &[(Of::ReplicaLag, "")], duration, None, 1.0) },
-    chart("oldest xid (transactions)", &[(Of::MaximumUsedTransactionIds, "")], count, None, 1e6),
+    Chart { unit: "(transactions)", ..chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None, 1e6) },
     Chart { some: true, ..chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB) },
 ];
 
@@ -292,7 +291,7 @@ fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, drawn: &Drawn<'_>) {
         })
         .collect();
     let limits = limits(pen, chart, drawn);
-    let Chart { title, write, top, least, .. } = *chart;
+    let Chart { title, unit, write, top, least, .. } = *chart;
     let round = match chart.lines.first().map(|(metric, _)| metric.unit()) {
         Some(MetricUnit::Bytes) => Round::Binary,
         _ if chart.lines.iter().any(|(metric, _)| *metric == Of::ReplicaLag) => Round::Time,
@@ -300,6 +299,7 @@ fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, drawn: &Drawn<'_>) {
     };
     let plot = Plot {
         title,
+        unit,
         curves: &curves,
         limits: &limits,
         until: moment,

@@ -18,6 +18,8 @@ pub(super) struct Entry<'a> {
 /// How much of it there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fit {
+    /// Whether the title tells its unit: limits and scale tell it, too, where they can.
+    unit: bool,
     /// Cells between parts.
     gap: usize,
     /// How many lines are named; the others are counted, and not drawn.
@@ -28,8 +30,8 @@ struct Fit {
 }
 
 impl Fit {
-    fn width(self, title: &str, entries: &[Entry<'_>], note: Option<&str>) -> usize {
-        let Self { gap, named, valued, noted } = self;
+    fn width(self, (title, unit): (&str, &str), entries: &[Entry<'_>], note: Option<&str>) -> usize {
+        let Self { gap, named, valued, noted, .. } = self;
         let word = |words: &str| if words.is_empty() { 0 } else { 1 + width(words) };
         let parts = entries.iter().take(named).enumerate();
         let parts =
@@ -37,35 +39,39 @@ impl Fit {
         let left = entries.len() - named;
         let rest = if left > 0 { gap + width(&format!("+{left}")) } else { 0 };
         let note = note.filter(|_| noted).map_or(0, |note| gap + width(note));
-        width(title) + parts.sum::<usize>() + rest + note
+        let unit = if self.unit { word(unit) } else { 0 };
+        width(title) + unit + parts.sum::<usize>() + rest + note
     }
 
-    /// The most that there is room for: first room between words is given up, then values, the last ones first, then names; how
+    /// The most that there is room for: first room between words is given up, then the unit, then values, the last ones first, then names; how
     /// old it all is at the very last.
-    fn within(title: &str, entries: &[Entry<'_>], note: Option<&str>, room: usize) -> Self {
+    fn within(title: (&str, &str), entries: &[Entry<'_>], note: Option<&str>, room: usize) -> Self {
         let all = entries.len();
-        let wide = Self { gap: 2, named: all, valued: all, noted: true };
-        let tight = (0..=all)
-            .rev()
-            .flat_map(|named| (0..=named).rev().map(move |valued| Self { gap: 1, named, valued, noted: true }));
-        let bare = (0..=all).rev().map(|named| Self { gap: 1, named, valued: 0, noted: false });
-        let mut fits = std::iter::once(wide).chain(tight).chain(bare);
-        let none = Self { gap: 1, named: 0, valued: 0, noted: false };
+        let wide = Self { unit: true, gap: 2, named: all, valued: all, noted: true };
+        let tight = (0..=all).rev().flat_map(|named| {
+            (0..=named).rev().map(move |valued| Self { unit: false, gap: 1, named, valued, noted: true })
+        });
+        let bare = (0..=all).rev().map(|named| Self { unit: false, gap: 1, named, valued: 0, noted: false });
+        let mut fits = [wide, Self { gap: 1, ..wide }].into_iter().chain(tight).chain(bare);
+        let none = Self { unit: false, gap: 1, named: 0, valued: 0, noted: false };
         fits.find(|fit| fit.width(title, entries, note) <= room).unwrap_or(none)
     }
 }
 
 /// The line, and how many of the chart's lines it names.
 pub(super) fn line(
-    (title, style): (&str, Style),
+    (title, unit, style): (&str, &str, Style),
     entries: &[Entry<'_>],
     note: Option<(&str, Style)>,
     dim: Style,
     room: usize,
 ) -> (Line<'static>, usize) {
-    let fit = Fit::within(title, entries, note.map(|(words, _)| words), room);
+    let fit = Fit::within((title, unit), entries, note.map(|(words, _)| words), room);
     let gap = " ".repeat(fit.gap);
     let mut spans = vec![Span::styled(cut(title, room), style)];
+    if fit.unit && !unit.is_empty() {
+        spans.push(Span::styled(format!(" {unit}"), dim));
+    }
     for (at, entry) in entries.iter().take(fit.named).enumerate() {
         spans.push(Span::styled(format!("{gap}━"), entry.styles.0));
         if !entry.name.is_empty() {
@@ -96,7 +102,7 @@ mod tests {
 
     fn shown(title: &str, some: &[(&str, &str)], note: Option<&str>, room: usize) -> (String, usize) {
         let plain = Style::new();
-        let (line, named) = line((title, plain), &entries(some), note.map(|note| (note, plain)), plain, room);
+        let (line, named) = line((title, "", plain), &entries(some), note.map(|note| (note, plain)), plain, room);
         (line.spans.iter().map(|span| span.content.as_ref()).collect(), named)
     }
 
@@ -113,6 +119,11 @@ mod tests {
         assert_eq!(of(21), "latency ━ read +1");
         assert_eq!(shown("latency", &LATENCY, Some("9m 00s ago"), 34).0, "latency ━ read ━ write 9m 00s ago");
         assert_eq!(shown("CPU", &[("", "27%")], None, 8).0, "CPU ━");
+        let load = |room| {
+            let (plain, entries) = (Style::new(), entries(&[("all", "2.3")]));
+            line(("load", "(sessions)", plain), &entries, None, plain, room).0.to_string()
+        };
+        assert_eq!([25, 24, 16].map(load), ["load (sessions) ━ all 2.3", "load ━ all 2.3", "load ━ all 2.3"]);
     }
 
     /// Of whatever there is and however little room: each figure whole or not at all, each line that is drawn named.
@@ -123,7 +134,7 @@ mod tests {
             ("memory", &[("free", "1.2 GiB"), ("swap", "102 MiB")], Some("2h 02m ago")),
             ("IOPS", &[("all", "1.2k/s"), ("read", "300/s"), ("write", "900/s")], None),
             ("CPU", &[("", "27%")], Some("no datapoints")),
-            ("load (sessions)", &[("all", "2.3"), ("CPU", "0.9"), ("non-CPU", "1.4")], Some("swap 9m 00s ago")),
+            ("load", &[("all", "2.3"), ("CPU", "0.9"), ("non-CPU", "1.4")], Some("swap 9m 00s ago")),
             ("storage", &[("free", "—"), ("WAL", "—")], Some("no datapoints")),
         ];
         for (title, some, note) in cases {

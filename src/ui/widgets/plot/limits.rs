@@ -29,13 +29,16 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The lines, to be drawn below the curves.
+/// The lines, to be drawn below the curves; one that cannot be named is none.
 pub(super) fn lines(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64) {
+    let wide = usize::from(field.width);
     for (row, limits) in Rows::of(plot.limits, top, usize::from(field.height)).drawn {
         let (Ok(row), Some(first)) = (u16::try_from(row), limits.first()) else { continue };
+        if within(&limits.iter().map(|limit| Name::of(limit, plot, "")).collect::<Vec<_>>(), wide).is_empty() {
+            continue;
+        }
         let style = if plot.fresh { first.style } else { pen.look.faint };
-        let dashes = "╌".repeat(usize::from(field.width));
-        pen.put(field.x, field.y + row, field.width, &Line::from(Span::styled(dashes, style)));
+        pen.put(field.x, field.y + row, field.width, &Line::from(Span::styled("╌".repeat(wide), style)));
     }
 }
 
@@ -43,13 +46,13 @@ pub(super) fn lines(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64) {
 pub(super) fn names(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64, busy: &[bool]) {
     let rows = Rows::of(plot.limits, top, usize::from(field.height));
     let wide = usize::from(field.width);
-    let mut told: BTreeMap<usize, Vec<(String, Style)>> = BTreeMap::new();
+    let mut told: BTreeMap<usize, Vec<Name>> = BTreeMap::new();
     for (row, limits) in rows.drawn {
-        told.entry(row).or_default().extend(limits.iter().map(|limit| (words(limit, plot, ""), limit.style)));
+        told.entry(row).or_default().extend(limits.iter().map(|limit| Name::of(limit, plot, "")));
     }
-    told.entry(0).or_default().extend(rows.above.iter().map(|limit| (words(limit, plot, "↑ "), limit.style)));
+    told.entry(0).or_default().extend(rows.above.iter().map(|limit| Name::of(limit, plot, "↑ ")));
     for (row, names) in told {
-        let kept = within(names, wide);
+        let kept = within(&names, wide);
         let room: usize = kept.iter().map(|(words, _)| width(words)).sum();
         let own = busy.get(row * wide..(row + 1) * wide).unwrap_or_default();
         let (Ok(at), Ok(row)) = (u16::try_from(begin(own, room)), u16::try_from(row)) else { continue };
@@ -60,19 +63,32 @@ pub(super) fn names(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64, b
     }
 }
 
-fn words(limit: &Limit, plot: &Plot<'_>, lead: &str) -> String {
-    format!(" {lead}{} {} ", limit.name, (plot.write)(limit.at))
+/// What a limit is called, and where it is.
+struct Name {
+    name: String,
+    value: String,
+    style: Style,
 }
 
-/// As many as there is room for, each whole.
-fn within(names: Vec<(String, Style)>, room: usize) -> Vec<(String, Style)> {
-    let mut used = 0;
-    let fits = |(words, _): &(String, Style)| {
-        let fits = used + width(words) <= room;
-        used += if fits { width(words) } else { 0 };
-        fits
+impl Name {
+    fn of(limit: &Limit, plot: &Plot<'_>, lead: &str) -> Self {
+        Self { name: format!("{lead}{}", limit.name), value: (plot.write)(limit.at), style: limit.style }
+    }
+
+    fn words(&self, valued: bool) -> String {
+        if valued { format!(" {} {} ", self.name, self.value) } else { format!(" {} ", self.name) }
+    }
+}
+
+/// As many as there is room for: first the last ones' values are given up, then the last names; each is whole or not there.
+fn within(names: &[Name], room: usize) -> Vec<(String, Style)> {
+    let told = |named: usize, valued: usize| {
+        let names = names.iter().take(named).enumerate();
+        names.map(move |(at, name)| (name.words(at < valued), name.style)).collect::<Vec<_>>()
     };
-    names.into_iter().filter(fits).collect()
+    let all = (0..=names.len()).rev().flat_map(|named| (0..=named).rev().map(move |valued| (named, valued)));
+    let fits = |told: &Vec<(String, Style)>| told.iter().map(|(words, _)| width(words)).sum::<usize>() <= room;
+    all.map(|(named, valued)| told(named, valued)).find(fits).unwrap_or_default()
 }
 
 /// Where so many cells are free: at the right end, at the left end, anywhere; else the left end, which is the longest ago.
@@ -99,9 +115,22 @@ mod tests {
     #[test]
     fn a_name_is_whole_or_not_there() {
         let names = |room| {
-            let all = [" warning 80% ", " critical 95% "].map(|words| (words.to_owned(), Style::new()));
-            within(all.to_vec(), room).into_iter().map(|(words, _)| words).collect::<String>()
+            let name = |name: &str, value: &str| Name { name: name.into(), value: value.into(), style: Style::new() };
+            let all = [name("warning", "80%"), name("critical", "95%")];
+            within(&all, room).into_iter().map(|(words, _)| words).collect::<String>()
         };
-        assert_eq!([27, 26, 12].map(names), [" warning 80%  critical 95% ", " warning 80% ", ""]);
+        let wanted = [
+            " warning 80%  critical 95% ",
+            " warning 80%  critical ",
+            " warning  critical ",
+            " warning 80% ",
+            " warning ",
+            "",
+        ];
+        assert_eq!([27, 26, 22, 18, 12, 8].map(names), wanted);
+        for room in 0..40 {
+            let told = names(room);
+            assert!(width(&told) <= room && wanted.contains(&told.as_str()), "{told} in {room}");
+        }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Limit {
 /// A chart.
 pub(crate) struct Plot<'a> {
     pub(crate) title: &'static str,
+    /// What it counts, where figures do not say it.
+    pub(crate) unit: &'static str,
     pub(crate) curves: &'a [Curve<'a>],
     /// The worst first: where two are in one row, its line is the first one's.
     pub(crate) limits: &'a [Limit],
@@ -127,7 +129,7 @@ fn head(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) -> usize {
         })
         .collect();
     let old = if plot.curves.iter().all(|curve| curve.points.is_empty()) { look.dim } else { look.warning };
-    let title = (plot.title, if plot.fresh { look.strong } else { look.dim });
+    let title = (plot.title, plot.unit, if plot.fresh { look.strong } else { look.dim });
     let note = plot.note.as_deref().map(|note| (note, old));
     let (line, named) = head::line(title, &entries, note, look.dim, usize::from(area.width));
     pen.put(area.x, area.y, area.width, &line);

@@ -144,5 +144,6 @@ fn settings() -> Settings {
         lock_wait: Duration::from_secs(5),
         offers: Vec::new(),
         backup: tierdeck::domain::policy::BackupPolicy::default(),
+        thresholds: tierdeck::domain::Thresholds::default(),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::list::Keyed;
 use super::table::{Column, Value};
 use crate::domain::facts::cloud::{Cloud, CopyOfPoint};
-use crate::domain::policy::BackupPolicy;
+use crate::domain::policy::{BackupPolicy, Thresholds};
 use crate::domain::{Instance, InstanceName, Snapshot, TenantId, Tier};
 
 /// Who besides us may restore what was kept.
@@ -73,6 +73,8 @@ pub struct Restorable {
     pub rpo: Duration,
     /// How much may be lost when a moment is restored.
     pub rpo_moment: Duration,
+    /// From how many times those on it is told: the configured thresholds.
+    pub late: (f64, f64),
     /// How long a restore may take.
     pub rto: Duration,
     /// Sources that were refused, or fail: which, and why.
@@ -80,7 +82,7 @@ pub struct Restorable {
 }
 
 impl Restorable {
-    fn of(cloud: &Cloud, tier: Tier, policy: &BackupPolicy, environment: &str) -> Self {
+    fn of(cloud: &Cloud, tier: Tier, policy: &BackupPolicy, thresholds: &Thresholds, environment: &str) -> Self {
         let (moment, newest) = cloud.restorable();
         let rds = cloud.rds.value.as_deref();
         let (snapshots, backups) = (cloud.snapshots.value.as_deref(), cloud.backups.value.as_deref());
@@ -121,6 +123,7 @@ impl Restorable {
                 Tier::Dedicated => policy.rpo.dedicated,
             },
             rpo_moment: policy.rpo.pitr,
+            late: (thresholds.backup_rpo.warning, thresholds.backup_pitr.warning),
             rto: match tier {
                 Tier::Shared => policy.rto.shared,
                 Tier::Dedicated => policy.rto.dedicated,
@@ -139,6 +142,16 @@ impl Restorable {
         self.moment.map(|at| moment.duration_since(at).as_secs_f64().max(0.0))
     }
 
+    /// Whether the newest whole backup is older than is wanted.
+    pub fn is_late(&self, moment: Timestamp) -> bool {
+        self.age(moment).is_some_and(|age| age > self.late.0 * self.rpo.as_secs_f64())
+    }
+
+    /// Whether the newest moment that can be restored to is longer ago than is wanted.
+    pub fn is_behind(&self, moment: Timestamp) -> bool {
+        self.lag(moment).is_some_and(|lag| lag > self.late.1 * self.rpo_moment.as_secs_f64())
+    }
+
     /// What would be lost now at the least: by whichever way loses less.
     pub fn loss(&self, moment: Timestamp) -> Option<f64> {
         self.age(moment).into_iter().chain(self.lag(moment)).reduce(f64::min)
@@ -155,8 +168,7 @@ impl Restorable {
         if self.exposure == Exposure::Public || known && self.newest.is_none() && self.moment.is_none() {
             return 3;
         }
-        let late = self.age(moment).is_some_and(|age| age > self.rpo.as_secs_f64()) && self.moment.is_none()
-            || self.lag(moment).is_some_and(|lag| lag > 3.0 * self.rpo_moment.as_secs_f64());
+        let late = self.is_late(moment) && self.moment.is_none() || self.is_behind(moment);
         let short = self.kept().zip(self.wanted_days).is_some_and(|(kept, wanted)| kept < wanted);
         let open = matches!(&self.exposure, Exposure::Accounts(accounts) if !accounts.is_empty());
         if late || short || open || self.encrypted == Some(false) || self.job.as_ref().is_some_and(LastJob::failed) {
@@ -213,16 +225,21 @@ impl Keyed for BackupRow {
 }
 
 /// What could be restored of one instance.
-pub fn restorable(instance: &Instance, policy: &BackupPolicy, environment: &str) -> Option<Restorable> {
+pub fn restorable(
+    instance: &Instance,
+    policy: &BackupPolicy,
+    thresholds: &Thresholds,
+    environment: &str,
+) -> Option<Restorable> {
     let cloud = instance.cloud.as_ref()?;
-    Some(Restorable::of(cloud, instance.tier, policy, environment))
+    Some(Restorable::of(cloud, instance.tier, policy, thresholds, environment))
 }
 
 /// All instances, each followed by the tenants that share it.
-pub fn gather(snapshot: &Snapshot, policy: &BackupPolicy) -> Vec<BackupRow> {
+pub fn gather(snapshot: &Snapshot, policy: &BackupPolicy, thresholds: &Thresholds) -> Vec<BackupRow> {
     let mut rows = Vec::new();
     for instance in &snapshot.instances {
-        let known = restorable(instance, policy, &snapshot.environment).map(Arc::new);
+        let known = restorable(instance, policy, thresholds, &snapshot.environment).map(Arc::new);
         let here: Vec<&TenantId> =
             snapshot.tenants.iter().filter(|it| it.instance == instance.name).map(|tenant| &tenant.id).collect();
         let own = here.first().filter(|_| instance.tier == Tier::Dedicated).map(|id| (*id).clone());

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::message::Effect;
 use super::model::{Model, View};
 use crate::domain::facts::cloud::Metrics;
@@ -44,30 +46,64 @@ impl InstanceTab {
     }
 }
 
+/// A question that was not answered is asked again after so long, and then twice that …
+const PATIENCE: i64 = 15;
+
+/// … up to so long.
+const LONGEST: i64 = 300;
+
+/// Of whom, and how far back.
+type Of = (InstanceName, Lookback);
+
 /// What is looked at of CloudWatch's figures.
 #[derive(Debug, Default)]
 pub struct Figures {
     /// How far back.
     pub back: Lookback,
-    /// Of whom, how far back, and in which period: a chart grows by a datapoint a period.
-    asked: Option<(InstanceName, Lookback, i64)>,
-    /// What came of it.
-    answer: Answer<Arc<Metrics>>,
+    /// What was asked last, and in which period: a chart grows by a datapoint a period.
+    asked: Option<(Of, i64)>,
+    /// What came of it; it stays while it is asked for again.
+    told: Option<(Of, Arc<Metrics>)>,
+    /// Why the last question was not answered.
+    failed: Option<Failed>,
+}
+
+/// A question that was not answered.
+#[derive(Debug)]
+struct Failed {
+    reason: String,
+    /// How often in a row.
+    times: u32,
+    /// When it is asked again.
+    again: Timestamp,
 }
 
 impl Figures {
-    /// What there is to draw of an instance.
+    fn is_of(&self, of: &Of, instance: &Instance) -> bool {
+        of.0 == instance.name && of.1 == self.back
+    }
+
+    /// What there is to draw of an instance: what was told stays when asking again fails.
     pub fn of<'a>(&'a self, instance: &'a Instance) -> Answer<&'a Metrics> {
         if self.back == Lookback::Hours {
             let known = instance.cloud.as_ref().and_then(|cloud| cloud.metrics.value.as_deref());
             return known.map_or(Answer::Asked, Answer::Told);
         }
-        let here = self.asked.as_ref().is_some_and(|(of, back, _)| *of == instance.name && *back == self.back);
-        match &self.answer {
-            Answer::Told(metrics) if here => Answer::Told(metrics),
-            Answer::Failed(reason) if here => Answer::Failed(reason.clone()),
-            _ => Answer::Asked,
+        if let Some((_, metrics)) = self.told.as_ref().filter(|(of, _)| self.is_of(of, instance)) {
+            return Answer::Told(metrics);
         }
+        match (&self.asked, &self.failed) {
+            (Some((of, _)), Some(failed)) if self.is_of(of, instance) => Answer::Failed(failed.reason.clone()),
+            (Some((of, _)), None) if self.is_of(of, instance) => Answer::Asked,
+            _ => Answer::Unasked,
+        }
+    }
+
+    /// Why there is no newer answer than what is drawn, and in how many seconds it is asked for again.
+    pub fn trouble(&self, instance: &Instance, now: Timestamp) -> Option<(&str, f64)> {
+        let asked = self.asked.as_ref().is_some_and(|(of, _)| self.is_of(of, instance));
+        let failed = self.failed.as_ref().filter(|_| asked && self.back != Lookback::Hours)?;
+        Some((&failed.reason, failed.again.duration_since(now).as_secs_f64().max(0.0)))
     }
 }
 
@@ -112,22 +148,74 @@ impl Model {
         let polled = instance.cloud.as_ref().and_then(|cloud| cloud.metrics.value.as_ref());
         let metrics: Vec<_> = polled.iter().flat_map(|metrics| metrics.series.keys().copied()).collect();
         let until = self.moment();
-        let asked = (of.instance.clone(), back, until.as_second().div_euclid(back.period().as_secs()));
-        if metrics.is_empty() || self.figures.asked.as_ref() == Some(&asked) {
+        if metrics.is_empty() {
             return;
         }
-        let before = self.figures.asked.replace(asked.clone());
-        if before.is_none_or(|(instance, back, _)| (instance, back) != (asked.0, asked.1)) {
-            self.figures.answer = Answer::Asked;
+        let whom = (of.instance.clone(), back);
+        let period = until.as_second().div_euclid(back.period().as_secs());
+        let figures = &mut self.figures;
+        let same = figures.asked.as_ref().is_some_and(|(of, _)| *of == whom);
+        if !same {
+            // What failed was another question.
+            figures.failed = None;
         }
+        let due = figures.failed.as_ref().is_some_and(|failed| self.now >= failed.again);
+        let waits = figures.failed.is_some() && !due;
+        if waits || !due && same && figures.asked.as_ref().is_some_and(|(_, at)| *at == period) {
+            return;
+        }
+        if let Some(failed) = &mut figures.failed {
+            // Until it is answered: an answer that never comes is asked for again as well.
+            failed.again = pause(self.now, failed.times + 1);
+        }
+        figures.asked = Some((whom, period));
         self.asks.push(Effect::Figures(FigureInquiry { of, metrics, back, until }));
+    }
+
+    /// Asks again at once for what the charts need.
+    pub(super) fn ask_figures_again(&mut self) {
+        if !self.shows_figures() || self.figures.back == Lookback::Hours {
+            self.say(
+                "nothing to ask again: only CloudWatch's charts of a day or a week are asked for".to_owned(),
+                false,
+            );
+            return;
+        }
+        self.figures.asked = None;
     }
 
     /// An answer came; one to a question that nobody asks any more is dropped. What was drawn stays when asking again fails.
     pub(super) fn figures_told(&mut self, inquiry: &FigureInquiry, answer: Result<Arc<Metrics>, String>) {
-        let here = self.figures.asked.as_ref();
-        if here.is_some_and(|(of, back, _)| *of == inquiry.of.instance && *back == inquiry.back) {
-            self.figures.answer = answer.map_or_else(Answer::Failed, Answer::Told);
+        let now = self.now;
+        let figures = &mut self.figures;
+        let whom = (inquiry.of.instance.clone(), inquiry.back);
+        if figures.asked.as_ref().is_none_or(|(of, _)| *of != whom) {
+            return;
         }
+        match answer {
+            Ok(metrics) => (figures.told, figures.failed) = (Some((whom, metrics)), None),
+            Err(reason) => {
+                let times = figures.failed.as_ref().map_or(0, |failed| failed.times) + 1;
+                figures.failed = Some(Failed { reason, times, again: pause(now, times) });
+            }
+        }
+    }
+}
+
+/// When something that failed so often is asked again.
+fn pause(now: Timestamp, times: u32) -> Timestamp {
+    let seconds = PATIENCE.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LONGEST);
+    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_fails_is_asked_ever_more_rarely() {
+        let now = Timestamp::UNIX_EPOCH;
+        let after = [1, 2, 3, 5, 6, 40].map(|times| pause(now, times).as_second());
+        assert_eq!(after, [15, 30, 60, 240, 300, 300]);
     }
 }

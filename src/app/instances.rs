@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::list::Keyed;
 use super::table::{Column, Value};
 use crate::domain::facts::HolderKind;
-use crate::domain::facts::cloud::{Metric, Rds, Standing};
+use crate::domain::facts::cloud::{Filling, Metric, Rds, Standing};
 use crate::domain::prices;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Instance, InstanceName, Tier};
@@ -50,7 +50,7 @@ pub enum InstanceColumn {
     Class,
     /// Used share of the CPU, as CloudWatch says.
     Cpu,
-    /// Used share of its storage.
+    /// Used share of its storage, or of what that may grow to by itself.
     Storage,
     /// Bytes left of it.
     Free,
@@ -78,6 +78,10 @@ fn standing(instance: &Instance) -> Option<Standing> {
 
 fn figure(instance: &Instance, metric: Metric, moment: Timestamp) -> Option<f64> {
     instance.cloud.as_ref()?.figure(metric, moment)?.now()
+}
+
+fn filling(instance: &Instance, moment: Timestamp) -> Option<Filling> {
+    instance.cloud.as_ref()?.filling(moment)
 }
 
 /// What an instance costs a month, estimated from its class and storage.
@@ -210,7 +214,7 @@ impl Column for InstanceColumn {
     fn is_estimated(self, row: &Instance) -> bool {
         match self {
             Self::Cost => monthly(row).is_some(),
-            Self::Full => row.cloud.as_ref().is_some_and(|cloud| cloud.full_in().is_some()),
+            Self::Full => row.cloud.is_some(),
             _ => false,
         }
     }
@@ -268,10 +272,10 @@ impl Column for InstanceColumn {
             Self::Cpu => Value::number(figure(row, Metric::CpuUtilization, *moment)),
             Self::Free => Value::number(figure(row, Metric::FreeStorageSpace, *moment)),
             Self::Storage => {
-                let room = row.cloud.as_ref().and_then(|cloud| cloud.room(*moment));
-                Value::number(room.filter(|room| room.free.fresh).map(|room| room.share() * 100.0))
+                let filling = filling(row, *moment).filter(|filling| filling.free.fresh);
+                Value::number(filling.map(|filling| filling.share() * 100.0))
             }
-            Self::Full => Value::number(row.cloud.as_ref().and_then(|cloud| cloud.full_in())),
+            Self::Full => Value::number(filling(row, *moment).and_then(|filling| filling.full_in)),
             Self::Zones => rds(row).map_or(Value::Missing, |rds| {
                 Value::Text(Cow::Borrowed(if rds.multi_az { "multi-AZ" } else { "one" }))
             }),

@@ -130,6 +130,8 @@ pub enum Command {
     PreviousPane,
     FurtherBack,
     LessFarBack,
+    /// Ask for a chart's figures once more.
+    AskFigures,
     Record,
     PlayPause,
     PlayFaster,
@@ -284,6 +286,7 @@ static BINDINGS: &[Binding] = &[
     bind(In::Instances, &[code(On::BackTab), code(On::Left), char('h')], "⇧Tab ←", Do::PreviousPane, None, "the page before"),
     bind(In::Instances, &[char('>')], ">", Do::FurtherBack, Some("further back"), "charts look further back: 15 min, 1 h, 24 h, 14 d; those of CloudWatch 3 h, 24 h, 7 d"),
     bind(In::Instances, &[char('<')], "<", Do::LessFarBack, None, "charts look less far back"),
+    bind(In::Instances, &[char('r')], "r", Do::AskFigures, None, "ask CloudWatch again for charts of a day or a week"),
     bind(In::Backups, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open it: every snapshot and recovery point, plans, jobs, copies"),
     bind(In::Logs, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the entry's tenant"),
     bind(In::Logs, &[code(On::Tab), code(On::Right), char('l')], "Tab →", Do::NextPane, Some("next instance"), "the log of the next instance"),

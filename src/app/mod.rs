@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::operation::Offer;
-use crate::domain::policy::BackupPolicy;
+use crate::domain::policy::{BackupPolicy, Thresholds};
 
 mod arrange;
 pub mod backups;
@@ -94,6 +94,8 @@ pub struct Settings {
     pub offers: Vec<Offer>,
     /// What backups should be like.
     pub backup: BackupPolicy,
+    /// What signals compare with: screens draw and colour by the same.
+    pub thresholds: Thresholds,
 }
 
 impl Settings {

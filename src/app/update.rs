@@ -235,6 +235,7 @@ impl Model {
             Command::FurtherBack | Command::LessFarBack if self.shows_figures() => {
                 self.look_back_at_figures(command == Command::FurtherBack);
             }
+            Command::AskFigures => self.ask_figures_again(),
             Command::FurtherBack => self.look_back(true),
             Command::LessFarBack => self.look_back(false),
         }

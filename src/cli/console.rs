@@ -179,5 +179,6 @@ pub(super) fn settings(config: &Config, environment: &Environment, allow: bool) 
         lock_wait: seconds(config.thresholds.lock_wait_seconds.warning),
         offers: offers::all(),
         backup: config.policy.backup.clone(),
+        thresholds: config.thresholds.clone(),
     }
 }

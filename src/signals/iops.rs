@@ -13,9 +13,6 @@ use super::cpu::larger;
 use super::told::{Figures, Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
-/// Below this gp2 has no credits left to burst with, in per cent.
-const SPENT: f64 = 1.0;
-
 /// The check.
 #[derive(Debug)]
 pub(super) struct Iops;
@@ -73,13 +70,13 @@ pub(super) fn share_of_storage(rds: &Rds, figures: Figures<'_>, seconds: f64) ->
     let made = figures.mean(Metric::ReadIops, seconds)? + figures.mean(Metric::WriteIops, seconds)?;
     let gives =
         rds.storage.gives().ok_or_else(|| format!("what its storage ({}) gives is not known", rds.storage.kind))?;
-    let limit = match (gives.burst, figures.newest(Metric::BurstBalance)) {
-        (None, _) => gives.steady,
-        (Some(_), Ok(left)) if left.value <= SPENT => gives.steady,
-        (Some(burst), Ok(_)) => burst,
+    let credits = figures.newest(Metric::BurstBalance);
+    let limit = match (gives.now(credits.as_ref().ok().map(|left| left.value)), gives.burst, credits) {
+        (Some(limit), ..) => limit,
         // Whether it may burst is not known, and does not matter.
-        (Some(burst), Err(_)) if made < gives.steady => burst,
-        (Some(_), Err(reason)) => return Err(reason),
+        (None, Some(burst), _) if made < gives.steady => burst,
+        (None, _, Err(reason)) => return Err(reason),
+        (None, ..) => gives.steady,
     };
     Ok((made / limit.max(1.0), made, limit))
 }

@@ -5,7 +5,7 @@
 //! is left for five minutes, and then not for six hours), "Viewing DB instance status", and "Recommended alarms" of CloudWatch.
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Cloud, Metric, Rds};
+use crate::domain::facts::cloud::{Cloud, Filling, Metric, Rds};
 use crate::domain::quantity::{bytes, duration, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Tenant, Tier, Unit};
 
@@ -14,12 +14,6 @@ use super::told::{Figures, Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 const GIB: f64 = 1_073_741_824.0;
-
-/// How fast it grows is no trouble yet while it is less than half full: what is seen is three hours of it.
-const HALF: f64 = 0.5;
-
-/// Storage that grows by itself does so while there is more left than this.
-const SHOULD_HAVE_GROWN: f64 = 0.05;
 
 /// What takes so much of the disk is worth a word.
 const MUCH: f64 = 0.2;
@@ -53,7 +47,7 @@ impl Check for Storage {
             // How much it has changes rarely: an old word will do.
             let Some(rds) = fresh.or(told.cloud.rds.value.as_deref()) else { continue };
             let full = fresh.is_some_and(|rds| rds.status.raw() == "storage-full");
-            let disk = figures.map(|figures| Disk::of(rds, figures));
+            let disk = figures.map(|figures| Disk::of(told, figures));
             match disk {
                 Some(Ok(disk)) => verdicts.raised.extend(raise(scene, told, rds, Some(&disk), full)),
                 Some(Err(reason)) => {
@@ -68,73 +62,33 @@ impl Check for Storage {
 
 /// A disk in figures.
 struct Disk {
-    /// Bytes.
-    total: f64,
-    free: f64,
-    /// How far it may grow by itself; without that, what it has.
-    ceiling: f64,
-    /// Seconds until it cannot grow any more, as fast as it fills.
-    full_in: Option<f64>,
+    filling: Filling,
     wal: Option<f64>,
     slot: Option<f64>,
 }
 
 impl Disk {
-    fn of(rds: &Rds, figures: Figures<'_>) -> Result<Self, String> {
-        let free = figures.newest(Metric::FreeStorageSpace)?.value;
-        let gib = rds.storage.allocated_gib.ok_or("how much storage it has is not known")?;
-        let total = f64::from(gib) * GIB;
-        let ceiling = rds.storage.max_allocated_gib.map_or(total, |most| (f64::from(most) * GIB).max(total));
-        let fills = figures.trend(Metric::FreeStorageSpace).filter(|slope| *slope < 0.0);
+    fn of(told: Told<'_>, figures: Figures<'_>) -> Result<Self, String> {
+        figures.newest(Metric::FreeStorageSpace)?;
+        let filling = told.cloud.filling(told.now).ok_or("how much storage it has is not known")?;
         let newest = |metric| figures.newest(metric).ok().map(|point| point.value);
         Ok(Self {
-            total,
-            free,
-            ceiling,
-            full_in: fills.map(|slope| (free + ceiling - total).max(0.0) / -slope),
+            filling,
             wal: newest(Metric::TransactionLogsDiskUsage),
             slot: newest(Metric::OldestReplicationSlotLag),
         })
     }
 
-    fn used(&self) -> f64 {
-        (self.total - self.free).max(0.0)
-    }
-
-    fn share(&self) -> f64 {
-        self.used() / self.ceiling
-    }
-
-    fn grows(&self) -> bool {
-        self.ceiling > self.total
-    }
-
-    /// Storage that should have grown by itself, and did not.
-    fn is_stuck(&self) -> bool {
-        self.grows() && self.free < self.total * SHOULD_HAVE_GROWN
-    }
-
-    fn severity(&self, scene: &Scene<'_>) -> Option<Severity> {
-        let thresholds = scene.thresholds;
-        let by_share = thresholds.storage.rung(self.share()).map(|(severity, _)| severity);
-        let by_time = self.full_in.and_then(|seconds| match seconds {
-            _ if seconds <= thresholds.storage_critical_seconds => Some(Severity::Critical),
-            _ if seconds <= thresholds.storage_warning_seconds && self.share() >= HALF => Some(Severity::Warning),
-            _ => None,
-        });
-        by_share.into_iter().chain(by_time).chain(self.is_stuck().then_some(Severity::Warning)).max()
-    }
-
     fn evidence(&self, scene: &Scene<'_>) -> Vec<Evidence> {
-        let of = if self.grows() { "storage used of what it may grow to" } else { "storage used" };
+        let of = if self.filling.grows() { "storage used of what it may grow to" } else { "storage used" };
         let mut evidence = vec![
-            Evidence::on(of, self.share(), scene.thresholds.storage, Unit::Ratio),
-            Evidence::fact("storage left", self.free, Unit::Bytes),
-            Evidence::fact("storage", self.total, Unit::Bytes),
+            Evidence::on(of, self.filling.share(), scene.thresholds.storage, Unit::Ratio),
+            Evidence::fact("storage left", self.filling.free.value, Unit::Bytes),
+            Evidence::fact("storage", self.filling.all, Unit::Bytes),
         ];
         let facts = [
-            ("may grow to", Some(self.ceiling).filter(|_| self.grows()), Unit::Bytes),
-            ("full in", self.full_in, Unit::Seconds),
+            ("may grow to", Some(self.filling.ceiling).filter(|_| self.filling.grows()), Unit::Bytes),
+            ("full in", self.filling.full_in, Unit::Seconds),
             ("WAL", self.wal, Unit::Bytes),
             ("WAL that the slowest slot keeps", self.slot.filter(|slot| *slot > 0.0), Unit::Bytes),
         ];
@@ -144,7 +98,7 @@ impl Disk {
 
     /// What takes much of it beside the tenants' data.
     fn cause(&self) -> String {
-        let much = |part: Option<f64>| part.filter(|part| *part >= self.used() * MUCH && *part >= GIB);
+        let much = |part: Option<f64>| part.filter(|part| *part >= self.filling.used() * MUCH && *part >= GIB);
         match (much(self.slot), much(self.wal)) {
             (Some(slot), _) => format!("; a replication slot keeps {} of WAL", bytes(slot as u64)),
             (None, Some(wal)) => format!("; WAL takes {} of it", bytes(wal as u64)),
@@ -154,11 +108,12 @@ impl Disk {
 }
 
 fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full: bool) -> Option<Raised> {
-    let by_figures = disk.and_then(|disk| disk.severity(scene));
+    let filling = disk.map(|disk| disk.filling);
+    let by_figures = filling.and_then(|filling| filling.severity(scene.thresholds));
     let severity = if full { Some(Severity::Critical) } else { by_figures }?;
     let place = told.place;
-    let filling = disk.is_some_and(|disk| disk.full_in.is_some());
-    let mut blame = Blame::of(scene, place, if filling { &[WRITES] } else { &[] });
+    let fills = filling.is_some_and(|filling| filling.full_in.is_some());
+    let mut blame = Blame::of(scene, place, if fills { &[WRITES] } else { &[] });
     let biggest = place.tenants.iter().filter_map(|tenant: &&Tenant| Some((tenant.size_bytes?, &tenant.id))).max();
     if let Some((size, tenant)) = biggest.filter(|_| blame.first.is_none() && place.instance.tier == Tier::Shared) {
         blame.words = format!("; biggest is {tenant} with {}", bytes(size));
@@ -166,24 +121,24 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
     let name = named(place);
     let mut clauses = vec![if full {
         format!("{name} is full (storage-full): it refuses writes")
-    } else if let Some(disk) = disk {
-        let left = format!("{} of {} left", bytes(disk.free.max(0.0) as u64), bytes(disk.total as u64));
-        if disk.grows() {
+    } else if let Some(filling) = filling {
+        let left = format!("{} of {} left", bytes(filling.free.value.max(0.0) as u64), bytes(filling.all as u64));
+        if filling.grows() {
             format!(
                 "{name} has used {} of the {} that it may grow to ({left} now)",
-                percent(disk.share()),
-                bytes(disk.ceiling as u64)
+                percent(filling.share()),
+                bytes(filling.ceiling as u64)
             )
         } else {
-            format!("{name} has used {} of its storage ({left})", percent(disk.share()))
+            format!("{name} has used {} of its storage ({left})", percent(filling.share()))
         }
     } else {
         return None;
     }];
-    if let Some(seconds) = disk.and_then(|disk| disk.full_in).filter(|_| !full) {
+    if let Some(seconds) = filling.and_then(|filling| filling.full_in).filter(|_| !full) {
         clauses.push(format!("full in {}", duration(seconds)));
     }
-    if disk.is_some_and(Disk::is_stuck) && !full {
+    if filling.is_some_and(|filling| filling.is_stuck()) && !full {
         clauses.push("it should have grown by itself".to_owned());
     }
     let cause = disk.map(Disk::cause).unwrap_or_default();
@@ -196,7 +151,7 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
         subject: place.subject(),
         summary: format!("{}{cause}{}{alarm}", clauses.join("; "), blame.words),
         evidence,
-        advice: advice(told.cloud, rds, disk, &cause),
+        advice: advice(told.cloud, rds, filling, &cause),
         statement: None,
         since: None,
         culprits: blame.culprits,
@@ -206,7 +161,7 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
 }
 
 /// More storage, in the smallest step that RDS takes and that lasts: it can never be made less again.
-fn advice(cloud: &Cloud, rds: &Rds, disk: Option<&Disk>, cause: &str) -> String {
+fn advice(cloud: &Cloud, rds: &Rds, filling: Option<Filling>, cause: &str) -> String {
     let first = if cause.contains("slot") { "Find who should read that slot, or drop it; " } else { "" };
     if rds.status.raw() == "storage-optimization" {
         return format!(
@@ -219,7 +174,7 @@ fn advice(cloud: &Cloud, rds: &Rds, disk: Option<&Disk>, cause: &str) -> String 
     let Some(gib) = rds.storage.allocated_gib.map(f64::from) else {
         return format!("{first}order more storage (aws rds modify-db-instance --allocated-storage …), or free some.");
     };
-    let grows = disk.is_some_and(Disk::grows);
+    let grows = filling.is_some_and(|filling| filling.grows());
     let ceiling = rds.storage.max_allocated_gib.map_or(gib, f64::from);
     let (option, size) =
         if grows { ("--max-allocated-storage", step(ceiling)) } else { ("--allocated-storage", step(gib)) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::facts::Source;
 use crate::domain::facts::cloud::{Alarm, AlarmState, Class, Cloud, Datapoint, Metric, Metrics, Rds};
@@ -11,22 +11,6 @@ use crate::domain::quantity::duration;
 use crate::domain::{Observed, Signal, Unknown};
 
 use super::{Doubt, Place, Scene, Verdicts};
-
-/// CloudWatch has figures of RDS one to some minutes late.
-const LATE: SignedDuration = SignedDuration::from_mins(5);
-
-/// Figures that change slowly are asked so much more rarely, where their price wants that.
-const RARELY: u32 = 16;
-
-/// Clocks differ by less.
-const AHEAD: SignedDuration = SignedDuration::from_mins(2);
-
-/// The fewest figures that show a trend, and the least time that they are of.
-const FEWEST: usize = 10;
-const SHORTEST: f64 = 900.0;
-
-/// Figures spread: a slope is one where it is so many times its own standard error.
-const SURE: f64 = 3.0;
 
 /// An instance that AWS tells of, and that stays.
 #[derive(Debug, Clone, Copy)]
@@ -142,14 +126,12 @@ impl<'a> Figures<'a> {
             return Err(format!("CloudWatch was not asked for {name}"));
         };
         let Some(newest) = points.last() else { return Err(format!("CloudWatch has no {name} of it")) };
-        let age = self.now.duration_since(newest.at);
-        let patience = self.every.saturating_mul(if is_slow(metric) { RARELY } else { 3 });
-        let patience = SignedDuration::try_from(patience).unwrap_or(LATE).saturating_add(LATE);
-        if age < -AHEAD {
+        let read = newest.read(metric, self.every, self.now);
+        if read.ahead {
             return Err(format!("CloudWatch's newest {name} is of the future: clocks differ"));
         }
-        if age > patience {
-            return Err(format!("CloudWatch's newest {name} is {} old", duration(age.as_secs_f64())));
+        if !read.fresh {
+            return Err(format!("CloudWatch's newest {name} is {} old", duration(read.age)));
         }
         Ok(*newest)
     }
@@ -174,52 +156,18 @@ impl<'a> Figures<'a> {
 
     /// Whether its figures are enough to show a trend, if there is one.
     pub fn is_watched(self, metric: Metric) -> bool {
-        let points = self.metrics.series.get(&metric).map(Vec::as_slice).unwrap_or_default();
-        let (Some(first), Some(last)) = (points.first(), points.last()) else { return false };
-        points.len() >= FEWEST && last.at.duration_since(first.at).as_secs_f64() >= SHORTEST
+        self.metrics.is_watched(metric)
     }
 
-    /// How it changes in a second, by the line that fits its figures best; `None` where they are too few, or spread too much
-    /// to show any.
+    /// How it changes in a second; `None` where its figures are too few, or spread too much to show that.
     pub fn trend(self, metric: Metric) -> Option<f64> {
-        let points = self.metrics.series.get(&metric)?;
-        let first = points.first().filter(|_| self.is_watched(metric))?;
-        let count = points.len() as f64;
-        let at = |point: &Datapoint| point.at.duration_since(first.at).as_secs_f64();
-        let mean_at = points.iter().map(at).sum::<f64>() / count;
-        let mean = points.iter().map(|point| point.value).sum::<f64>() / count;
-        let (mut with, mut square) = (0.0, 0.0);
-        for point in points {
-            let away = at(point) - mean_at;
-            with += away * (point.value - mean);
-            square += away * away;
-        }
-        let slope = with / square;
-        let off = |point: &Datapoint| (point.value - mean - slope * (at(point) - mean_at)).powi(2);
-        let error = (points.iter().map(off).sum::<f64>() / (count - 2.0) / square).sqrt();
-        (slope.abs() > SURE * error).then_some(slope)
+        self.metrics.trend(metric)
     }
 
     /// In how many seconds it will be at nothing, if it goes on like this.
     pub fn empty_in(self, metric: Metric) -> Option<f64> {
-        let left = self.newest(metric).ok()?.value.max(0.0);
-        self.trend(metric).filter(|slope| *slope < 0.0).map(|slope| left / -slope)
+        self.newest(metric).ok().and_then(|_| self.metrics.empty_in(metric))
     }
-}
-
-/// Those that are asked with all others; see the source. What an incident is judged by is never left out for its price's sake.
-fn is_slow(metric: Metric) -> bool {
-    !matches!(
-        metric,
-        Metric::CpuUtilization
-            | Metric::FreeableMemory
-            | Metric::FreeStorageSpace
-            | Metric::ReadLatency
-            | Metric::WriteLatency
-            | Metric::ReadIops
-            | Metric::WriteIops
-            | Metric::DbLoad
-    )
 }
 
 /// A command of AWS's own program, complete, for the account that the instance is in.

@@ -144,7 +144,7 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
         line.push_span(Span::styled(tier, look.dim));
     }
     line.push_span(Span::raw(" "));
-    for segment in segments(pen, instance, value, unit, fresh) {
+    for segment in segments(pen, instance, (value, unit), fresh, width.saturating_sub(line.width())) {
         let wide: usize = segment.iter().map(Span::width).sum();
         if line.width() + wide + 2 <= width {
             line.spans.extend(segment);
@@ -158,9 +158,9 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
 fn segments(
     pen: &Pen<'_>,
     instance: &Instance,
-    value: ratatui::style::Style,
-    unit: ratatui::style::Style,
+    (value, unit): (ratatui::style::Style, ratatui::style::Style),
     fresh: bool,
+    room: usize,
 ) -> Vec<Vec<Span<'static>>> {
     let look = pen.look;
     let number = |value: Option<f64>| value.map_or("—".to_owned(), quantity::count);
@@ -176,7 +176,8 @@ fn segments(
         (Some(used), Some(most)) if most > 0 => Some(f64::from(used) / f64::from(most)),
         _ => None,
     };
-    let style = share.filter(|_| fresh).map_or(unit, |share| look.share(share));
+    let ladder = pen.model.settings.thresholds.connections;
+    let style = share.filter(|_| fresh).map_or(unit, |share| look.rung(ladder, share).unwrap_or(look.accent));
     let mut connections = vec![
         Span::styled("conn ", unit),
         Span::styled(
@@ -185,8 +186,10 @@ fn segments(
         ),
     ];
     connections.extend(gauge::bar(share, 8, style, look.track));
+    let used: usize = segments.iter().chain([&connections]).flatten().map(Span::width).sum();
+    let left = room.saturating_sub(used + 2 * (segments.len() + 1));
     segments.push(connections);
-    segments.extend(instance.cloud.iter().flat_map(|cloud| strip_cloud::segments(pen, cloud)));
+    segments.extend(instance.cloud.iter().flat_map(|cloud| strip_cloud::segments(pen, cloud, left)));
     let busy = instance.active.map(|active| f64::from(active) / instance.vcpus.max(0.1));
     let style = busy.filter(|_| fresh).map_or(unit, |share| look.share(share));
     let guess = if instance.vcpus_estimated { "~" } else { "" };

@@ -1,30 +1,39 @@
 //! What an instance's line says of what AWS knows: CPU, free storage and when it is full, latency of writes. CloudWatch is some
 //! minutes late: what is older than that says how old it is.
 
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::pen::Pen;
 use super::widgets::chart;
 use crate::domain::facts::cloud::{Cloud, Figure, Metric, Standing};
+use crate::domain::policy::Thresholds;
 use crate::domain::quantity::{bytes, duration};
 
 /// Cells of a small chart.
 const SPARK: usize = 6;
 
-/// Storage that is full within this warns.
-const SOON: f64 = 4.0 * 86_400.0;
+/// Cells of what is said of storage, or of what RDS is doing: kept free where there is nothing to say, so that columns stay columns.
+const SAID: usize = 15;
+
+/// With less room than CPU, free storage and that need, there is no such place.
+const NARROW: usize = 50;
 
 type Segment = Vec<Span<'static>>;
 
-/// What comes right after the connections, the most important first.
-pub(super) fn segments(pen: &Pen<'_>, cloud: &Cloud) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    segments.extend(status(pen, cloud));
-    segments.push(cpu(pen, cloud));
-    segments.push(free(pen, cloud));
-    segments.push(write(pen, cloud));
-    segments
+/// What comes right after the connections in so much room, the most important first.
+pub(super) fn segments(pen: &Pen<'_>, cloud: &Cloud, room: usize) -> Vec<Segment> {
+    let status = status(pen, cloud);
+    if room < NARROW {
+        return status.into_iter().chain([cpu(pen, cloud), free(pen, cloud), write(pen, cloud)]).collect();
+    }
+    let said = status.unwrap_or_else(|| full(pen, cloud));
+    let mut free = free(pen, cloud);
+    let wide: usize = said.iter().map(Span::width).sum();
+    free.push(Span::raw(" "));
+    free.extend(said);
+    free.push(Span::raw(" ".repeat(SAID.saturating_sub(wide))));
+    vec![cpu(pen, cloud), free, write(pen, cloud)]
 }
 
 /// What RDS says, where that is not as usual.
@@ -68,31 +77,36 @@ fn cpu(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     let figure = cloud.figure(Metric::CpuUtilization, pen.model.moment());
     let (value, unit) = looks(pen, figure);
     let words = figure.map_or("  —".to_owned(), |figure| format!("{:>3.0}%", figure.value));
-    let style = figure.filter(|figure| figure.fresh).map_or(look.faint, |figure| look.share(figure.value / 100.0));
-    let loud = figure.is_some_and(|figure| figure.fresh && figure.value >= 80.0);
-    let mut segment = vec![Span::styled("cpu ", unit), Span::styled(words, if loud { style } else { value })];
-    segment.push(Span::styled(format!(" {}", spark(pen, cloud, Metric::CpuUtilization, Some(100.0))), style));
+    let style = if figure.is_some_and(|figure| figure.fresh) { look.accent } else { look.faint };
+    let loud = figure.and_then(Figure::now).and_then(|percent| look.rung(thresholds(pen).cpu, percent / 100.0));
+    let mut segment = vec![Span::styled("cpu ", unit), Span::styled(words, loud.unwrap_or(value))];
+    let spark = spark(pen, cloud, Metric::CpuUtilization, Some(100.0));
+    segment.push(Span::styled(format!(" {spark}"), loud.unwrap_or(style)));
     segment.extend(age(pen, figure));
     segment
 }
 
 fn free(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
-    let look = pen.look;
     let figure = cloud.figure(Metric::FreeStorageSpace, pen.model.moment());
     let (value, unit) = looks(pen, figure);
     let words = figure.map_or("—".to_owned(), |figure| bytes(figure.value.max(0.0) as u64));
-    let share = cloud.room(pen.model.moment()).filter(|room| room.free.fresh).map(|room| room.share());
-    let loud = share.filter(|share| *share >= 0.8).map_or(value, |share| look.share(share));
-    let mut segment = vec![Span::styled("free ", unit), Span::styled(format!("{words:>7}"), loud)];
-    if let Some(seconds) = cloud.full_in().filter(|_| figure.is_some_and(|figure| figure.fresh)) {
-        let style = if seconds < SOON { look.warning.remove_modifier(Modifier::BOLD) } else { unit };
-        segment.push(Span::styled(format!(" {:<14}", format!("(full in ~{})", span(seconds))), style));
-    } else if pen.model.shown.instances.iter().any(|it| it.cloud.as_ref().is_some_and(|it| it.full_in().is_some())) {
-        // Where one says it, the others keep the room free: columns stay columns.
-        segment.push(Span::raw(" ".repeat(15)));
-    }
+    let filling = cloud.filling(pen.model.moment());
+    let loud = pen.look.graded(filling.and_then(|filling| filling.severity(thresholds(pen))));
+    let mut segment = vec![Span::styled("free ", unit), Span::styled(format!("{words:>7}"), loud.unwrap_or(value))];
     segment.extend(age(pen, figure));
     segment
+}
+
+/// When storage is full; nothing where it does not fill.
+fn full(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
+    let Some(filling) = cloud.filling(pen.model.moment()) else { return Vec::new() };
+    let Some(seconds) = filling.full_in else { return Vec::new() };
+    let style = pen.look.graded(filling.severity(thresholds(pen))).unwrap_or(pen.look.dim);
+    vec![Span::styled(format!("(full in ~{})", span(seconds)), style)]
+}
+
+fn thresholds<'m>(pen: &Pen<'m>) -> &'m Thresholds {
+    &pen.model.settings.thresholds
 }
 
 /// A long time in few cells: `45m`, `6h`, `12d`.
@@ -108,8 +122,12 @@ fn write(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     let figure = cloud.figure(Metric::WriteLatency, pen.model.moment());
     let (value, unit) = looks(pen, figure);
     let words = figure.map_or("—".to_owned(), |figure| super::screens::latency(figure.value));
-    let slow = figure.is_some_and(|figure| figure.fresh && figure.value >= 0.02);
-    let style = if slow { pen.look.warning.remove_modifier(Modifier::BOLD) } else { value };
+    // As the signal has it: where hardly anything is written, its time says nothing.
+    let rate = cloud.figure(Metric::WriteIops, pen.model.moment()).and_then(Figure::now);
+    let enough = rate.is_none_or(|rate| rate >= thresholds(pen).latency_least_iops);
+    let loud = figure.and_then(Figure::now).filter(|_| enough);
+    let loud = loud.and_then(|seconds| pen.look.rung(thresholds(pen).latency_seconds, seconds));
+    let style = loud.unwrap_or(value);
     let mut segment = vec![Span::styled("write ", unit), Span::styled(format!("{words:>6}"), style)];
     let accent = if figure.is_some_and(|figure| figure.fresh) { pen.look.accent } else { pen.look.faint };
     segment.push(Span::styled(format!(" {}", spark(pen, cloud, Metric::WriteLatency, Some(0.005))), accent));

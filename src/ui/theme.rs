@@ -4,6 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::theme::{ANSI, Ink, Role, Theme, contrast};
 use crate::domain::Severity;
+use crate::domain::policy::Ladder;
 
 /// How many colours the terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,6 +156,16 @@ impl Look {
         } else {
             self.accent
         }
+    }
+
+    /// The style of a severity where figures stand beside each other; `None`: there is none.
+    pub fn graded(&self, severity: Option<Severity>) -> Option<Style> {
+        severity.map(|severity| self.severity(severity).remove_modifier(Modifier::BOLD))
+    }
+
+    /// The style of a value that a threshold is configured for; `None` below the first.
+    pub fn rung(&self, ladder: Ladder, value: f64) -> Option<Style> {
+        self.graded(ladder.rung(value).map(|(severity, _)| severity))
     }
 }
 

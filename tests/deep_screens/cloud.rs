@@ -381,11 +381,19 @@ fn charts_look_back_on_demand_and_a_key_never_waits_for_aws() {
     let effects = type_keys(&mut console, ":shared⏎⇥", (160, 48));
     assert!(figures(&effects).is_none(), "three hours are there already: {effects:?}");
     let shown = screen(&mut console, (160, 48));
-    for words in ["THE LAST 3 H, BY CLOUDWATCH", "CPU", "╌ vCPUs 2", "╌ of 3.0k/s", "now", "no datapoints", "13:00Z"]
-    {
+    for words in [
+        "THE LAST 3 H, BY CLOUDWATCH",
+        "CPU",
+        "╌ vCPUs 2",
+        "given 3.0k/s",
+        "warning 80%",
+        "━ all 243/s",
+        "now",
+        "13:00Z",
+    ] {
         assert!(shown.contains(words), "{words}\n{shown}");
     }
-    assert!(!shown.contains("CPU credits"), "what it cannot have is not drawn\n{shown}");
+    assert!(!shown.contains("CPU credits") && !shown.contains("slot lag"), "what it cannot have is not drawn\n{shown}");
     let effects = type_keys(&mut console, ">", (160, 48));
     let inquiry = figures(&effects).unwrap().clone();
     assert_eq!((inquiry.back, inquiry.of.identifier.as_ref()), (Lookback::Day, "portarium-prod-shared"));
@@ -402,7 +410,25 @@ fn charts_look_back_on_demand_and_a_key_never_waits_for_aws() {
     console.update(Message::Report(Report::Figures(week.clone(), Ok(Arc::new(answer)))));
     let shown = screen(&mut console, (160, 48));
     assert!(shown.contains("THE LAST 7 D") && shown.contains("42%") && shown.contains("Nov 1"), "{shown}");
-    console.update(Message::Report(Report::Figures(week, Err("cloudwatch:GetMetricData is not allowed".to_owned()))));
+    // What was drawn stays when asking again fails; that says why, and is asked again by itself, ever more rarely, or by hand.
+    let refuse = |console: &mut Model, inquiry: &FigureInquiry| {
+        let refused = "cloudwatch:GetMetricData is not allowed".to_owned();
+        console.update(Message::Report(Report::Figures(inquiry.clone(), Err(refused))))
+    };
+    let after = |console: &mut Model, seconds: i64| figures(&console.update(Message::Tick(ago(-seconds)))).cloned();
+    assert!(figures(&refuse(&mut console, &week)).is_none());
+    let shown = screen(&mut console, (160, 48));
+    assert!(shown.contains("THE LAST 7 D") && shown.contains("Nov 1") && !shown.contains("not known"), "{shown}");
+    assert!(shown.contains("r asks now, else in 15s): cloudwatch:GetMetricData is not allowed"), "{shown}");
+    assert!(after(&mut console, 14).is_none());
+    let again = after(&mut console, 15).unwrap();
+    assert!(after(&mut console, 16).is_none(), "asked once");
+    refuse(&mut console, &again);
+    assert!(after(&mut console, 44).is_none() && after(&mut console, 46).is_some());
+    assert!(figures(&type_keys(&mut console, "r", (160, 48))).is_some());
+    // Of what was never told it is said that it is not.
+    let day = figures(&type_keys(&mut console, "<", (160, 48))).unwrap().clone();
+    refuse(&mut console, &day);
     assert!(screen(&mut console, (160, 48)).contains("not known: cloudwatch:GetMetricData is not allowed"));
     // The mouse opens pages, too.
     let spot = console.spot(Target::InstanceTab(InstanceTab::Rds)).unwrap();
@@ -567,4 +593,26 @@ fn what_is_old_is_told_as_old() {
     let mut console = model(dark);
     type_keys(&mut console, ":shared⏎⇥⇥", (160, 48));
     assert!(screen(&mut console, (160, 48)).contains("it serves"));
+}
+
+/// The heads of charts, names of lines and colours go by what is configured.
+#[test]
+fn charts_and_strip_go_by_the_configured_thresholds() {
+    let mut settings = estate::settings();
+    settings.thresholds.cpu = tierdeck::domain::policy::Ladder::new(0.4, 0.7);
+    let mut console = Model::new(settings, now());
+    console.update(Message::Snapshot(Arc::new(several())));
+    type_keys(&mut console, ":shared⏎⇥", (160, 48));
+    let shown = screen(&mut console, (160, 48));
+    assert!(shown.contains("warning 40%") && shown.contains("critical 70%") && !shown.contains("80%"), "{shown}");
+}
+
+/// What may grow has room up to where it may grow to, on every screen.
+#[test]
+fn storage_is_as_full_as_of_what_it_may_grow_to() {
+    let mut console = model(several());
+    type_keys(&mut console, ":shared⏎⇥⇥", (160, 48));
+    let shown = screen(&mut console, (160, 48));
+    assert!(shown.contains("19% of the 200 GiB that it may grow to in use, full in ~45d"), "{shown}");
+    assert!(shown.contains("(full in ~45d)"), "{shown}");
 }

@@ -28,7 +28,7 @@ async fn instances_charts_logs_and_backups_of_the_estates_own_aws() {
     });
     console.keys(":shared\r\t");
     console.until("three hours", LONG, |screen| {
-        screen.contains("THE LAST 3 H, BY CLOUDWATCH") && screen.contains("of 3.0k/s") && screen.contains("CPU  ━")
+        screen.contains("THE LAST 3 H, BY CLOUDWATCH") && screen.contains("given 3.0k/s") && screen.contains("CPU  ━")
     });
     console.keys(">");
     console.until("a day", LONG, |screen| {

@@ -46,6 +46,7 @@ pub fn settings() -> Settings {
         lock_wait: Duration::from_secs(5),
         offers: Vec::new(),
         backup: tierdeck::domain::policy::BackupPolicy::default(),
+        thresholds: tierdeck::domain::Thresholds::default(),
     }
 }
 

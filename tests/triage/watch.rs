@@ -73,6 +73,7 @@ impl Watch {
             lock_wait: Duration::from_secs(5),
             offers: Vec::new(),
             backup: tierdeck::domain::policy::BackupPolicy::default(),
+            thresholds: tierdeck::domain::Thresholds::default(),
         };
         let poller = Poller::start(&config, vec![target], Evaluator::steady());
         // As beside a history that has just begun.

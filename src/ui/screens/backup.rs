@@ -38,7 +38,9 @@ pub(in crate::ui) fn draw(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 pub(super) fn of_tenant(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     let model = pen.model;
     let instance = model.shown.instance(&tenant.instance);
-    let known = instance.and_then(|it| restorable(it, &model.settings.backup, &model.shown.environment));
+    let settings = &model.settings;
+    let known =
+        instance.and_then(|it| restorable(it, &settings.backup, &settings.thresholds, &model.shown.environment));
     let row = BackupRow {
         instance: tenant.instance.clone(),
         tenant: Some(tenant.id.clone()),
@@ -92,7 +94,7 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
     sheet.field(
         "newest backup",
         &format!("{newest} · at most {} may be lost", short(target)),
-        judged(age.is_some_and(|age| age > target) || age.is_none() && known.newest_unknown.is_none()),
+        judged(known.is_late(moment) || age.is_none() && known.newest_unknown.is_none()),
     );
     let (lag, target) = (known.lag(moment), known.rpo_moment.as_secs_f64());
     let back =
@@ -100,7 +102,7 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
     sheet.field(
         "point in time",
         &format!("from {back} to {} · at most {} may be lost", ago(lag), short(target)),
-        judged(lag.is_none_or(|lag| lag > 3.0 * target)),
+        judged(lag.is_none() || known.is_behind(moment)),
     );
     let loss = known.loss(moment).map_or("—".to_owned(), duration);
     sheet.field("RPO now", &format!("{loss} would be lost"), plain);

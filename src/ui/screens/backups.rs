@@ -140,7 +140,7 @@ fn told(pen: &Pen<'_>, column: Of, row: &BackupRow, known: &Restorable, width: u
         }
         Of::Newest => {
             let age = known.age(moment);
-            let late = age.is_none_or(|age| age > known.rpo.as_secs_f64());
+            let late = age.is_none() || known.is_late(moment);
             let style = match (late, known.moment, age) {
                 (true, None, None) if known.newest_unknown.is_none() => look.critical,
                 (true, _, Some(_)) => warn,
@@ -153,7 +153,7 @@ fn told(pen: &Pen<'_>, column: Of, row: &BackupRow, known: &Restorable, width: u
             let lag = known.lag(moment);
             let target = known.rpo_moment.as_secs_f64();
             let style = match lag {
-                Some(lag) if lag > 3.0 * target => warn,
+                Some(_) if known.is_behind(moment) => warn,
                 Some(_) => look.text,
                 None => look.faint,
             };

@@ -1,18 +1,22 @@
 //! A page of an instance: what CloudWatch says, as charts.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use crate::app::{Span as Window, Target, Viewport};
-use crate::domain::Instance;
-use crate::domain::facts::cloud::{Class, Cloud, Metric, MetricUnit, Metrics};
+use crate::domain::facts::cloud::{Class, Cloud, Figure, Metric, MetricUnit, Metrics};
 use crate::domain::foreign::sanitise;
 use crate::domain::inspection::Answer;
+use crate::domain::policy::Ladder;
 use crate::domain::quantity::{bytes, count, duration};
 use crate::domain::watching::Lookback;
+use crate::domain::{Instance, Severity};
 use crate::ui::pen::{Edge, Pen, below, inner};
-use crate::ui::widgets::plot::{self, Curve, Limit, Plot};
+use crate::ui::widgets::plot::{self, Curve, Limit, Plot, Round};
 use crate::ui::widgets::{table, text};
 
 /// One chart: its title, what it shows, and how that is written.
@@ -24,6 +28,12 @@ struct Chart {
     top: Option<f64>,
     /// What it goes to at the least.
     least: f64,
+    /// What it counts, where figures do not say it.
+    unit: &'static str,
+    /// What the sum of all its lines is called, where it is that which counts.
+    sum: Option<&'static str>,
+    /// Whether some instances have no such thing: then there is no chart either.
+    some: bool,
 }
 
 const fn chart(
@@ -33,7 +43,7 @@ const fn chart(
     top: Option<f64>,
     least: f64,
 ) -> Chart {
-    Chart { title, lines, write, top, least }
+    Chart { title, lines, write, top, least, unit: "", sum: None, some: false }
 }
 
 use Metric as Of;
@@ -41,37 +51,37 @@ use Metric as Of;
 /// All charts, what an incident is looked at by first.
 static CHARTS: [Chart; 13] = [
     chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0), 100.0),
-    chart("load", &[(Of::DbLoad, ""), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "wait")], count, None, 1.0),
+    Chart {
+        unit: "(sessions)",
+        ..chart("load", &[(Of::DbLoad, "all"), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "non-CPU")], count, None, 1.0)
+    },
     chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None, MIB),
     chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None, MIB),
     chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None, 0.001),
-    chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None, 10.0),
-    chart("queue depth", &[(Of::DiskQueueDepth, "")], count, None, 1.0),
+    // What storage gives is for both together.
+    Chart { sum: Some("all"), ..chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None, 10.0) },
+    Chart { unit: "(reads, writes)", ..chart("queue", &[(Of::DiskQueueDepth, "")], count, None, 1.0) },
     chart("connections", &[(Of::DatabaseConnections, "")], count, None, 10.0),
-    chart(
-        "I/O credits",
-        &[(Of::BurstBalance, "gp2"), (Of::EbsIoBalance, "IOPS"), (Of::EbsByteBalance, "bytes")],
-        percent,
-        Some(100.0),
-        100.0,
-    ),
-    chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None, 10.0),
-    chart("replica lag", &[(Of::ReplicaLag, "")], duration, None, 1.0),
-    chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None, OLD_XID),
-    chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB),
+    Chart {
+        some: true,
+        ..chart(
+            "I/O credits",
+            &[(Of::BurstBalance, "gp2"), (Of::EbsIoBalance, "IOPS"), (Of::EbsByteBalance, "bytes")],
+            percent,
+            Some(100.0),
+            100.0,
+        )
+    },
+    Chart { some: true, ..chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None, 10.0) },
+    Chart { some: true, ..chart("replica lag", &[(Of::ReplicaLag, "")], duration, None, 1.0) },
+    Chart { unit: "(transactions)", ..chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None, 1e6) },
+    Chart { some: true, ..chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB) },
 ];
 
 const MIB: f64 = 1_048_576.0;
 
-/// Shares of 100 that charts warn and alarm at; what is found is judged by the configured thresholds.
-const WARN: f64 = 80.0;
-
-/// Reads and writes that take longer are slow for any storage.
-const SLOW: f64 = 0.02;
-
-/// From this age of a transaction id on RDS sends mail, and the server's own limit.
-const OLD_XID: f64 = 5e8;
-const LAST_XID: f64 = 2_147_483_648.0;
+/// At this age of a transaction id PostgreSQL stops: 2³¹ less the three million that it keeps back.
+const LAST_XID: f64 = 2_144_483_648.0;
 
 fn percent(value: f64) -> String {
     format!("{value:.0}%")
@@ -101,7 +111,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewpo
     let back = pen.model.figures.back;
     let title = pen.title(&format!("THE LAST {}, BY CLOUDWATCH", back.title().to_uppercase()));
     let answer = pen.model.figures.of(instance);
-    let remarks: Vec<Line<'static>> = instance.cloud.iter().filter_map(|cloud| remark(pen, cloud)).collect();
+    let remarks = remarks(pen, instance, area.width);
     pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &title, &remarks);
     let inside = inner(below(area, 1));
     let Some(cloud) = &instance.cloud else {
@@ -112,6 +122,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewpo
         Answer::Failed(reason) => say(pen, inside, &format!("not known: {}", sanitise(&reason))),
         Answer::Asked | Answer::Unasked => match &cloud.metrics.error {
             Some(trouble) => say(pen, inside, &format!("not known: {}", sanitise(&trouble.message))),
+            None if cloud.metrics.value.is_none() => {
+                say(pen, inside, "no figures yet: what CloudWatch has of it is known with its first ones")
+            }
             None => say(pen, inside, "asking CloudWatch …"),
         },
     }
@@ -137,9 +150,18 @@ fn say(pen: &mut Pen<'_>, area: Rect, words: &str) -> Viewport {
 }
 
 /// Why what is shown is not of now.
-fn remark(pen: &Pen<'_>, cloud: &Cloud) -> Option<Line<'static>> {
-    let why = cloud.metrics.missing(pen.model.moment())?;
-    Some(Line::from(Span::styled(format!(" {} ", text::cut(&sanitise(&why), 70)), pen.look.warning)))
+fn remarks(pen: &Pen<'_>, instance: &Instance, width: u16) -> Vec<Line<'static>> {
+    let cloud = instance.cloud.as_ref();
+    let old = cloud.and_then(|cloud| cloud.metrics.missing(pen.model.moment()));
+    let asked = pen
+        .model
+        .figures
+        .trouble(instance, pen.model.now)
+        .map(|(why, again)| format!("not asked again yet (r asks now, else in {}): {why}", duration(again.ceil())));
+    let room = usize::from(width).saturating_sub(36);
+    let told = asked.or(old).into_iter();
+    told.map(|why| Line::from(Span::styled(format!(" {} ", text::cut(&sanitise(&why), room)), pen.look.warning)))
+        .collect()
 }
 
 /// What charts are made of.
@@ -153,8 +175,11 @@ struct Drawn<'a> {
 impl Drawn<'_> {
     /// The charts that an instance has.
     fn charts(&self) -> Vec<&'static Chart> {
-        let asked = |chart: &&Chart| chart.lines.iter().any(|(metric, _)| self.metrics.series.contains_key(metric));
-        CHARTS.iter().filter(asked).collect()
+        let has = |chart: &Chart, metric: &Metric| {
+            let points = self.metrics.series.get(metric);
+            points.is_some_and(|points| !chart.some || !points.is_empty())
+        };
+        CHARTS.iter().filter(|chart| chart.lines.iter().any(|(metric, _)| has(chart, metric))).collect()
     }
 }
 
@@ -192,88 +217,174 @@ fn grid(pen: &mut Pen<'_>, area: Rect, drawn: &Drawn<'_>) -> Viewport {
     Viewport { text: Some(Window { top, page }), lines: rows, ..Viewport::default() }
 }
 
+/// A line of a chart before it is drawn.
+struct Traced {
+    name: &'static str,
+    points: Vec<(Timestamp, f64)>,
+    /// The newest that is known, however far back the chart looks.
+    figure: Option<Figure>,
+}
+
+impl Traced {
+    fn of(drawn: &Drawn<'_>, metric: Metric, name: &'static str, moment: Timestamp) -> Option<Self> {
+        let points = drawn.metrics.series.get(&metric)?.iter().map(|point| (point.at, point.value)).collect();
+        Some(Self { name, points, figure: drawn.cloud.figure(metric, moment) })
+    }
+
+    /// What several come to together, at the moments that all of them have.
+    fn sum(name: &'static str, all: &[Self]) -> Option<Self> {
+        let (first, others) = all.split_first()?;
+        let mut sums: BTreeMap<Timestamp, f64> = first.points.iter().copied().collect();
+        let mut figure = first.figure;
+        for other in others {
+            let more: BTreeMap<Timestamp, f64> = other.points.iter().copied().collect();
+            sums.retain(|at, sum| more.get(at).map(|value| *sum += value).is_some());
+            figure = figure.zip(other.figure).map(|(one, other)| Figure {
+                value: one.value + other.value,
+                age: one.age.max(other.age),
+                ahead: one.ahead || other.ahead,
+                fresh: one.fresh && other.fresh,
+            });
+        }
+        Some(Self { name, points: sums.into_iter().collect(), figure })
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.figure.is_some_and(|figure| figure.fresh)
+    }
+}
+
+/// What a chart says of how old it is: nothing where it is of now.
+fn note(traced: &[Traced]) -> Option<String> {
+    let old = traced.iter().filter(|line| !line.is_fresh());
+    let oldest = old.filter_map(|line| Some((line.name, line.figure?))).max_by(|a, b| a.1.age.total_cmp(&b.1.age));
+    match oldest {
+        _ if traced.iter().all(|line| line.points.is_empty() && line.figure.is_none()) => {
+            Some("no datapoints".to_owned())
+        }
+        Some((_, figure)) if figure.ahead => Some("of the future: clocks differ".to_owned()),
+        Some((name, figure)) => {
+            let some = if traced.iter().any(Traced::is_fresh) { format!("{name} ") } else { String::new() };
+            Some(format!("{some}{} ago", duration(figure.age)))
+        }
+        None => None,
+    }
+}
+
 fn one(pen: &mut Pen<'_>, area: Rect, chart: &Chart, drawn: &Drawn<'_>) {
-    let Drawn { instance, cloud, metrics, back } = *drawn;
     let (look, moment) = (pen.look, pen.model.moment());
     let styles = [look.accent, look.second, look.warning.remove_modifier(Modifier::BOLD)];
-    let series: Vec<(&'static str, Vec<(jiff::Timestamp, f64)>)> = chart
-        .lines
+    let lines = chart.lines.iter();
+    let mut traced: Vec<Traced> = lines.filter_map(|(metric, name)| Traced::of(drawn, *metric, name, moment)).collect();
+    if let Some(sum) = chart.sum.filter(|_| traced.len() > 1).and_then(|name| Traced::sum(name, &traced)) {
+        traced.insert(0, sum);
+    }
+    let curves: Vec<Curve<'_>> = traced
         .iter()
-        .filter_map(|(metric, name)| {
-            let points = metrics.series.get(metric)?;
-            Some((*name, points.iter().map(|point| (point.at, point.value)).collect()))
+        .zip(styles)
+        .map(|(line, style)| Curve {
+            name: line.name,
+            points: &line.points,
+            style,
+            now: line.figure.map(|figure| figure.value),
+            fresh: line.is_fresh(),
         })
         .collect();
-    let curves: Vec<Curve<'_>> =
-        series.iter().zip(styles).map(|((name, points), style)| Curve { name, points, style }).collect();
-    let newest = series.iter().filter_map(|(_, points)| points.last()).map(|(at, _)| *at).max();
-    let age = newest.map(|at| moment.duration_since(at).as_secs_f64().max(0.0));
-    let patience = back.period().as_secs_f64() * 3.0 + 300.0 + cloud.metrics.every.as_secs_f64() * 16.0;
-    let fresh = age.is_some_and(|age| age <= patience);
-    let note = match age {
-        None => Some("no datapoints".to_owned()),
-        Some(age) if !fresh => Some(format!("{} ago", duration(age))),
-        Some(_) => None,
+    let limits = limits(pen, chart, drawn);
+    let Chart { title, unit, write, top, least, .. } = *chart;
+    let round = match chart.lines.first().map(|(metric, _)| metric.unit()) {
+        Some(MetricUnit::Bytes) => Round::Binary,
+        _ if chart.lines.iter().any(|(metric, _)| *metric == Of::ReplicaLag) => Round::Time,
+        _ => Round::Decimal,
     };
-    let limits = limits(pen, chart, instance, cloud);
-    let (span, period) = (back.span(), back.period());
-    let Chart { title, write, top, least, .. } = *chart;
-    let binary = chart.lines.first().is_some_and(|(metric, _)| metric.unit() == MetricUnit::Bytes);
     let plot = Plot {
         title,
+        unit,
         curves: &curves,
         limits: &limits,
         until: moment,
-        span,
-        period,
+        span: drawn.back.span(),
+        period: drawn.back.period(),
         write,
         top,
         least,
-        binary,
-        note,
-        fresh,
+        round,
+        note: note(&traced),
+        fresh: traced.iter().any(Traced::is_fresh),
     };
     plot::draw(pen, area, &plot);
 }
 
-/// What a chart is held against.
-fn limits(pen: &Pen<'_>, chart: &Chart, instance: &Instance, cloud: &Cloud) -> Vec<Limit> {
+/// What a chart is held against: the configured thresholds as figures of it, and what is provisioned. The worst first.
+fn limits(pen: &Pen<'_>, chart: &Chart, drawn: &Drawn<'_>) -> Vec<Limit> {
+    let Drawn { instance, cloud, .. } = *drawn;
     let look = pen.look;
-    let (warn, hard): (Style, Style) = (look.warning.remove_modifier(Modifier::BOLD), look.dim);
+    let thresholds = &pen.model.settings.thresholds;
     let rds = cloud.rds.value.as_deref();
     let class = rds.and_then(|rds| Class::named(rds.class.raw()));
-    let limit = |at: Option<f64>, name, style| at.map(|at| Limit { at, name, style });
-    let found = match chart.lines.first().map(|(metric, _)| *metric) {
-        Some(Of::CpuUtilization) => vec![limit(Some(WARN), "warning", warn)],
+    let (warn, alarm) =
+        [Severity::Warning, Severity::Critical].map(|of| look.graded(Some(of)).unwrap_or(look.dim)).into();
+    // Values of a ladder, written as those of the chart; what cannot be reached is no limit.
+    let rungs = |ladder: Ladder, figure: &dyn Fn(f64) -> f64| {
+        let both = [(ladder.critical, "critical", alarm), (ladder.warning, "warning", warn)];
+        both.into_iter().map(|(rung, name, style)| Limit { at: figure(rung), name, style }).collect::<Vec<_>>()
+    };
+    let hard = |at: Option<f64>, name| at.map(|at| Limit { at, name, style: look.dim });
+    let of_most = |most: Option<f64>, ladder, name| {
+        let rungs = most.map(|most| rungs(ladder, &|share| most * share)).unwrap_or_default();
+        rungs.into_iter().chain(hard(most, name)).collect()
+    };
+    let left_of = |most: Option<f64>, ladder, name| {
+        let rungs = most.map(|most| rungs(ladder, &|share| most * (1.0 - share))).unwrap_or_default();
+        rungs.into_iter().chain(hard(most, name)).collect()
+    };
+    let as_is = |value: f64| value;
+    let found: Vec<Limit> = match chart.lines.first().map(|(metric, _)| *metric) {
+        Some(Of::CpuUtilization) => rungs(thresholds.cpu, &|share| share * 100.0),
         Some(Of::DbLoad) => {
             let vcpus = class.map(|class| class.vcpus).or((!instance.vcpus_estimated).then_some(instance.vcpus));
-            vec![limit(vcpus, "vCPUs", hard)]
+            hard(vcpus, "vCPUs").into_iter().collect()
         }
-        Some(Of::FreeableMemory) => vec![limit(class.map(|class| class.memory), "of", hard)],
+        Some(Of::FreeableMemory) => left_of(class.map(|class| class.memory), thresholds.memory, "class"),
         Some(Of::FreeStorageSpace) => {
+            // How much is left when so much of what it may grow to is in use: with room to grow, less than nothing.
+            let filling = cloud.filling(pen.model.moment());
+            let rungs = filling.map(|it| rungs(thresholds.storage, &|share| it.all - share * it.ceiling));
             let gib = rds.and_then(|rds| rds.storage.allocated_gib);
-            vec![limit(gib.map(|gib| f64::from(gib) * 1_073_741_824.0), "of", hard)]
+            let all = hard(gib.map(|gib| f64::from(gib) * 1_073_741_824.0), "allocated");
+            rungs.into_iter().flatten().chain(all).collect()
         }
-        Some(Of::ReadLatency) => vec![limit(Some(SLOW), "slow", warn)],
+        Some(Of::ReadLatency) => rungs(thresholds.latency_seconds, &as_is),
         Some(Of::ReadIops) => {
             let gives = rds.and_then(|rds| rds.storage.gives());
-            let burst = gives.and_then(|iops| iops.burst);
-            vec![limit(gives.map(|iops| iops.steady), "of", hard), limit(burst, "burst", hard)]
+            let credits = cloud.figure(Of::BurstBalance, pen.model.moment()).and_then(Figure::now);
+            let now = gives.map(|gives| gives.now(credits).unwrap_or(gives.steady));
+            let burst = hard(gives.and_then(|gives| gives.burst), "burst");
+            let steady = hard(gives.map(|gives| gives.steady), "given");
+            let rungs = now.map(|most| rungs(thresholds.iops, &|share| most * share));
+            rungs.into_iter().flatten().chain(steady).chain(burst).collect()
         }
         Some(Of::DatabaseConnections) => {
-            vec![limit(instance.usable_connections().map(f64::from), "of", hard)]
+            of_most(instance.usable_connections().map(f64::from), thresholds.connections, "usable")
         }
-        Some(Of::BurstBalance | Of::EbsIoBalance) => vec![limit(Some(100.0 - WARN), "warning", warn)],
+        Some(Of::BurstBalance | Of::EbsIoBalance | Of::EbsByteBalance) => {
+            rungs(thresholds.credits_used, &|share| (1.0 - share) * 100.0)
+        }
         Some(Of::CpuCreditBalance) => {
             let most = class.and_then(|class| class.credits).map(|credits| credits.most);
-            vec![limit(most, "at most", hard)]
+            left_of(most, thresholds.credits_used, "at most")
         }
+        Some(Of::ReplicaLag) => rungs(thresholds.replication_lag_seconds, &as_is),
         Some(Of::MaximumUsedTransactionIds) => {
-            vec![limit(Some(OLD_XID), "old", warn), limit(Some(LAST_XID), "the end", look.critical)]
+            let rungs = rungs(thresholds.xid_age, &as_is).into_iter();
+            let info = Limit { at: thresholds.xid_age_info, name: "worth knowing", style: look.dim };
+            let end = Limit { at: LAST_XID, name: "the end", style: look.critical };
+            [end].into_iter().chain(rungs).chain([info]).collect()
         }
+        Some(Of::OldestReplicationSlotLag) => rungs(thresholds.replication_lag_bytes, &as_is),
         _ => Vec::new(),
     };
-    found.into_iter().flatten().collect()
+    found.into_iter().filter(|limit| limit.at > 0.0).collect()
 }
 
 /// What CloudWatch says now, in one line.

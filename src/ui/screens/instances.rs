@@ -162,6 +162,7 @@ fn cloud(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'
     let (look, moment) = (pen.look, pen.model.moment());
     let missing = || Line::from(Span::styled("—", look.faint));
     let Some(cloud) = &instance.cloud else { return missing() };
+    let thresholds = &pen.model.settings.thresholds;
     let described = cloud.rds.fresh(moment).is_some();
     let plain = if described { look.text } else { look.faint };
     let one = |words: String, style| Line::from(Span::styled(text::cut(&words, width), style));
@@ -179,25 +180,21 @@ fn cloud(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'
         (_, Value::Text(words)) => one(words.into_owned(), plain),
         (Of::Cost, Value::Number(cost)) => one(format!("~{cost:.0}"), plain),
         (Of::Full, Value::Number(seconds)) => {
-            let style = if seconds < 86_400.0 { look.warning } else { look.text };
-            one(format!("~{}", super::backups::short(seconds)), style)
+            let severity = cloud.filling(moment).and_then(|filling| filling.severity(thresholds));
+            one(format!("~{}", super::backups::short(seconds)), look.graded(severity).unwrap_or(look.text))
         }
         (Of::Cpu, _) => cloud.figure(Metric::CpuUtilization, moment).map_or_else(missing, |figure| {
-            let style = if figure.fresh { loud(pen, figure.value / 100.0) } else { look.faint };
-            one(format!("{:.0}%", figure.value), style)
+            let style = look.rung(thresholds.cpu, figure.value / 100.0).unwrap_or(look.text);
+            one(format!("{:.0}%", figure.value), if figure.fresh { style } else { look.faint })
         }),
-        (Of::Storage, _) => cloud.room(moment).map_or_else(missing, |room| {
+        (Of::Storage, _) => cloud.filling(moment).map_or_else(missing, |filling| {
             let gib = 1_073_741_824.0;
-            let style = if room.free.fresh { loud(pen, room.share()) } else { look.faint };
-            one(format!("{}/{} GiB", count(room.used / gib), count(room.all / gib)), style)
+            let style = look.graded(filling.severity(thresholds)).unwrap_or(look.text);
+            let style = if filling.free.fresh { style } else { look.faint };
+            one(format!("{}/{} GiB", count(filling.used() / gib), count(filling.all / gib)), style)
         }),
         _ => missing(),
     }
-}
-
-/// A share that is worth a colour only where it is high.
-fn loud(pen: &Pen<'_>, share: f64) -> ratatui::style::Style {
-    if share >= 0.8 { pen.look.share(share) } else { pen.look.text }
 }
 
 /// Its name and its pages.

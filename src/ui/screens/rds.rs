@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::figures::unconfigured;
 use super::session::scrolled;
 use crate::app::Viewport;
-use crate::domain::facts::cloud::{AlarmState, Cloud, Parameters, Rds, Standing};
+use crate::domain::facts::cloud::{AlarmState, Cloud, Filling, Parameters, Rds, Standing};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{bytes, count, duration, minute, percent};
 use crate::domain::{Foreign, Instance, Observed, prices};
@@ -20,9 +20,6 @@ const LEAD: usize = 18;
 
 /// Events that are shown.
 const EVENTS: usize = 40;
-
-/// A certificate that is good for less is told.
-const SOON: f64 = 90.0 * 86_400.0;
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewport {
     let title = match &instance.cloud {
@@ -118,8 +115,8 @@ fn ago(pen: &Pen<'_>, at: Timestamp) -> String {
 fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
     let storage = &rds.storage;
     let all = storage.allocated_gib.map_or("—".to_owned(), |gib| format!("{gib} GiB"));
-    let used = cloud.room(pen.model.moment());
-    let used = used.map_or("—".to_owned(), |room| bytes(room.used as u64));
+    let used = cloud.filling(pen.model.moment());
+    let used = used.map_or("—".to_owned(), |filling| bytes(filling.used() as u64));
     let mut words = format!("{used} of {all} {}", sanitise(&storage.kind));
     if let Some(iops) = storage.gives() {
         let burst = iops.burst.map(|burst| format!(", {} in bursts", count(burst))).unwrap_or_default();
@@ -133,6 +130,25 @@ fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
         None => words.push_str(", does not grow by itself"),
     }
     words
+}
+
+/// How full it is, of what, and until when.
+fn filled(pen: &Pen<'_>, filling: Filling) -> (String, Style) {
+    let of = if filling.grows() {
+        format!(" of the {} that it may grow to", bytes(filling.ceiling as u64))
+    } else {
+        String::new()
+    };
+    let full = filling.full_in.map_or("not filling up as far as can be seen".to_owned(), |seconds| {
+        format!("full in ~{} if it goes on like this", duration(seconds))
+    });
+    let (full, style) = if filling.free.fresh {
+        let severity = filling.severity(&pen.model.settings.thresholds);
+        (full, pen.look.graded(severity).unwrap_or(pen.look.text))
+    } else {
+        (format!("{} ago", duration(filling.free.age)), pen.look.faint)
+    };
+    (format!("{}{of} in use, {full}", percent(filling.share())), style)
 }
 
 fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
@@ -162,19 +178,9 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
     sheet.field("class", &format!("{} · PostgreSQL {}", rds.class, rds.version), look.text);
     sheet.field("cost a month", &cost, look.text);
     sheet.field("storage", &storage(pen, cloud, rds), look.text);
-    if let Some(room) = cloud.room(moment) {
-        let full = cloud.full_in().map_or("not filling up as far as can be seen".to_owned(), |seconds| {
-            format!("full in ~{} if it goes on like this", duration(seconds))
-        });
-        let style = if room.share() >= 0.95 {
-            look.critical
-        } else if room.share() >= 0.85 {
-            look.warning
-        } else {
-            look.text
-        };
-        let age = if room.free.fresh { String::new() } else { format!(" ({} ago)", duration(room.free.age)) };
-        sheet.field("", &format!("{} in use, {full}{age}", percent(room.share())), style);
+    if let Some(filling) = cloud.filling(moment) {
+        let (words, style) = filled(pen, filling);
+        sheet.field("", &words, style);
     }
     let zone = rds.zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
     let standby = if rds.multi_az { "Multi-AZ: a standby is ready in another zone" } else { "one zone, no standby" };
@@ -194,7 +200,11 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         if rds.deletion_protection { ("on", look.text) } else { ("OFF: one call deletes it", look.warning) };
     sheet.field("deletion guard", words, style);
     let until = rds.certificate_until.map(|at| (at, at.duration_since(moment).as_secs_f64()));
-    let style = if until.is_some_and(|(_, left)| left < SOON) { look.warning } else { look.text };
+    let style = if until.is_some_and(|(_, left)| left < pen.model.settings.thresholds.certificate_warning_seconds) {
+        look.warning
+    } else {
+        look.text
+    };
     let until =
         until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
     sheet.field("CA", &format!("{} · {until}", named(&rds.ca)), style);

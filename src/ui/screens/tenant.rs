@@ -149,7 +149,7 @@ fn own_instance<'m>(pen: &Pen<'m>, area: Rect, tenant: &Tenant) -> (Rect, Option
     let Some(instance) = pen.model.shown.instance(&tenant.instance).filter(|_| has_figures(pen, tenant)) else {
         return (area, None);
     };
-    if area.width >= 106 {
+    if stands_below(area) {
         let upper = area.height / 2;
         let place = below(area, upper);
         return (Rect { height: upper, ..area }, Some((instance, place)));
@@ -159,17 +159,34 @@ fn own_instance<'m>(pen: &Pen<'m>, area: Rect, tenant: &Tenant) -> (Rect, Option
     (Rect { width: half.saturating_sub(2), ..area }, Some((instance, place)))
 }
 
+/// Whether there is room for the instance's charts below the tenant's own; else they stand beside them.
+fn stands_below(inside: Rect) -> bool {
+    inside.width >= 106
+}
+
+/// What charts of the instance are called: they are of another time than the tenant's own, whatever that is.
+fn by_cloudwatch(pen: &Pen<'_>) -> Line<'static> {
+    pen.title("INSTANCE, LAST 3 H, BY CLOUDWATCH")
+}
+
 fn overview(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewport {
     let look = pen.look;
     // Charts need a third of the height; what they leave goes to limits, shares and findings.
     let wide = area.width >= 110;
     let charts = if wide { (area.height * 2 / 5).max(8) } else { (area.height / 3).max(5) };
     let charts = if wide && has_figures(pen, tenant) { charts.max(area.height / 2) } else { charts };
-    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&charts::title(pen)), &old(pen, tenant));
     let inside = inner(Rect { height: charts.saturating_sub(1), ..below(area, 1) });
     let (own, left) = own_instance(pen, inside, tenant);
+    let mut words = old(pen, tenant);
+    words.extend(left.filter(|_| !stands_below(inside)).map(|_| by_cloudwatch(pen)));
+    pen.rule(Rect { height: 1, ..area }, Edge::Middle, look.rule, &pen.title(&charts::title(pen)), &words);
     draw_charts(pen, own, tenant);
-    if let Some((instance, place)) = left {
+    if let Some((instance, mut place)) = left {
+        if stands_below(inside) {
+            let rule = Rect { height: 1, y: place.y, ..area };
+            pen.rule(rule, Edge::Middle, look.rule, &by_cloudwatch(pen), &[]);
+            place = below(place, 1);
+        }
         let titles: &[&str] = if wide { &["CPU", "storage", "latency", "IOPS"] } else { &["CPU"] };
         figures::brief(pen, place, instance, titles);
     }

@@ -1,8 +1,10 @@
 //! A figure of CloudWatch as it is read by people: how old it is, and whether that still says anything of now.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cloud, Metric, Standing};
+use super::{Cloud, Datapoint, Metric, Standing};
 use crate::domain::observed::Observed;
 
 /// CloudWatch has figures of RDS one to some minutes late.
@@ -11,10 +13,8 @@ const LATE: SignedDuration = SignedDuration::from_mins(5);
 /// Figures that change slowly are asked so much more rarely, where their price wants that.
 const RARELY: u32 = 16;
 
-const GIB: f64 = 1_073_741_824.0;
-
-/// A year, in seconds.
-const FAR: f64 = 365.0 * 86_400.0;
+/// Clocks differ by less.
+const AHEAD: SignedDuration = SignedDuration::from_mins(2);
 
 /// A figure with its age.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Figure {
     pub value: f64,
     /// Seconds since the start of the minute that it is of.
     pub age: f64,
+    /// Whether it is of a time that is not yet: clocks differ.
+    pub ahead: bool,
     /// Whether it says anything of now.
     pub fresh: bool,
 }
@@ -34,33 +36,12 @@ impl Figure {
     }
 }
 
-/// What an instance has of storage, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Room {
-    /// In use: what is not free.
-    pub used: f64,
-    /// Left.
-    pub free: Figure,
-    /// Allocated.
-    pub all: f64,
-    /// How far it may grow by itself.
-    pub most: Option<f64>,
-}
-
-impl Room {
-    /// Used share.
-    pub fn share(&self) -> f64 {
-        self.used / self.all.max(1.0)
-    }
-}
-
 impl Metric {
-    /// Whether it is left out first where the ceiling of costs is low.
+    /// Whether it is left out first where the ceiling of costs is low: what an incident is judged by never is.
     fn is_patient(self) -> bool {
         !matches!(
             self,
-            Self::DatabaseConnections
-                | Self::CpuUtilization
+            Self::CpuUtilization
                 | Self::FreeableMemory
                 | Self::FreeStorageSpace
                 | Self::ReadLatency
@@ -72,30 +53,22 @@ impl Metric {
     }
 }
 
+impl Datapoint {
+    /// How it reads at a moment, where figures are asked for so often.
+    pub fn read(self, metric: Metric, every: Duration, moment: Timestamp) -> Figure {
+        let patience = every.saturating_mul(if metric.is_patient() { RARELY } else { 3 });
+        let patience = SignedDuration::try_from(patience).unwrap_or(LATE).saturating_add(LATE);
+        let age = moment.duration_since(self.at);
+        let (age, ahead) = (age.as_secs_f64().max(0.0), age < -AHEAD);
+        Figure { value: self.value, age, ahead, fresh: !ahead && age <= patience.as_secs_f64() }
+    }
+}
+
 impl Cloud {
     /// The newest of a figure.
     pub fn figure(&self, metric: Metric, moment: Timestamp) -> Option<Figure> {
         let point = self.metrics.value.as_ref()?.newest(metric)?;
-        let patience = self.metrics.every.saturating_mul(if metric.is_patient() { RARELY } else { 3 });
-        let patience = SignedDuration::try_from(patience).unwrap_or(LATE).saturating_add(LATE);
-        let age = moment.duration_since(point.at);
-        let fresh = age <= patience && age >= -LATE;
-        Some(Figure { value: point.value, age: age.as_secs_f64().max(0.0), fresh })
-    }
-
-    /// What it has of storage, as far as RDS and CloudWatch say so.
-    pub fn room(&self, moment: Timestamp) -> Option<Room> {
-        let storage = &self.rds.value.as_ref()?.storage;
-        let all = f64::from(storage.allocated_gib?) * GIB;
-        let free = self.figure(Metric::FreeStorageSpace, moment)?;
-        let most = storage.max_allocated_gib.map(|gib| f64::from(gib) * GIB).filter(|most| *most > all);
-        Some(Room { used: (all - free.value).max(0.0), free, all, most })
-    }
-
-    /// In how many seconds its storage is full, if that goes on like it did; `None` also where that is years away: three hours do
-    /// not tell so far.
-    pub fn full_in(&self) -> Option<f64> {
-        self.metrics.value.as_ref()?.empty_in(Metric::FreeStorageSpace).filter(|seconds| *seconds < FAR)
+        Some(point.read(metric, self.metrics.every, moment))
     }
 
     /// How it stands, as RDS says; `None`: that is not known, or a word that we do not know.

@@ -6,6 +6,7 @@ mod backups;
 mod claims;
 mod class;
 mod figure;
+mod filling;
 mod log;
 mod metrics;
 mod rds;
@@ -25,12 +26,12 @@ pub use account::{AccountNews, AccountState, Discovered};
 pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
 pub use class::{Class, Credits};
-pub use figure::{Figure, Room};
+pub use figure::Figure;
+pub use filling::Filling;
 pub use log::{AuditEntry, LogEntry};
 pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
 pub use status::{Standing, Status};
-pub use trend::slope;
 pub use volume::Iops;
 
 /// What is known of an instance by way of AWS; `Instance` has none where no account is known for it.

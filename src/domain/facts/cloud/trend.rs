@@ -9,12 +9,14 @@ const SHORTEST: f64 = 900.0;
 /// Figures spread: a slope is one where it is so many times its own standard error.
 const SURE: f64 = 3.0;
 
+fn is_watched(points: &[Datapoint]) -> bool {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return false };
+    points.len() >= FEWEST && last.at.duration_since(first.at).as_secs_f64() >= SHORTEST
+}
+
 /// How figures change in a second, by the line that fits them best; `None` where they are too few, or spread too much to say.
-pub fn slope(points: &[Datapoint]) -> Option<f64> {
-    let (first, last) = (points.first()?, points.last()?);
-    if points.len() < FEWEST || last.at.duration_since(first.at).as_secs_f64() < SHORTEST {
-        return None;
-    }
+fn slope(points: &[Datapoint]) -> Option<f64> {
+    let first = points.first().filter(|_| is_watched(points))?;
     let count = points.len() as f64;
     let at = |point: &Datapoint| point.at.duration_since(first.at).as_secs_f64();
     let mean_at = points.iter().map(at).sum::<f64>() / count;
@@ -28,11 +30,24 @@ pub fn slope(points: &[Datapoint]) -> Option<f64> {
 }
 
 impl Metrics {
+    fn points(&self, metric: Metric) -> &[Datapoint] {
+        self.series.get(&metric).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether its figures are enough to show a trend, if there is one.
+    pub fn is_watched(&self, metric: Metric) -> bool {
+        is_watched(self.points(metric))
+    }
+
+    /// How a figure changes in a second; `None`: it does not, or nobody can say.
+    pub fn trend(&self, metric: Metric) -> Option<f64> {
+        slope(self.points(metric))
+    }
+
     /// In how many seconds a figure will be at nothing, if it goes on like this; `None`: it does not, or nobody can say.
     pub fn empty_in(&self, metric: Metric) -> Option<f64> {
-        let points = self.series.get(&metric)?;
-        let left = points.last()?.value.max(0.0);
-        slope(points).filter(|slope| *slope < 0.0).map(|slope| left / -slope)
+        let left = self.newest(metric)?.value.max(0.0);
+        self.trend(metric).filter(|slope| *slope < 0.0).map(|slope| left / -slope)
     }
 }
 

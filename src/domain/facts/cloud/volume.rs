@@ -16,6 +16,21 @@ pub struct Iops {
 /// From this size on RDS stripes PostgreSQL's storage over four volumes, in GiB.
 const STRIPED: u32 = 400;
 
+/// Below this gp2 has no credits left to burst with, in per cent.
+const SPENT: f64 = 1.0;
+
+impl Iops {
+    /// What it gives now, with so many per cent of its I/O credits left; `None`: those are not known, and matter.
+    pub fn now(self, credits: Option<f64>) -> Option<f64> {
+        match (self.burst, credits) {
+            (None, _) => Some(self.steady),
+            (Some(_), Some(left)) if left <= SPENT => Some(self.steady),
+            (Some(burst), Some(_)) => Some(burst),
+            (Some(_), None) => None,
+        }
+    }
+}
+
 impl Storage {
     /// What it gives; `None` where that is not known.
     pub fn gives(&self) -> Option<Iops> {
@@ -42,6 +57,13 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_credits_bursts() {
+        let gp2 = Iops { steady: 300.0, burst: Some(3_000.0) };
+        assert_eq!([Some(60.0), Some(1.0), None].map(|left| gp2.now(left)), [Some(3_000.0), Some(300.0), None]);
+        assert_eq!(Iops { burst: None, ..gp2 }.now(None), Some(300.0));
+    }
 
     #[test]
     fn every_type_gives_what_its_table_says() {

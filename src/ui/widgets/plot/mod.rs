@@ -1,6 +1,10 @@
 //! Line charts in braille dots: several lines, a scale with units, a time axis with times of day, and limits as dashed lines.
 //! What is not known is a gap.
 
+mod head;
+mod limits;
+mod scale;
+
 use jiff::{SignedDuration, Timestamp};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -8,8 +12,10 @@ use ratatui::text::{Line, Span};
 
 use super::text;
 use crate::ui::pen::Pen;
+use head::Entry;
+pub(crate) use scale::Round;
 
-/// A limit that lies so far above what is drawn would flatten that: it is only told.
+/// A limit that lies so far above what is drawn would flatten that: it is told with an arrow.
 const NEAR: f64 = 0.15;
 
 /// The least time between two labels of the axis, in cells.
@@ -22,12 +28,17 @@ pub(crate) struct Curve<'a> {
     /// Oldest first.
     pub(crate) points: &'a [(Timestamp, f64)],
     pub(crate) style: Style,
+    /// Its newest value, which may be newer than what is drawn.
+    pub(crate) now: Option<f64>,
+    /// Whether that says anything of now.
+    pub(crate) fresh: bool,
 }
 
 /// Something to compare with.
+#[derive(Debug, Clone)]
 pub(crate) struct Limit {
     pub(crate) at: f64,
-    /// What it is: `vCPUs`, `provisioned`.
+    /// What it is: `vCPUs`, `warning`.
     pub(crate) name: &'static str,
     pub(crate) style: Style,
 }
@@ -35,7 +46,10 @@ pub(crate) struct Limit {
 /// A chart.
 pub(crate) struct Plot<'a> {
     pub(crate) title: &'static str,
+    /// What it counts, where figures do not say it.
+    pub(crate) unit: &'static str,
     pub(crate) curves: &'a [Curve<'a>],
+    /// The worst first: where two are in one row, its line is the first one's.
     pub(crate) limits: &'a [Limit],
     /// The moment at its right end, and how much time it shows.
     pub(crate) until: Timestamp,
@@ -48,8 +62,8 @@ pub(crate) struct Plot<'a> {
     pub(crate) top: Option<f64>,
     /// What it goes to at the least: what is little looks little.
     pub(crate) least: f64,
-    /// Whether round numbers are those of bytes.
-    pub(crate) binary: bool,
+    /// What numbers are round.
+    pub(crate) round: Round,
     /// What is told beside the title: the age of what is old.
     pub(crate) note: Option<String>,
     /// Whether it still says anything of now.
@@ -62,35 +76,37 @@ pub(crate) fn draw(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) {
         return;
     }
     let look = pen.look;
-    head(pen, area, plot);
-    let most = plot.curves.iter().flat_map(|curve| curve.points).map(|(_, value)| *value).fold(0.0, f64::max);
-    let shown = |limit: &&Limit| most >= limit.at * NEAR || plot.top.is_some_and(|top| limit.at <= top);
-    let drawn: Vec<&Limit> = plot.limits.iter().filter(shown).collect();
-    let highest = drawn.iter().map(|limit| limit.at).fold(plot.least, f64::max);
-    // A limit that nothing goes beyond is the top itself.
-    let top = plot.top.unwrap_or(if most <= highest { highest } else { round(most, plot.binary) });
+    let named = head(pen, area, plot);
+    // A line that nobody could name is none.
+    let shown = plot.curves.get(..named).unwrap_or_default();
+    let top = top(plot);
     let scale = [top, top / 2.0, 0.0].map(plot.write);
-    let wide = scale.iter().map(|words| text::width(words)).max().unwrap_or(0).min(9);
+    let wide = scale.iter().map(|words| text::width(words)).max().unwrap_or(0);
     let left = u16::try_from(wide + 1).unwrap_or(0);
-    let field = Rect { x: area.x + left, y: area.y + 1, width: area.width - left, height: area.height - 2 };
+    let Some(width) = area.width.checked_sub(left) else { return };
+    let field = Rect { x: area.x + left, y: area.y + 1, width, height: area.height - 2 };
     let rows = usize::from(field.height);
-    let places: &[(usize, usize)] =
-        if rows >= 5 { &[(0, 0), (1, rows / 2), (2, rows - 1)] } else { &[(0, 0), (2, rows - 1)] };
-    for (which, row) in places {
-        let words = text::right(scale.get(*which).map_or("", String::as_str), wide);
-        let y = field.y + u16::try_from(*row).unwrap_or(0);
+    let half = place(0.5, 1.0, rows * 4).map(|dots| rows - 1 - dots / 4).filter(|_| rows >= 5);
+    for (words, row) in scale.iter().zip([Some(0), half, Some(rows - 1)]) {
+        let (Some(row), words) = (row, text::right(words, wide)) else { continue };
+        let y = field.y + u16::try_from(row).unwrap_or(0);
         pen.put(area.x, y, left, &Line::from(Span::styled(words, look.faint)));
     }
-    for limit in drawn {
-        let row = place(limit.at, top, rows * 4).map(|dots| rows - 1 - dots / 4);
-        let Some(row) = row.and_then(|row| u16::try_from(row).ok()) else { continue };
-        let style = if plot.fresh { limit.style } else { look.faint };
-        let dashes = "╌".repeat(usize::from(field.width));
-        pen.put(field.x, field.y + row, field.width, &Line::from(Span::styled(dashes, style)));
-    }
+    limits::lines(pen, field, plot, top);
     let until = end(plot, usize::from(field.width) * 2);
-    curves(pen, field, plot, until, top);
+    let busy = curves(pen, field, plot, shown, until, top);
+    limits::names(pen, field, plot, top, &busy);
     axis(pen, Rect { y: field.bottom(), height: 1, ..field }, until, plot.span);
+}
+
+/// What the scale goes to: over all that is drawn, and over limits that are near that.
+fn top(plot: &Plot<'_>) -> f64 {
+    if let Some(top) = plot.top {
+        return top;
+    }
+    let most = plot.curves.iter().flat_map(|curve| curve.points).map(|(_, value)| *value).fold(0.0, f64::max);
+    let near = plot.limits.iter().map(|limit| limit.at).filter(|at| most >= at * NEAR);
+    plot.round.up(near.fold(most.max(plot.least), f64::max))
 }
 
 /// The right end, so that the chart moves by whole columns instead of shimmering.
@@ -100,41 +116,39 @@ fn end(plot: &Plot<'_>, columns: usize) -> Timestamp {
     Timestamp::from_second(second.div_euclid(step) * step + step).unwrap_or(plot.until)
 }
 
-/// Title, values now, limits in words.
-fn head(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) {
+/// Title and values now; says how many of the lines it names.
+fn head(pen: &mut Pen<'_>, area: Rect, plot: &Plot<'_>) -> usize {
     let look = pen.look;
-    let mut spans = vec![Span::styled(plot.title, if plot.fresh { look.strong } else { look.dim })];
-    for curve in plot.curves {
-        let style = if plot.fresh { curve.style } else { look.faint };
-        let now = curve.points.last().map_or("—".to_owned(), |(_, value)| (plot.write)(*value));
-        let name = if curve.name.is_empty() { String::new() } else { format!("{} ", curve.name) };
-        spans.push(Span::styled("  ━ ", style));
-        spans.push(Span::styled(name, look.dim));
-        spans.push(Span::styled(now, if plot.fresh { look.text } else { look.faint }));
-    }
+    let entries: Vec<Entry<'_>> = plot
+        .curves
+        .iter()
+        .map(|curve| Entry {
+            name: curve.name,
+            value: curve.now.map_or("—".to_owned(), plot.write),
+            styles: if curve.fresh { (curve.style, look.text) } else { (look.faint, look.faint) },
+        })
+        .collect();
     let old = if plot.curves.iter().all(|curve| curve.points.is_empty()) { look.dim } else { look.warning };
-    let mut notes: Vec<(String, Style)> = plot.note.iter().map(|note| (note.clone(), old)).collect();
-    notes.extend(plot.limits.iter().map(|limit| {
-        let words = format!("╌ {} {}", limit.name, (plot.write)(limit.at));
-        (words, if plot.fresh { limit.style } else { look.faint })
-    }));
-    let room = usize::from(area.width);
-    let mut used: usize = spans.iter().map(Span::width).sum();
-    for (words, style) in notes {
-        if used + text::width(&words) + 2 <= room {
-            used += text::width(&words) + 2;
-            spans.push(Span::styled(format!("  {words}"), style));
-        }
-    }
-    pen.put(area.x, area.y, area.width, &Line::from(spans));
+    let title = (plot.title, plot.unit, if plot.fresh { look.strong } else { look.dim });
+    let note = plot.note.as_deref().map(|note| (note, old));
+    let (line, named) = head::line(title, &entries, note, look.dim, usize::from(area.width));
+    pen.put(area.x, area.y, area.width, &line);
+    named
 }
 
-/// The lines, each connected wherever no point is missing.
-fn curves(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, until: Timestamp, top: f64) {
+/// The lines, each connected wherever no point is missing; says which cells they have.
+fn curves(
+    pen: &mut Pen<'_>,
+    field: Rect,
+    plot: &Plot<'_>,
+    shown: &[Curve<'_>],
+    until: Timestamp,
+    top: f64,
+) -> Vec<bool> {
     let (columns, height) = (usize::from(field.width) * 2, usize::from(field.height) * 4);
     let mut cells = vec![(0_u8, Style::new(), 0_u32); usize::from(field.width) * usize::from(field.height)];
-    for curve in plot.curves {
-        let style = if plot.fresh { curve.style } else { pen.look.faint };
+    for curve in shown {
+        let style = if curve.fresh { curve.style } else { pen.look.faint };
         let values = sampled(curve.points, until, plot.span, plot.period, columns);
         let mut own = vec![0_u8; cells.len()];
         let mut before: Option<usize> = None;
@@ -163,12 +177,14 @@ fn curves(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, until: Timestamp, top
             }
         }
     }
+    let busy = cells.iter().map(|(bits, ..)| *bits != 0).collect();
     for (at, (bits, style, _)) in cells.into_iter().enumerate().filter(|(_, (bits, ..))| *bits != 0) {
         let (x, y) = (at % usize::from(field.width), at / usize::from(field.width));
         let (x, y) = (u16::try_from(x).unwrap_or(0), u16::try_from(y).unwrap_or(0));
         let char = char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ');
         pen.put(field.x + x, field.y + y, 1, &Line::from(Span::styled(char.to_string(), style)));
     }
+    busy
 }
 
 /// The dot of a braille cell, counted from below.
@@ -259,40 +275,12 @@ fn axis(pen: &mut Pen<'_>, area: Rect, until: Timestamp, span: SignedDuration) {
     pen.put(area.right().saturating_sub(3), area.y, 3, &Line::from(Span::styled("now", pen.look.faint)));
 }
 
-/// The next round number; of bytes one that is round as they are written.
-fn round(value: f64, binary: bool) -> f64 {
-    if !binary || value < 1_024.0 {
-        return nice(value);
-    }
-    let power = 1_024_f64.powf((value.ln() / 1_024_f64.ln()).floor());
-    nice(value / power) * power
-}
-
-/// The next round number: 1, 2, 2.5, 5, 10 …
-fn nice(value: f64) -> f64 {
-    if value <= 0.0 || !value.is_finite() {
-        return 1.0;
-    }
-    let power = 10_f64.powf(value.log10().floor());
-    let times = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|times| times * power >= value * (1.0 - 1e-9));
-    times.unwrap_or(10.0) * power
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn scales_end_at_round_numbers() {
-        let round = [0.0, 0.7, 1.0, 1.1, 2.2, 3.0, 51.0, 1_000.0, 2_999.0];
-        let tenths = |top: f64| (top * 10.0) as u64;
-        assert_eq!(round.map(nice).map(tenths), [10, 10, 10, 20, 25, 50, 1_000, 10_000, 50_000]);
-        let ends = [super::round(3.2 * 1_048_576.0, true), super::round(900.0, true)];
-        assert_eq!(ends.map(|top| top as u64), [5 * 1_048_576, 1_000]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Iops {
 }
 
 /// From this size on RDS stripes PostgreSQL's storage over four volumes, in GiB.
-const STRIPED: u32 = 400;
+pub const STRIPED: u32 = 400;
 
 impl Storage {
     /// What it gives; `None` where that is not known.

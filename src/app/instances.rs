@@ -272,9 +272,9 @@ impl Column for InstanceColumn {
                 Value::number(room.filter(|room| room.free.fresh).map(|room| room.share() * 100.0))
             }
             Self::Full => Value::number(row.cloud.as_ref().and_then(|cloud| cloud.full_in())),
-            Self::Zones => rds(row).and_then(|rds| rds.multi_az).map_or(Value::Missing, |more| {
-                Value::Text(Cow::Borrowed(if more { "multi-AZ" } else { "one" }))
-            }),
+            Self::Zones => rds(row)
+                .and_then(|rds| rds.multi_az)
+                .map_or(Value::Missing, |more| Value::Text(Cow::Borrowed(if more { "multi-AZ" } else { "one" }))),
             Self::Encrypted => rds(row)
                 .and_then(|rds| rds.encrypted)
                 .map_or(Value::Missing, |all| Value::Text(Cow::Borrowed(if all { "yes" } else { "no" }))),

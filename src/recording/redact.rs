@@ -79,7 +79,12 @@ fn cloud(fragment: &mut CloudFragment) {
         CloudFragment::Rds(rds) => {
             (rds.endpoint, rds.master) = (None, None);
             hide(&mut rds.arn);
-            rds.kms_key.iter_mut().chain(&mut rds.replica_of).chain(&mut rds.cluster).chain(&mut rds.replicas).for_each(hide);
+            rds.kms_key
+                .iter_mut()
+                .chain(&mut rds.replica_of)
+                .chain(&mut rds.cluster)
+                .chain(&mut rds.replicas)
+                .for_each(hide);
             rds.tags.values_mut().for_each(hide);
             rds.pending.iter_mut().for_each(|(_, value)| hide(value));
             refused(&mut rds.refused);

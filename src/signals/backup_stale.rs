@@ -107,7 +107,8 @@ impl Stale {
         let newest = all.into_iter().filter_map(|(name, at)| Some((ago(at?), name)));
         let newest = newest.min_by(|one, other| one.0.total_cmp(&other.0));
         let age = newest.map(|(age, _)| age).or(rds.created.map(ago))?;
-        let restorable = rds.latest_restorable.or(rds.created).filter(|_| rds.retention_days.is_some_and(|days| days > 0));
+        let restorable =
+            rds.latest_restorable.or(rds.created).filter(|_| rds.retention_days.is_some_and(|days| days > 0));
         Some(Self {
             newest: newest.map(|(_, name)| name),
             age,

@@ -84,15 +84,18 @@ struct Bucket {
 
 impl Bucket {
     fn of(rds: &Rds) -> Vec<Self> {
-        let cpu = Class::named(rds.class.raw()).and_then(|class| Some((class, class.credits?))).map(|(class, credits)| Self {
-            metric: Metric::CpuCreditBalance,
-            name: "CPU credits",
-            most: credits.most,
-            then: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline" },
-            now: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline now" },
-            // A credit is a vCPU for a minute.
-            unlimited: credits.unlimited.then(|| credits.an_hour / 60.0 / class.vcpus * 100.0),
-        });
+        let cpu =
+            Class::named(rds.class.raw()).and_then(|class| Some((class, class.credits?))).map(|(class, credits)| {
+                Self {
+                    metric: Metric::CpuCreditBalance,
+                    name: "CPU credits",
+                    most: credits.most,
+                    then: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline" },
+                    now: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline now" },
+                    // A credit is a vCPU for a minute.
+                    unlimited: credits.unlimited.then(|| credits.an_hour / 60.0 / class.vcpus * 100.0),
+                }
+            });
         let io = rds.storage.gives().and_then(|gives| gives.burst).map(|_| Self {
             metric: Metric::BurstBalance,
             name: "I/O credits",

@@ -208,8 +208,7 @@ impl Memory {
     /// What one check says now.
     fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, said: &[Arc<Said>], immediate: bool) {
         let signal = check.signal();
-        let clear_after =
-            if check.is_of_minutes() { moment.clear_after.max(CALM) } else { moment.clear_after };
+        let clear_after = if check.is_of_minutes() { moment.clear_after.max(CALM) } else { moment.clear_after };
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);

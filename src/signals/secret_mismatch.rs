@@ -351,13 +351,13 @@ impl Around<'_> {
             found.say(Severity::Warning, words);
         }
         match &pointing.username {
-            Some(username) => self.compare_login(tenant, username, pointing.has_password, found),
+            Some(username) => self.compare_login(tenant, username, pointing.has_password, roles, found),
             None if pointing.odd.iter().any(|odd| odd == "username") => {}
             None => found.say(Severity::Warning, "its secret names no username"),
         }
     }
 
-    fn compare_login(&self, tenant: &Tenant, username: &Foreign, has_password: bool, found: &mut Found) {
+    fn compare_login(&self, tenant: &Tenant, username: &Foreign, has_password: bool, roles: &Roles, found: &mut Found) {
         let name = username.raw();
         let own = self.place.role_owner(name).as_ref() == Some(&tenant.id) || tenant.role.as_deref() == Some(name);
         let shown = cut(username);

@@ -49,7 +49,7 @@ impl Check for Unreachable {
                 Reach::Apart(_) => {
                     let raised = by_rds(scene, place, verdicts);
                     verdicts.raised.extend(raised);
-                },
+                }
                 Reach::Connecting => verdicts.doubts.push(Doubt {
                     unknown: Unknown {
                         signal: self.signal(),

@@ -198,7 +198,11 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         None => "public or not: —",
     };
     let at = rds.endpoint.as_ref().map_or("no address yet".to_owned(), |(host, port)| format!("{host}:{port}"));
-    sheet.field("network", &format!("{public} · {at}"), if rds.public == Some(true) { look.critical } else { look.text });
+    sheet.field(
+        "network",
+        &format!("{public} · {at}"),
+        if rds.public == Some(true) { look.critical } else { look.text },
+    );
     let (words, style) = match rds.deletion_protection {
         Some(true) => ("on", look.text),
         Some(false) => ("OFF: one call deletes it", look.warning),

@@ -89,9 +89,14 @@ impl Restorable {
         let done = backups.iter().flat_map(|all| &all.copies).filter(|copy| copy.state.raw() == "COMPLETED");
         let home = &*cloud.region;
         let copies = done.filter_map(CopyOfPoint::region).filter(|region| *region != home);
-        let points = backups.iter().flat_map(|all| &all.points).map(|point| point.encrypted);
+        let points = backups.iter().flat_map(|all| &all.points).map(|point| Some(point.encrypted));
         let all = snapshots.iter().flat_map(|all| &all.snapshots).map(|it| it.encrypted).chain(points);
-        let encrypted = all.chain(rds.map(|rds| rds.encrypted)).reduce(|all, one| all && one);
+        // One that is not settles it, whatever is not told of others.
+        let encrypted = all.chain(rds.map(|rds| rds.encrypted)).reduce(|all, one| match (all, one) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (all, one) => all.and(one),
+        });
+        let encrypted = encrypted.flatten();
         let jobs = backups.iter().flat_map(|all| &all.jobs);
         let job = jobs.filter(|job| job.kind == crate::domain::facts::cloud::JobKind::Backup).max_by_key(|job| job.at);
         let plans = backups.and_then(|all| all.protections.as_ref());
@@ -107,7 +112,7 @@ impl Restorable {
             newest_unknown: if newest.is_none() { unknown() } else { None },
             moment,
             earliest: rds.and_then(|rds| rds.earliest_restorable),
-            days: rds.map(|rds| rds.retention_days),
+            days: rds.and_then(|rds| rds.retention_days),
             plan_days: plans.and_then(|plans| plans.iter().map(|plan| plan.days.unwrap_or(u32::MAX)).max()),
             wanted_days: policy.retention(environment),
             copies: copies.map(|region| crate::domain::foreign::sanitise(region).into_owned()).collect(),

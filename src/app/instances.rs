@@ -276,11 +276,12 @@ impl Column for InstanceColumn {
                 Value::number(filling.map(|filling| filling.share() * 100.0))
             }
             Self::Full => Value::number(filling(row, *moment).and_then(|filling| filling.full_in)),
-            Self::Zones => rds(row).map_or(Value::Missing, |rds| {
-                Value::Text(Cow::Borrowed(if rds.multi_az { "multi-AZ" } else { "one" }))
-            }),
+            Self::Zones => rds(row)
+                .and_then(|rds| rds.multi_az)
+                .map_or(Value::Missing, |more| Value::Text(Cow::Borrowed(if more { "multi-AZ" } else { "one" }))),
             Self::Encrypted => rds(row)
-                .map_or(Value::Missing, |rds| Value::Text(Cow::Borrowed(if rds.encrypted { "yes" } else { "no" }))),
+                .and_then(|rds| rds.encrypted)
+                .map_or(Value::Missing, |all| Value::Text(Cow::Borrowed(if all { "yes" } else { "no" }))),
             Self::Cost => Value::number(monthly(row)),
             Self::Queue => {
                 let pooler = row.pooler.as_ref().and_then(|pooler| pooler.fresh(*moment));

@@ -59,7 +59,7 @@ pub fn monthly(rds: &Rds) -> Option<f64> {
     let known = PRICES.class.iter().find(|class| class.name == name).map(|class| class.usd_per_hour);
     let hourly = known.or_else(|| PRICES.other.get(name).copied())?;
     let storage = f64::from(rds.storage.allocated_gib?) * PRICES.usd_per_gib_month;
-    let zones = if rds.multi_az { 2.0 } else { 1.0 };
+    let zones = if rds.multi_az? { 2.0 } else { 1.0 };
     Some((hourly * HOURS + storage) * zones)
 }
 
@@ -79,7 +79,7 @@ mod tests {
     fn a_standby_doubles_it_and_an_unknown_class_has_no_price() {
         let rds = |class: &str, multi_az| Rds {
             class: Foreign::from(class),
-            multi_az,
+            multi_az: Some(multi_az),
             storage: Storage { allocated_gib: Some(100), ..Storage::default() },
             ..Rds::default()
         };

@@ -79,7 +79,12 @@ fn cloud(fragment: &mut CloudFragment) {
         CloudFragment::Rds(rds) => {
             (rds.endpoint, rds.master) = (None, None);
             hide(&mut rds.arn);
-            rds.kms_key.iter_mut().chain(&mut rds.replica_of).chain(&mut rds.replicas).for_each(hide);
+            rds.kms_key
+                .iter_mut()
+                .chain(&mut rds.replica_of)
+                .chain(&mut rds.cluster)
+                .chain(&mut rds.replicas)
+                .for_each(hide);
             rds.tags.values_mut().for_each(hide);
             rds.pending.iter_mut().for_each(|(_, value)| hide(value));
             refused(&mut rds.refused);
@@ -372,7 +377,7 @@ mod tests {
             status: Foreign::from("available"),
             at: None,
             gib: None,
-            encrypted: false,
+            encrypted: Some(false),
             shared_with: Some(vec![Foreign::from("123456789012"), Foreign::from("all")]),
         };
         let said = "AWS (main) does not let us take on arn:aws:iam::123456789012:role/ann: at https://me.corp/x, \

@@ -12,6 +12,7 @@ use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Foreign, Severity, Signal, SubjectKind, Tier, Unit};
 
 use super::blame::{named, sole};
+use super::cluster::is_of_a_cluster;
 use super::told::{Told, command};
 use super::words::and_more;
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -43,7 +44,7 @@ impl Check for BackupStale {
             let Some(told) = Told::of(signal, scene, place, verdicts) else { continue };
             let Some(rds) = told.rds(signal, verdicts) else { continue };
             // A replica's data are its source's.
-            if rds.replica_of.is_some() {
+            if rds.replica_of.is_some() || is_of_a_cluster(self.signal(), place, rds, verdicts) {
                 continue;
             }
             let snapshots = verdicts.told(signal, place, Source::Snapshots, &told.cloud.snapshots, scene.now);
@@ -106,7 +107,8 @@ impl Stale {
         let newest = all.into_iter().filter_map(|(name, at)| Some((ago(at?), name)));
         let newest = newest.min_by(|one, other| one.0.total_cmp(&other.0));
         let age = newest.map(|(age, _)| age).or(rds.created.map(ago))?;
-        let restorable = rds.latest_restorable.or(rds.created).filter(|_| rds.retention_days > 0);
+        let restorable =
+            rds.latest_restorable.or(rds.created).filter(|_| rds.retention_days.is_some_and(|days| days > 0));
         Some(Self {
             newest: newest.map(|(_, name)| name),
             age,
@@ -262,7 +264,7 @@ fn advice(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, jobs: bool) -> String {
     let why = if jobs {
         let jobs = command(told.cloud, "backup list-backup-jobs", &[("--by-resource-arn", rds.arn.raw())]);
         format!("{jobs} says why")
-    } else if rds.retention_days == 0 {
+    } else if rds.retention_days == Some(0) {
         "its automated backups are off (see retention)".to_owned()
     } else {
         "RDS's events say why its backups stand still".to_owned()

@@ -1,5 +1,6 @@
-//! Who causes what a whole instance suffers from: the tenant of a dedicated one; of a shared one whoever takes most, and only
-//! who takes far too much is blamed.
+//! Who causes what a whole instance suffers from: the tenant of a dedicated one; of a shared one whoever takes most of just what
+//! is short, in the same minutes, and only who takes far too much of that is blamed. Who takes most of something else, or of the
+//! last minute where the trouble took hours, is a hint and no culprit.
 
 use crate::domain::facts::cloud::{Claim, claim};
 use crate::domain::quantity::percent;
@@ -33,23 +34,36 @@ pub(super) struct Blame {
 }
 
 impl Blame {
-    /// By the first of these parts that anybody takes much of.
+    /// Of what is short right now: by the first of these parts of it that anybody takes much of.
     pub fn of(scene: &Scene<'_>, place: &Place<'_>, parts: &[Part]) -> Self {
-        if let Some(tenant) = sole(place) {
-            let words = String::new();
-            return Self { words, first: Some(tenant.clone()), culprits: vec![tenant] };
+        if let Some(own) = Self::of_its_own(place) {
+            return own;
         }
-        let most = |(of, part): &Part| {
-            let taken = place.tenants.iter().filter_map(|tenant| Some((part(&tenant.noise)?, &tenant.id)));
-            let (share, tenant) = taken.max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(one.1)))?;
-            (share >= LEAST).then_some((share, *of, tenant))
-        };
-        let Some((share, of, tenant)) = parts.iter().find_map(most) else { return Self::default() };
+        let Some((share, of, tenant)) = most(place, parts) else { return Self::default() };
         Self {
             words: format!("; {tenant} takes {} of {of}", percent(share)),
             first: Some(tenant.clone()),
             culprits: if share >= scene.thresholds.noisy_share { vec![tenant.clone()] } else { Vec::new() },
         }
+    }
+
+    /// Whom to look at first where nobody's part of what is short is known, or not of the time in which it became so.
+    pub fn hint(place: &Place<'_>, parts: &[Part]) -> Self {
+        if let Some(own) = Self::of_its_own(place) {
+            return own;
+        }
+        let Some((share, of, tenant)) = most(place, parts) else { return Self::default() };
+        Self {
+            words: format!("; in the last minute {tenant} took {} of {of}", percent(share)),
+            first: Some(tenant.clone()),
+            culprits: Vec::new(),
+        }
+    }
+
+    /// On an instance of its own a tenant causes whatever it is.
+    fn of_its_own(place: &Place<'_>) -> Option<Self> {
+        let tenant = sole(place)?;
+        Some(Self { words: String::new(), first: Some(tenant.clone()), culprits: vec![tenant] })
     }
 
     /// `Look at what acme runs` or, where nobody stands out, at what runs.
@@ -59,6 +73,15 @@ impl Blame {
             None => "Look at what runs (sessions, statements)".to_owned(),
         }
     }
+}
+
+/// Who takes most of the first of these that anybody takes much of.
+fn most<'a>(place: &Place<'a>, parts: &[Part]) -> Option<(f64, &'static str, &'a TenantId)> {
+    parts.iter().find_map(|(of, part)| {
+        let taken = place.tenants.iter().filter_map(|tenant| Some((part(&tenant.noise)?, &tenant.id)));
+        let (share, tenant) = taken.max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(one.1)))?;
+        (share >= LEAST).then_some((share, *of, tenant))
+    })
 }
 
 /// Whose an instance is, where it is one tenant's: by who lives there, or by its tags.

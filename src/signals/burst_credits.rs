@@ -2,10 +2,10 @@
 //! that grow are no trouble: a new T3 or T4g begins without any.
 //!
 //! Sources: Amazon EC2 User Guide, "Burstable performance instances" (what is earned and kept; in unlimited mode, in which RDS runs T3
-//! and T4g, more is billed, while T2 falls to its baseline), and Amazon RDS User Guide, "gp2 storage" (5.4 million I/O credits).
+//! and T4g, it borrows, and pays for what a day does not earn, while T2 falls to its baseline), and Amazon RDS User Guide, "gp2 storage" (5.4 million I/O credits).
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Class, Metric, Rds};
+use crate::domain::facts::cloud::{Class, Metric, Rds, STRIPED};
 use crate::domain::quantity::{count, duration, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
@@ -32,6 +32,10 @@ impl Check for BurstCredits {
 
     fn holds(&self) -> bool {
         false
+    }
+
+    fn is_of_minutes(&self) -> bool {
+        true
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
@@ -61,6 +65,9 @@ impl Check for BurstCredits {
     }
 }
 
+/// Borrowed credits cost nothing as long as a day earns as many.
+const BORROWS: &str = "it borrows, billed if it stays above its baseline for 24 hours";
+
 /// What credits are kept in.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -68,27 +75,34 @@ struct Bucket {
     name: &'static str,
     /// When it is full.
     most: f64,
-    /// What becomes of it without.
+    /// What becomes of it without, and what is said once it is.
     then: &'static str,
-    /// It costs money then, and nothing slows down.
-    unlimited: bool,
+    now: &'static str,
+    /// Without credits it borrows, and nothing slows down: what it uses without spending any, of its CPU in per cent.
+    unlimited: Option<f64>,
 }
 
 impl Bucket {
     fn of(rds: &Rds) -> Vec<Self> {
-        let cpu = Class::named(rds.class.raw()).and_then(|class| class.credits).map(|credits| Self {
-            metric: Metric::CpuCreditBalance,
-            name: "CPU credits",
-            most: credits.most,
-            then: if credits.unlimited { "more is billed" } else { "its CPU falls to the baseline" },
-            unlimited: credits.unlimited,
-        });
+        let cpu =
+            Class::named(rds.class.raw()).and_then(|class| Some((class, class.credits?))).map(|(class, credits)| {
+                Self {
+                    metric: Metric::CpuCreditBalance,
+                    name: "CPU credits",
+                    most: credits.most,
+                    then: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline" },
+                    now: if credits.unlimited { BORROWS } else { "its CPU falls to the baseline now" },
+                    // A credit is a vCPU for a minute.
+                    unlimited: credits.unlimited.then(|| credits.an_hour / 60.0 / class.vcpus * 100.0),
+                }
+            });
         let io = rds.storage.gives().and_then(|gives| gives.burst).map(|_| Self {
             metric: Metric::BurstBalance,
             name: "I/O credits",
             most: 100.0,
             then: "gp2 falls to its baseline",
-            unlimited: false,
+            now: "gp2 falls to its baseline now",
+            unlimited: None,
         });
         cpu.into_iter().chain(io).collect()
     }
@@ -117,7 +131,13 @@ impl Low {
         if !figures.is_watched(bucket.metric) {
             return Err(format!("{} are low, and whether they grow cannot be told yet", bucket.name));
         }
-        let severity = if bucket.unlimited { Severity::Warning } else { severity };
+        // What it borrowed is paid back before credits are kept again: until then there are none, and it costs nothing.
+        if let Some(baseline) = bucket.unlimited
+            && figures.mean(Metric::CpuUtilization, thresholds.metric_seconds)? <= baseline
+        {
+            return Ok(None);
+        }
+        let severity = if bucket.unlimited.is_some() { Severity::Warning } else { severity };
         Ok(Some(Self { bucket, severity, left, empty_in }))
     }
 }
@@ -125,12 +145,13 @@ impl Low {
 fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, low: &[Low]) -> Raised {
     let place = told.place;
     let is_cpu = low.iter().any(|it| it.bucket.metric == Metric::CpuCreditBalance);
-    let blame = Blame::of(scene, place, if is_cpu { &[ACTIVE] } else { &[READS, WRITES] });
+    // They were spent over hours.
+    let blame = Blame::hint(place, if is_cpu { &[ACTIVE] } else { &[READS, WRITES] });
     let (mut words, mut evidence) = (Vec::new(), Vec::new());
     for Low { bucket, left, empty_in, .. } in low {
         let share = left / bucket.most;
         let ends = match empty_in {
-            _ if *left <= 0.0 => format!(": {} now", bucket.then),
+            _ if *left <= 0.0 => format!(": {}", bucket.now),
             Some(seconds) => format!(", gone in {}: then {}", duration(*seconds), bucket.then),
             None => format!(": without any {}", bucket.then),
         };
@@ -149,7 +170,9 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, low: &[Low]) -> Raised {
         format!("who works all day wants {class}")
     } else {
         let of = [identifier, ("--storage-type", "gp3"), ("--apply-immediately", "")];
-        format!("{} gives it 3,000 IOPS for good, without credits", command(told.cloud, "rds modify-db-instance", &of))
+        let gives = if rds.storage.allocated_gib.is_some_and(|gib| gib >= STRIPED) { "12,000" } else { "3,000" };
+        let modify = command(told.cloud, "rds modify-db-instance", &of);
+        format!("{modify} gives it {gives} IOPS for good, without credits")
     };
     Raised {
         severity: low.iter().map(|it| it.severity).max().unwrap_or(Severity::Warning),

@@ -9,6 +9,7 @@ use crate::domain::quantity::{duration, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
 use super::blame::{ACTIVE, Blame, named};
+use super::cloud_pressure::is_of_now;
 use super::told::{Figures, Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -33,6 +34,10 @@ impl Check for Cpu {
         false
     }
 
+    fn is_of_minutes(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
@@ -52,7 +57,8 @@ impl Check for Cpu {
 
 fn raise(scene: &Scene<'_>, told: Told<'_>, figures: Figures<'_>, severity: Severity, used: f64) -> Raised {
     let (place, seconds) = (told.place, scene.thresholds.metric_seconds);
-    let blame = Blame::of(scene, place, &[ACTIVE]);
+    let now = is_of_now(figures, Metric::CpuUtilization, scene.now);
+    let blame = if now { Blame::of(scene, place, &[ACTIVE]) } else { Blame::hint(place, &[ACTIVE]) };
     let mut evidence = vec![Evidence::on("CPU in use", used, scene.thresholds.cpu, Unit::Ratio)];
     let vcpus = told.class().map(|class| class.vcpus);
     let load = figures.mean(Metric::DbLoad, seconds).ok();

@@ -18,6 +18,9 @@ use super::{Check, Doubt, Place, REGISTRY, Raised, Scene};
 /// For how many seconds after a restart a finding from before it is taken for the same one: some sources are asked rarely.
 const EXPECTED: f64 = 900.0;
 
+/// Three of CloudWatch's periods.
+const CALM: f64 = 180.0;
+
 /// A server's clock that differs by more than an answer may take is wrong, or ours is.
 const SKEWED: SignedDuration = SignedDuration::from_secs(5);
 
@@ -102,7 +105,10 @@ impl Evaluator {
     fn begin(&mut self, findings: &mut [Finding], scene: &Scene<'_>) {
         let now = scene.now;
         let away = |last: Timestamp| now.duration_since(last).as_secs_f64();
-        self.looks.retain(|_, (_, last)| away(*last) <= scene.thresholds.clear_after_seconds);
+        let clear_after = scene.thresholds.clear_after_seconds;
+        let slow: Vec<Signal> = REGISTRY.iter().filter(|it| it.is_of_minutes()).map(|check| check.signal()).collect();
+        let patience = |signal: &Signal| if slow.contains(signal) { clear_after.max(CALM) } else { clear_after };
+        self.looks.retain(|(signal, _), (_, last)| away(*last) <= patience(signal));
         for finding in findings {
             let (first, last) =
                 self.looks.entry((finding.signal, finding.subject.clone())).or_insert((finding.since, now));
@@ -171,14 +177,14 @@ struct Falling<T> {
 }
 
 impl<T: Copy + Ord> Falling<T> {
-    fn take(&mut self, new: T, moment: &Moment<'_>) {
+    fn take(&mut self, new: T, moment: &Moment<'_>, clear_after: f64) {
         if new >= self.value {
             *self = Self { value: new, lower: None };
             return;
         }
         let (most, since) = self.lower.map_or((new, moment.elapsed), |(most, since)| (most.max(new), since));
         self.lower = Some((most, since));
-        if moment.elapsed - since >= moment.clear_after {
+        if moment.elapsed - since >= clear_after {
             *self = Self { value: most, lower: None };
         }
     }
@@ -202,6 +208,7 @@ impl Memory {
     /// What one check says now.
     fn take(&mut self, check: &dyn Check, moment: &Moment<'_>, said: &[Arc<Said>], immediate: bool) {
         let signal = check.signal();
+        let clear_after = if check.is_of_minutes() { moment.clear_after.max(CALM) } else { moment.clear_after };
         for (key, known) in self.known.iter_mut().filter(|(key, _)| key.0 == signal) {
             // A clock that stepped back must not leave findings that begin in the future.
             known.since = known.since.min(moment.now);
@@ -224,8 +231,8 @@ impl Memory {
             if known.paused && known.is_another(onset) {
                 *known = Known::begins(raised, moment.now, known.shown, moment);
             }
-            known.severity.take(raised.severity, moment);
-            known.victims.take(raised.victims.len(), moment);
+            known.severity.take(raised.severity, moment, clear_after);
+            known.victims.take(raised.victims.len(), moment, clear_after);
             known.since = onset.map_or(known.since, |onset| onset.at.min(known.since));
             known.onset = onset;
             known.seen = moment.looked.get(&raised.subject.instance).map_or(moment.now, |(at, _)| *at).min(moment.now);
@@ -246,7 +253,7 @@ impl Memory {
             }
             let quiet = moment.elapsed - known.last_true;
             // What is not shown yet may pause for less than it has to hold: a sample may miss it.
-            if known.shown { check.lingers() && quiet < moment.clear_after } else { quiet < moment.hold }
+            if known.shown { check.lingers() && quiet < clear_after } else { quiet < moment.hold }
         });
     }
 

@@ -4,11 +4,12 @@
 //! RDS" (`EBSIOBalance%`, `EBSByteBalance%`: what is left of the class's burst; AWS recommends an alarm at 10%).
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Cloud, Metric, Rds};
+use crate::domain::facts::cloud::{Cloud, Metric, Rds, STRIPED};
 use crate::domain::quantity::{duration, exact, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
 use super::blame::{Blame, READS, WRITES, named};
+use super::cloud_pressure::is_of_now;
 use super::cpu::larger;
 use super::told::{Figures, Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
@@ -34,6 +35,10 @@ impl Check for Iops {
         false
     }
 
+    fn is_of_minutes(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
@@ -51,7 +56,7 @@ impl Check for Iops {
                 }
             }
             if !found.is_empty() {
-                verdicts.raised.push(raise(scene, told, rds, &found));
+                verdicts.raised.push(raise(scene, told, rds, figures, &found));
             }
         }
     }
@@ -110,19 +115,38 @@ fn of_class<'f>(scene: &'f Scene<'_>, figures: Figures<'f>) -> impl Iterator<Ite
         let left = figures.newest(metric)?.value / 100.0;
         let ladder = scene.thresholds.credits_used;
         let Some((severity, _)) = ladder.rung(1.0 - left) else { return Ok(None) };
+        if figures.trend(metric).is_some_and(|slope| slope > 0.0) {
+            return Ok(None);
+        }
+        if !figures.is_watched(metric) {
+            return Err(format!("its class's {what} burst is low, and whether it refills cannot be told yet"));
+        }
         let words = format!("has {} of its class's {what} burst left", percent(left));
         let evidence = vec![Evidence::on(format!("used of the class's {what} burst"), 1.0 - left, ladder, Unit::Ratio)];
         Ok(Some(Used { severity, words, evidence, of_storage: false }))
     })
 }
 
-fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, found: &[Used]) -> Raised {
+/// Who makes most of those that there are more of: reads or writes. What a class may burst was spent before the last minute.
+fn blame(scene: &Scene<'_>, place: &Place<'_>, figures: Figures<'_>, by_rate: bool) -> Blame {
+    let rate = |metric| figures.mean(metric, scene.thresholds.metric_seconds).unwrap_or_default();
+    let parts = if rate(Metric::ReadIops) >= rate(Metric::WriteIops) { [READS, WRITES] } else { [WRITES, READS] };
+    if by_rate && is_of_now(figures, Metric::ReadIops, scene.now) {
+        Blame::of(scene, place, &parts[..1])
+    } else {
+        Blame::hint(place, &parts)
+    }
+}
+
+fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, figures: Figures<'_>, found: &[Used]) -> Raised {
     let place = told.place;
-    let blame = Blame::of(scene, place, &[READS, WRITES]);
+    let blame = blame(scene, place, figures, found.iter().any(|used| used.of_storage));
     let words: Vec<&str> = found.iter().map(|used| used.words.as_str()).collect();
     let alarm = told.alarm(&[Metric::ReadIops, Metric::WriteIops, Metric::EbsIoBalance, Metric::EbsByteBalance]);
+    let rate = |metric| figures.mean(metric, scene.thresholds.metric_seconds).unwrap_or_default();
+    let made = rate(Metric::ReadIops) + rate(Metric::WriteIops);
     let more = if found.iter().any(|used| used.of_storage) {
-        format!("; {}", more_of(told.cloud, rds))
+        format!("; {}", more_of(told.cloud, rds, made))
     } else {
         larger(told, "throughput")
     };
@@ -140,20 +164,44 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, found: &[Used]) -> Raised
     }
 }
 
-/// How there is more: PostgreSQL's gp3 has 3,000 below 400 GiB and 12,000 from there on, where more can be ordered.
-fn more_of(cloud: &Cloud, rds: &Rds) -> String {
-    let gib = rds.storage.allocated_gib.unwrap_or_default();
-    let ordered = rds.storage.iops.map(|iops| format!("{:.0}", (f64::from(iops) * 1.5 / 1_000.0).ceil() * 1_000.0));
-    let (what, gives): (Vec<(&str, &str)>, &str) = match (&*rds.storage.kind, &ordered) {
-        ("gp3", _) if gib < 400 => (vec![("--allocated-storage", "400")], "gives it 12,000, for good"),
-        ("gp3" | "io1" | "io2", Some(iops)) => (vec![("--iops", iops)], "orders more"),
-        ("gp2", _) => {
-            (vec![("--storage-type", "gp3")], "gives it 3,000 for good, without credits (12,000 from 400 GiB on)")
+/// How there is more. PostgreSQL's gp3 has 3,000 below 400 GiB and at least 12,000 from there on, where more can be ordered; what is
+/// ordered may be fifty times the GiB (`CreateDBInstance`, `Iops`), and is named whenever storage of that kind is enlarged. Nothing
+/// is advised that gives less than what it makes, or has, now: storage is not changed twice in six hours.
+fn more_of(cloud: &Cloud, rds: &Rds, made: f64) -> String {
+    const A_GIB: f64 = 50.0;
+    let gib = f64::from(rds.storage.allocated_gib.unwrap_or_default());
+    let has = rds.storage.gives().map_or(0.0, |gives| gives.steady);
+    let wanted = ((made * 1.5).max(has * 1.1) / 1_000.0).ceil() * 1_000.0;
+    let small = gib < f64::from(STRIPED);
+    let most = if &*rds.storage.kind == "io2" { 256_000.0 } else { 64_000.0 };
+    let mut what: Vec<(&str, String)> = Vec::new();
+    let gives = match &*rds.storage.kind {
+        "gp2" if wanted <= if small { 3_000.0 } else { 12_000.0 } => {
+            what.push(("--storage-type", "gp3".to_owned()));
+            if small { 3_000.0 } else { 12_000.0 }
         }
-        _ => (vec![("--storage-type", "gp3")], "gives it what gp3 has"),
+        // As much as it has already at its best: only larger volumes give more.
+        "gp2" | "gp3" if small => {
+            if &*rds.storage.kind == "gp2" {
+                what.push(("--storage-type", "gp3".to_owned()));
+            }
+            what.extend([("--allocated-storage", STRIPED.to_string()), ("--iops", "12000".to_owned())]);
+            12_000.0
+        }
+        "gp2" | "gp3" | "io1" | "io2" if wanted <= most => {
+            if &*rds.storage.kind == "gp2" {
+                what.push(("--storage-type", "gp3".to_owned()));
+            }
+            if wanted > gib * A_GIB {
+                what.push(("--allocated-storage", format!("{:.0}", (wanted / A_GIB).max(gib * 1.1).ceil())));
+            }
+            what.push(("--iops", format!("{wanted:.0}")));
+            wanted
+        }
+        kind => return format!("{kind} gives no more than that: spread what it does, or order io2"),
     };
     let mut of = vec![("--db-instance-identifier", &*cloud.identifier)];
-    of.extend(what);
+    of.extend(what.iter().map(|(option, value)| (*option, value.as_str())));
     of.push(("--apply-immediately", ""));
-    format!("{} {gives}", command(cloud, "rds modify-db-instance", &of))
+    format!("{} gives it {}, for good", command(cloud, "rds modify-db-instance", &of), exact(gives))
 }

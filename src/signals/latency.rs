@@ -9,6 +9,7 @@ use crate::domain::quantity::{count, duration};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
 use super::blame::{ACTIVE, Blame, Part, READS, WRITES, named};
+use super::cloud_pressure::is_of_now;
 use super::told::{Figures, Told};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -44,6 +45,10 @@ impl Check for Latency {
 
     fn holds(&self) -> bool {
         false
+    }
+
+    fn is_of_minutes(&self) -> bool {
+        true
     }
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
@@ -88,9 +93,13 @@ fn judged(scene: &Scene<'_>, figures: Figures<'_>, way: &'static Way) -> Result<
 
 fn raise(scene: &Scene<'_>, told: Told<'_>, figures: Figures<'_>, slow: &[Seen], known: &[Seen]) -> Raised {
     let (place, thresholds) = (told.place, scene.thresholds);
-    let mut parts: Vec<Part> = slow.iter().map(|seen| seen.way.part).collect();
-    parts.push(ACTIVE);
-    let blame = Blame::of(scene, place, &parts);
+    let parts: Vec<Part> = slow.iter().map(|seen| seen.way.part).collect();
+    let now = slow.iter().all(|seen| is_of_now(figures, seen.way.time, scene.now));
+    let mut blame = if now { Blame::of(scene, place, &parts) } else { Blame::hint(place, &parts) };
+    if blame.first.is_none() {
+        // Who is busy need not be who reads or writes.
+        blame = Blame::hint(place, &[ACTIVE]);
+    }
     let mut evidence = Vec::new();
     for seen in slow.iter().chain(known) {
         let ladder = thresholds.latency_seconds;

@@ -35,6 +35,10 @@ impl Check for Memory {
         false
     }
 
+    fn is_of_minutes(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
@@ -59,7 +63,8 @@ impl Check for Memory {
                 Some(swap) => format!(", and {} swapped out", bytes(swap as u64)),
                 None => String::new(),
             };
-            let blame = Blame::of(scene, place, &[ACTIVE]);
+            // Nobody tells whose memory it is.
+            let blame = Blame::hint(place, &[ACTIVE]);
             let mut evidence = vec![
                 Evidence::on("memory in use", used, scene.thresholds.memory, Unit::Ratio),
                 Evidence::fact("memory that can be had", free, Unit::Bytes),

@@ -10,6 +10,7 @@ mod blame;
 mod bloat;
 mod burst_credits;
 mod cloud_pressure;
+mod cluster;
 mod connection_saturation;
 mod cpu;
 mod cross_tenant_grant;
@@ -289,6 +290,11 @@ pub trait Check: Sync {
     /// Whether it stays for `clear_after_seconds`: no, where one look proves that it is over.
     fn lingers(&self) -> bool {
         true
+    }
+    /// Whether it is judged by figures of whole minutes: then it stays until three of them were calm, or a mean that walks about its
+    /// threshold would be a new finding every other minute.
+    fn is_of_minutes(&self) -> bool {
+        false
     }
     /// Of roles, catalogue and secrets, what it is judged by, where that and who lives where and is bound by what
     /// ([`Instance::settled`]) is all: it says the same until one of these says something else. `None`: it looks at what is

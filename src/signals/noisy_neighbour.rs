@@ -94,11 +94,15 @@ impl Check for NoisyNeighbour {
             if verdicts.seen(self.signal(), place, Source::Activity, &instance.activity, scene.now).is_none() {
                 continue;
             }
+            // Without its figures what they showed is neither true nor over.
+            if let Some(cloud) = instance.cloud.as_deref() {
+                verdicts.told(self.signal(), place, Source::Metrics, &cloud.metrics, scene.now);
+            }
             let mut scarce = Vec::new();
             for resource in &RESOURCES {
                 let view = (resource.view)(scene, place);
-                let pressure = (resource.pressure)(&instance.pressure).into_iter().chain(view.pressure);
-                let Some(pressure) = pressure.reduce(f64::max) else {
+                let by_sessions = (resource.pressure)(&instance.pressure);
+                let Some(pressure) = by_sessions.into_iter().chain(view.pressure).reduce(f64::max) else {
                     let reason = format!("how short {} is of {} is not known yet", place.name(), resource.name);
                     verdicts.doubt(self.signal(), place, Source::Activity, &reason);
                     continue;
@@ -109,7 +113,8 @@ impl Check for NoisyNeighbour {
                     verdicts.doubt(self.signal(), place, resource.source, &reason);
                     continue;
                 }
-                scarce.push(Scarcity::new(scene, place, resource, (pressure, severity), view.evidence));
+                let by_cloud = ByCloud { decides: by_sessions.is_none_or(|it| it < pressure), evidence: view.evidence };
+                scarce.push(Scarcity::new(scene, place, resource, (pressure, severity), by_cloud));
             }
             for tenant in &place.tenants {
                 let taken: Vec<_> = scarce.iter().filter_map(|scarcity| scarcity.taken_by(scene, tenant)).collect();
@@ -138,11 +143,17 @@ struct Scarcity<'a> {
     pressure: f64,
     severity: Severity,
     ladder: Ladder,
-    /// What CloudWatch says of it.
-    by_cloud: Vec<Evidence>,
+    by_cloud: ByCloud,
     /// For each of the resource's shares, how much is too much.
     limits: Vec<f64>,
     sufferers: BTreeSet<&'a TenantId>,
+}
+
+/// What CloudWatch says of it.
+struct ByCloud {
+    /// That is more than its sessions show.
+    decides: bool,
+    evidence: Vec<Evidence>,
 }
 
 /// What a tenant takes too much of, and who suffers from that.
@@ -159,7 +170,7 @@ impl<'a> Scarcity<'a> {
         place: &Place<'a>,
         resource: &'static Resource,
         (pressure, severity): (f64, Severity),
-        by_cloud: Vec<Evidence>,
+        by_cloud: ByCloud,
     ) -> Self {
         let least = scene.thresholds.noisy_victim_seconds;
         let mut active = vec![0_usize; resource.shares.len()];
@@ -235,13 +246,16 @@ fn raise(place: &Place<'_>, tenant: &Tenant, taken: &[Taken<'_, '_>]) -> Option<
         ));
         evidence.extend(
             by_cloud
+                .evidence
                 .iter()
                 .filter(|more| !evidence.iter().any(|known| known.name == more.name))
                 .cloned()
                 .collect::<Vec<_>>(),
         );
-        if !rests_on.contains(&resource.source) {
-            rests_on.push(resource.source);
+        for source in [Some(resource.source), by_cloud.decides.then_some(Source::Metrics)].into_iter().flatten() {
+            if !rests_on.contains(&source) {
+                rests_on.push(source);
+            }
         }
     }
     let shares = shares.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ");

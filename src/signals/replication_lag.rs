@@ -7,7 +7,7 @@ use crate::domain::facts::{Recovery, Source, Standby};
 use crate::domain::quantity::{bytes, duration};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
-use super::told::Figures;
+use super::told::{Figures, Told};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -32,7 +32,9 @@ impl Check for ReplicationLag {
             let observed = &place.instance.replication;
             let Some(replication) = verdicts.seen(self.signal(), place, Source::Replication, observed, scene.now)
             else {
-                verdicts.raised.extend(by_cloudwatch(scene, place));
+                if Told::of(self.signal(), scene, place, verdicts).is_some() {
+                    verdicts.raised.extend(by_cloudwatch(scene, place));
+                }
                 continue;
             };
             // A base backup reads once and follows nobody.

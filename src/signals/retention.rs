@@ -4,11 +4,12 @@
 //! Source: Amazon RDS User Guide, "Backup retention period" (0 to 35 days; from or to 0 is an outage).
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Protection, Rds};
+use crate::domain::facts::cloud::Protection;
 use crate::domain::quantity::plural;
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
 use super::blame::{named, sole};
+use super::cluster::is_of_a_cluster;
 use super::told::{Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -41,14 +42,19 @@ impl Check for Retention {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
             let Some(rds) = told.rds(self.signal(), verdicts) else { continue };
             // A replica's data are its source's.
-            if rds.replica_of.is_some() {
+            if rds.replica_of.is_some() || is_of_a_cluster(self.signal(), place, rds, verdicts) {
                 continue;
             }
             let Some(wanted) = scene.policy.backup.retention(scene.environment) else { continue };
             // RDS cannot keep more: for that there is AWS Backup.
             let least = wanted.min(MOST);
-            if rds.retention_days < least {
-                verdicts.raised.push(raise(scene, told, rds, wanted));
+            let Some(days) = rds.retention_days else {
+                let reason = "RDS does not tell for how many days it keeps backups".to_owned();
+                verdicts.untold(self.signal(), place, Source::Rds, reason, None);
+                continue;
+            };
+            if days < least {
+                verdicts.raised.push(raise(scene, told, days, wanted));
             }
         }
     }
@@ -62,8 +68,8 @@ fn keeps(told: Told<'_>, wanted: u32) -> Option<&Protection> {
     all.into_iter().find(|plan| plan.days.is_none_or(|days| days >= wanted))
 }
 
-fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, wanted: u32) -> Raised {
-    let (place, days) = (told.place, rds.retention_days);
+fn raise(scene: &Scene<'_>, told: Told<'_>, days: u32, wanted: u32) -> Raised {
+    let place = told.place;
     let plan = keeps(told, wanted);
     let unknown = told.cloud.backups.fresh(told.now).is_none_or(|backups| backups.protections.is_none());
     let severity = match (plan, days) {

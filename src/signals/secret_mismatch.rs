@@ -7,7 +7,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::domain::facts::{Content, Leads, Pointing, Roles, Secrets, Source, TenantSecret};
+use crate::domain::foreign::sanitise;
 use crate::domain::quantity::{minute, plural};
+use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Foreign, Layout, Severity, Signal, SubjectKind, Tenant, TenantId, Tier, Unit, Unknown};
 
 use super::orphan_secret::gone;
@@ -57,8 +59,21 @@ impl Check for SecretMismatch {
                 doubts(scene, secrets, verdicts);
             }
             let few = secrets.secrets.iter().filter(|it| it.content == Content::Unread).count() <= FEW;
-            let roles = &place.instance.roles;
-            let Some(roles) = verdicts.seen(self.signal(), place, Source::Roles, roles, scene.now) else { continue };
+            let roles = match &place.instance.reach {
+                // Found by its tags, and nobody logs in to it: whose it is and where is known all the same. Nothing rests on the
+                // rest.
+                Reach::Apart(reason) if !place.tenants.is_empty() && !leaves(place) => {
+                    let reason = format!("only its address is compared: {}", sanitise(reason));
+                    verdicts.hidden(self.signal(), place, &reason);
+                    None
+                }
+                _ => {
+                    let roles = &place.instance.roles;
+                    let seen = verdicts.seen(self.signal(), place, Source::Roles, roles, scene.now);
+                    let Some(roles) = seen else { continue };
+                    Some(&**roles)
+                }
+            };
             let around = Around { scene, place, roles, secrets };
             for tenant in &place.tenants {
                 let Some(secret) = secrets.of(&tenant.id) else { continue };
@@ -75,6 +90,12 @@ impl Check for SecretMismatch {
             }
         }
     }
+}
+
+/// Whether RDS says that it is on its way out: its successor's address is right by then.
+fn leaves(place: &Place<'_>) -> bool {
+    let rds = place.instance.cloud.as_deref().and_then(|cloud| cloud.rds.value.as_deref());
+    rds.is_none_or(|rds| rds.status.raw().starts_with("delet"))
 }
 
 /// What cannot be compared, of all tenants together: mostly it is the same for many.
@@ -142,7 +163,8 @@ impl Found {
 struct Around<'a> {
     scene: &'a Scene<'a>,
     place: &'a Place<'a>,
-    roles: &'a Roles,
+    /// `None`: nobody logs in there, and it is here by its tags.
+    roles: Option<&'a Roles>,
     secrets: &'a Secrets,
 }
 
@@ -259,11 +281,23 @@ impl Around<'_> {
                     format!("its secret points to port {port} of {host}, where no instance is"),
                 );
             }
-            Leads::To(to) if to == here => self.compare_here(tenant, pointing, found),
+            Leads::To(to) if to == here => {
+                if let Some(roles) = self.roles {
+                    self.compare_here(tenant, pointing, roles, found);
+                }
+            }
             Leads::To(to) => {
                 let there = self.scene.tenants.iter().filter(|it| it.id == tenant.id && it.instance == *to);
                 let (word, is_here) = (self.home_word(), has_home(tenant));
-                if there.into_iter().any(has_home) {
+                let is_there = there.into_iter().any(has_home);
+                if self.roles.is_none() {
+                    // On its way there it has a home at its old place until the secret points to the new one.
+                    let (severity, too) =
+                        if is_there { (Severity::Info, ", where it has a home") } else { (Severity::Warning, "") };
+                    if found.victims.is_empty() {
+                        found.say(severity, format!("its tags put it here, and its secret points to {to}{too}"));
+                    }
+                } else if is_there {
                     if is_here {
                         found.say(
                             Severity::Info,
@@ -278,7 +312,7 @@ impl Around<'_> {
     }
 
     /// It leads here: to this tenant's own place?
-    fn compare_here(&self, tenant: &Tenant, pointing: &Pointing, found: &mut Found) {
+    fn compare_here(&self, tenant: &Tenant, pointing: &Pointing, roles: &Roles, found: &mut Found) {
         let place = self.place;
         let schemas = place.instance.layout == Layout::Schema;
         let database = if schemas {
@@ -317,17 +351,17 @@ impl Around<'_> {
             found.say(Severity::Warning, words);
         }
         match &pointing.username {
-            Some(username) => self.compare_login(tenant, username, pointing.has_password, found),
+            Some(username) => self.compare_login(tenant, username, pointing.has_password, roles, found),
             None if pointing.odd.iter().any(|odd| odd == "username") => {}
             None => found.say(Severity::Warning, "its secret names no username"),
         }
     }
 
-    fn compare_login(&self, tenant: &Tenant, username: &Foreign, has_password: bool, found: &mut Found) {
+    fn compare_login(&self, tenant: &Tenant, username: &Foreign, has_password: bool, roles: &Roles, found: &mut Found) {
         let name = username.raw();
         let own = self.place.role_owner(name).as_ref() == Some(&tenant.id) || tenant.role.as_deref() == Some(name);
         let shown = cut(username);
-        match self.roles.roles.iter().find(|role| role.name == *username) {
+        match roles.roles.iter().find(|role| role.name == *username) {
             None => found.say(Severity::Warning, format!("its secret logs in as {shown}, and there is no such role")),
             Some(role) if role.superuser => {
                 found.say(Severity::Critical, format!("its secret logs in as {shown}, a superuser"));
@@ -368,7 +402,7 @@ impl Around<'_> {
             since: None,
             culprits: vec![tenant.id.clone()],
             victims,
-            rests_on: vec![Source::Roles, Source::Secrets],
+            rests_on: vec![if self.roles.is_some() { Source::Roles } else { Source::Rds }, Source::Secrets],
         }
     }
 

@@ -10,6 +10,7 @@ use crate::domain::quantity::{bytes, duration, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Tenant, Tier, Unit};
 
 use super::blame::{Blame, WRITES, named};
+use super::cluster::is_of_a_cluster;
 use super::told::{Figures, Told, command};
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -39,6 +40,10 @@ impl Check for Storage {
         false
     }
 
+    fn is_of_minutes(&self) -> bool {
+        true
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };
@@ -46,6 +51,9 @@ impl Check for Storage {
             let figures = told.figures(self.signal(), verdicts);
             // How much it has changes rarely: an old word will do.
             let Some(rds) = fresh.or(told.cloud.rds.value.as_deref()) else { continue };
+            if is_of_a_cluster(self.signal(), place, rds, verdicts) {
+                continue;
+            }
             let full = fresh.is_some_and(|rds| rds.status.raw() == "storage-full");
             let disk = figures.map(|figures| Disk::of(told, figures));
             match disk {
@@ -113,7 +121,9 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
     let severity = if full { Some(Severity::Critical) } else { by_figures }?;
     let place = told.place;
     let fills = filling.is_some_and(|filling| filling.full_in.is_some());
-    let mut blame = Blame::of(scene, place, if fills { &[WRITES] } else { &[] });
+    let cause = disk.map(Disk::cause).unwrap_or_default();
+    // What was written in the last minute is a hint, and none where it is WAL that fills it.
+    let mut blame = Blame::hint(place, if fills && cause.is_empty() { &[WRITES] } else { &[] });
     let biggest = place.tenants.iter().filter_map(|tenant: &&Tenant| Some((tenant.size_bytes?, &tenant.id))).max();
     if let Some((size, tenant)) = biggest.filter(|_| blame.first.is_none() && place.instance.tier == Tier::Shared) {
         blame.words = format!("; biggest is {tenant} with {}", bytes(size));
@@ -141,7 +151,6 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, disk: Option<&Disk>, full
     if filling.is_some_and(|filling| filling.is_stuck()) && !full {
         clauses.push("it should have grown by itself".to_owned());
     }
-    let cause = disk.map(Disk::cause).unwrap_or_default();
     let alarm = told.alarm(&[Metric::FreeStorageSpace]);
     let full_words = Evidence::against("storage-full", 1.0, 1.0, Unit::Count);
     let mut evidence: Vec<Evidence> = full.then_some(full_words).into_iter().collect();

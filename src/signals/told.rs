@@ -12,6 +12,9 @@ use crate::domain::{Observed, Signal, Unknown};
 
 use super::{Doubt, Place, Scene, Verdicts};
 
+/// A figure is of so many seconds.
+const PERIOD: f64 = 60.0;
+
 /// An instance that AWS tells of, and that stays.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told<'a> {
@@ -146,7 +149,13 @@ impl<'a> Figures<'a> {
             sum += point.value;
             count += 1.0;
         }
-        Ok(if count > 0.0 { sum / count } else { newest.value })
+        // One of them may be missing. Of one alone, after a gap or of who is new, nothing is said of three minutes.
+        let wanted = ((seconds / PERIOD).ceil() - 1.0).max(1.0);
+        if count < wanted {
+            let (name, span) = (metric.name(), duration(seconds));
+            return Err(format!("CloudWatch has {count} of the {wanted} figures of {name} that {span} want"));
+        }
+        Ok(sum / count)
     }
 
     /// Whether it has any figures at all: not every size of a class has every metric.
@@ -226,6 +235,9 @@ mod tests {
             assert_eq!(it.mean(METRIC, 180.0), Ok(3.0));
             assert_eq!(it.mean(METRIC, 60.0), Ok(6.0));
             assert_eq!(it.mean(METRIC, 0.0), Ok(6.0));
+        });
+        figures(&[(90, 900.0), (99, 6.0)], |it| {
+            assert!(it.mean(METRIC, 180.0).unwrap_err().contains("has 1 of the 2 figures"));
         });
     }
 

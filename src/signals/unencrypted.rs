@@ -40,12 +40,12 @@ impl Check for Unencrypted {
             let snapshots = verdicts.told(signal, place, Source::Snapshots, &told.cloud.snapshots, scene.now);
             let backups = verdicts.told(signal, place, Source::Backups, &told.cloud.backups, scene.now);
             let open = Open {
-                instance: rds.is_some_and(|rds| !rds.encrypted),
+                instance: rds.is_some_and(|rds| rds.encrypted == Some(false)),
                 // What is being made says so when it is done.
                 snapshots: snapshots
                     .into_iter()
                     .flat_map(|it| &it.snapshots)
-                    .filter(|it| !it.encrypted && it.status.raw() == "available")
+                    .filter(|it| it.encrypted == Some(false) && it.status.raw() == "available")
                     .map(|it| it.identifier.raw())
                     .collect(),
                 points: backups
@@ -54,6 +54,11 @@ impl Check for Unencrypted {
                     .filter(|it| !it.encrypted && it.status.raw() == "COMPLETED")
                     .count(),
             };
+            let untold = snapshots.into_iter().flat_map(|it| &it.snapshots).any(|it| it.encrypted.is_none());
+            if untold || rds.is_some_and(|rds| rds.encrypted.is_none()) {
+                let reason = "AWS does not tell of all whether they are encrypted".to_owned();
+                verdicts.untold(signal, place, Source::Rds, reason, None);
+            }
             if open.count() > 0 {
                 verdicts.raised.push(raise(told, &open));
             }

@@ -1,10 +1,13 @@
 //! `unreachable`: an instance that cannot be polled, or that lets us in and shows nothing.
 
 use crate::domain::facts::Source;
+use crate::domain::facts::cloud::Standing;
 use crate::domain::observed::Trouble;
 use crate::domain::snapshot::Reach;
 use crate::domain::{Evidence, Onset, Severity, Signal, SubjectKind, Unit, Unknown, foreign, quantity};
 
+use super::blame::{named, sole};
+use super::told::command;
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
 /// The check.
@@ -17,7 +20,7 @@ impl Check for Unreachable {
     }
 
     fn about(&self) -> &'static str {
-        "An instance is not reached, or its sessions cannot be read: nothing is known. Critical at once."
+        "An instance is not reached, its sessions cannot be read, or RDS says it is down. Critical at once."
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {
@@ -40,9 +43,13 @@ impl Check for Unreachable {
                 continue;
             }
             match &place.instance.reach {
+                Reach::Up => {}
                 // Nobody tries, and that is as it should be: what was an outage before is none any more. What all other
                 // signals cannot judge they say themselves, with the reason.
-                Reach::Up | Reach::Apart(_) => {}
+                Reach::Apart(_) => {
+                    let raised = by_rds(scene, place, verdicts);
+                    verdicts.raised.extend(raised);
+                }
                 Reach::Connecting => verdicts.doubts.push(Doubt {
                     unknown: Unknown {
                         signal: self.signal(),
@@ -82,6 +89,30 @@ impl Check for Unreachable {
             }
         }
     }
+}
+
+/// Nobody polls its PostgreSQL: then RDS's word that it does not serve is all there is. That its storage is full `storage` says.
+fn by_rds(scene: &Scene<'_>, place: &Place<'_>, verdicts: &mut Verdicts) -> Option<Raised> {
+    let cloud = place.instance.cloud.as_deref()?;
+    let rds = verdicts.told(Signal::Unreachable, place, Source::Rds, &cloud.rds, scene.now)?;
+    let doing = rds.doing().filter(|it| it.standing == Standing::Hurt && rds.status.raw() != "storage-full")?;
+    let of = [("--source-identifier", &*cloud.identifier), ("--source-type", "db-instance"), ("--duration", "1440")];
+    Some(Raised {
+        severity: Severity::Critical,
+        subject: place.subject(),
+        summary: format!("RDS says that {} is {}: {}", named(place), sanitised(rds.status.raw()), doing.means),
+        evidence: vec![Evidence::against("does not serve, by RDS", 1.0, 1.0, Unit::Count)],
+        advice: format!("See what happened to it: {}.", command(cloud, "rds describe-events", &of)),
+        statement: None,
+        since: None,
+        culprits: Vec::new(),
+        victims: sole(place).into_iter().collect(),
+        rests_on: vec![Source::Rds],
+    })
+}
+
+fn sanitised(status: &str) -> String {
+    foreign::sanitise(status).chars().take(50).collect()
 }
 
 /// Connected, and nothing is to be seen: for the tenants' sake as bad as no connection.

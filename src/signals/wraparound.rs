@@ -6,7 +6,7 @@ use crate::domain::facts::{Database, OldestTable, Source};
 use crate::domain::quantity::{count, percent};
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit, foreign};
 
-use super::told::Figures;
+use super::told::{Figures, Told};
 use super::words::qualified;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
@@ -40,7 +40,9 @@ impl Check for Wraparound {
             let Some(databases) =
                 verdicts.seen(self.signal(), place, Source::Databases, &instance.databases, scene.now)
             else {
-                verdicts.raised.extend(by_cloudwatch(scene, place));
+                if Told::of(self.signal(), scene, place, verdicts).is_some() {
+                    verdicts.raised.extend(by_cloudwatch(scene, place));
+                }
                 continue;
             };
             for database in databases.iter() {

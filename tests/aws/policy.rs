@@ -133,20 +133,24 @@ fn the_mark_of_an_operation_cannot_be_put_on_what_another_made() {
     let db = |name: &str| format!("arn:aws:rds:eu-west-1:1:db:{name}");
     let asked = format!("aws:RequestTag/{MARK}");
     let marked = format!("aws:ResourceTag/{MARK}");
-    let tagging = |name: &str, resource: &[(&str, &str)]| {
-        let keys: Vec<_> = [(asked.as_str(), "x")].into_iter().chain(resource.iter().copied()).collect();
-        allows(&operate, "rds:AddTagsToResource", &db(name), &keys)
+    let snapshot = |name: &str| format!("arn:aws:rds:eu-west-1:1:snapshot:{name}");
+    let tagging = |resource: &str, has: &[(&str, &str)]| {
+        let keys: Vec<_> = [(asked.as_str(), "x")].into_iter().chain(has.iter().copied()).collect();
+        allows(&operate, "rds:AddTagsToResource", resource, &keys)
     };
-    // What is made has no tags yet; what we made has ours.
-    assert!(tagging("portarium-prod-acme-db", &[]));
-    assert!(tagging("portarium-prod-acme-db", &[(&marked, "x"), ("aws:ResourceTag/TenantId", "acme")]));
-    // Somebody's home, the shared instance, and what is none of the estate's.
-    assert!(!tagging(
-        "portarium-prod-acme-db",
-        &[("aws:ResourceTag/TenantId", "acme"), ("aws:ResourceTag/StorageTier", "dedicated")]
-    ));
-    assert!(!tagging("portarium-prod-shared", &[("aws:ResourceTag/StorageTier", "shared")]));
-    assert!(!tagging("billing", &[]));
+    // What is made has a name of its own, and no tags yet; what we made has ours.
+    assert!(tagging(&db("portarium-prod-acme-tierdeck-7f3a"), &[]));
+    assert!(tagging(&snapshot("portarium-prod-acme-tierdeck-7f3a"), &[]));
+    assert!(tagging(&db("portarium-prod-acme-db"), &[(&marked, "x"), ("aws:ResourceTag/TenantId", "acme")]));
+    // Somebody's home, the shared instance and snapshots, whether they have tags or not: many have none.
+    for name in ["portarium-prod-acme-db", "portarium-prod-shared", "portarium-final", "billing", "tierdeck"] {
+        for has in [&[][..], &[("aws:ResourceTag/StorageTier", "shared")], &[("aws:ResourceTag/TenantId", "acme")]] {
+            assert!(!tagging(&db(name), has) && !tagging(&snapshot(name), has), "{name} {has:?}");
+        }
+    }
+    assert!(!tagging(&snapshot("rds:portarium-prod-shared-2026-11-22-03-10"), &[]));
+    // Nor one that somebody named as we name ours, and gave to a tenant.
+    assert!(!tagging(&db("portarium-prod-acme-tierdeck-7f3a"), &[("aws:ResourceTag/TenantId", "acme")]));
     // Nor can a home be aimed at another tenant, by which the console finds it.
     let aim = [("aws:RequestTag/TenantId", "globex"), ("aws:ResourceTag/TenantId", "acme")];
     assert!(!allows(&operate, "rds:AddTagsToResource", &db("portarium-prod-acme-db"), &aim));
@@ -155,7 +159,10 @@ fn the_mark_of_an_operation_cannot_be_put_on_what_another_made() {
         assert!(!allows(&operate, &action, &db("portarium-prod-acme-db"), &[("aws:ResourceTag/TenantId", "acme")]));
         assert!(allows(&operate, &action, &db("portarium-prod-acme-db"), &[(&marked, "x")]));
     }
-    assert!(!allows(&operate, "rds:DeleteDBSnapshot", "arn:aws:rds:eu-west-1:1:snapshot:portarium-final", &[]));
+    for name in ["portarium-final", "portarium-prod-acme-tierdeck-7f3a"] {
+        assert!(!allows(&operate, "rds:DeleteDBSnapshot", &snapshot(name), &[]));
+        assert!(allows(&operate, "rds:DeleteDBSnapshot", &snapshot(name), &[(&marked, "x")]));
+    }
     // A group that an instance is to have is no instance.
     assert!(allows(&operate, "rds:ModifyDBInstance", "arn:aws:rds:eu-west-1:1:pg:own", &[]));
     let passed = |role: &str| {

@@ -24,6 +24,11 @@ pub struct CloudSpec {
     storage: Option<String>,
     /// Automated backups are kept for so many days.
     days: Option<u32>,
+    /// The cluster that it is a member of.
+    cluster: Option<String>,
+    /// What RDS leaves out: `days`, `encrypted`.
+    #[serde(default)]
+    untold: Vec<String>,
     /// How long ago the latest restorable time is; `-`: there is none.
     restorable: Option<String>,
     /// How long ago it was made; `-`: not known.
@@ -47,7 +52,7 @@ pub struct CloudSpec {
     /// `NAME METRIC [ok]`
     #[serde(default)]
     alarms: Vec<String>,
-    /// `NAME AGE [automated] [open] [shared=all,123456789012] [hidden] [status=available]`
+    /// `NAME AGE [automated] [open] [shared=all,123456789012] [hidden] [untold] [status=available]`
     #[serde(default)]
     snapshots: Vec<String>,
     /// Why it is not known who some are shared with.
@@ -130,6 +135,7 @@ impl CloudSpec {
                 chosen: None,
             }
         };
+        let told = |what: &str| !self.untold.iter().any(|it| it == what);
         Rds {
             arn: Foreign::from(format!("arn:aws:rds:eu-west-1:123456789012:db:{name}")),
             status: text(&self.status, "available"),
@@ -141,8 +147,9 @@ impl CloudSpec {
                 iops: number("iops"),
                 throughput_mibps: None,
             },
-            encrypted: !self.open,
-            retention_days: self.days.unwrap_or(35),
+            cluster: self.cluster.as_deref().map(Foreign::from),
+            encrypted: told("encrypted").then_some(!self.open),
+            retention_days: told("days").then_some(self.days.unwrap_or(35)),
             latest_restorable: ago(&self.restorable, "3m"),
             created: ago(&self.created, "30d"),
             replica_of: self.replica.then(|| Foreign::from("primary")),
@@ -191,7 +198,7 @@ impl CloudSpec {
                 status: Foreign::from(words.get("status").unwrap_or("available")),
                 at: Some(now - span(words.plain[1])),
                 gib: Some(100),
-                encrypted: !words.has("open"),
+                encrypted: (!words.has("untold")).then(|| !words.has("open")),
                 shared_with: (!words.has("hidden")).then(|| shared.map(Foreign::from).collect()),
             }
         };

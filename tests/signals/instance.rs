@@ -26,6 +26,8 @@ pub struct InstanceSpec {
     databases_layout: bool,
     /// Why it does not answer; `connecting`: not yet.
     down: Option<String>,
+    /// Why nobody polls it.
+    apart: Option<String>,
     /// With `down`: all connections are taken (`full`), or all that our login may have (`own-limit`).
     refused: Option<String>,
     connections: Option<u32>,
@@ -127,6 +129,9 @@ impl InstanceSpec {
                 },
             },
         };
+        if let Some(reason) = &self.apart {
+            instance.reach = Reach::Apart(Arc::from(reason.as_str()));
+        }
         let known = |what: &str| !self.no.iter().any(|it| it == what);
         instance.server = Some(Arc::new(Server {
             version: "15.18".to_owned(),

@@ -211,7 +211,8 @@ impl Finder {
             let Some(rds) = described.get(identifier) else { continue };
             let Claim::Dedicated(tenant) = claim(&rds.tags) else { continue };
             if !self.is_configured(identifier, rds) {
-                self.meet(identifier, tenant, rds).await;
+                let fellows = described.values().filter(|it| it.cluster.is_some() && it.cluster == rds.cluster).count();
+                self.meet(identifier, tenant, rds, fellows).await;
             }
         }
         let is_dedicated = |rds: &Arc<Rds>| matches!(claim(&rds.tags), Claim::Dedicated(_));
@@ -238,9 +239,11 @@ impl Finder {
         named || there.is_some_and(|there| self.hall.addresses.contains(&there))
     }
 
-    async fn meet(&mut self, identifier: &Arc<str>, tenant: Option<TenantId>, rds: &Arc<Rds>) {
-        // A replica carries its source's tags: the tenant's home is there, and is not told of twice.
-        let tenant = tenant.filter(|_| rds.replica_of.is_none());
+    /// `fellows`: how many members its cluster has, if it is of one.
+    async fn meet(&mut self, identifier: &Arc<str>, tenant: Option<TenantId>, rds: &Arc<Rds>, fellows: usize) {
+        // A replica carries its source's tags: the tenant's home is there, and is not told of twice. Nor is it known which of a
+        // cluster's members writes.
+        let tenant = tenant.filter(|_| rds.replica_of.is_none() && fellows <= 1);
         // Another's now: who it was is gone.
         if self.found.get(identifier).is_some_and(|guest| guest.tenant != tenant) {
             self.see_off(identifier).await;
@@ -264,7 +267,11 @@ impl Finder {
         guest.is_being_made = rds.endpoint.is_none() && rds.status.raw() == "creating";
         self.hall.lead(&guest.name, rds.endpoint.as_ref().map(|(host, port)| (host.raw(), *port)));
         let found = (guest.name.clone(), guest.tenant.clone());
-        let way = way(&self.hall.dedicated, &self.voice.account, found, identifier, rds);
+        let way = if fellows > 1 {
+            Err(format!("it is one of {fellows} members of {}; AWS is asked about it", cluster(rds)).into())
+        } else {
+            way(&self.hall.dedicated, &self.voice.account, found, identifier, rds)
+        };
         if guest.way.as_ref() != Some(&way) {
             self.stand(identifier, way).await;
         }
@@ -302,6 +309,10 @@ impl Finder {
         guest.lanes.shutdown().await;
         self.voice.tell(guest.place, News::Gone).await;
     }
+}
+
+fn cluster(rds: &Rds) -> String {
+    rds.cluster.as_ref().map_or_else(|| "a cluster".to_owned(), |cluster| format!("cluster {}", cluster.shown()))
 }
 
 /// How we log in to the PostgreSQL of one that was found, or why nobody does.

@@ -130,7 +130,7 @@ impl SourceLane {
                 };
                 seats.iter().map(|seat| (seat.place, of(seat))).collect()
             }
-            Source::Parameters => by_group(account, seats).await,
+            Source::Parameters => return Ok(by_group(account, seats).await),
             other => return Err(Trouble::new(format!("{} is not asked here", other.name()))),
         };
         Ok(dealt.into())
@@ -241,14 +241,25 @@ fn deal<T: Default>(seats: &[Seat], mut facts: ByInstance<T>, wrap: fn(T) -> Clo
     seats.iter().map(|seat| (seat.place, Ok(of(seat)))).collect()
 }
 
-/// Each parameter group once. One that is refused is missing where it is used, and nowhere else.
-async fn by_group(account: &Account, seats: &[Seat]) -> Dealt {
+/// Each parameter group once. One that is refused is missing where it is used, and nowhere else; what the next one would meet as well
+/// ends it: there may be a group for each of hundreds.
+async fn by_group(account: &Account, seats: &[Seat]) -> Round {
     let mut groups: HashMap<&str, Result<Parameters, Trouble>> = HashMap::new();
+    let mut ended: Option<Trouble> = None;
     for seat in seats {
         for (name, _) in seat.rds.iter().flat_map(|rds| &rds.parameter_groups) {
             if !groups.contains_key(name.raw()) {
-                let answer = parameters::group(account, name.raw()).await;
-                groups.insert(name.raw(), answer.map_err(|error| error.trouble()));
+                let answer = match &ended {
+                    Some(trouble) => Err(trouble.clone()),
+                    None => parameters::group(account, name.raw()).await.map_err(|error| {
+                        let trouble = error.trouble();
+                        if error.is_throttled() || error.is_denied() || error.is_about_credentials() {
+                            ended = Some(trouble.clone());
+                        }
+                        trouble
+                    }),
+                };
+                groups.insert(name.raw(), answer);
             }
         }
     }
@@ -264,7 +275,8 @@ async fn by_group(account: &Account, seats: &[Seat]) -> Dealt {
         }
         Ok(CloudFragment::Parameters(all))
     };
-    seats.iter().map(|seat| (seat.place, of(seat))).collect()
+    let dealt = seats.iter().map(|seat| (seat.place, of(seat))).collect();
+    Round { dealt, pressed: ended.is_some() }
 }
 
 fn undescribed() -> Trouble {

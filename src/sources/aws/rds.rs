@@ -92,29 +92,30 @@ fn read(instance: &DbInstance) -> Rds {
             iops: count(instance.iops()),
             throughput_mibps: count(instance.storage_throughput()),
         },
-        multi_az: instance.multi_az().unwrap_or_default(),
+        multi_az: instance.multi_az(),
         zone: some(instance.availability_zone()),
-        encrypted: instance.storage_encrypted().unwrap_or_default(),
+        encrypted: instance.storage_encrypted(),
         kms_key: some(instance.kms_key_id()),
-        public: instance.publicly_accessible().unwrap_or_default(),
-        deletion_protection: instance.deletion_protection().unwrap_or_default(),
+        public: instance.publicly_accessible(),
+        deletion_protection: instance.deletion_protection(),
         ca: some(instance.ca_certificate_identifier()),
         certificate_until: instance.certificate_details().and_then(|details| moment_of(details.valid_till())),
         backup_window: some(instance.preferred_backup_window()),
         maintenance_window: some(instance.preferred_maintenance_window()),
-        retention_days: count(instance.backup_retention_period()).unwrap_or_default(),
+        retention_days: count(instance.backup_retention_period()),
         earliest_restorable: None,
         latest_restorable: moment_of(instance.latest_restorable_time()),
         endpoint,
         master: some(instance.master_username()),
         database: some(instance.db_name()),
-        iam_login: instance.iam_database_authentication_enabled().unwrap_or_default(),
+        iam_login: instance.iam_database_authentication_enabled(),
         insights: instance.performance_insights_enabled(),
         created: moment_of(instance.instance_create_time()),
         parameter_groups: groups
             .map(|group| (foreign(group.db_parameter_group_name()), foreign(group.parameter_apply_status())))
             .collect(),
         exports_logs: instance.enabled_cloudwatch_logs_exports().iter().any(|log| log == "postgresql"),
+        cluster: some(instance.db_cluster_identifier()).or_else(|| of_clusters(instance)),
         replica_of: some(instance.read_replica_source_db_instance_identifier()),
         replicas: instance.read_replica_db_instance_identifiers().iter().map(|it| Foreign::from(it.as_str())).collect(),
         tags: instance.tag_list().iter().filter_map(tag).collect::<BTreeMap<_, _>>(),
@@ -122,6 +123,11 @@ fn read(instance: &DbInstance) -> Rds {
         maintenance: None,
         refused: Vec::new(),
     }
+}
+
+/// An engine that only clusters have, where its cluster is not told.
+fn of_clusters(instance: &DbInstance) -> Option<Foreign> {
+    some(instance.engine().filter(|engine| *engine != "postgres"))
 }
 
 /// What was ordered and is not done yet. Of a password only that there will be another.
@@ -157,9 +163,23 @@ mod tests {
     use aws_sdk_rds::types::{Endpoint, Tag};
 
     #[test]
+    fn a_member_of_a_cluster_is_one_by_its_cluster_or_its_engine() {
+        let of = |engine: &str, cluster: Option<&str>| {
+            let instance = DbInstance::builder().engine(engine).set_db_cluster_identifier(cluster.map(str::to_owned));
+            read(&instance.build()).cluster.map(|cluster| cluster.raw().to_owned())
+        };
+        assert_eq!(of("postgres", None), None);
+        assert_eq!(of("postgres", Some("c")).as_deref(), Some("c"));
+        assert_eq!(of("aurora-postgresql", Some("c")).as_deref(), Some("c"));
+        assert_eq!(of("aurora-postgresql", None).as_deref(), Some("aurora-postgresql"));
+    }
+
+    #[test]
     fn what_rds_leaves_out_stays_unknown_and_a_new_password_is_no_word_of_it() {
         let bare = read(&DbInstance::builder().db_instance_identifier("x").build());
-        assert_eq!((bare.endpoint, bare.storage.iops, bare.insights, bare.retention_days), (None, None, None, 0));
+        assert_eq!((bare.endpoint, bare.storage.iops, bare.insights, bare.retention_days), (None, None, None, None));
+        let flags = [bare.encrypted, bare.public, bare.deletion_protection, bare.multi_az, bare.iam_login];
+        assert_eq!((flags, bare.cluster), ([None; 5], None));
         let changing = PendingModifiedValues::builder().master_user_password("hunter2").allocated_storage(200).build();
         let instance = DbInstance::builder()
             .endpoint(Endpoint::builder().address("x.rds.amazonaws.com").port(5432).build())

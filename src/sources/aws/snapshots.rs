@@ -163,7 +163,7 @@ async fn snapshots(account: &Account) -> Result<Vec<(Arc<str>, Snapshot)>, AwsEr
                     status: foreign(snapshot.status()),
                     at: moment_of(snapshot.snapshot_create_time()),
                     gib: count(snapshot.allocated_storage()),
-                    encrypted: snapshot.encrypted().unwrap_or_default(),
+                    encrypted: snapshot.encrypted(),
                     shared_with: None,
                 },
             ));

@@ -218,7 +218,11 @@ fn snapshot(pen: &Pen<'_>, one: &Snapshot, width: usize) -> Line<'static> {
         }
     };
     let status = if one.status.raw() == "available" { look.dim } else { look.warning };
-    let (secrecy, colour) = if one.encrypted { ("encrypted", look.dim) } else { ("NOT ENCRYPTED", look.warning) };
+    let (secrecy, colour) = match one.encrypted {
+        Some(true) => ("encrypted", look.dim),
+        Some(false) => ("NOT ENCRYPTED", look.warning),
+        None => ("encrypted: —", look.dim),
+    };
     let size = one.gib.map_or("—".to_owned(), |gib| format!("{gib} GiB"));
     let cells = [
         (one.kind.to_string(), 9, look.text),

@@ -96,8 +96,8 @@ pub(super) fn words(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
     let doing = rds.doing().map_or_else(|| rds.status.to_string(), |status| status.words.to_owned());
     let failed = cloud.events.value.as_ref().and_then(|events| events.failed_over(pen.model.moment()));
     let failed = failed.map(|at| format!(" (failed over {} ago)", ago(pen, at))).unwrap_or_default();
-    let zones = if rds.multi_az { "Multi-AZ" } else { "one zone" };
-    let encrypted = if rds.encrypted { "encrypted" } else { "NOT ENCRYPTED" };
+    let zones = rds.multi_az.map_or("zones —", |more| if more { "Multi-AZ" } else { "one zone" });
+    let encrypted = rds.encrypted.map_or("encryption —", |yes| if yes { "encrypted" } else { "NOT ENCRYPTED" });
     let cost = prices::monthly(rds).map_or("—".to_owned(), |cost| format!("~${cost:.0} a month"));
     format!(
         "{doing}{failed} · {} · PostgreSQL {} · {} · {zones} · {encrypted} · {cost}",
@@ -183,21 +183,37 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         sheet.field("", &words, style);
     }
     let zone = rds.zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
-    let standby = if rds.multi_az { "Multi-AZ: a standby is ready in another zone" } else { "one zone, no standby" };
+    let standby = match rds.multi_az {
+        Some(true) => "Multi-AZ: a standby is ready in another zone",
+        Some(false) => "one zone, no standby",
+        None => "—",
+    };
     sheet.field("zones", &format!("{standby}{zone}"), look.text);
     match (rds.encrypted, &rds.kms_key) {
-        (true, key) => sheet.field("encryption", &format!("yes · {}", named(key)), look.text),
-        (false, _) => sheet.field(
+        (Some(true), key) => sheet.field("encryption", &format!("yes · {}", named(key)), look.text),
+        (None, _) => sheet.field("encryption", "—", look.dim),
+        (Some(false), _) => sheet.field(
             "encryption",
             "NOT ENCRYPTED: a copy of a snapshot with a key, restored, would be",
             look.warning,
         ),
     }
-    let public = if rds.public { "PUBLIC: it has an address in the internet" } else { "private" };
+    let public = match rds.public {
+        Some(true) => "PUBLIC: it has an address in the internet",
+        Some(false) => "private",
+        None => "public or not: —",
+    };
     let at = rds.endpoint.as_ref().map_or("no address yet".to_owned(), |(host, port)| format!("{host}:{port}"));
-    sheet.field("network", &format!("{public} · {at}"), if rds.public { look.critical } else { look.text });
-    let (words, style) =
-        if rds.deletion_protection { ("on", look.text) } else { ("OFF: one call deletes it", look.warning) };
+    sheet.field(
+        "network",
+        &format!("{public} · {at}"),
+        if rds.public == Some(true) { look.critical } else { look.text },
+    );
+    let (words, style) = match rds.deletion_protection {
+        Some(true) => ("on", look.text),
+        Some(false) => ("OFF: one call deletes it", look.warning),
+        None => ("—", look.dim),
+    };
     sheet.field("deletion guard", words, style);
     let until = rds.certificate_until.map(|at| (at, at.duration_since(moment).as_secs_f64()));
     let style = if until.is_some_and(|(_, left)| left < pen.model.settings.thresholds.certificate_warning_seconds) {
@@ -208,15 +224,16 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
     let until =
         until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
     sheet.field("CA", &format!("{} · {until}", named(&rds.ca)), style);
-    sheet.field("IAM login", yes(rds.iam_login), look.text);
+    sheet.field("IAM login", rds.iam_login.map_or("—", yes), look.text);
     let insights = rds.insights.map_or("—", yes);
     let exports = if rds.exports_logs { "exported to CloudWatch Logs" } else { "not exported: read from RDS itself" };
     sheet.field("insights · log", &format!("{insights} · {exports}"), look.text);
     let kept = match rds.retention_days {
-        0 => "NO automated backups".to_owned(),
-        days => format!("{days} days"),
+        None => "—".to_owned(),
+        Some(0) => "NO automated backups".to_owned(),
+        Some(days) => format!("{days} days"),
     };
-    let style = if rds.retention_days == 0 { look.critical } else { look.text };
+    let style = if rds.retention_days == Some(0) { look.critical } else { look.text };
     sheet.field("backups", &format!("{kept} · window {} UTC", named(&rds.backup_window)), style);
     let back = rds.earliest_restorable.map_or("—".to_owned(), minute);
     let latest = rds.latest_restorable.map_or("—".to_owned(), |at| format!("{} ({} ago)", minute(at), ago(pen, at)));

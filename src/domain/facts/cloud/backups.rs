@@ -20,8 +20,8 @@ pub struct Snapshot {
     pub at: Option<Timestamp>,
     /// `AllocatedStorage`, in GiB.
     pub gib: Option<u32>,
-    /// Whether it is encrypted.
-    pub encrypted: bool,
+    /// Whether it is encrypted; `None`: not told.
+    pub encrypted: Option<bool>,
     /// Accounts that may restore it; `all`: everybody. `None`: not known (the call was refused, or not made yet).
     pub shared_with: Option<Vec<Foreign>>,
 }

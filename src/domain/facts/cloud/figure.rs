@@ -80,7 +80,8 @@ impl Cloud {
     /// point.
     pub fn restorable(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         let rds = self.rds.value.as_ref();
-        let moment = rds.filter(|rds| rds.retention_days > 0).and_then(|rds| rds.latest_restorable);
+        let moment =
+            rds.filter(|rds| rds.retention_days.is_some_and(|days| days > 0)).and_then(|rds| rds.latest_restorable);
         let snapshots = self.snapshots.value.iter().flat_map(|all| &all.snapshots);
         let snapshots = snapshots.filter(|it| it.status.raw() == "available").filter_map(|it| it.at);
         let points = self.backups.value.iter().flat_map(|all| &all.points);

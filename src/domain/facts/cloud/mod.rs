@@ -32,7 +32,7 @@ pub use log::{AuditEntry, LogEntry};
 pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
 pub use status::{Standing, Status};
-pub use volume::Iops;
+pub use volume::{Iops, STRIPED};
 
 /// What is known of an instance by way of AWS; `Instance` has none where no account is known for it.
 #[derive(Debug, Clone)]

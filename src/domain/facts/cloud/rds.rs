@@ -25,7 +25,6 @@ pub struct Storage {
 
 /// Source `rds`: `DescribeDBInstances`, and what maintenance is pending.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as RDS tells it")]
 pub struct Rds {
     /// `DBInstanceArn`.
     pub arn: Foreign,
@@ -39,18 +38,18 @@ pub struct Rds {
     pub version: Foreign,
     /// Storage.
     pub storage: Storage,
-    /// Whether a standby is ready in another zone.
-    pub multi_az: bool,
+    /// Whether a standby is ready in another zone; `None`, here and below: not told.
+    pub multi_az: Option<bool>,
     /// `AvailabilityZone`.
     pub zone: Option<Foreign>,
     /// Whether its storage is encrypted.
-    pub encrypted: bool,
+    pub encrypted: Option<bool>,
     /// `KmsKeyId`.
     pub kms_key: Option<Foreign>,
     /// `PubliclyAccessible`.
-    pub public: bool,
+    pub public: Option<bool>,
     /// `DeletionProtection`.
-    pub deletion_protection: bool,
+    pub deletion_protection: Option<bool>,
     /// `CACertificateIdentifier`.
     pub ca: Option<Foreign>,
     /// Until when its certificate is good.
@@ -60,7 +59,7 @@ pub struct Rds {
     /// `PreferredMaintenanceWindow`.
     pub maintenance_window: Option<Foreign>,
     /// `BackupRetentionPeriod`; 0: no automated backups.
-    pub retention_days: u32,
+    pub retention_days: Option<u32>,
     /// The earliest moment that can be restored to (`DescribeDBInstanceAutomatedBackups`).
     pub earliest_restorable: Option<Timestamp>,
     /// `LatestRestorableTime`.
@@ -72,7 +71,7 @@ pub struct Rds {
     /// `DBName`.
     pub database: Option<Foreign>,
     /// `IAMDatabaseAuthenticationEnabled`.
-    pub iam_login: bool,
+    pub iam_login: Option<bool>,
     /// `PerformanceInsightsEnabled`; `None`: not told.
     #[serde(default)]
     pub insights: Option<bool>,
@@ -82,6 +81,10 @@ pub struct Rds {
     pub parameter_groups: Vec<(Foreign, Foreign)>,
     /// `EnabledCloudwatchLogsExports`.
     pub exports_logs: bool,
+    /// `DBClusterIdentifier`, or an engine that only clusters have: backups, snapshots and storage are the cluster's, and who writes
+    /// is not told here.
+    #[serde(default)]
+    pub cluster: Option<Foreign>,
     /// What it is a replica of.
     pub replica_of: Option<Foreign>,
     /// Its replicas.

@@ -14,7 +14,7 @@ pub struct Iops {
 }
 
 /// From this size on RDS stripes PostgreSQL's storage over four volumes, in GiB.
-const STRIPED: u32 = 400;
+pub const STRIPED: u32 = 400;
 
 /// Below this gp2 has no credits left to burst with, in per cent.
 const SPENT: f64 = 1.0;

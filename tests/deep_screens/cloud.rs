@@ -409,7 +409,7 @@ fn charts_look_back_on_demand_and_a_key_never_waits_for_aws() {
     let answer = Metrics { series: BTreeMap::from([(Metric::CpuUtilization, points(42.0))]) };
     console.update(Message::Report(Report::Figures(week.clone(), Ok(Arc::new(answer)))));
     let shown = screen(&mut console, (160, 48));
-    assert!(shown.contains("THE LAST 7 D") && shown.contains("42%") && shown.contains("Nov 1"), "{shown}");
+    assert!(shown.contains("THE LAST 7 D") && shown.contains("CPU  ━ 15%") && shown.contains("Nov 1"), "{shown}");
     // What was drawn stays when asking again fails; that says why, and is asked again by itself, ever more rarely, or by hand.
     let refuse = |console: &mut Model, inquiry: &FigureInquiry| {
         let refused = "cloudwatch:GetMetricData is not allowed".to_owned();
@@ -613,6 +613,6 @@ fn storage_is_as_full_as_of_what_it_may_grow_to() {
     let mut console = model(several());
     type_keys(&mut console, ":shared⏎⇥⇥", (160, 48));
     let shown = screen(&mut console, (160, 48));
-    assert!(shown.contains("19% of the 200 GiB that it may grow to in use, full in ~45d"), "{shown}");
+    assert!(shown.contains("19% of the 200 GiB that it may grow to in use, full in ~44d 21h"), "{shown}");
     assert!(shown.contains("(full in ~45d)"), "{shown}");
 }

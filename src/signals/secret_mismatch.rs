@@ -289,15 +289,15 @@ impl Around<'_> {
             Leads::To(to) => {
                 let there = self.scene.tenants.iter().filter(|it| it.id == tenant.id && it.instance == *to);
                 let (word, is_here) = (self.home_word(), has_home(tenant));
-                let is_there = there.into_iter().any(has_home);
+                let at_home_there = there.into_iter().any(has_home);
                 if self.roles.is_none() {
                     // On its way there it has a home at its old place until the secret points to the new one.
                     let (severity, too) =
-                        if is_there { (Severity::Info, ", where it has a home") } else { (Severity::Warning, "") };
+                        if at_home_there { (Severity::Info, ", where it has a home") } else { (Severity::Warning, "") };
                     if found.victims.is_empty() {
                         found.say(severity, format!("its tags put it here, and its secret points to {to}{too}"));
                     }
-                } else if is_there {
+                } else if at_home_there {
                     if is_here {
                         found.say(
                             Severity::Info,

@@ -53,8 +53,8 @@ impl Fit {
         });
         let bare = (0..=all).rev().map(|named| Self { unit: false, gap: 1, named, valued: 0, noted: false });
         let mut fits = [wide, Self { gap: 1, ..wide }].into_iter().chain(tight).chain(bare);
-        let none = Self { unit: false, gap: 1, named: 0, valued: 0, noted: false };
-        fits.find(|fit| fit.width(title, entries, note) <= room).unwrap_or(none)
+        let bare_title = Self { unit: false, gap: 1, named: 0, valued: 0, noted: false };
+        fits.find(|fit| fit.width(title, entries, note) <= room).unwrap_or(bare_title)
     }
 }
 

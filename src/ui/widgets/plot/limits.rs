@@ -52,10 +52,15 @@ pub(super) fn names(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64, b
     }
     told.entry(0).or_default().extend(rows.above.iter().map(|limit| Name::of(limit, plot, "↑ ")));
     for (row, names) in told {
-        let kept = within(&names, wide);
-        let room: usize = kept.iter().map(|(words, _)| width(words)).sum();
         let own = busy.get(row * wide..(row + 1) * wide).unwrap_or_default();
-        let (Ok(at), Ok(row)) = (u16::try_from(begin(own, room)), u16::try_from(row)) else { continue };
+        let room = |kept: &[(String, Style)]| kept.iter().map(|(words, _)| width(words)).sum();
+        let kept = within(&names, wide);
+        // Where a curve takes the whole row, names cover what is the longest ago, and never more than half of it.
+        let (kept, at) = match free(own, room(&kept)) {
+            Some(at) => (kept, at),
+            None => (within(&names, wide / 2), 0),
+        };
+        let (Ok(at), Ok(row)) = (u16::try_from(at), u16::try_from(row)) else { continue };
         let faint = pen.look.faint;
         let spans = kept.into_iter().map(|(words, style)| Span::styled(words, if plot.fresh { style } else { faint }));
         let line = Line::from(spans.collect::<Vec<_>>());
@@ -91,11 +96,11 @@ fn within(names: &[Name], room: usize) -> Vec<(String, Style)> {
     all.map(|(named, valued)| told(named, valued)).find(fits).unwrap_or_default()
 }
 
-/// Where so many cells are free: at the right end, at the left end, anywhere; else the left end, which is the longest ago.
-fn begin(busy: &[bool], room: usize) -> usize {
+/// Where so many cells are free: at the right end, at the left end, anywhere.
+fn free(busy: &[bool], room: usize) -> Option<usize> {
     let last = busy.len().saturating_sub(room);
-    let free = |at: &usize| busy.get(*at..at + room).is_some_and(|cells| cells.iter().all(|busy| !busy));
-    [last, 0].into_iter().chain((0..last).rev()).find(free).unwrap_or(0)
+    let free = |at: &usize| busy.get(*at..*at + room).is_some_and(|cells| cells.iter().all(|busy| !busy));
+    [last, 0].into_iter().chain((0..last).rev()).find(free)
 }
 
 #[cfg(test)]
@@ -105,11 +110,11 @@ mod tests {
     #[test]
     fn names_stand_where_no_curve_is() {
         let busy = |cells: &str| cells.chars().map(|char| char == 'x').collect::<Vec<_>>();
-        assert_eq!(begin(&busy("......"), 3), 3);
-        assert_eq!(begin(&busy(".....x"), 3), 0);
-        assert_eq!(begin(&busy("x....x"), 3), 2);
-        assert_eq!(begin(&busy("x..x.x"), 3), 0, "over what is the longest ago");
-        assert_eq!(begin(&busy(".."), 3), 0);
+        assert_eq!(free(&busy("......"), 3), Some(3));
+        assert_eq!(free(&busy(".....x"), 3), Some(0));
+        assert_eq!(free(&busy("x....x"), 3), Some(2));
+        assert_eq!(free(&busy("x..x.x"), 3), None);
+        assert_eq!(free(&busy(".."), 3), None);
     }
 
     #[test]

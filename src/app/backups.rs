@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::list::Keyed;
 use super::table::{Column, Value};
-use crate::domain::facts::cloud::{Cloud, CopyOfPoint};
+use crate::domain::facts::cloud::{Backups, Cloud, CopyOfPoint, JobKind, Part};
 use crate::domain::policy::{BackupPolicy, Thresholds};
 use crate::domain::{Instance, InstanceName, Snapshot, TenantId, Tier};
 
@@ -77,6 +77,8 @@ pub struct Restorable {
     pub late: (f64, f64),
     /// How long a restore may take.
     pub rto: Duration,
+    /// How many seconds AWS Backup's last restore took; or why that is not known.
+    pub took: Result<f64, String>,
     /// Sources that were refused, or fail: which, and why.
     pub troubles: Vec<(&'static str, String)>,
 }
@@ -98,7 +100,7 @@ impl Restorable {
         });
         let encrypted = encrypted.flatten();
         let jobs = backups.iter().flat_map(|all| &all.jobs);
-        let job = jobs.filter(|job| job.kind == crate::domain::facts::cloud::JobKind::Backup).max_by_key(|job| job.at);
+        let job = jobs.filter(|job| job.kind == JobKind::Backup).max_by_key(|job| job.at);
         let plans = backups.and_then(|all| all.protections.as_ref());
         let unknown = || {
             let sources = [("snapshots", &cloud.snapshots.error, snapshots.is_some())];
@@ -117,7 +119,7 @@ impl Restorable {
             wanted_days: policy.retention(environment),
             copies: copies.map(|region| crate::domain::foreign::sanitise(region).into_owned()).collect(),
             encrypted,
-            exposure: exposure(cloud),
+            exposure: exposure(cloud, policy),
             job: job.map(|job| LastJob {
                 state: job.state.to_string(),
                 at: job.at,
@@ -129,6 +131,7 @@ impl Restorable {
             },
             rpo_moment: policy.rpo.pitr,
             late: (thresholds.backup_rpo.warning, thresholds.backup_pitr.warning),
+            took: took(backups),
             rto: match tier {
                 Tier::Shared => policy.rto.shared,
                 Tier::Dedicated => policy.rto.dedicated,
@@ -183,14 +186,30 @@ impl Restorable {
     }
 }
 
-fn exposure(cloud: &Cloud) -> Exposure {
+/// What a restore takes is known when one was made.
+fn took(backups: Option<&Backups>) -> Result<f64, String> {
+    let backups = backups.ok_or("AWS Backup has told nothing yet")?;
+    if let Some((part, why)) = backups.refused.iter().find(|(part, _)| *part == Part::RestoreJobs) {
+        return Err(format!("{part}: {}", crate::domain::foreign::sanitise(why)));
+    }
+    let done = backups.jobs.iter().filter(|job| job.kind == JobKind::Restore && job.state.raw() == "COMPLETED");
+    let last = done.max_by_key(|job| job.at).and_then(|job| Some(job.ended?.duration_since(job.at).as_secs_f64()));
+    last.ok_or_else(|| "AWS Backup knows of no restore".to_owned())
+}
+
+/// Accounts that the policy allows are as wanted.
+fn exposure(cloud: &Cloud, policy: &BackupPolicy) -> Exposure {
     let Some(snapshots) = cloud.snapshots.value.as_deref() else { return Exposure::Unknown };
     let mut accounts = BTreeSet::new();
     let mut unknown = snapshots.unknown.is_some();
     for snapshot in &snapshots.snapshots {
         match snapshot.is_public() {
             Some(true) => return Exposure::Public,
-            Some(false) => accounts.extend(snapshot.shared_with.iter().flatten().map(ToString::to_string)),
+            Some(false) => {
+                let with = snapshot.shared_with.iter().flatten();
+                let with = with.filter(|account| !policy.share_with.iter().any(|allowed| *allowed == account.raw()));
+                accounts.extend(with.map(ToString::to_string));
+            }
             // Automated ones cannot be shared.
             None => unknown |= !snapshot.is_automated(),
         }
@@ -430,7 +449,8 @@ impl Column for BackupColumn {
             Self::Copies => Value::Text(Cow::Owned(known.copies.iter().cloned().collect::<Vec<_>>().join(" "))),
             Self::Job => known.job.as_ref().map_or(Value::Missing, |job| text(&job.state)),
             Self::Rto => Value::Number(known.rto.as_secs_f64()),
-            // Nothing was restored here yet, and no drill held.
+            Self::Took => known.took.as_ref().map_or(Value::Missing, |took| Value::Number(*took)),
+            // No drill was held.
             _ => Value::Missing,
         }
     }

@@ -9,8 +9,9 @@ use super::locks::LockTrees;
 use super::model::{FleetFocus, Held, Kept, Mode, Model, TenantTab, View, Worst};
 use super::table::Column;
 use super::tables::TableRow;
+use crate::domain::facts::cloud::Standing;
 use crate::domain::snapshot::Reach;
-use crate::domain::{InstanceName, Session, SubjectKind, Tenant, TenantId};
+use crate::domain::{Instance, InstanceName, Session, SubjectKind, Tenant, TenantId};
 
 /// The deepest way back that is remembered.
 const DEPTH: usize = 50;
@@ -113,9 +114,10 @@ impl Model {
             }
             View::Instances => {
                 let all = !self.instances.filter.is_empty();
-                self.instances
-                    .list
-                    .seek(forward, &shown.instances, |one| all || !matches!(one.reach, Reach::Up | Reach::Apart(_)));
+                let serves = |one: &Instance| {
+                    matches!(one.reach, Reach::Up | Reach::Apart(_)) && one.standing() != Some(Standing::Hurt)
+                };
+                self.instances.list.seek(forward, &shown.instances, |one| all || !serves(one));
             }
             View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
             View::Backups => {

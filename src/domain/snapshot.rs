@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::facts::cloud::AccountState;
+use super::facts::cloud::{AccountState, Standing};
 use super::facts::{
     Bloat, Catalog, Cloud, Database, Debt, Freeze, Horizon, Operations, Pooler, Replication, Roles, Secrets, Server,
     Sizes, Source, Statements, Vacuums,
@@ -249,6 +249,11 @@ impl Instance {
             series: Arc::default(),
             settled: 0,
         }
+    }
+
+    /// What its state in RDS means for whoever uses it, as it was told last.
+    pub fn standing(&self) -> Option<Standing> {
+        Some(self.cloud.as_ref()?.rds.value.as_ref()?.doing()?.standing)
     }
 
     /// Why its sessions were never seen though we are connected: a failed connection would have made it [`Reach::Down`].

@@ -70,11 +70,7 @@ pub(super) fn redact(news: &mut News) {
 
 /// Where it is, and whose account.
 fn cloud(fragment: &mut CloudFragment) {
-    let refused = |parts: &mut Vec<(Arc<str>, Arc<str>)>| {
-        for (_, words) in parts {
-            *words = Arc::from(places(words));
-        }
-    };
+    let refused = |words: &mut Arc<str>| *words = Arc::from(places(words));
     match fragment {
         CloudFragment::Rds(rds) => {
             (rds.endpoint, rds.master) = (None, None);
@@ -87,7 +83,7 @@ fn cloud(fragment: &mut CloudFragment) {
                 .for_each(hide);
             rds.tags.values_mut().for_each(hide);
             rds.pending.iter_mut().for_each(|(_, value)| hide(value));
-            refused(&mut rds.refused);
+            rds.refused.iter_mut().for_each(|(_, words)| refused(words));
         }
         CloudFragment::Alarms(alarms) => {
             for alarm in &mut alarms.alarms {
@@ -111,7 +107,7 @@ fn cloud(fragment: &mut CloudFragment) {
                 copy.message.iter_mut().for_each(hide);
             }
             backups.jobs.iter_mut().filter_map(|job| job.message.as_mut()).for_each(hide);
-            refused(&mut backups.refused);
+            backups.refused.iter_mut().for_each(|(_, words)| refused(words));
         }
         CloudFragment::Metrics(_) => {}
     }

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Rds, Snapshots};
+use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Part, Rds, Snapshot, Snapshots};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Foreign, Severity, Signal, SubjectKind, Tier, Unit};
 
@@ -16,6 +16,9 @@ use super::cluster::is_of_a_cluster;
 use super::told::{Told, command};
 use super::words::and_more;
 use super::{Check, Place, Raised, Scene, Verdicts};
+
+/// Automated backups are made once a day.
+const DAY: f64 = 86_400.0;
 
 /// The check.
 #[derive(Debug)]
@@ -49,12 +52,11 @@ impl Check for BackupStale {
             }
             let snapshots = verdicts.told(signal, place, Source::Snapshots, &told.cloud.snapshots, scene.now);
             let backups = verdicts.told(signal, place, Source::Backups, &told.cloud.backups, scene.now);
-            let points = backups.filter(|backups| !was_refused(backups, "recovery points"));
-            for part in ["recovery points", "backup jobs", "copies"] {
-                if let Some((_, why)) = backups.and_then(|it| it.refused.iter().find(|(of, _)| &**of == part)) {
-                    let reason = format!("{part}: {}", crate::domain::foreign::sanitise(why));
-                    verdicts.untold(signal, place, Source::Databases, reason, None);
-                }
+            let points = backups.filter(|backups| !backups.lacks(Part::is_of_points));
+            for (part, why) in backups.iter().flat_map(|it| &it.refused).filter(|(part, _)| *part != Part::RestoreJobs)
+            {
+                let reason = format!("{part}: {}", crate::domain::foreign::sanitise(why));
+                verdicts.untold(signal, place, Source::Backups, reason, None);
             }
             let Some(stale) = Stale::of(scene, place, rds, snapshots.map(|it| &**it), points.map(|it| &**it)) else {
                 let reason = "nothing to restore from is seen, nor since when it is there".to_owned();
@@ -69,10 +71,6 @@ impl Check for BackupStale {
     }
 }
 
-fn was_refused(backups: &Backups, part: &str) -> bool {
-    backups.refused.iter().any(|(of, _)| &**of == part)
-}
-
 /// How old is what could be restored.
 struct Stale {
     /// What the newest is, and how many seconds ago; with nothing: since the instance was made.
@@ -82,6 +80,8 @@ struct Stale {
     target: f64,
     /// The latest restorable time, where there is one to be: seconds ago, and how many are wanted.
     pitr: Option<(f64, f64)>,
+    /// It is to have automated backups, and had none within a day: seconds since it was made.
+    never: Option<f64>,
     /// Not all that there may be was seen.
     unseen: bool,
 }
@@ -96,24 +96,28 @@ impl Stale {
     ) -> Option<Self> {
         let rpo = &scene.policy.backup.rpo;
         let target = if place.instance.tier == Tier::Shared { rpo.shared } else { rpo.dedicated };
+        // One that is told although there are no automated backups is of before.
+        let restorable = rds.latest_restorable.filter(|_| rds.retention_days.is_some_and(|days| days > 0));
         let snapshot = snapshots.into_iter().flat_map(|it| &it.snapshots).filter(|it| it.status.raw() == "available");
-        let point = backups.into_iter().flat_map(|it| &it.points).filter(|it| it.status.raw() == "COMPLETED");
+        let point = backups.into_iter().flat_map(|it| &it.points).filter(|it| is_whole(&it.status));
         let all = [
-            ("latest restorable time", rds.latest_restorable),
+            ("latest restorable time", restorable),
             ("snapshot", snapshot.filter_map(|it| it.at).max()),
             ("recovery point", point.map(|it| it.at).max()),
         ];
         let ago = |at: Timestamp| scene.now.duration_since(at).as_secs_f64().max(0.0);
+        let automated = snapshots.is_none_or(|it| it.snapshots.iter().any(Snapshot::is_automated));
+        let wants_one = rds.latest_restorable.is_none() && rds.retention_days.is_some_and(|days| days > 0);
+        let never = rds.created.filter(|_| wants_one && !automated).map(ago);
         let newest = all.into_iter().filter_map(|(name, at)| Some((ago(at?), name)));
         let newest = newest.min_by(|one, other| one.0.total_cmp(&other.0));
         let age = newest.map(|(age, _)| age).or(rds.created.map(ago))?;
-        let restorable =
-            rds.latest_restorable.or(rds.created).filter(|_| rds.retention_days.is_some_and(|days| days > 0));
         Some(Self {
             newest: newest.map(|(_, name)| name),
             age,
             target: target.as_secs_f64().max(1.0),
             pitr: restorable.map(|at| (ago(at), rpo.pitr.as_secs_f64().max(1.0))),
+            never: never.filter(|age| *age >= DAY),
             unseen: false,
         })
     }
@@ -152,6 +156,13 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, stale: &Stale, backups: O
             severity,
             format!("its latest restorable time is {ago} ago, not {wanted}: its WAL is not kept in time"),
         ));
+    }
+    if let (Some(age), true) = (stale.never, wrong.is_empty()) {
+        let words = format!(
+            "no automated backup was made yet, {} after it was: no moment of it can be restored",
+            duration(age)
+        );
+        wrong.push((Severity::Warning, words));
     }
     let mut jobs = 0;
     for words in backups.into_iter().flat_map(|backups| failures(scene, rds, stale, backups)) {
@@ -221,15 +232,23 @@ fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> V
     }
     // A plan that does nothing looks like one that works.
     let late = scene.thresholds.backup_rpo.critical * stale.target;
-    let last = backups.points.iter().map(|point| point.at).max().or(rds.created);
-    if let (Some(protection), Some(last)) = (backups.protections.iter().flatten().next(), last)
-        && scene.now.duration_since(last).as_secs_f64() >= late
-        && !was_refused(backups, "recovery points")
-        && failures.is_empty()
-    {
-        failures.push(format!("plan {} has made no recovery point for {}", brief(&protection.plan, 30), ago(last)));
+    let idle =
+        backups.protections.iter().flatten().filter(|plan| plan.is_daily() && !plan.continuous).find_map(|plan| {
+            let made = backups.points.iter().filter(|point| point.vault == plan.vault && is_whole(&point.status));
+            // One that was made after the instance has had no more time than since then.
+            let since = plan.since.into_iter().chain(rds.created).max();
+            let last = made.map(|point| point.at).max().or(since)?;
+            (scene.now.duration_since(last).as_secs_f64() >= late).then_some((plan, last))
+        });
+    if let (Some((plan, last)), true, false) = (idle, failures.is_empty(), backups.lacks(Part::is_of_points)) {
+        failures.push(format!("plan {} has made no recovery point for {}", brief(&plan.plan, 30), ago(last)));
     }
     failures
+}
+
+/// Whether a recovery point can be restored; a continuous one is `AVAILABLE`.
+fn is_whole(status: &Foreign) -> bool {
+    matches!(status.raw(), "COMPLETED" | "AVAILABLE")
 }
 
 /// Whether a job came to nothing: one that did not begin within its window expired.

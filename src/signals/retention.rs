@@ -4,7 +4,7 @@
 //! Source: Amazon RDS User Guide, "Backup retention period" (0 to 35 days; from or to 0 is an outage).
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::Protection;
+use crate::domain::facts::cloud::{Part, Protection};
 use crate::domain::quantity::plural;
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
@@ -65,13 +65,17 @@ fn keeps(told: Told<'_>, wanted: u32) -> Option<&Protection> {
     let backups = told.cloud.backups.fresh(told.now)?;
     let all = backups.protections.iter().flatten();
     // No lifecycle: for ever.
-    all.into_iter().find(|plan| plan.days.is_none_or(|days| days >= wanted))
+    all.into_iter().filter(|plan| plan.is_daily()).find(|plan| plan.days.is_none_or(|days| days >= wanted))
 }
 
 fn raise(scene: &Scene<'_>, told: Told<'_>, days: u32, wanted: u32) -> Raised {
     let place = told.place;
     let plan = keeps(told, wanted);
-    let unknown = told.cloud.backups.fresh(told.now).is_none_or(|backups| backups.protections.is_none());
+    let unknown = told
+        .cloud
+        .backups
+        .fresh(told.now)
+        .is_none_or(|backups| backups.protections.is_none() || backups.lacks(Part::is_of_plans));
     let severity = match (plan, days) {
         (Some(_), 1..) => Severity::Info,
         (Some(_), 0) | (None, 1..) => Severity::Warning,

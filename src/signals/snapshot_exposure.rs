@@ -3,16 +3,16 @@
 //!
 //! Source: Amazon RDS User Guide, "Sharing a DB snapshot" (manual ones alone can be shared; value `all` makes one public).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::facts::Source;
 use crate::domain::facts::cloud::Snapshot;
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::{Evidence, Foreign, Severity, Signal, SubjectKind, Tier, Unit};
+use crate::domain::{Evidence, Foreign, InstanceName, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
 
 use super::blame::sole;
-use super::told::{Told, command};
+use super::told::command_in;
 use super::{Check, Place, Raised, Scene, Verdicts};
 
 /// Everybody, as RDS spells it.
@@ -47,7 +47,6 @@ impl Check for SnapshotExposure {
             let signal = self.signal();
             let Some(cloud) = place.instance.cloud.as_deref() else { continue };
             // Who is going leaves its snapshots, and who is not there yet has none: neither is a reason not to look.
-            let told = Told { place, cloud, now: scene.now };
             let Some(snapshots) = verdicts.told(signal, place, Source::Snapshots, &cloud.snapshots, scene.now) else {
                 continue;
             };
@@ -60,10 +59,40 @@ impl Check for SnapshotExposure {
             let exposed: Vec<Exposed<'_>> =
                 snapshots.snapshots.iter().filter_map(|snapshot| Exposed::of(scene, snapshot)).collect();
             if !exposed.is_empty() {
-                verdicts.raised.push(raise(told, &exposed));
+                let whose = Whose { name: place.name().to_string(), data: whose(place), subject: place.subject() };
+                verdicts.raised.push(raise(whose, &cloud.region, sole(place), &exposed));
             }
         }
+        strays(scene, verdicts);
     }
+}
+
+/// Those of instances that are gone, or that nobody watches here: the last snapshots of tenants that left are among them.
+fn strays(scene: &Scene<'_>, verdicts: &mut Verdicts) {
+    for account in scene.accounts {
+        let mut of: BTreeMap<&str, Vec<Exposed<'_>>> = BTreeMap::new();
+        for (identifier, snapshot) in account.strays.iter().flatten() {
+            of.entry(identifier).or_default().extend(Exposed::of(scene, snapshot));
+        }
+        for (identifier, exposed) in of.into_iter().filter(|(_, exposed)| !exposed.is_empty()) {
+            let name = sanitise(identifier).into_owned();
+            let instance = InstanceName::new(identifier);
+            let subject = Subject { kind: SubjectKind::Instance, id: name.clone(), instance };
+            let gone = !account.identifiers.iter().any(|known| **known == *identifier);
+            let state = if gone { "which is no more" } else { "which is not watched here" };
+            let whose = Whose { name: format!("{name}, {state}"), data: "its data".to_owned(), subject };
+            verdicts.raised.push(raise(whose, &account.region, None, &exposed));
+        }
+    }
+}
+
+/// Whose snapshots they are.
+struct Whose {
+    /// The instance's name.
+    name: String,
+    /// What is in them.
+    data: String,
+    subject: Subject,
 }
 
 fn are(count: usize) -> String {
@@ -89,8 +118,7 @@ impl<'a> Exposed<'a> {
     }
 }
 
-fn raise(told: Told<'_>, exposed: &[Exposed<'_>]) -> Raised {
-    let place = told.place;
+fn raise(whose: Whose, region: &str, victim: Option<TenantId>, exposed: &[Exposed<'_>]) -> Raised {
     let mut worst: Vec<&Exposed<'_>> = exposed.iter().collect();
     worst.sort_by_key(|it| !it.public);
     let public = exposed.iter().filter(|it| it.public).count();
@@ -104,7 +132,7 @@ fn raise(told: Told<'_>, exposed: &[Exposed<'_>]) -> Raised {
     if public > 0 {
         let which = names(&mut worst.iter().filter(|it| it.public).map(|it| it.snapshot.identifier.raw()), public);
         let (what, verb) = if public == 1 { ("snapshot", "is") } else { ("snapshots", "are") };
-        words.push(format!("{what} {which} {verb} public: anybody with an AWS account may restore {}", whose(place)));
+        words.push(format!("{what} {which} {verb} public: anybody with an AWS account may restore {}", whose.data));
     }
     if !accounts.is_empty() {
         let shared: Vec<_> = worst.iter().filter(|it| !it.accounts.is_empty()).collect();
@@ -121,14 +149,14 @@ fn raise(told: Told<'_>, exposed: &[Exposed<'_>]) -> Raised {
     }
     Raised {
         severity: if public > 0 { Severity::Critical } else { Severity::Warning },
-        subject: place.subject(),
-        summary: format!("{} of {}", words.join("; "), place.name()),
+        subject: whose.subject,
+        summary: format!("{} of {}", words.join("; "), whose.name),
         evidence,
-        advice: advice(told, &worst),
+        advice: advice(region, &worst),
         statement: None,
         since: None,
         culprits: Vec::new(),
-        victims: sole(place).into_iter().collect(),
+        victims: victim.into_iter().collect(),
         rests_on: vec![Source::Snapshots],
     }
 }
@@ -146,7 +174,7 @@ fn whose(place: &Place<'_>) -> String {
     }
 }
 
-fn advice(told: Told<'_>, worst: &[&Exposed<'_>]) -> String {
+fn advice(region: &str, worst: &[&Exposed<'_>]) -> String {
     let Some(first) = worst.first() else { return String::new() };
     let account = if first.public { EVERYBODY } else { first.accounts.first().copied().unwrap_or(EVERYBODY) };
     let of = [
@@ -154,7 +182,7 @@ fn advice(told: Told<'_>, worst: &[&Exposed<'_>]) -> String {
         ("--attribute-name", "restore"),
         ("--values-to-remove", account),
     ];
-    let remove = command(told.cloud, "rds modify-db-snapshot-attribute", &of);
+    let remove = command_in(region, "rds modify-db-snapshot-attribute", &of);
     let then = if first.public {
         "then look in CloudTrail for who copied or restored it: what was taken is not taken back"
     } else {

@@ -4,6 +4,7 @@
 //! Source: Amazon RDS User Guide, "Encrypting Amazon RDS resources" and its limitations.
 
 use crate::domain::facts::Source;
+use crate::domain::facts::cloud::Part;
 use crate::domain::quantity::plural;
 use crate::domain::{Evidence, Severity, Signal, SubjectKind, Unit};
 
@@ -58,6 +59,10 @@ impl Check for Unencrypted {
             if untold || rds.is_some_and(|rds| rds.encrypted.is_none()) {
                 let reason = "AWS does not tell of all whether they are encrypted".to_owned();
                 verdicts.untold(signal, place, Source::Rds, reason, None);
+            }
+            if backups.is_some_and(|backups| backups.lacks(Part::is_of_points)) {
+                let reason = "whether all recovery points are encrypted is not known: not all may be read".to_owned();
+                verdicts.untold(signal, place, Source::Backups, reason, None);
             }
             if open.count() > 0 {
                 verdicts.raised.push(raise(told, &open));

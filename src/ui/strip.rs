@@ -131,7 +131,12 @@ fn line<'a>(pen: &Pen<'_>, instance: &'a Instance, width: usize) -> Line<'a> {
     let fresh = instance.activity.fresh(moment).is_some();
     let (value, unit) = if fresh { (look.text, look.dim) } else { (look.faint, look.faint) };
     let mut line = Line::from(vec![
-        Span::styled(if fresh { "● " } else { "◌ " }, if fresh { look.good } else { look.warning }),
+        match instance.standing() {
+            Some(Standing::Hurt) => Span::styled("✖ ", look.critical),
+            _ if !fresh => Span::styled("◌ ", look.warning),
+            Some(Standing::Busy) => Span::styled("▲ ", look.warning),
+            _ => Span::styled("● ", look.good),
+        },
         Span::styled(name, if fresh { look.strong } else { look.dim }),
         Span::raw(" "),
     ]);

@@ -9,8 +9,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use tierdeck::app::{Effect, InstanceTab, Message, Model, Report, Target, View};
 use tierdeck::domain::facts::cloud::{
     AccountState, Alarm, AlarmState, Alarms, AuditEntry, Backups, Cloud, CopyOfPoint, Datapoint, Event, Events, Job,
-    JobKind, LogEntry, Maintenance, Metric, Metrics, Parameters, Protection, Rds, RecoveryPoint, Snapshot as Kept,
-    Snapshots, Storage,
+    JobKind, LogEntry, Maintenance, Metric, Metrics, Parameters, Part, Protection, Rds, RecoveryPoint,
+    Snapshot as Kept, Snapshots, Storage,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::snapshot::Reach;
@@ -209,6 +209,8 @@ pub fn several() -> Snapshot {
             vault: "portarium-prod".into(),
             days: Some(35),
             copies_to: vec!["arn:aws:backup:eu-central-1:1:backup-vault:copies".into()],
+            continuous: false,
+            since: None,
         }]),
         points: vec![RecoveryPoint {
             arn: "arn:aws:rds:eu-west-1:1:snapshot:awsbackup:job-1".into(),
@@ -232,7 +234,7 @@ pub fn several() -> Snapshot {
             ended: Some(ago(7 * 3_600 - 40)),
             message: Some(format!("Instance is storage-full {HOSTILE}").into()),
         }],
-        refused: vec![("restores".into(), "backup:ListRestoreJobs is not allowed".into())],
+        refused: vec![(Part::RestoreJobs, "backup:ListRestoreJobs is not allowed".into())],
     });
     full.cloud = Some(known);
     let mut made = Instance::named(InstanceName::new("portarium-prod-initech-db"), Tier::Dedicated, full.layout);

@@ -10,7 +10,8 @@ use super::facts::{Words, size};
 use super::scene::span;
 use tierdeck::domain::facts::cloud::{
     AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind,
-    Maintenance, Metric, MetricUnit, Metrics, Oddity, Protection, Rds, RecoveryPoint, Snapshot, Snapshots, Storage,
+    Maintenance, Metric, MetricUnit, Metrics, Oddity, Part, Protection, Rds, RecoveryPoint, Snapshot, Snapshots,
+    Storage,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::{Foreign, Observed, TenantId};
@@ -57,7 +58,7 @@ pub struct CloudSpec {
     snapshots: Vec<String>,
     /// Why it is not known who some are shared with.
     hidden: Option<String>,
-    /// `NAME DAYS|-`; left out: not known. An empty list: none.
+    /// `NAME DAYS|- [weekly] [continuous] [since=1h]`; left out: not known. An empty list: none.
     plans: Option<Vec<String>>,
     /// `AGE [open] [status=COMPLETED]`
     #[serde(default)]
@@ -214,7 +215,9 @@ impl CloudSpec {
             Protection {
                 plan: Foreign::from(words.plain[0]),
                 rule: Foreign::from("daily"),
-                schedule: None,
+                schedule: words.has("weekly").then(|| Foreign::from("cron(0 5 ? * SUN *)")),
+                continuous: words.has("continuous"),
+                since: words.get("since").map(|ago| now - span(ago)),
                 vault: Foreign::from("vault"),
                 days: words.plain[1].parse().ok(),
                 copies_to: Vec::new(),
@@ -254,7 +257,16 @@ impl CloudSpec {
         };
         let refused = |line: &String| {
             let (part, why) = line.split_once(": ").unwrap();
-            (Arc::from(part), Arc::from(why))
+            let of = |prefix: &str| part.strip_prefix(prefix).map(Foreign::from);
+            let part = match part {
+                "recovery points" => Part::RecoveryPoints,
+                "plans" => Part::Plans,
+                "copies" => Part::Copies,
+                "backup jobs" => Part::BackupJobs,
+                "restore jobs" => Part::RestoreJobs,
+                _ => of("recovery points in ").map(Part::RecoveryPointsIn).or(of("plan ").map(Part::Plan)).unwrap(),
+            };
+            (part, Arc::from(why))
         };
         Backups {
             protections: self.plans.as_ref().map(|plans| plans.iter().map(plan).collect()),
@@ -294,6 +306,9 @@ pub struct AccountSpec {
     /// RDS identifiers of all instances.
     #[serde(default)]
     known: Vec<String>,
+    /// `INSTANCE SNAPSHOT ACCOUNTS`: shared ones of instances that are gone or not watched.
+    #[serde(default)]
+    strays: Vec<String>,
     /// It was not described.
     #[serde(default)]
     failed: bool,
@@ -325,6 +340,20 @@ impl AccountSpec {
         let identifiers: Vec<Arc<str>> = self.known.iter().map(|known| Arc::from(known.as_str())).collect();
         let odd = self.odd.iter().map(odd).collect();
         account.take(AccountNews::Described { instances: 9, odd, identifiers });
+        let stray = |line: &String| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let snapshot = Snapshot {
+                identifier: Foreign::from(words[1]),
+                kind: Foreign::from("manual"),
+                status: Foreign::from("available"),
+                at: None,
+                gib: Some(100),
+                encrypted: Some(true),
+                shared_with: Some(words[2].split(',').map(Foreign::from).collect()),
+            };
+            (Arc::from(words[0]), snapshot)
+        };
+        account.take(AccountNews::Strays(self.strays.iter().map(stray).collect()));
         if self.failed {
             account.take(AccountNews::Failed(Trouble::new("refused")));
         }

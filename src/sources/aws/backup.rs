@@ -15,8 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{asked, foreign, moment_of, some};
 use crate::clients::aws::{Account, Action, AwsError, Fault};
 use crate::domain::Foreign;
-use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint};
-use crate::domain::foreign::sanitise;
+use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Part, Protection, RecoveryPoint};
 
 /// AWS Backup's word for RDS instances.
 const TYPE: &str = "RDS";
@@ -44,7 +43,7 @@ pub struct Answer {
     points: HashMap<String, Vec<RecoveryPoint>>,
     copies: HashMap<String, Vec<CopyOfPoint>>,
     jobs: HashMap<String, Vec<Job>>,
-    refused: Vec<(Arc<str>, Arc<str>)>,
+    refused: Refused,
 }
 
 /// What a selection takes, as far as it can be told from an ARN and tags.
@@ -103,7 +102,7 @@ struct Vault {
 }
 
 /// Parts that were refused: which, and why.
-type Refused = Vec<(Arc<str>, Arc<str>)>;
+type Refused = Vec<(Part, Arc<str>)>;
 
 impl Book {
     /// Asks for everything. An error when everything was refused: then nothing is known.
@@ -118,12 +117,12 @@ impl Book {
                 answer.points.entry(of.clone()).or_default().push(point.clone());
             }
         }
-        let parts: [(&str, Result<(), AwsError>); 5] = [
-            ("recovery points", points),
-            ("plans", Box::pin(rules(account, &mut refused)).await.map(|rules| answer.rules = Some(rules))),
-            ("copies", copies(account, since).await.map(|copies| answer.copies = copies)),
-            ("backup jobs", backups(account, since, &mut answer.jobs).await),
-            ("restore jobs", restores(account, since, &answer.points, &mut answer.jobs).await),
+        let parts: [(Part, Result<(), AwsError>); 5] = [
+            (Part::RecoveryPoints, points),
+            (Part::Plans, Box::pin(rules(account, &mut refused)).await.map(|rules| answer.rules = Some(rules))),
+            (Part::Copies, copies(account, since).await.map(|copies| answer.copies = copies)),
+            (Part::BackupJobs, backups(account, since, &mut answer.jobs).await),
+            (Part::RestoreJobs, restores(account, since, &answer.points, &mut answer.jobs).await),
         ];
         let (mut first, mut whole) = (None, 0);
         for (part, result) in parts {
@@ -131,7 +130,7 @@ impl Book {
             if error.is_about_credentials() {
                 return Err(error);
             }
-            refused.push((Arc::from(part), Arc::from(error.to_string())));
+            refused.push((part, Arc::from(error.to_string())));
             first.get_or_insert(error);
             whole += 1;
         }
@@ -157,8 +156,8 @@ impl Book {
                 Ok(points) => vault.points.extend(points),
                 Err(error) if error.is_about_credentials() || error.is_throttled() => return Err(error),
                 Err(error) => {
-                    let part = format!("recovery points in {}", sanitise(&name));
-                    refused.push((Arc::from(part), Arc::from(error.to_string())));
+                    let part = Part::RecoveryPointsIn(Foreign::from(name.as_str()));
+                    refused.push((part, Arc::from(error.to_string())));
                 }
             }
         }
@@ -185,7 +184,7 @@ async fn rules(account: &Account, refused: &mut Refused) -> Result<Vec<(Protecti
             Err(AwsError { fault: Fault::Gone(_), .. }) => good += 1,
             Err(error) if error.is_about_credentials() || error.is_throttled() => return Err(error),
             Err(error) => {
-                refused.push((Arc::from(format!("plan {}", sanitise(&id))), Arc::from(error.to_string())));
+                refused.push((Part::Plan(Foreign::from(id.as_str())), Arc::from(error.to_string())));
                 newest = Some(error);
             }
         }
@@ -200,10 +199,11 @@ async fn plan(account: &Account, id: &str) -> Result<Vec<(Protection, Vec<Select
     let clients = account.clients().await;
     let question = clients.backup.get_backup_plan().backup_plan_id(id).send();
     let plan = account.ask(Action::GetBackupPlan, question).await?;
+    let since = moment_of(plan.creation_date());
     let Some(plan) = plan.backup_plan() else { return Ok(Vec::new()) };
     let selections = selections(account, id).await?;
     let rules = plan.rules().iter();
-    Ok(rules.map(|rule| (protection(plan.backup_plan_name(), rule), selections.clone())).collect())
+    Ok(rules.map(|rule| (protection(plan.backup_plan_name(), since, rule), selections.clone())).collect())
 }
 
 async fn selections(account: &Account, plan: &str) -> Result<Vec<Selection>, AwsError> {
@@ -222,7 +222,7 @@ async fn selections(account: &Account, plan: &str) -> Result<Vec<Selection>, Aws
     Ok(selections)
 }
 
-fn protection(plan: &str, rule: &BackupRule) -> Protection {
+fn protection(plan: &str, since: Option<Timestamp>, rule: &BackupRule) -> Protection {
     let days = rule.lifecycle().and_then(Lifecycle::delete_after_days);
     let copies = rule.copy_actions().iter().map(|copy| Foreign::from(copy.destination_backup_vault_arn()));
     Protection {
@@ -232,6 +232,8 @@ fn protection(plan: &str, rule: &BackupRule) -> Protection {
         vault: Foreign::from(rule.target_backup_vault_name()),
         days: days.and_then(|days| u32::try_from(days).ok()).filter(|days| *days > 0),
         copies_to: copies.collect(),
+        continuous: rule.enable_continuous_backup().unwrap_or_default(),
+        since,
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
     let target = known.rpo.as_secs_f64();
     sheet.field(
         "newest backup",
-        &format!("{newest} · at most {} may be lost", short(target)),
+        &format!("{newest} · target {}", short(target)),
         judged(known.is_late(moment) || age.is_none() && known.newest_unknown.is_none()),
     );
     let (lag, target) = (known.lag(moment), known.rpo_moment.as_secs_f64());
@@ -101,13 +101,20 @@ pub(super) fn summary(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<
         known.earliest.map_or("—".to_owned(), |at| format!("{} ago", short(moment.duration_since(at).as_secs_f64())));
     sheet.field(
         "point in time",
-        &format!("from {back} to {} · at most {} may be lost", ago(lag), short(target)),
+        &format!("from {back} to {} · target {}", ago(lag), short(target)),
         judged(lag.is_none() || known.is_behind(moment)),
     );
     let loss = known.loss(moment).map_or("—".to_owned(), duration);
-    sheet.field("RPO now", &format!("{loss} would be lost"), plain);
-    let drill = "no restore was made from here yet, no drill held: —";
-    sheet.field("RTO", &format!("target {} · measured — ({drill})", short(known.rto.as_secs_f64())), plain);
+    let target = short(known.rpo.as_secs_f64());
+    let is_lost = known.loss(moment).is_some_and(|loss| loss > known.rpo.as_secs_f64());
+    sheet.field("RPO now", &format!("{loss} would be lost · target {target}"), judged(is_lost));
+    let (target, is_slow) =
+        (known.rto.as_secs_f64(), known.took.as_ref().is_ok_and(|took| *took > known.rto.as_secs_f64()));
+    let took = known
+        .took
+        .as_ref()
+        .map_or_else(|why| format!("— ({why})"), |took| format!("{} (AWS Backup's last restore)", duration(*took)));
+    sheet.field("RTO", &format!("measured {took} · target {}", short(target)), judged(is_slow));
     kept(&mut sheet, known, plain, &judged);
     let copies = if known.copies.is_empty() { "none in another region".to_owned() } else { listed(&known.copies) };
     let encrypted = known.encrypted.map_or("—", |all| if all { "all encrypted" } else { "NOT ALL ENCRYPTED" });
@@ -174,7 +181,7 @@ fn all(pen: &Pen<'_>, row: &BackupRow, width: usize) -> Vec<Line<'static>> {
         plans(&mut sheet, pen, backups);
         jobs(&mut sheet, pen, backups);
         for (part, why) in &backups.refused {
-            sheet.field(part, &format!("— {}", crate::domain::foreign::sanitise(why)), look.warning);
+            sheet.field(&part.to_string(), &format!("— {}", crate::domain::foreign::sanitise(why)), look.warning);
         }
     }
     sheet.lines
@@ -208,7 +215,6 @@ fn row(pen: &Pen<'_>, at: Option<Timestamp>, cells: &[(String, usize, Style)], w
 fn snapshot(pen: &Pen<'_>, one: &Snapshot, width: usize) -> Line<'static> {
     let look = pen.look;
     let (shared, style) = match &one.shared_with {
-        None if one.is_automated() => ("cannot be shared".to_owned(), look.dim),
         None => ("shared: —".to_owned(), look.dim),
         Some(_) if one.is_public() == Some(true) => ("PUBLIC".to_owned(), look.critical),
         Some(none) if none.is_empty() => ("not shared".to_owned(), look.dim),

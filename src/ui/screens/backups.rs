@@ -193,7 +193,10 @@ fn told(pen: &Pen<'_>, column: Of, row: &BackupRow, known: &Restorable, width: u
             one(format!("{} {age} ago", job.state.to_lowercase()), style)
         }),
         // How long a restore takes is known when one was made.
-        Of::Rto => one(format!("—/{}", short(known.rto.as_secs_f64())), look.text),
+        Of::Rto => {
+            let took = known.took.as_ref().map_or_else(|_| "—".to_owned(), |took| short(*took));
+            one(format!("{took}/{}", short(known.rto.as_secs_f64())), look.text)
+        }
         _ => None,
     }
 }

@@ -111,7 +111,10 @@ fn cell(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'s
     let number = |value: Option<f64>| value.map_or("—".to_owned(), count);
     let words = match column {
         Of::Trouble => {
+            let standing = instance.standing();
             return Line::from(match state(instance) {
+                "up" | "apart" if standing == Some(Standing::Hurt) => Span::styled("✖", look.critical),
+                "up" if fresh && standing == Some(Standing::Busy) => Span::styled("▲", look.warning),
                 "up" if fresh => Span::styled("●", look.good),
                 "apart" => Span::styled("◌", look.faint),
                 "down" | "blind" => Span::styled("✖", look.critical),

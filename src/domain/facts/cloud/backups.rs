@@ -1,5 +1,6 @@
 //! What an instance could be restored from: RDS's snapshots, and the recovery points of AWS Backup.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -124,6 +125,67 @@ pub struct Protection {
     pub days: Option<u32>,
     /// Where copies go.
     pub copies_to: Vec<Foreign>,
+    /// `EnableContinuousBackup`: one point that is carried on, instead of one each time.
+    #[serde(default)]
+    pub continuous: bool,
+    /// When the plan was made.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+}
+
+impl Protection {
+    /// Whether it makes a point at least every day, as far as its schedule can be read: AWS Backup's own, where there is none, is.
+    pub fn is_daily(&self) -> bool {
+        let Some(schedule) = &self.schedule else { return true };
+        let inside = |kind: &str| schedule.raw().strip_prefix(kind)?.strip_prefix('(')?.strip_suffix(')');
+        if let Some(rate) = inside("rate") {
+            return rate == "1 day" || rate.ends_with(" hour") || rate.ends_with(" hours");
+        }
+        // Minute, hour, day of the month, month, day of the week, year.
+        inside("cron").is_some_and(|cron| {
+            let fields: Vec<&str> = cron.split_whitespace().collect();
+            fields.len() == 6 && fields[2..].iter().all(|field| ["*", "?"].contains(field))
+        })
+    }
+}
+
+/// A part of what AWS Backup tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words below say it")]
+pub enum Part {
+    RecoveryPoints,
+    RecoveryPointsIn(Foreign),
+    Plans,
+    Plan(Foreign),
+    Copies,
+    BackupJobs,
+    RestoreJobs,
+}
+
+impl Part {
+    /// Whether it is of the recovery points, all or those of a vault.
+    pub fn is_of_points(&self) -> bool {
+        matches!(self, Self::RecoveryPoints | Self::RecoveryPointsIn(_))
+    }
+
+    /// Whether it is of the plans, all or one.
+    pub fn is_of_plans(&self) -> bool {
+        matches!(self, Self::Plans | Self::Plan(_))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RecoveryPoints => out.write_str("recovery points"),
+            Self::RecoveryPointsIn(vault) => write!(out, "recovery points in {vault}"),
+            Self::Plans => out.write_str("plans"),
+            Self::Plan(id) => write!(out, "plan {id}"),
+            Self::Copies => out.write_str("copies"),
+            Self::BackupJobs => out.write_str("backup jobs"),
+            Self::RestoreJobs => out.write_str("restore jobs"),
+        }
+    }
 }
 
 /// Source `backups`: what AWS Backup has of the instance, the newest first.
@@ -138,5 +200,12 @@ pub struct Backups {
     /// Jobs of the last days.
     pub jobs: Vec<Job>,
     /// Parts that were refused: which, and why.
-    pub refused: Vec<(Arc<str>, Arc<str>)>,
+    pub refused: Vec<(Part, Arc<str>)>,
+}
+
+impl Backups {
+    /// Whether such a part is missing.
+    pub fn lacks(&self, is_meant: impl Fn(&Part) -> bool) -> bool {
+        self.refused.iter().any(|(part, _)| is_meant(part))
+    }
 }

@@ -23,7 +23,7 @@ use crate::domain::observed::Observed;
 use std::sync::Arc;
 
 pub use account::{AccountNews, AccountState, Discovered};
-pub use backups::{Backups, CopyOfPoint, Job, JobKind, Protection, RecoveryPoint, Snapshot, Snapshots};
+pub use backups::{Backups, CopyOfPoint, Job, JobKind, Part, Protection, RecoveryPoint, Snapshot, Snapshots};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
 pub use class::{Class, Credits};
 pub use figure::Figure;

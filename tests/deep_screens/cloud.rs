@@ -365,7 +365,7 @@ fn what_aws_says_is_shown_though_postgresql_is_not_reached_and_the_other_way_rou
     };
     for (name, words) in [
         ("● shared", vec!["available", "db.m6g.large", "/100 GiB", "multi-AZ", "~255"]),
-        ("● portarium-prod-globex-db", vec!["STORAGE FULL", "100/100 GiB", "NO", "one"]),
+        ("✖ portarium-prod-globex-db", vec!["STORAGE FULL", "100/100 GiB", "NO", "one"]),
         ("◌ portarium-prod-initech-db", vec!["being made", "—"]),
         ("● old-metal", vec!["—"]),
     ] {

@@ -49,7 +49,8 @@ pub(super) async fn run(demo: Demo, allow: bool) -> Result<Exit> {
         output::say("the console needs a terminal; without one: tierdeck demo --headless");
         return Ok(Exit::Usage);
     }
-    beside(&demo, allow).await
+    // In a box: what goes on beside it is large.
+    Box::pin(beside(&demo, allow)).await
 }
 
 /// Serves until a signal comes, or until standard input is closed where we are tied to it.

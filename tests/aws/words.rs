@@ -191,7 +191,7 @@ async fn recovery_points_are_told_of_each_vault_that_lets_us() {
         let answer = book.ask(&stand.account(), jiff::Timestamp::now()).await.unwrap();
         let told = answer.of("arn:acme", &BTreeMap::new());
         assert_eq!(told.points.len(), 1, "round {round}: {told:?}");
-        assert!(told.refused.iter().any(|(part, _)| part.contains("shut")), "{:?}", told.refused);
+        assert!(told.refused.iter().any(|(part, _)| part.to_string().contains("shut")), "{:?}", told.refused);
     }
 }
 

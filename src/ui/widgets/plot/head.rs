@@ -129,7 +129,8 @@ mod tests {
     /// Of whatever there is and however little room: each figure whole or not at all, each line that is drawn named.
     #[test]
     fn figures_are_whole_or_not_there() {
-        let cases: [(&str, &[(&str, &str)], Option<&str>); 6] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+        let cases: [Case; 6] = [
             ("latency", &LATENCY, None),
             ("memory", &[("free", "1.2 GiB"), ("swap", "102 MiB")], Some("2h 02m ago")),
             ("IOPS", &[("all", "1.2k/s"), ("read", "300/s"), ("write", "900/s")], None),

@@ -70,18 +70,18 @@ pub(super) fn names(pen: &mut Pen<'_>, field: Rect, plot: &Plot<'_>, top: f64, b
 
 /// What a limit is called, and where it is.
 struct Name {
-    name: String,
+    words: String,
     value: String,
     style: Style,
 }
 
 impl Name {
     fn of(limit: &Limit, plot: &Plot<'_>, lead: &str) -> Self {
-        Self { name: format!("{lead}{}", limit.name), value: (plot.write)(limit.at), style: limit.style }
+        Self { words: format!("{lead}{}", limit.name), value: (plot.write)(limit.at), style: limit.style }
     }
 
-    fn words(&self, valued: bool) -> String {
-        if valued { format!(" {} {} ", self.name, self.value) } else { format!(" {} ", self.name) }
+    fn told(&self, valued: bool) -> String {
+        if valued { format!(" {} {} ", self.words, self.value) } else { format!(" {} ", self.words) }
     }
 }
 
@@ -89,7 +89,7 @@ impl Name {
 fn within(names: &[Name], room: usize) -> Vec<(String, Style)> {
     let told = |named: usize, valued: usize| {
         let names = names.iter().take(named).enumerate();
-        names.map(move |(at, name)| (name.words(at < valued), name.style)).collect::<Vec<_>>()
+        names.map(move |(at, name)| (name.told(at < valued), name.style)).collect::<Vec<_>>()
     };
     let all = (0..=names.len()).rev().flat_map(|named| (0..=named).rev().map(move |valued| (named, valued)));
     let fits = |told: &Vec<(String, Style)>| told.iter().map(|(words, _)| width(words)).sum::<usize>() <= room;
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_name_is_whole_or_not_there() {
         let names = |room| {
-            let name = |name: &str, value: &str| Name { name: name.into(), value: value.into(), style: Style::new() };
+            let name = |name: &str, value: &str| Name { words: name.into(), value: value.into(), style: Style::new() };
             let all = [name("warning", "80%"), name("critical", "95%")];
             within(&all, room).into_iter().map(|(words, _)| words).collect::<String>()
         };

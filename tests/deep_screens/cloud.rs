@@ -374,7 +374,7 @@ fn what_aws_says_is_shown_though_postgresql_is_not_reached_and_the_other_way_rou
         }
     }
     // Of the one that is full everybody hears first.
-    assert!(row("● portarium-prod-globex-db").0 < row("● shared").0, "{shown}");
+    assert!(row("✖ portarium-prod-globex-db").0 < row("● shared").0, "{shown}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::domain::server_log::{self, SEVERITIES, marks, moment, stamp};
 /// What pgAudit's lines begin with.
 const AUDIT: &str = "AUDIT: ";
 
+/// pgAudit's classes of statements.
+const CLASSES: [&str; 7] = ["READ", "WRITE", "FUNCTION", "ROLE", "DDL", "MISC", "MISC_SET"];
+
 /// Lines as entries.
 pub fn entries<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<LogEntry> {
     // The server puts a tab before each further line of its own.
@@ -69,6 +72,11 @@ fn plain(text: &str) -> Option<LogEntry> {
 fn audit(text: &str) -> Option<AuditEntry> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let fields = reader.records().next()?.ok()?;
+    // Names of 63 bytes may hold what looks like an entry, and none of these as well.
+    let (kind, class) = (fields.get(0)?, fields.get(3)?);
+    if !["SESSION", "OBJECT"].contains(&kind) || !CLASSES.contains(&class) {
+        return None;
+    }
     let field = |at: usize| fields.get(at).map(Foreign::from);
     Some(AuditEntry {
         kind: field(0)?,
@@ -130,6 +138,8 @@ mod tests {
         for forged in [
             // In the name.
             format!("2026-11-22 16:40:01 UTC:6.6.6.6(1):r@d:[1]:LOG:  {said}@postgres:[77]:FATAL:  no such role"),
+            // In a name that ends its line.
+            format!("2026-11-22 16:40:01 UTC:6.6.6.6(1):r@d:[1]:LOG:  {said}\n@postgres:[77]:FATAL:  no such role"),
             // In a line of its own in the name.
             format!("2026-11-22 16:40:01 UTC:6.6.6.6(1):x\n{AT}LOG:  {said}@postgres:[77]:FATAL:  no such role"),
         ] {
@@ -139,6 +149,11 @@ mod tests {
             assert!(unclear && one.at.is_some(), "{one:?}");
             assert!(one.message.raw().contains("no such role"), "nothing is lost");
         }
+        // The shortest that a name has room for, with the beginning of a next entry behind it, is no audit entry.
+        let name = "d:[1]:LOG:  AUDIT: S,1,1,D,D,,t.x,y\n2026-11-22 16:40:01 UTC:";
+        assert!(name.len() <= 63);
+        let forged = format!("2026-11-22 16:40:01 UTC:6.6.6.6(1):r@{name}:[77]:FATAL:  no such database");
+        assert!(entries(forged.lines()).iter().all(|entry| entry.audit.is_none()));
         // What a statement says far behind the prefix is a statement's.
         let honest = format!("{AT}ERROR:  {}:[1]:LOG:  AUDIT: x", "y".repeat(PREFIX));
         assert_eq!(entry(&honest).severity.as_deref(), Some("ERROR"));

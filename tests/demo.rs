@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -411,14 +412,15 @@ fn leaving_before_the_console_opens_leaves_nothing() {
     }
 }
 
-/// Postmasters of dedicated instances.
-fn dedicated(ground: &Ground) -> Vec<i32> {
-    let is_one = |pid: &i32| {
+/// Dedicated instances whose postmaster runs, as their data folders: a child that it has just forked still has its command line.
+fn dedicated(ground: &Ground) -> BTreeSet<String> {
+    let folder = |pid: i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        line.contains("postgres -D ") && line.contains("/aws/db-")
+        let (_, folder) = line.split_once("postgres -D ")?;
+        folder.contains("/aws/db-").then(|| folder.trim().to_owned())
     };
-    ground.processes().into_iter().filter(is_one).collect()
+    ground.processes().into_iter().filter_map(folder).collect()
 }
 
 #[test]

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::list::Keyed;
 use super::table::{Column, Value};
-use crate::domain::facts::cloud::{Backups, Cloud, CopyOfPoint, JobKind, Part};
+use crate::domain::facts::cloud::{Backups, Claim, Cloud, CopyOfPoint, JobKind, Part, claim};
 use crate::domain::policy::{BackupPolicy, Thresholds};
+use crate::domain::quantity::plural;
 use crate::domain::{Instance, InstanceName, Snapshot, TenantId, Tier};
 
 /// Who besides us may restore what was kept.
@@ -228,8 +229,8 @@ pub struct BackupRow {
     pub instance: InstanceName,
     /// Whose: of a shared instance's own row nobody's.
     pub tenant: Option<TenantId>,
-    /// How many tenants are on it.
-    pub tenants: usize,
+    /// How many tenants are on it; `None`: its catalogue was not read.
+    pub tenants: Option<usize>,
     /// Its tier.
     pub tier: Tier,
     /// Whether it stands for the instance.
@@ -266,11 +267,17 @@ pub fn gather(snapshot: &Snapshot, policy: &BackupPolicy, thresholds: &Threshold
         let known = restorable(instance, policy, thresholds, &snapshot.environment).map(Arc::new);
         let here: Vec<&TenantId> =
             snapshot.tenants.iter().filter(|it| it.instance == instance.name).map(|tenant| &tenant.id).collect();
-        let own = here.first().filter(|_| instance.tier == Tier::Dedicated).map(|id| (*id).clone());
+        // Whose a dedicated one is its tag says too, also where nobody is let in.
+        let rds = instance.cloud.as_ref().and_then(|cloud| cloud.rds.value.as_ref());
+        let tagged = rds.and_then(|rds| match claim(&rds.tags) {
+            Claim::Dedicated(tenant) => tenant,
+            _ => None,
+        });
+        let own = here.first().map(|id| (*id).clone()).or(tagged).filter(|_| instance.tier == Tier::Dedicated);
         let row = |tenant, whole| BackupRow {
             instance: instance.name.clone(),
             tenant,
-            tenants: here.len(),
+            tenants: (!here.is_empty() || instance.catalog.value.is_some()).then_some(here.len()),
             tier: instance.tier,
             whole,
             known: known.clone(),
@@ -419,7 +426,9 @@ impl Column for BackupColumn {
             Self::Tenant => {
                 return match &row.tenant {
                     Some(tenant) => text(tenant.as_str()),
-                    None => Value::Text(Cow::Owned(crate::domain::quantity::plural(row.tenants, "tenant"))),
+                    None => {
+                        row.tenants.map_or(Value::Missing, |count| Value::Text(Cow::Owned(plural(count, "tenant"))))
+                    }
                 };
             }
             Self::Tier => return text(if row.tier == Tier::Shared { "shared" } else { "dedicated" }),

@@ -24,7 +24,10 @@ const MOST: usize = 60;
 pub(super) fn whose(row: &BackupRow) -> String {
     match &row.tenant {
         Some(tenant) => format!("{tenant} on {}", row.instance),
-        None => format!("{} with {}", row.instance, plural(row.tenants, "tenant")),
+        None => match row.tenants {
+            Some(count) => format!("{} with {}", row.instance, plural(count, "tenant")),
+            None => row.instance.to_string(),
+        },
     }
 }
 
@@ -44,7 +47,7 @@ pub(super) fn of_tenant(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant) -> Viewp
     let row = BackupRow {
         instance: tenant.instance.clone(),
         tenant: Some(tenant.id.clone()),
-        tenants: 1,
+        tenants: Some(1),
         tier: tenant.tier,
         whole: tenant.tier == Tier::Dedicated,
         known: known.map(std::sync::Arc::new),

@@ -108,7 +108,7 @@ fn cell(pen: &Pen<'_>, column: Of, row: &BackupRow, width: usize) -> Line<'stati
         Of::Tenant => {
             return match &row.tenant {
                 Some(tenant) => one(tenant.to_string(), plain),
-                None => one(plural(row.tenants, "tenant"), look.dim),
+                None => one(row.tenants.map_or("—".to_owned(), |count| plural(count, "tenant")), look.dim),
             };
         }
         _ => {}

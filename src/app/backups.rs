@@ -271,7 +271,7 @@ pub fn gather(snapshot: &Snapshot, policy: &BackupPolicy, thresholds: &Threshold
         let rds = instance.cloud.as_ref().and_then(|cloud| cloud.rds.value.as_ref());
         let tagged = rds.and_then(|rds| match claim(&rds.tags) {
             Claim::Dedicated(tenant) => tenant,
-            _ => None,
+            Claim::Nothing => None,
         });
         let own = here.first().map(|id| (*id).clone()).or(tagged).filter(|_| instance.tier == Tier::Dedicated);
         let row = |tenant, whole| BackupRow {

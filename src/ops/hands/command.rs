@@ -1,5 +1,5 @@
 //! Hands on an external command: its environment is the plan's and nothing else, and a password reaches it as a file without
-//! a name, so that it is in no argument, no variable and on no disk.
+//! a name, so that it is in no argument and no variable; where the system has files in memory, on no disk either.
 
 use std::fs::{File, Permissions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -84,12 +84,25 @@ impl Hands<'_> {
 fn passfile(password: &SecretString) -> std::io::Result<File> {
     let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
     let line = SecretString::from(format!("*:*:*:*:{escaped}\n"));
-    let mut file = tempfile::tempfile()?;
+    let mut file = nameless()?;
     // libpq takes no file that others could read, if they could find it.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(line.expose_secret().as_bytes())?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
+}
+
+/// A file in memory.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn nameless() -> std::io::Result<File> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    Ok(memfd_create(c"passfile", MFdFlags::MFD_CLOEXEC)?.into())
+}
+
+/// A file whose name is gone before anything is in it.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn nameless() -> std::io::Result<File> {
+    tempfile::tempfile()
 }
 
 /// The end of what it says: errors come last.

@@ -4,8 +4,12 @@
 
 mod support;
 
+#[path = "deep_screens/backups.rs"]
+mod backups;
 #[path = "deep_screens/cloud.rs"]
 mod cloud;
+#[path = "deep_screens/cloud_estate.rs"]
+mod cloud_estate;
 #[path = "deep_screens/instances.rs"]
 mod instances;
 #[path = "deep_screens/lab.rs"]

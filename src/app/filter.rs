@@ -87,16 +87,19 @@ impl<C: Column> Filter<C> {
     /// Whether a row passes every term. What is not known passes no comparison, excluded or not.
     pub fn admits(&self, row: &C::Row, context: &C::Context) -> bool {
         self.terms.iter().all(|term| match &term.test {
-            Test::Anywhere(word) => {
-                C::ALL.iter().any(|column| contains(&column.value(row, context), word)) != term.excludes
-            }
-            Test::Contains(column, word) => contains(&column.value(row, context), word) != term.excludes,
+            Test::Anywhere(word) => C::ALL.iter().any(|column| says(*column, row, context, word)) != term.excludes,
+            Test::Contains(column, word) => says(*column, row, context, word) != term.excludes,
             Test::Compares(column, comparison, than) => match column.value(row, context) {
                 Value::Number(value) => compares(value, *comparison, *than) != term.excludes,
                 Value::Text(_) | Value::Missing => false,
             },
         })
     }
+}
+
+fn says<C: Column>(column: C, row: &C::Row, context: &C::Context, word: &str) -> bool {
+    contains(&column.value(row, context), word)
+        || column.also(row).is_some_and(|also| contains(&Value::Text(also), word))
 }
 
 fn contains(value: &Value<'_>, word: &str) -> bool {
@@ -213,8 +216,8 @@ fn number(text: &str) -> Option<f64> {
         "G" | "GB" => 1e9,
         "T" | "TB" => 1e12,
         "KiB" => 1_024.0,
-        "MiB" => 1_048_576.0,
-        "GiB" => 1_073_741_824.0,
+        "MiB" => quantity::MIB,
+        "GiB" => quantity::GIB,
         "TiB" => 1_099_511_627_776.0,
         _ => return None,
     };

@@ -211,6 +211,14 @@ impl Column for InstanceColumn {
         )
     }
 
+    fn also(self, row: &Instance) -> Option<Cow<'_, str>> {
+        match self {
+            // AWS's own word: `storage-full`.
+            Self::Status => rds(row).map(|rds| rds.status.shown()),
+            _ => None,
+        }
+    }
+
     fn is_estimated(self, row: &Instance) -> bool {
         match self {
             Self::Cost => monthly(row).is_some(),
@@ -278,7 +286,7 @@ impl Column for InstanceColumn {
             Self::Full => Value::number(filling(row, *moment).and_then(|filling| filling.full_in)),
             Self::Zones => rds(row)
                 .and_then(|rds| rds.multi_az)
-                .map_or(Value::Missing, |more| Value::Text(Cow::Borrowed(if more { "multi-AZ" } else { "one" }))),
+                .map_or(Value::Missing, |more| Value::Text(Cow::Borrowed(if more { "Multi-AZ" } else { "Single-AZ" }))),
             Self::Encrypted => rds(row)
                 .and_then(|rds| rds.encrypted)
                 .map_or(Value::Missing, |all| Value::Text(Cow::Borrowed(if all { "yes" } else { "no" }))),

@@ -289,7 +289,7 @@ static BINDINGS: &[Binding] = &[
     bind(In::Instances, &[char('r')], "r", Do::AskFigures, None, "ask CloudWatch again for charts of a day or a week"),
     bind(In::Backups, &[code(On::Enter)], "⏎", Do::Open, Some("detail"), "open it: every snapshot and recovery point, plans, jobs, copies"),
     bind(In::Logs, &[code(On::Enter)], "⏎", Do::Open, Some("its tenant"), "go to the entry's tenant"),
-    bind(In::Logs, &[code(On::Tab), code(On::Right), char('l')], "Tab →", Do::NextPane, Some("next instance"), "the log of the next instance"),
+    bind(In::Logs, &[code(On::Tab), code(On::Right), char('l')], "Tab →", Do::NextPane, Some("next instance"), "the log of the next instance; of one among many: 6, its row, then 9"),
     bind(In::Logs, &[code(On::BackTab), code(On::Left), char('h')], "⇧Tab ←", Do::PreviousPane, None, "the log of the instance before"),
     bind(In::Logs, &[char('Y')], "Y", Do::CopyQuery, None, "copy the whole entry, its lines apart"),
     bind(In::Finding, &[code(On::Enter)], "⏎", Do::Open, Some("go there"), "go to the tenant or the sessions it is about"),

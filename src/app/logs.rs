@@ -119,6 +119,10 @@ impl Column for LogColumn {
         matches!(self, Self::Time | Self::Pid)
     }
 
+    fn is_estimated(self, row: &LogRow) -> bool {
+        self == Self::Time && row.entry.at.is_none()
+    }
+
     fn exported<'a>(self, row: &'a LogRow, moment: &Timestamp) -> Value<'a> {
         match self {
             Self::Time => Value::Text(Cow::Owned(row.at.to_string())),
@@ -251,7 +255,9 @@ impl Model {
             View::Backup(key) => Some(key.0.clone()),
             _ => None,
         });
+        // Snapshots may be left of an instance that is gone: its log is not.
         let known = |name: &InstanceName| self.shown.instances.iter().any(|instance| instance.name == *name);
+        let here = here.filter(known);
         let last = || self.logs.of.clone().filter(known);
         let instances = &self.shown.instances;
         let first = || instances.iter().find(|it| it.cloud.is_some()).or(instances.first()).map(|it| it.name.clone());

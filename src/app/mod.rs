@@ -37,6 +37,7 @@ mod pane;
 mod past;
 mod pointer;
 pub mod preferences;
+mod restorable;
 mod seen;
 pub mod statements;
 pub mod table;

@@ -525,7 +525,7 @@ impl Model {
             self.locks.clear();
         }
         if matches!(self.view, View::Backups | View::Backup(_)) {
-            self.backups.rows = backups::gather(&shown, &self.settings.backup, &self.settings.thresholds);
+            self.backups.rows = backups::gather(&shown, &self.settings.backup);
             self.backups.refill(&moment);
             keep(&mut self.backup, &self.backups.rows);
         }

@@ -11,7 +11,7 @@ use super::table::Column;
 use super::tables::TableRow;
 use crate::domain::facts::cloud::Standing;
 use crate::domain::snapshot::Reach;
-use crate::domain::{Instance, InstanceName, Session, SubjectKind, Tenant, TenantId};
+use crate::domain::{Instance, InstanceName, Session, Severity, SubjectKind, Tenant, TenantId};
 
 /// The deepest way back that is remembered.
 const DEPTH: usize = 50;
@@ -121,8 +121,9 @@ impl Model {
             }
             View::Operations => seek(&mut self.works.list, forward, |line| line.unfinished || line.in_force),
             View::Backups => {
-                let moment = self.moment();
-                let bad = |row: &super::backups::BackupRow| row.known.as_ref().is_some_and(|it| it.need(moment) >= 2);
+                let bad = |row: &super::backups::BackupRow| {
+                    row.judged().is_some_and(|judged| judged.worst() >= Some(Severity::Warning))
+                };
                 seek(&mut self.backups, forward, bad);
             }
             View::Logs => seek(&mut self.logs.held, forward, is_grave),
@@ -427,6 +428,8 @@ impl Model {
             )
             | (Command::Open, View::Instance(_) | View::Backup(_))
             | (Command::NextPane | Command::PreviousPane, View::Instances) => false,
+            // RDS's page has no charts.
+            (Command::FurtherBack | Command::LessFarBack, View::Instance(_)) => self.instance_page != InstanceTab::Rds,
             (Command::Open, View::Instances) => !self.instances.list.rows.is_empty(),
             (Command::AskPlan | Command::AskLocks, View::Session(_)) => self.can_ask(command),
             (Command::Acknowledge | Command::Unacknowledge, _) => self.finding_under_cursor().is_some(),

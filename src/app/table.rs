@@ -49,6 +49,10 @@ pub trait Column: Copy + Eq + std::fmt::Debug + 'static {
     fn exported<'a>(self, row: &'a Self::Row, context: &Self::Context) -> Value<'a> {
         self.value(row, context)
     }
+    /// Another spelling of what it says, by which filters find it, too.
+    fn also(self, _row: &Self::Row) -> Option<Cow<'_, str>> {
+        None
+    }
     /// Whether its value in this row is an estimate.
     fn is_estimated(self, _row: &Self::Row) -> bool {
         false

@@ -236,8 +236,10 @@ impl Model {
                 self.look_back_at_figures(command == Command::FurtherBack);
             }
             Command::AskFigures => self.ask_figures_again(),
-            Command::FurtherBack => self.look_back(true),
-            Command::LessFarBack => self.look_back(false),
+            Command::FurtherBack | Command::LessFarBack if self.means(command) => {
+                self.look_back(command == Command::FurtherBack);
+            }
+            Command::FurtherBack | Command::LessFarBack => {}
         }
         Vec::new()
     }

@@ -236,6 +236,16 @@ impl Evidence {
         Self { name: name.into(), value, threshold: None, critical: None, unit }
     }
 
+    /// Which rung it reached; `None`: none, or it only explains.
+    pub fn reached(&self) -> Option<Severity> {
+        let at_least = |rung: Option<f64>| rung.is_some_and(|rung| self.value >= rung);
+        if at_least(self.critical) {
+            Some(Severity::Critical)
+        } else {
+            at_least(self.threshold).then_some(Severity::Warning)
+        }
+    }
+
     /// A value of this evidence's unit, as people read it.
     pub fn written(&self, value: f64) -> String {
         use super::quantity::{bytes, count, duration, exact, percent};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ids::TenantId;
+use super::quantity::{GIB, MIB};
 
 /// The limits that a login has or should have. `None`: not known, or not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,9 +148,6 @@ impl Ladder {
         }
     }
 }
-
-const MIB: f64 = 1_048_576.0;
-const GIB: f64 = 1_073_741_824.0;
 
 /// Every number that a signal compares with. Times in seconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,11 @@
 //! Numbers as people read them: bytes, counts, durations, ratios. Fixed widths, so that columns do not jump.
 
+/// Bytes of a MiB.
+pub const MIB: f64 = 1_048_576.0;
+
+/// Bytes of a GiB.
+pub const GIB: f64 = 1_073_741_824.0;
+
 /// `812 B`, `9.4 KiB`, `118 GiB`.
 pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -70,6 +76,26 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A time in the digits that matter, where there is little room: `45s`, `4m`, `3h`, `12d`. No longer than it is.
+pub fn short(seconds: f64) -> String {
+    match seconds.max(0.0).floor() as u64 {
+        seconds @ 0..=99 => format!("{seconds}s"),
+        seconds @ 100..=5_999 => format!("{}m", seconds / 60),
+        seconds @ 6_000..=172_799 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Seconds as they are for storage: `90 µs`, `0.6 ms`, `12 ms`.
+pub fn latency(seconds: f64) -> String {
+    match seconds * 1_000.0 {
+        none if none <= 0.0 => "0 ms".to_owned(),
+        little if little < 0.1 => format!("{:.0} µs", (little * 1_000.0).max(1.0)),
+        short if short < 10.0 => format!("{short:.1} ms"),
+        long => format!("{long:.0} ms"),
+    }
+}
+
 /// Milliseconds as `12.3`, `0.4`, `<0.1`: what took no time at all is not known of.
 pub fn milliseconds(value: f64) -> String {
     if value > 0.0 && value < 0.05 { "<0.1".to_owned() } else { format!("{value:.1}") }
@@ -114,6 +140,15 @@ mod tests {
             ["0", "999", "1,000", "2,147,483,647", "-12,345"]
         );
         assert_eq!([0.0, 0.004, 0.05, 12.34].map(milliseconds), ["0.0", "<0.1", "0.1", "12.3"]);
+    }
+
+    #[test]
+    fn times_are_short_and_of_storage_shorter() {
+        assert_eq!(
+            [4.0, 99.0, 240.0, 7_200.0, 86_400.0, 1_209_600.0].map(short),
+            ["4s", "99s", "4m", "2h", "24h", "14d"]
+        );
+        assert_eq!([0.0, 0.000_09, 0.000_6, 0.012].map(latency), ["0 ms", "90 µs", "0.6 ms", "12 ms"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, JobKind, Part, Rds, Snapshot, Snapshots};
+use crate::domain::facts::cloud::{Backups, CopyOfPoint, Job, Part, Rds, Snapshot, Snapshots, judged};
 use crate::domain::quantity::{duration, plural};
 use crate::domain::{Evidence, Foreign, Severity, Signal, SubjectKind, Tier, Unit};
 
@@ -98,8 +98,8 @@ impl Stale {
         let target = if place.instance.tier == Tier::Shared { rpo.shared } else { rpo.dedicated };
         // One that is told although there are no automated backups is of before.
         let restorable = rds.latest_restorable.filter(|_| rds.retention_days.is_some_and(|days| days > 0));
-        let snapshot = snapshots.into_iter().flat_map(|it| &it.snapshots).filter(|it| it.status.raw() == "available");
-        let point = backups.into_iter().flat_map(|it| &it.points).filter(|it| is_whole(&it.status));
+        let snapshot = snapshots.into_iter().flat_map(|it| &it.snapshots).filter(|it| it.is_whole());
+        let point = backups.into_iter().flat_map(|it| &it.points).filter(|it| it.is_whole());
         let all = [
             ("latest restorable time", restorable),
             ("snapshot", snapshot.filter_map(|it| it.at).max()),
@@ -170,19 +170,13 @@ fn raise(scene: &Scene<'_>, told: Told<'_>, rds: &Rds, stale: &Stale, backups: O
         wrong.push((Severity::Warning, words));
     }
     let severity = wrong.iter().map(|(severity, _)| *severity).max()?;
-    let mut evidence = vec![Evidence::on(
-        "could be lost, of what may be",
-        stale.age / stale.target,
-        thresholds.backup_rpo,
-        Unit::Ratio,
-    )];
+    let mut evidence = vec![Evidence::on(judged::LOSS, stale.age / stale.target, thresholds.backup_rpo, Unit::Ratio)];
     evidence.push(Evidence::fact("could be lost", stale.age, Unit::Seconds));
     if let Some((ago, wanted)) = stale.pitr {
-        let of = "latest restorable time, of its target";
-        evidence.push(Evidence::on(of, ago / wanted, thresholds.backup_pitr, Unit::Ratio));
+        evidence.push(Evidence::on(judged::BEHIND, ago / wanted, thresholds.backup_pitr, Unit::Ratio));
     }
     if jobs > 0 {
-        evidence.push(Evidence::against("jobs that failed or never ran", f64::from(jobs), 1.0, Unit::Count));
+        evidence.push(Evidence::against(judged::FAILED, f64::from(jobs), 1.0, Unit::Count));
     }
     let words: Vec<String> = wrong.into_iter().map(|(_, words)| words).collect();
     Some(Raised {
@@ -211,8 +205,7 @@ fn of_whom(place: &Place<'_>) -> String {
 fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> Vec<String> {
     let ago = |at: Timestamp| duration(scene.now.duration_since(at).as_secs_f64().max(0.0));
     let mut failures = Vec::new();
-    let backed_up = backups.jobs.iter().filter(|job| job.kind == JobKind::Backup);
-    if let Some(Job { state, at, message, .. }) = backed_up.max_by_key(|job| job.at).filter(|job| failed(&job.state)) {
+    if let Some(Job { state, at, message, .. }) = backups.last_job().filter(|job| job.has_failed()) {
         failures.push(format!("its last backup job {} {} ago{}", lower(state), ago(*at), because(message.as_ref())));
     }
     let mut newest: Vec<&CopyOfPoint> = Vec::new();
@@ -223,7 +216,7 @@ fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> V
             None => newest.push(copy),
         }
     }
-    for copy in newest.into_iter().filter(|copy| failed(&copy.state)) {
+    for copy in newest.into_iter().filter(|copy| copy.has_failed()) {
         let to = copy
             .region()
             .map_or_else(|| copy.to.shown().into_owned(), |it| crate::domain::foreign::sanitise(it).into_owned());
@@ -234,7 +227,7 @@ fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> V
     let late = scene.thresholds.backup_rpo.critical * stale.target;
     let idle =
         backups.protections.iter().flatten().filter(|plan| plan.is_daily() && !plan.continuous).find_map(|plan| {
-            let made = backups.points.iter().filter(|point| point.vault == plan.vault && is_whole(&point.status));
+            let made = backups.points.iter().filter(|point| point.vault == plan.vault && point.is_whole());
             // One that was made after the instance has had no more time than since then.
             let since = plan.since.into_iter().chain(rds.created).max();
             let last = made.map(|point| point.at).max().or(since)?;
@@ -244,16 +237,6 @@ fn failures(scene: &Scene<'_>, rds: &Rds, stale: &Stale, backups: &Backups) -> V
         failures.push(format!("plan {} has made no recovery point for {}", brief(&plan.plan, 30), ago(last)));
     }
     failures
-}
-
-/// Whether a recovery point can be restored; a continuous one is `AVAILABLE`.
-fn is_whole(status: &Foreign) -> bool {
-    matches!(status.raw(), "COMPLETED" | "AVAILABLE")
-}
-
-/// Whether a job came to nothing: one that did not begin within its window expired.
-fn failed(state: &Foreign) -> bool {
-    matches!(state.raw(), "FAILED" | "ABORTED" | "EXPIRED" | "PARTIAL")
 }
 
 fn lower(state: &Foreign) -> &'static str {

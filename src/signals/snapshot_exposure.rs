@@ -6,17 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::Snapshot;
+use crate::domain::facts::cloud::{EVERYBODY, Snapshot};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::plural;
-use crate::domain::{Evidence, Foreign, InstanceName, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
+use crate::domain::{Evidence, InstanceName, Severity, Signal, Subject, SubjectKind, TenantId, Tier, Unit};
 
 use super::blame::sole;
 use super::told::command_in;
 use super::{Check, Place, Raised, Scene, Verdicts};
-
-/// Everybody, as RDS spells it.
-const EVERYBODY: &str = "all";
 
 /// How many snapshots and accounts a sentence names.
 const NAMED: usize = 2;
@@ -110,9 +107,7 @@ struct Exposed<'a> {
 
 impl<'a> Exposed<'a> {
     fn of(scene: &Scene<'_>, snapshot: &'a Snapshot) -> Option<Self> {
-        let with = snapshot.shared_with.as_ref()?.iter().map(Foreign::raw);
-        let allowed = |account: &&str| scene.policy.backup.share_with.iter().any(|it| it == account);
-        let accounts: Vec<&str> = with.filter(|account| *account != EVERYBODY && !allowed(account)).collect();
+        let accounts = snapshot.strangers(&scene.policy.backup.share_with)?;
         let public = snapshot.is_public() == Some(true);
         (public || !accounts.is_empty()).then_some(Self { snapshot, public, accounts })
     }

@@ -8,7 +8,7 @@ use super::pen::Pen;
 use super::widgets::chart;
 use crate::domain::facts::cloud::{Cloud, Figure, Metric, Standing};
 use crate::domain::policy::Thresholds;
-use crate::domain::quantity::{bytes, duration};
+use crate::domain::quantity::{bytes, duration, latency, short};
 
 /// Cells of a small chart.
 const SPARK: usize = 6;
@@ -102,26 +102,17 @@ fn full(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     let Some(filling) = cloud.filling(pen.model.moment()) else { return Vec::new() };
     let Some(seconds) = filling.full_in else { return Vec::new() };
     let style = pen.look.graded(filling.severity(thresholds(pen))).unwrap_or(pen.look.dim);
-    vec![Span::styled(format!("(full in ~{})", span(seconds)), style)]
+    vec![Span::styled(format!("(full in ~{})", short(seconds)), style)]
 }
 
 fn thresholds<'m>(pen: &Pen<'m>) -> &'m Thresholds {
     &pen.model.settings.thresholds
 }
 
-/// A long time in few cells: `45m`, `6h`, `12d`.
-fn span(seconds: f64) -> String {
-    match seconds {
-        minutes if minutes < 7_200.0 => format!("{:.0}m", minutes / 60.0),
-        hours if hours < 172_800.0 => format!("{:.0}h", hours / 3_600.0),
-        days => format!("{:.0}d", days / 86_400.0),
-    }
-}
-
 fn write(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     let figure = cloud.figure(Metric::WriteLatency, pen.model.moment());
     let (value, unit) = looks(pen, figure);
-    let words = figure.map_or("—".to_owned(), |figure| super::screens::latency(figure.value));
+    let words = figure.map_or("—".to_owned(), |figure| latency(figure.value));
     // As the signal has it: where hardly anything is written, its time says nothing.
     let rate = cloud.figure(Metric::WriteIops, pen.model.moment()).and_then(Figure::now);
     let enough = rate.is_none_or(|rate| rate >= thresholds(pen).latency_least_iops);
@@ -133,12 +124,4 @@ fn write(pen: &Pen<'_>, cloud: &Cloud) -> Segment {
     segment.push(Span::styled(format!(" {}", spark(pen, cloud, Metric::WriteLatency, Some(0.005))), accent));
     segment.extend(age(pen, figure));
     segment
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn long_times_are_short() {
-        assert_eq!([300.0, 7_200.0, 518_400.0].map(super::span), ["5m", "2h", "6d"]);
-    }
 }

@@ -38,9 +38,9 @@ async fn instances_charts_logs_and_backups_of_the_estates_own_aws() {
     console.until("a week", LONG, |screen| screen.contains("THE LAST 7 D") && screen.contains("CPU  ━"));
     console.keys("\t");
     console.until("how RDS has it", PATIENCE, |screen| {
-        screen.contains("ORDERED, AND STILL TO COME")
+        screen.contains("PENDING MODIFICATIONS")
             && screen.contains("system-update")
-            && screen.contains("deletion guard")
+            && screen.contains("deletion protection")
     });
     // Its log, and what the server writes while it is looked at.
     console.keys("9");

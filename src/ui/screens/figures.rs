@@ -12,7 +12,7 @@ use crate::domain::facts::cloud::{Class, Cloud, Figure, Metric, MetricUnit, Metr
 use crate::domain::foreign::sanitise;
 use crate::domain::inspection::Answer;
 use crate::domain::policy::Ladder;
-use crate::domain::quantity::{bytes, count, duration};
+use crate::domain::quantity::{GIB, MIB, bytes, count, duration, latency};
 use crate::domain::watching::Lookback;
 use crate::domain::{Instance, Severity};
 use crate::ui::pen::{Edge, Pen, below, inner};
@@ -53,20 +53,26 @@ static CHARTS: [Chart; 13] = [
     chart("CPU", &[(Of::CpuUtilization, "")], percent, Some(100.0), 100.0),
     Chart {
         unit: "(sessions)",
-        ..chart("load", &[(Of::DbLoad, "all"), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "non-CPU")], count, None, 1.0)
+        ..chart(
+            "DB load",
+            &[(Of::DbLoad, "all"), (Of::DbLoadCpu, "CPU"), (Of::DbLoadNonCpu, "non-CPU")],
+            count,
+            None,
+            1.0,
+        )
     },
     chart("memory", &[(Of::FreeableMemory, "free"), (Of::SwapUsage, "swap")], size, None, MIB),
     chart("storage", &[(Of::FreeStorageSpace, "free"), (Of::TransactionLogsDiskUsage, "WAL")], size, None, MIB),
     chart("latency", &[(Of::ReadLatency, "read"), (Of::WriteLatency, "write")], latency, None, 0.001),
     // What storage gives is for both together.
     Chart { sum: Some("all"), ..chart("IOPS", &[(Of::ReadIops, "read"), (Of::WriteIops, "write")], rate, None, 10.0) },
-    Chart { unit: "(reads, writes)", ..chart("queue", &[(Of::DiskQueueDepth, "")], count, None, 1.0) },
+    Chart { unit: "(reads, writes)", ..chart("disk queue", &[(Of::DiskQueueDepth, "")], count, None, 1.0) },
     chart("connections", &[(Of::DatabaseConnections, "")], count, None, 10.0),
     Chart {
         some: true,
         ..chart(
-            "I/O credits",
-            &[(Of::BurstBalance, "gp2"), (Of::EbsIoBalance, "IOPS"), (Of::EbsByteBalance, "bytes")],
+            "balance",
+            &[(Of::BurstBalance, "Burst"), (Of::EbsIoBalance, "EBSIO"), (Of::EbsByteBalance, "EBSByte")],
             percent,
             Some(100.0),
             100.0,
@@ -74,11 +80,9 @@ static CHARTS: [Chart; 13] = [
     },
     Chart { some: true, ..chart("CPU credits", &[(Of::CpuCreditBalance, "")], count, None, 10.0) },
     Chart { some: true, ..chart("replica lag", &[(Of::ReplicaLag, "")], duration, None, 1.0) },
-    Chart { unit: "(transactions)", ..chart("oldest xid", &[(Of::MaximumUsedTransactionIds, "")], count, None, 1e6) },
-    Chart { some: true, ..chart("slot lag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB) },
+    chart("MaximumUsedTransactionIDs", &[(Of::MaximumUsedTransactionIds, "")], count, None, 1e6),
+    Chart { some: true, ..chart("OldestReplicationSlotLag", &[(Of::OldestReplicationSlotLag, "")], size, None, MIB) },
 ];
-
-const MIB: f64 = 1_048_576.0;
 
 /// At this age of a transaction id PostgreSQL stops: 2³¹ less the three million that it keeps back.
 const LAST_XID: f64 = 2_144_483_648.0;
@@ -93,16 +97,6 @@ fn size(value: f64) -> String {
 
 fn rate(value: f64) -> String {
     format!("{}/s", count(value))
-}
-
-/// Seconds as they are for storage.
-pub(in crate::ui) fn latency(seconds: f64) -> String {
-    match seconds * 1_000.0 {
-        none if none <= 0.0 => "0 ms".to_owned(),
-        little if little < 0.1 => format!("{:.0} µs", (little * 1_000.0).max(1.0)),
-        short if short < 10.0 => format!("{short:.1} ms"),
-        long => format!("{long:.0} ms"),
-    }
 }
 
 /// The charts of an instance, as many as it has, below a rule.
@@ -351,7 +345,7 @@ fn limits(pen: &Pen<'_>, chart: &Chart, drawn: &Drawn<'_>) -> Vec<Limit> {
             let filling = cloud.filling(pen.model.moment());
             let rungs = filling.map(|it| rungs(thresholds.storage, &|share| it.all - share * it.ceiling));
             let gib = rds.and_then(|rds| rds.storage.allocated_gib);
-            let all = hard(gib.map(|gib| f64::from(gib) * 1_073_741_824.0), "allocated");
+            let all = hard(gib.map(|gib| f64::from(gib) * GIB), "allocated");
             rungs.into_iter().flatten().chain(all).collect()
         }
         Some(Of::ReadLatency) => rungs(thresholds.latency_seconds, &as_is),
@@ -398,7 +392,7 @@ pub(super) fn words(pen: &Pen<'_>, cloud: &Cloud) -> String {
         })
     };
     format!(
-        "CPU {} · memory free {} · read {} · write {} · {} reads, {} writes · queue {} · load {}",
+        "CPU {} · memory free {} · read {} · write {} · {} reads, {} writes · queue {} · DB load {}",
         told(Of::CpuUtilization, percent),
         told(Of::FreeableMemory, size),
         told(Of::ReadLatency, latency),

@@ -14,8 +14,8 @@ use crate::app::table::{Column, Value};
 use crate::app::{InstanceTab, Span as Window, Target, Viewport};
 use crate::domain::facts::cloud::{Metric, Standing};
 use crate::domain::history::{InstancePoint, Measure, Whose};
-use crate::domain::quantity::{count, percent};
-use crate::domain::{Instance, Tier};
+use crate::domain::quantity::{GIB, count, percent, short};
+use crate::domain::{Instance, Tier, prices};
 use crate::ui::pen::{Edge, Pen, below, inner};
 use crate::ui::widgets::table::{self, Heading, Look};
 use crate::ui::widgets::{gauge, text};
@@ -42,7 +42,7 @@ const LOOKS: [Look<Of>; 22] = [
     Look::new(Of::Cache, "cache", 5, true, 11),
     Look::new(Of::Horizon, "horizon", 7, true, 10),
     Look::new(Of::Queue, "queue", 5, true, 10),
-    Look::new(Of::Zones, "zones", 8, false, 8),
+    Look::new(Of::Zones, "zones", 9, false, 8),
     Look::new(Of::Encrypted, "enc", 3, false, 7),
     Look::new(Of::Cost, "$/month", 7, true, 6),
 ];
@@ -91,9 +91,14 @@ pub(in crate::ui) fn page(pen: &mut Pen<'_>, area: Rect) -> Viewport {
 fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
     let (model, look) = (pen.model, pen.look);
     let table = &model.instances;
-    let inside = table::heading(pen, area, table, Heading { name: "INSTANCES", ..Heading::default() });
     let looks = table::arranged(&LOOKS, &table.columns);
-    let columns = table::place(&looks, inside.width, Of::Instance, 40, Some(table.sort));
+    let columns = table::place(&looks, inner(below(area, 1)).width, Of::Instance, 40, Some(table.sort));
+    // What it costs elsewhere is another price.
+    let priced = columns.iter().any(|column| column.look.column == Of::Cost);
+    let region = &prices::prices().region;
+    let remark = priced.then(|| Line::from(Span::styled(format!(" $ as in {region} "), look.dim)));
+    let remarks = remark.into_iter().collect();
+    let inside = table::heading(pen, area, table, Heading { name: "INSTANCES", remarks, ..Heading::default() });
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let rows = below(inside, 1);
     if table.list.rows.is_empty() {
@@ -184,17 +189,16 @@ fn cloud(pen: &Pen<'_>, column: Of, instance: &Instance, width: usize) -> Line<'
         (Of::Cost, Value::Number(cost)) => one(format!("~{cost:.0}"), plain),
         (Of::Full, Value::Number(seconds)) => {
             let severity = cloud.filling(moment).and_then(|filling| filling.severity(thresholds));
-            one(format!("~{}", super::backups::short(seconds)), look.graded(severity).unwrap_or(look.text))
+            one(format!("~{}", short(seconds)), look.graded(severity).unwrap_or(look.text))
         }
         (Of::Cpu, _) => cloud.figure(Metric::CpuUtilization, moment).map_or_else(missing, |figure| {
             let style = look.rung(thresholds.cpu, figure.value / 100.0).unwrap_or(look.text);
             one(format!("{:.0}%", figure.value), if figure.fresh { style } else { look.faint })
         }),
         (Of::Storage, _) => cloud.filling(moment).map_or_else(missing, |filling| {
-            let gib = 1_073_741_824.0;
             let style = look.graded(filling.severity(thresholds)).unwrap_or(look.text);
             let style = if filling.free.fresh { style } else { look.faint };
-            one(format!("{}/{} GiB", count(filling.used() / gib), count(filling.all / gib)), style)
+            one(format!("{}/{} GiB", count(filling.used() / GIB), count(filling.all / GIB)), style)
         }),
         _ => missing(),
     }

@@ -17,7 +17,7 @@ use crate::ui::widgets::text;
 use LogColumn as Of;
 
 const LOOKS: [Look<Of>; 7] = [
-    Look::new(Of::Time, "time", 8, false, 0),
+    Look::new(Of::Time, "time", OF_DAY, true, 0),
     Look::new(Of::Severity, "severity", 9, false, 1),
     Look::new(Of::Tenant, "tenant", 14, false, 2),
     Look::new(Of::Role, "role", 16, false, 4),
@@ -25,6 +25,10 @@ const LOOKS: [Look<Of>; 7] = [
     Look::new(Of::Pid, "pid", 7, true, 5),
     Look::new(Of::Message, "message", 30, false, 0),
 ];
+
+/// Cells of a time of day, with a sign for one that is not the entry's own; and of one with its day.
+const OF_DAY: u16 = 10;
+const WITH_DAY: u16 = 16;
 
 /// Looks that long ago are told: it is looked into every few seconds.
 const LATE: f64 = 15.0;
@@ -49,7 +53,11 @@ fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
     let remarks = vec![follows(pen), source(pen, instance)];
     let heading = Heading { name: &name, remarks, ..Heading::default() };
     let inside = table::heading(pen, area, table, heading);
-    let looks = table::arranged(&LOOKS, &table.columns);
+    let mut looks = LOOKS;
+    if let Some(first) = looks.first_mut().filter(|_| has_other_days(pen)) {
+        first.width = WITH_DAY;
+    }
+    let looks = table::arranged(&looks, &table.columns);
     let columns = table::place(&looks, inside.width, Of::Message, u16::MAX, Some(table.sort));
     table::titles(pen, inside, &columns, Some((table.sort, table.descending)));
     let mut rows = below(inside, 1);
@@ -67,6 +75,24 @@ fn list(pen: &mut Pen<'_>, area: Rect) -> Window {
         pen.put(rows.x, rows.y, rows.width, &Line::from(Span::styled(words, look.dim)));
     }
     table::rows(pen, rows, &columns, &table.list, &logs.held.rows, true, cell)
+}
+
+/// Whether some of it was not written today.
+fn has_other_days(pen: &Pen<'_>) -> bool {
+    let today = day(pen.model.moment());
+    pen.model.logs.held.rows.first().is_some_and(|row| day(row.at) != today)
+}
+
+fn day(at: jiff::Timestamp) -> jiff::civil::Date {
+    at.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// When it was written: with its day where that is another one, and `~` where the entry does not say: then it is no earlier than the one
+/// before it.
+fn when(pen: &Pen<'_>, row: &LogRow) -> String {
+    let format = if day(row.at) == day(pen.model.moment()) { "%H:%M:%SZ" } else { "%m-%d %H:%M:%SZ" };
+    let mark = if row.entry.at.is_none() { "~" } else { "" };
+    format!("{mark}{}", row.at.strftime(format))
 }
 
 /// Whether the newest is followed.
@@ -147,7 +173,7 @@ fn cell(pen: &Pen<'_>, column: Of, row: &LogRow, width: usize) -> Line<'static> 
     let one = |words: &str, style| Line::from(Span::styled(text::cut(words, width), style));
     let missing = || Line::from(Span::styled("—", look.faint));
     match column {
-        Of::Time => one(&row.at.strftime("%H:%M:%S").to_string(), look.dim),
+        Of::Time => one(&when(pen, row), look.dim),
         Of::Severity => row.severity().map_or_else(missing, |words| one(words, style(pen, row))),
         Of::Tenant => row.tenant.as_ref().map_or_else(missing, |tenant| one(tenant.as_str(), look.strong)),
         Of::Role => row.entry.role.as_ref().map_or_else(missing, |role| one(&role.shown(), look.dim)),
@@ -168,7 +194,8 @@ fn whole(pen: &mut Pen<'_>, area: Rect) {
     let look = pen.look;
     let row = pen.model.log_under_cursor();
     let title = row.map_or("ENTRY".to_owned(), |row| {
-        let at = row.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+        let mark = if row.entry.at.is_none() { "~" } else { "" };
+        let at = format!("{mark}{}", row.at.strftime("%Y-%m-%d %H:%M:%SZ"));
         let who = row.entry.role.as_ref().map(|role| format!(" · {role}")).unwrap_or_default();
         let pid = row.entry.pid.map(|pid| format!(" · pid {pid}")).unwrap_or_default();
         format!("{} {at}{who}{pid}", row.severity().unwrap_or("ENTRY"))

@@ -29,5 +29,3 @@ mod statements;
 pub(super) mod table;
 pub(super) mod tables;
 pub(super) mod tenant;
-
-pub(super) use figures::latency;

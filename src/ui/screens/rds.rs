@@ -10,13 +10,14 @@ use super::session::scrolled;
 use crate::app::Viewport;
 use crate::domain::facts::cloud::{AlarmState, Cloud, Filling, Parameters, Rds, Standing};
 use crate::domain::foreign::sanitise;
-use crate::domain::quantity::{bytes, count, duration, minute, percent};
-use crate::domain::{Foreign, Instance, Observed, prices};
+use crate::domain::quantity::{bytes, count, duration, minute, percent, plural};
+use crate::domain::{Foreign, Instance, prices};
 use crate::ui::pen::{Edge, Pen, below, inner};
+use crate::ui::widgets::sheet::Sheet;
 use crate::ui::widgets::text;
 
-/// Cells before a value.
-const LEAD: usize = 18;
+/// Cells before a value: AWS's own terms, so that they are found there.
+const LEAD: usize = 21;
 
 /// Events that are shown.
 const EVENTS: usize = 40;
@@ -32,50 +33,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, instance: &Instance) -> Viewpo
     scrolled(pen, inside, &lines)
 }
 
-/// Lines below each other, each with what it is about at its first.
-pub(super) struct Sheet<'p> {
-    pen: &'p Pen<'p>,
-    width: usize,
-    pub(super) lines: Vec<Line<'static>>,
-}
-
-impl<'p> Sheet<'p> {
-    pub(super) fn new(pen: &'p Pen<'p>, width: usize) -> Self {
-        Self { pen, width, lines: Vec::new() }
-    }
-
-    pub(super) fn head(&mut self, words: &str) {
-        if !self.lines.is_empty() {
-            self.lines.push(Line::default());
-        }
-        self.lines.push(Line::from(Span::styled(words.to_owned(), self.pen.look.strong)));
-    }
-
-    pub(super) fn field(&mut self, name: &str, words: &str, style: Style) {
-        let wrapped = text::wrap_in(words, self.width.saturating_sub(LEAD), 4);
-        for (row, words) in wrapped.into_iter().enumerate() {
-            let lead = text::fit(if row == 0 { name } else { "" }, LEAD);
-            self.lines.push(Line::from(vec![Span::styled(lead, self.pen.look.faint), Span::styled(words, style)]));
-        }
-    }
-
-    /// What is not known of a part, and why; whether it is known at all.
-    pub(super) fn doubt<T>(&mut self, name: &str, observed: &Observed<T>) -> bool {
-        let moment = self.pen.model.moment();
-        if let Some(why) = observed.missing(moment) {
-            let age = observed.age(moment).map(|age| format!("as of {} ago: ", duration(age.as_secs_f64().floor())));
-            let style = if observed.error.is_some() { self.pen.look.warning } else { self.pen.look.dim };
-            let lead = if observed.value.is_some() { age.unwrap_or_default() } else { "— ".to_owned() };
-            self.field(name, &format!("{lead}{}", sanitise(&why)), style);
-        }
-        observed.value.is_some()
-    }
-}
-
 /// Everything that RDS says.
 fn lines(pen: &Pen<'_>, instance: &Instance, width: usize) -> Vec<Line<'static>> {
     let look = pen.look;
-    let mut sheet = Sheet::new(pen, width);
+    let mut sheet = Sheet::new(pen, width, LEAD);
     let Some(cloud) = &instance.cloud else {
         let words = text::wrap(&unconfigured(instance), width).into_iter();
         return words.map(|words| Line::from(Span::styled(words, look.dim))).collect();
@@ -96,9 +57,9 @@ pub(super) fn words(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
     let doing = rds.doing().map_or_else(|| rds.status.to_string(), |status| status.words.to_owned());
     let failed = cloud.events.value.as_ref().and_then(|events| events.failed_over(pen.model.moment()));
     let failed = failed.map(|at| format!(" (failed over {} ago)", ago(pen, at))).unwrap_or_default();
-    let zones = rds.multi_az.map_or("zones —", |more| if more { "Multi-AZ" } else { "one zone" });
+    let zones = rds.multi_az.map_or("Multi-AZ —", |more| if more { "Multi-AZ" } else { "Single-AZ" });
     let encrypted = rds.encrypted.map_or("encryption —", |yes| if yes { "encrypted" } else { "NOT ENCRYPTED" });
-    let cost = prices::monthly(rds).map_or("—".to_owned(), |cost| format!("~${cost:.0} a month"));
+    let cost = prices::told(rds);
     format!(
         "{doing}{failed} · {} · PostgreSQL {} · {} · {zones} · {encrypted} · {cost}",
         rds.class,
@@ -126,8 +87,8 @@ fn storage(pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) -> String {
         words = format!("{words}, {throughput} MiB/s");
     }
     match storage.max_allocated_gib {
-        Some(most) => words = format!("{words}, grows by itself to {most} GiB"),
-        None => words.push_str(", does not grow by itself"),
+        Some(most) => words = format!("{words}, storage autoscaling to {most} GiB"),
+        None => words.push_str(", no storage autoscaling"),
     }
     words
 }
@@ -163,7 +124,8 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
                 Standing::Busy => look.warning,
                 Standing::Hurt => look.critical,
             };
-            (format!("{}: {}", status.words, status.means), style)
+            let raw = if status.words == rds.status.raw() { String::new() } else { format!(" ({})", rds.status) };
+            (format!("{}{raw}: {}", status.words, status.means), style)
         }
         None => (rds.status.to_string(), look.warning),
     };
@@ -171,9 +133,13 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
     if let Some(at) = cloud.events.value.as_ref().and_then(|events| events.failed_over(moment)) {
         sheet.field("failover", &format!("{} ago", ago(pen, at)), look.warning);
     }
-    let cost = prices::monthly(rds).map_or("— (its class has no price here)".to_owned(), |cost| {
+    let cost = prices::monthly(rds).map_or("— (its class or storage has no price here)".to_owned(), |cost| {
         let table = prices::prices();
-        format!("~${cost:.0} on demand ({}, prices of {}; backups and transfer not in it)", table.region, table.as_of)
+        format!(
+            "~${cost:.0} on demand (as in {}, prices of {}; class, storage and provisioned IOPS; backups, transfer and CPU credits \
+             are not in it)",
+            table.region, table.as_of
+        )
     });
     sheet.field("class", &format!("{} · PostgreSQL {}", rds.class, rds.version), look.text);
     sheet.field("cost a month", &cost, look.text);
@@ -182,13 +148,12 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         let (words, style) = filled(pen, filling);
         sheet.field("", &words, style);
     }
-    let zone = rds.zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
     let standby = match rds.multi_az {
-        Some(true) => "Multi-AZ: a standby is ready in another zone",
-        Some(false) => "one zone, no standby",
-        None => "—",
+        Some(true) => "Multi-AZ: a standby is ready in another Availability Zone",
+        Some(false) => "Single-AZ: no standby",
+        None => "Multi-AZ or not: —",
     };
-    sheet.field("zones", &format!("{standby}{zone}"), look.text);
+    sheet.field("Availability Zone", &format!("{} · {standby}", named(&rds.zone)), look.text);
     match (rds.encrypted, &rds.kms_key) {
         (Some(true), key) => sheet.field("encryption", &format!("yes · {}", named(key)), look.text),
         (None, _) => sheet.field("encryption", "—", look.dim),
@@ -199,51 +164,57 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
         ),
     }
     let public = match rds.public {
-        Some(true) => "PUBLIC: it has an address in the internet",
-        Some(false) => "private",
-        None => "public or not: —",
+        Some(true) => "PUBLICLY ACCESSIBLE: it has an address in the internet",
+        Some(false) => "not publicly accessible",
+        None => "publicly accessible or not: —",
     };
     let at = rds.endpoint.as_ref().map_or("no address yet".to_owned(), |(host, port)| format!("{host}:{port}"));
-    sheet.field(
-        "network",
-        &format!("{public} · {at}"),
-        if rds.public == Some(true) { look.critical } else { look.text },
-    );
+    sheet.field("endpoint", &at, look.text);
+    sheet.field("network", public, if rds.public == Some(true) { look.critical } else { look.text });
     let (words, style) = match rds.deletion_protection {
         Some(true) => ("on", look.text),
         Some(false) => ("OFF: one call deletes it", look.warning),
         None => ("—", look.dim),
     };
-    sheet.field("deletion guard", words, style);
+    sheet.field("deletion protection", words, style);
     let until = rds.certificate_until.map(|at| (at, at.duration_since(moment).as_secs_f64()));
     let style = if until.is_some_and(|(_, left)| left < pen.model.settings.thresholds.certificate_warning_seconds) {
         look.warning
     } else {
         look.text
     };
-    let until =
-        until.map_or("until —".to_owned(), |(at, left)| format!("until {} (in {})", minute(at), duration(left)));
-    sheet.field("CA", &format!("{} · {until}", named(&rds.ca)), style);
-    sheet.field("IAM login", rds.iam_login.map_or("—", yes), look.text);
-    let insights = rds.insights.map_or("—", yes);
-    let exports = if rds.exports_logs { "exported to CloudWatch Logs" } else { "not exported: read from RDS itself" };
-    sheet.field("insights · log", &format!("{insights} · {exports}"), look.text);
+    // RDS tells the end of the server's certificate, which a CA that rotates renews by itself; its own end is another.
+    let until = until.map_or("—".to_owned(), |(at, left)| {
+        let when = if left < 0.0 { format!("{} ago", duration(-left)) } else { format!("in {}", duration(left)) };
+        format!("{} ({when})", minute(at))
+    });
+    sheet.field("certificate", &format!("server certificate until {until} · CA {}", named(&rds.ca)), style);
+    sheet.field("IAM authentication", rds.iam_login.map_or("—", yes), look.text);
+    sheet.field("Performance Insights", rds.insights.map_or("—", yes), look.text);
+    let exports = if rds.exports_logs { "to CloudWatch Logs" } else { "none: the log is read from RDS itself" };
+    sheet.field("log exports", exports, look.text);
     let kept = match rds.retention_days {
         None => "—".to_owned(),
         Some(0) => "NO automated backups".to_owned(),
-        Some(days) => format!("{days} days"),
+        Some(days) => plural(days as usize, "day"),
     };
     let style = if rds.retention_days == Some(0) { look.critical } else { look.text };
-    sheet.field("backups", &format!("{kept} · window {} UTC", named(&rds.backup_window)), style);
+    sheet.field("backup retention", &format!("{kept} · backup window {} UTC", named(&rds.backup_window)), style);
     let back = rds.earliest_restorable.map_or("—".to_owned(), minute);
     let latest = rds.latest_restorable.map_or("—".to_owned(), |at| format!("{} ({} ago)", minute(at), ago(pen, at)));
-    sheet.field("restorable", &format!("from {back} to {latest}"), look.text);
+    sheet.field("latest restorable", &format!("{latest} · earliest {back}"), look.text);
+    relations(sheet, pen, rds);
+}
+
+/// Whose replica it is, who its own are, and what is written on it.
+fn relations(sheet: &mut Sheet<'_>, pen: &Pen<'_>, rds: &Rds) {
+    let look = pen.look;
     if let Some(source) = &rds.replica_of {
-        sheet.field("replica of", &source.shown(), look.text);
+        sheet.field("read replica of", &source.shown(), look.text);
     }
     if !rds.replicas.is_empty() {
         let replicas: Vec<String> = rds.replicas.iter().take(5).map(ToString::to_string).collect();
-        sheet.field("replicas", &replicas.join(" · "), look.text);
+        sheet.field("read replicas", &replicas.join(" · "), look.text);
     }
     let tags: Vec<String> = rds.tags.iter().take(12).map(|(key, value)| format!("{}={value}", sanitise(key))).collect();
     sheet.field("tags", &if tags.is_empty() { "none".to_owned() } else { tags.join(" · ") }, look.dim);
@@ -251,22 +222,22 @@ fn settings(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud, rds: &Rds) {
 
 fn orders(sheet: &mut Sheet<'_>, pen: &Pen<'_>, rds: &Rds) {
     let look = pen.look;
-    sheet.head("ORDERED, AND STILL TO COME");
+    sheet.head("PENDING MODIFICATIONS AND MAINTENANCE");
     if rds.pending.is_empty() {
-        sheet.field("changes", "none", look.dim);
+        sheet.field("modifications", "none pending", look.dim);
     }
     for (name, value) in &rds.pending {
         sheet.field(&sanitise(name), &format!("→ {value}"), look.warning);
     }
     let restart = rds.parameter_groups.iter().find(|(_, apply)| apply.raw() == "pending-reboot");
     if let Some((group, _)) = restart {
-        sheet.field("parameters", &format!("{group} waits for a restart"), look.warning);
+        sheet.field("parameter group", &format!("{group} is pending-reboot: it waits for a restart"), look.warning);
     }
     let window = rds.maintenance_window.as_ref().map_or("—".to_owned(), ToString::to_string);
     match &rds.maintenance {
-        None => sheet.field("maintenance", &format!("— not known · window {window} UTC"), look.dim),
+        None => sheet.field("maintenance", &format!("— not known · maintenance window {window} UTC"), look.dim),
         Some(none) if none.is_empty() => {
-            sheet.field("maintenance", &format!("none pending · window {window} UTC"), look.dim);
+            sheet.field("maintenance", &format!("none pending · maintenance window {window} UTC"), look.dim);
         }
         Some(pending) => {
             for action in pending {
@@ -276,7 +247,7 @@ fn orders(sheet: &mut Sheet<'_>, pen: &Pen<'_>, rds: &Rds) {
                 let words = format!("{}: {}{chosen}{after}{forced}", action.action, action.description);
                 sheet.field("maintenance", &words, if action.forced.is_some() { look.warning } else { look.text });
             }
-            sheet.field("", &format!("window {window} UTC"), look.dim);
+            sheet.field("", &format!("maintenance window {window} UTC"), look.dim);
         }
     }
 }
@@ -294,9 +265,9 @@ fn alarms(sheet: &mut Sheet<'_>, pen: &Pen<'_>, cloud: &Cloud) {
     }
     for alarm in all {
         let (sign, style) = match alarm.state {
-            AlarmState::Alarm => ("RINGS", look.critical),
-            AlarmState::InsufficientData => ("no data", look.dim),
-            AlarmState::Ok => ("ok", look.text),
+            AlarmState::Alarm => ("ALARM", look.critical),
+            AlarmState::InsufficientData => ("INSUFFICIENT_DATA", look.dim),
+            AlarmState::Ok => ("OK", look.text),
         };
         let since = alarm.since.map(|at| format!(" for {}", ago(pen, at))).unwrap_or_default();
         sheet.field(sign, &format!("{}{since}: {}", alarm.name, alarm.reason), style);

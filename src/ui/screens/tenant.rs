@@ -127,7 +127,7 @@ fn head(pen: &mut Pen<'_>, area: Rect, tenant: &Tenant, gone: bool) {
 /// The class of the instance it lives on, and what that costs a month; of a shared one it costs all who share it.
 fn home(pen: &Pen<'_>, tenant: &Tenant) -> Option<String> {
     let rds = pen.model.shown.instance(&tenant.instance)?.cloud.as_ref()?.rds.value.as_ref()?;
-    let cost = prices::monthly(rds).map_or("—".to_owned(), |cost| format!("~${cost:.0}/month"));
+    let cost = prices::told(rds);
     let with = match tenant.tier {
         Tier::Shared => {
             let here = pen.model.shown.tenants.iter().filter(|other| other.instance == tenant.instance).count();

@@ -3,5 +3,6 @@
 pub(super) mod chart;
 pub(super) mod gauge;
 pub(super) mod plot;
+pub(super) mod sheet;
 pub(super) mod table;
 pub(super) mod text;

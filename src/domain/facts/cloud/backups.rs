@@ -1,4 +1,5 @@
-//! What an instance could be restored from: RDS's snapshots, and the recovery points of AWS Backup.
+//! What an instance could be restored from: RDS's snapshots, and the recovery points of AWS Backup. Words of AWS are read here alone,
+//! so that signals and screens say the same of a job, a point or a snapshot.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::foreign::Foreign;
+
+/// Everybody, as RDS spells it.
+pub const EVERYBODY: &str = "all";
+
+/// Whether a job came to nothing: one that did not begin within its window expired.
+fn came_to_nothing(state: &Foreign) -> bool {
+    matches!(state.raw(), "FAILED" | "ABORTED" | "EXPIRED" | "PARTIAL")
+}
 
 /// One snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,12 +39,23 @@ pub struct Snapshot {
 impl Snapshot {
     /// Whether anybody in the world may restore it; `None`: not known.
     pub fn is_public(&self) -> Option<bool> {
-        self.shared_with.as_ref().map(|accounts| accounts.iter().any(|account| account.raw() == "all"))
+        self.shared_with.as_ref().map(|accounts| accounts.iter().any(|account| account.raw() == EVERYBODY))
     }
 
-    /// Whether it is one of RDS's own, made each day.
+    /// Whether it is one of RDS's own, made each day. Such a one cannot be shared.
     pub fn is_automated(&self) -> bool {
         self.kind.raw() == "automated"
+    }
+
+    /// Whether it can be restored.
+    pub fn is_whole(&self) -> bool {
+        self.status.raw() == "available"
+    }
+
+    /// Accounts that may restore it though nobody allowed it; `None`: not known. Everybody is none of them: see [`Snapshot::is_public`].
+    pub fn strangers(&self, allowed: &[String]) -> Option<Vec<&str>> {
+        let with = self.shared_with.as_ref()?.iter().map(Foreign::raw);
+        Some(with.filter(|account| *account != EVERYBODY && !allowed.iter().any(|it| it == account)).collect())
     }
 }
 
@@ -67,6 +87,13 @@ pub struct RecoveryPoint {
     pub deleted_at: Option<Timestamp>,
 }
 
+impl RecoveryPoint {
+    /// Whether it can be restored; a continuous one is `AVAILABLE`.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.status.raw(), "COMPLETED" | "AVAILABLE")
+    }
+}
+
 /// A copy of a recovery point, as the job that makes it tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CopyOfPoint {
@@ -84,6 +111,11 @@ impl CopyOfPoint {
     /// The region it goes to.
     pub fn region(&self) -> Option<&str> {
         self.to.raw().split(':').nth(3).filter(|region| !region.is_empty())
+    }
+
+    /// Whether it came to nothing.
+    pub fn has_failed(&self) -> bool {
+        came_to_nothing(&self.state)
     }
 }
 
@@ -108,6 +140,13 @@ pub struct Job {
     pub ended: Option<Timestamp>,
     /// What went wrong, in AWS's words.
     pub message: Option<Foreign>,
+}
+
+impl Job {
+    /// Whether it came to nothing.
+    pub fn has_failed(&self) -> bool {
+        came_to_nothing(&self.state)
+    }
 }
 
 /// A plan that protects the instance.
@@ -207,5 +246,10 @@ impl Backups {
     /// Whether such a part is missing.
     pub fn lacks(&self, is_meant: impl Fn(&Part) -> bool) -> bool {
         self.refused.iter().any(|(part, _)| is_meant(part))
+    }
+
+    /// The newest job of AWS Backup that was to make a backup.
+    pub fn last_job(&self) -> Option<&Job> {
+        self.jobs.iter().filter(|job| job.kind == JobKind::Backup).max_by_key(|job| job.at)
     }
 }

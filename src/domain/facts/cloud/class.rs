@@ -3,6 +3,8 @@
 //! Sources: "DB instance classes" of the Amazon RDS User Guide (vCPUs and memory), and "Burstable performance instances" of the
 //! Amazon EC2 User Guide (credits: one is one vCPU at 100% for a minute; what is earned in 24 hours is all that can be kept).
 
+use crate::domain::quantity::GIB;
+
 /// What a class has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Class {
@@ -24,8 +26,6 @@ pub struct Credits {
     /// Without credits it goes on, for money: RDS runs T3 and T4g in unlimited mode. T2 falls to its baseline.
     pub unlimited: bool,
 }
-
-const GIB: f64 = 1_073_741_824.0;
 
 /// Sizes from small to large, as far as every family of the fifth generation and later has them.
 const SIZES: [&str; 9] = ["micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"];

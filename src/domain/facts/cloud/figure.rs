@@ -83,9 +83,9 @@ impl Cloud {
         let moment =
             rds.filter(|rds| rds.retention_days.is_some_and(|days| days > 0)).and_then(|rds| rds.latest_restorable);
         let snapshots = self.snapshots.value.iter().flat_map(|all| &all.snapshots);
-        let snapshots = snapshots.filter(|it| it.status.raw() == "available").filter_map(|it| it.at);
+        let snapshots = snapshots.filter(|it| it.is_whole()).filter_map(|it| it.at);
         let points = self.backups.value.iter().flat_map(|all| &all.points);
-        let points = points.filter(|it| it.status.raw() == "COMPLETED").map(|it| it.at);
+        let points = points.filter(|it| it.is_whole()).map(|it| it.at);
         (moment, snapshots.chain(points).max())
     }
 

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use super::{Cloud, Figure, Metric};
 use crate::domain::Severity;
 use crate::domain::policy::Thresholds;
-
-const GIB: f64 = 1_073_741_824.0;
+use crate::domain::quantity::GIB;
 
 /// A year, in seconds: three hours of figures do not tell so far.
 const FAR: f64 = 365.0 * 86_400.0;

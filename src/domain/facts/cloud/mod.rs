@@ -7,6 +7,7 @@ mod claims;
 mod class;
 mod figure;
 mod filling;
+pub mod judged;
 mod log;
 mod metrics;
 mod rds;
@@ -23,7 +24,9 @@ use crate::domain::observed::Observed;
 use std::sync::Arc;
 
 pub use account::{AccountNews, AccountState, Discovered};
-pub use backups::{Backups, CopyOfPoint, Job, JobKind, Part, Protection, RecoveryPoint, Snapshot, Snapshots};
+pub use backups::{
+    Backups, CopyOfPoint, EVERYBODY, Job, JobKind, Part, Protection, RecoveryPoint, Snapshot, Snapshots,
+};
 pub use claims::{Claim, Oddity, TENANT, TIER, claim, oddities};
 pub use class::{Class, Credits};
 pub use figure::Figure;

@@ -57,9 +57,9 @@ impl Rds {
             "backing-up" => (Standing::Serves, "backing up", "it serves while a snapshot is taken"),
             "maintenance" => (Standing::Busy, "maintenance", "RDS is at work on it: it may be away for a moment"),
             "upgrading" => (Standing::Busy, "upgrading", "its engine is being upgraded: it is away meanwhile"),
-            "creating" => (Standing::Busy, "being made", "it is being made: it has no address yet"),
-            "deleting" | "delete-precheck" => (Standing::Busy, "being deleted", "it is on its way out"),
-            "renaming" => (Standing::Busy, "being renamed", "its address is changing"),
+            "creating" => (Standing::Busy, "creating", "it is being made: it has no address yet"),
+            "deleting" | "delete-precheck" => (Standing::Busy, "deleting", "it is on its way out"),
+            "renaming" => (Standing::Busy, "renaming", "its address is changing"),
             "resetting-master-credentials" => {
                 (Standing::Busy, "new password", "the master user's password is being changed")
             }
@@ -79,9 +79,16 @@ impl Rds {
             }
             "incompatible-restore" => (Standing::Hurt, "BAD RESTORE", "what was restored does not fit"),
             "incompatible-create" => (Standing::Hurt, "BAD SETTINGS", "it could not be made as it was ordered"),
-            "inaccessible-encryption-credentials" | "inaccessible-encryption-credentials-recoverable" => {
-                (Standing::Hurt, "KEY LOST", "its KMS key cannot be used: enable the key, or it is gone")
-            }
+            "inaccessible-encryption-credentials-recoverable" => (
+                Standing::Hurt,
+                "KEY UNUSABLE",
+                "its KMS key cannot be used: enable the key and start the instance, or within days it is gone for good",
+            ),
+            "inaccessible-encryption-credentials" => (
+                Standing::Hurt,
+                "KEY LOST",
+                "its KMS key cannot be used, and it cannot be recovered: restore it from a backup whose key can be",
+            ),
             configuring if configuring.starts_with("configuring-") => {
                 (Standing::Busy, "configuring", "it serves while something around it is being configured")
             }

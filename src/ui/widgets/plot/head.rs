@@ -6,6 +6,9 @@ use ratatui::text::{Line, Span};
 
 use crate::ui::widgets::text::{cut, width};
 
+/// Stands for a figure that there is no room for.
+const CUT: &str = "…";
+
 /// What is told of one line of the chart.
 pub(super) struct Entry<'a> {
     /// Empty: the chart's title names it.
@@ -24,7 +27,7 @@ struct Fit {
     gap: usize,
     /// How many lines are named; the others are counted, and not drawn.
     named: usize,
-    /// How many of those have their value.
+    /// How many of those have their value; the others have a mark that there is one.
     valued: usize,
     noted: bool,
 }
@@ -34,8 +37,8 @@ impl Fit {
         let Self { gap, named, valued, noted, .. } = self;
         let word = |words: &str| if words.is_empty() { 0 } else { 1 + width(words) };
         let parts = entries.iter().take(named).enumerate();
-        let parts =
-            parts.map(|(at, entry)| gap + 1 + word(entry.name) + if at < valued { word(&entry.value) } else { 0 });
+        let parts = parts
+            .map(|(at, entry)| gap + 1 + word(entry.name) + if at < valued { word(&entry.value) } else { width(CUT) });
         let left = entries.len() - named;
         let rest = if left > 0 { gap + width(&format!("+{left}")) } else { 0 };
         let note = note.filter(|_| noted).map_or(0, |note| gap + width(note));
@@ -79,6 +82,8 @@ pub(super) fn line(
         }
         if at < fit.valued {
             spans.push(Span::styled(format!(" {}", entry.value), entry.styles.1));
+        } else {
+            spans.push(Span::styled(CUT, dim));
         }
     }
     let left = entries.len() - fit.named;
@@ -113,12 +118,12 @@ mod tests {
         let of = |room| shown("latency", &LATENCY, None, room).0;
         assert_eq!(of(40), "latency  ━ read 0.6 ms  ━ write 5.4 ms");
         assert_eq!(of(37), "latency ━ read 0.6 ms ━ write 5.4 ms");
-        assert_eq!(of(35), "latency ━ read 0.6 ms ━ write");
-        assert_eq!(of(28), "latency ━ read ━ write");
-        assert_eq!(of(24), "latency ━ read ━ write");
-        assert_eq!(of(21), "latency ━ read +1");
-        assert_eq!(shown("latency", &LATENCY, Some("9m 00s ago"), 34).0, "latency ━ read ━ write 9m 00s ago");
-        assert_eq!(shown("CPU", &[("", "27%")], None, 8).0, "CPU ━");
+        assert_eq!(of(35), "latency ━ read 0.6 ms ━ write…");
+        assert_eq!(of(28), "latency ━ read… ━ write…");
+        assert_eq!(of(24), "latency ━ read… ━ write…");
+        assert_eq!(of(21), "latency ━ read… +1");
+        assert_eq!(shown("latency", &LATENCY, Some("9m 00s ago"), 35).0, "latency ━ read… ━ write… 9m 00s ago");
+        assert_eq!(shown("CPU", &[("", "27%")], None, 8).0, "CPU ━…");
         let load = |room| {
             let (plain, entries) = (Style::new(), entries(&[("all", "2.3")]));
             line(("load", "(sessions)", plain), &entries, None, plain, room).0.to_string()
@@ -155,7 +160,10 @@ mod tests {
                 let told: Vec<&str> = rest.split('━').skip(1).map(str::trim).collect();
                 assert_eq!(told.len(), named, "{line} in {room}");
                 for (told, (name, value)) in told.iter().zip(some) {
-                    assert!(*told == format!("{name} {value}").trim() || told == name, "{told} of {line} in {room}");
+                    assert!(
+                        *told == format!("{name} {value}").trim() || *told == format!("{name}…"),
+                        "{told} of {line} in {room}"
+                    );
                 }
             }
         }

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "aws/discovery.rs"]
 mod discovery;
+#[path = "aws/groups.rs"]
+mod groups;
 #[path = "aws/others.rs"]
 mod others;
 #[path = "aws/policy.rs"]
@@ -15,5 +17,7 @@ mod policy;
 mod stall;
 #[path = "aws/stand.rs"]
 mod stand;
+#[path = "aws/tape.rs"]
+mod tape;
 #[path = "aws/words.rs"]
 mod words;

@@ -303,6 +303,17 @@ fn a_public_snapshot_is_told_by_the_scenario_that_makes_one() {
 }
 
 #[test]
+fn a_scenario_that_needs_more_instances_says_how_many() {
+    let ground = Ground::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tierdeck"));
+    command.args(["demo", "--headless", "--tenants", "5", "--dedicated", "2", "--scenario", "public-snapshot"]);
+    let said = command.env("TMPDIR", ground.path()).stdin(Stdio::null()).output().unwrap();
+    let words = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(2) && words.contains("--dedicated 3"), "{:?}: {words}", said.status);
+    ground.is_clean();
+}
+
+#[test]
 fn a_signal_while_it_starts_leaves_nothing() {
     // While nothing is there yet, while initdb runs, while the world is built.
     std::thread::scope(|scope| {

@@ -25,6 +25,7 @@ const WATCHING: &str = "a secret that no screen shows";
 pub struct Fleet {
     stand: AwsStand,
     home: TempDir,
+    account: Account,
     pub config: PathBuf,
 }
 
@@ -79,11 +80,17 @@ impl Fleet {
             quoted(&password),
         );
         fs::write(&config, text).unwrap();
-        Self { stand, home, config }
+        Self { stand, home, account, config }
     }
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// How many figures all of them can have.
+    pub async fn metrics(&self) -> usize {
+        let all = tierdeck::sources::aws::rds::instances(&self.account).await.unwrap();
+        all.values().map(|rds| tierdeck::sources::aws::cloudwatch::which(Some(rds)).len()).sum()
     }
 
     /// How often figures were asked for.

@@ -4,8 +4,8 @@
 //! program itself, without a screen (`serve`) and with one. Of each: how long until everybody is there, what it uses of a core,
 //! what it holds in memory, how many sockets it has open; and how often CloudWatch is asked.
 //!
-//! Prints figures and judges none but one: everybody must be there. Linux only, as it reads /proc. `SECONDS_WATCHED=300` watches
-//! longer.
+//! What is promised (`limits.rs`) and is not so, is said, and ends it with a failure. A small run, as `cargo test` makes one, judges
+//! calls and sockets alone. Linux only, as it reads /proc. `SECONDS_WATCHED=300` watches longer.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,11 +15,13 @@
 )]
 
 mod fleet;
+mod limits;
 mod watched;
 
 use std::time::{Duration, Instant};
 
 use fleet::{Fleet, Scale};
+use limits::Seen;
 use watched::Watched;
 
 fn main() {
@@ -37,19 +39,24 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fleet = runtime.block_on(Fleet::raise(scale));
     println!("{} instances, found by their tags, over {} clusters", scale.instances, scale.clusters);
+    let metrics = runtime.block_on(fleet.metrics());
+    println!("{metrics} figures, {} calls a minute", metrics.div_ceil(tierdeck::sources::aws::cloudwatch::AT_ONCE));
+    let mut broken = Vec::new();
     for screen in [false, true] {
         let what = if screen { "the console" } else { "without a screen" };
         let mut watched = Watched::start(&fleet.config, fleet.home(), screen);
-        let begun = Instant::now();
+        let (begun, never) = (Instant::now(), fleet.asked());
         // A connection to each, and some to AWS.
-        while watched.sockets() < scale.instances {
+        while watched.sockets() < scale.instances || fleet.asked() == never {
             assert!(watched.is_running(), "it ended");
             assert!(begun.elapsed() < Duration::from_secs(300), "only {} sockets", watched.sockets());
             std::thread::sleep(Duration::from_millis(50));
         }
         println!("{what}: connected to all after {:.1} s", begun.elapsed().as_secs_f64());
         std::thread::sleep(warm);
-        let (used, asked, from) = (watched.cpu(), fleet.asked(), Instant::now());
+        // Of a short run all calls are counted, of a long one those of the time that is watched.
+        let (asked, since) = if whole { (fleet.asked(), Instant::now()) } else { (never, begun) };
+        let (used, from) = (watched.cpu(), Instant::now());
         let mut most = 0;
         while from.elapsed() < seconds {
             most = most.max(watched.sockets());
@@ -58,12 +65,23 @@ fn main() {
         let passed = from.elapsed().as_secs_f64();
         let share = 100.0 * (watched.cpu() - used) / passed;
         println!("  {share:.1} % of a core, over {passed:.0} s");
-        println!("  memory: now {:.1} MB, at most {:.1} MB", watched.memory("VmRSS:"), watched.memory("VmHWM:"));
+        let memory = watched.memory("VmHWM:");
+        println!("  memory: now {:.1} MB, at most {memory:.1} MB", watched.memory("VmRSS:"));
         println!("  {most} sockets at most");
-        let asked = fleet.asked() - asked;
-        println!("  GetMetricData: {asked} calls, which is {:.1} a minute", asked as f64 * 60.0 / passed);
+        let calls = fleet.asked() - asked;
+        let passed = since.elapsed();
+        println!("  GetMetricData: {calls} calls, which is {:.1} a minute", calls as f64 * 60.0 / passed.as_secs_f64());
+        let what = if screen { "the console" } else { "without a screen" };
+        let spent = whole.then_some((share, memory));
+        broken.extend(Seen { what, instances: scale.instances, metrics, calls, passed, sockets: most, spent }.broken());
     }
     runtime.block_on(fleet.stop());
+    for words in &broken {
+        println!("NOT AS PROMISED: {words}");
+    }
+    if !broken.is_empty() {
+        std::process::exit(1);
+    }
 }
 
 /// As the environment says.

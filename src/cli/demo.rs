@@ -20,6 +20,9 @@ use crate::ui::terminal;
 /// How long an estate may take to stop before we no longer wait for it.
 const STOP: Duration = Duration::from_secs(30);
 
+/// How often an estate is asked what did not come about in it.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The line that says that the estate is ready.
 #[derive(Debug, Serialize, Deserialize)]
 struct Ready {
@@ -86,7 +89,12 @@ async fn headless(demo: Demo, scenario: Scenario) -> Result<Exit> {
             .collect(),
         pid: std::process::id(),
     })?;
-    stop.await;
+    loop {
+        tokio::select! {
+            () = stop.as_mut() => break,
+            () = tokio::time::sleep(LOOK) => lab.troubles().iter().for_each(|trouble| output::say(trouble)),
+        }
+    }
     lab.stop().await;
     Ok(Exit::Fine)
 }

@@ -41,6 +41,16 @@ pub enum LabError {
         /// The limit.
         most: usize,
     },
+    /// Fewer instances of their own than the scenario is about.
+    #[error(
+        "this scenario is about dedicated instance {least}, and {asked} are made: give --dedicated {least} (or more)"
+    )]
+    TooFew {
+        /// Asked for.
+        asked: usize,
+        /// What it takes.
+        least: usize,
+    },
     /// A file or a program.
     #[error("cannot {doing} {}: {source}", .path.display())]
     Io {
@@ -104,7 +114,14 @@ pub enum LabError {
 impl LabError {
     /// Whether it is what was asked for that cannot be.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Closed { .. } | Self::NotEmpty(_) | Self::TooMany { .. } | Self::NoScenario { .. })
+        matches!(
+            self,
+            Self::Closed { .. }
+                | Self::NotEmpty(_)
+                | Self::TooMany { .. }
+                | Self::TooFew { .. }
+                | Self::NoScenario { .. }
+        )
     }
 
     /// Nothing is begun any more.

@@ -12,6 +12,7 @@ use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::Instance;
@@ -21,6 +22,7 @@ use super::cluster::{self, SUPERUSER};
 use super::door::{password, verifier};
 use super::error::LabError;
 use super::runner::Runner;
+use super::scenario::{Kind, Scenario};
 use super::vault::Own;
 use super::workload::Stage;
 use super::world;
@@ -48,6 +50,21 @@ pub(super) const ROUNDS: &str =
     "rds = \"5s\"\nalarms = \"15s\"\nevents = \"15s\"\ncloudwatch = \"20s\"\nsnapshots = \"30s\"\nbackups = \"30s\"\n";
 /// Dedicated clusters are many on one laptop soon.
 pub(super) const MOST: usize = 20;
+/// What an instance that is being made, or has no snapshot yet, is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Leaves out of a scenario what happens to dedicated instances that there will not be, and says what it needs; an error where nothing
+/// is left of it.
+pub(super) fn within(scenario: &mut Scenario, dedicated: usize) -> Result<Option<String>, LabError> {
+    let needs = |kind: Kind, rank: usize| if kind == Kind::PublicSnapshot { rank + 1 } else { 0 };
+    let all = scenario.incidents.iter().map(|incident| needs(incident.kind, incident.culprit.rank));
+    let Some(least) = all.max().filter(|least| *least > dedicated) else { return Ok(None) };
+    scenario.incidents.retain(|incident| needs(incident.kind, incident.culprit.rank) <= dedicated);
+    if scenario.incidents.is_empty() {
+        return Err(LabError::TooFew { asked: dedicated, least });
+    }
+    Ok(Some(format!("without --dedicated {least} (or more) no snapshot is made public in this scenario")))
+}
 
 /// Instances of the estate in its AWS, and who works on them.
 #[derive(Debug)]
@@ -154,11 +171,17 @@ admin = {{ user = \"{MASTER}\", password = {{ file = {master} }} }}
         for place in 0..dedicated.min(MOST) {
             if let Some(id) = tenant(place) {
                 let (stand, keys, stage) = (Arc::clone(&self.stand), self.keys.clone(), Arc::clone(stage));
-                self.crew.spawn(settle(stand, id, keys, place, stage));
+                self.crew.spawn(async move {
+                    // The console is open by now: whoever looks at the estate is told.
+                    if let Err(said) = settle(&stand, &id, &keys, place, &stage).await {
+                        stage.trouble(&format!("the instance of {id} is not as it should be: {said}"));
+                    }
+                });
             }
         }
-        let stand = Arc::clone(&self.stand);
-        self.crew.spawn(async move { plan(&stand) });
+        if let Err(said) = plan(&self.stand) {
+            stage.trouble(&format!("no plan backs up who is dedicated, or no alarm watches the shared one: {said}"));
+        }
         Ok(())
     }
 
@@ -192,29 +215,19 @@ fn tag(key: &str, value: &str) -> Value {
 }
 
 /// A backup plan for all that is dedicated, and alarms.
-fn plan(stand: &AwsStand) {
-    let ask = |service, action: &str, input: Value| {
-        // What is refused here shows: there is no plan then.
-        let _ = stand.ask(service, action, input);
-    };
-    ask(Service::Backup, "CreateBackupVault", json!({"BackupVaultName": VAULT}));
+fn plan(stand: &AwsStand) -> Result<(), String> {
+    stand.ask(Service::Backup, "CreateBackupVault", json!({"BackupVaultName": VAULT}))?;
     let rule = json!({
         "RuleName": "daily", "TargetBackupVaultName": VAULT, "ScheduleExpression": "cron(0 3 * * ? *)",
         "Lifecycle": {"DeleteAfterDays": 35}
     });
-    let made = stand.ask(
-        Service::Backup,
-        "CreateBackupPlan",
-        json!({"BackupPlan": {"BackupPlanName": VAULT, "Rules": [rule]}}),
-    );
-    if let Ok(made) = made
-        && let Some(id) = made["BackupPlanId"].as_str()
-    {
-        let condition =
-            json!({"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"});
-        let selection = json!({"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]});
-        ask(Service::Backup, "CreateBackupSelection", json!({"BackupPlanId": id, "BackupSelection": selection}));
-    }
+    let plan = json!({"BackupPlan": {"BackupPlanName": VAULT, "Rules": [rule]}});
+    let made = stand.ask(Service::Backup, "CreateBackupPlan", plan)?;
+    let condition =
+        json!({"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"});
+    let selection = json!({"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]});
+    let select = json!({"BackupPlanId": made["BackupPlanId"], "BackupSelection": selection});
+    stand.ask(Service::Backup, "CreateBackupSelection", select)?;
     for (metric, operator, threshold) in [
         ("FreeStorageSpace", "LessThanThreshold", 10.0 * f64::from(1 << 30)),
         ("CPUUtilization", "GreaterThanThreshold", 80.0),
@@ -224,13 +237,14 @@ fn plan(stand: &AwsStand) {
             "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": SHARED}], "Statistic": "Average", "Period": 60,
             "EvaluationPeriods": 2, "Threshold": threshold, "ComparisonOperator": operator
         });
-        ask(Service::CloudWatch { json: true }, "PutMetricAlarm", alarm);
+        stand.ask(Service::CloudWatch { json: true }, "PutMetricAlarm", alarm)?;
     }
+    Ok(())
 }
 
 /// One tenant's own instance: made, filled, backed up, worked on.
-async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, stage: Arc<Stage>) {
-    let identifier = identifier(&id);
+async fn settle(stand: &AwsStand, id: &TenantId, keys: &Keys, place: usize, stage: &Stage) -> Result<(), String> {
+    let identifier = identifier(id);
     let database = id.as_str().replace('-', "_");
     // One of each kind: what a console should praise, and what it should find fault with.
     let class = ["db.t3.medium", "db.m6g.large", "db.t4g.small"][place % 3];
@@ -244,36 +258,41 @@ async fn settle(stand: Arc<AwsStand>, id: TenantId, keys: Keys, place: usize, st
         "EnablePerformanceInsights": true,
         "Tags": [tag("TenantId", id.as_str()), tag("StorageTier", "dedicated"), tag("Environment", "demo")]
     });
-    if stand.ask(Service::Rds, "CreateDBInstance", wish).is_err() {
-        return;
-    }
+    stand.ask(Service::Rds, "CreateDBInstance", wish)?;
+    let begun = Instant::now();
     while !stand.is_available(&identifier) {
+        if begun.elapsed() > PATIENCE * 5 {
+            return Err("it did not become available within ten minutes".to_owned());
+        }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let (role, schema) = (Naming::default().tenant_role.name(&id), Naming::default().tenant_schema.name(&id));
+    let (role, schema) = (Naming::default().tenant_role.name(id), Naming::default().tenant_schema.name(id));
     let own = password();
-    let Some(port) = stand.port(&identifier) else { return };
-    let Ok(master) = login(port, MASTER, &keys.master, &database).await else { return };
-    if fill(&master, &stand, &id, &database, &role, &own, &keys.monitor).await.is_err() {
-        return;
-    }
+    let port = stand.port(&identifier).ok_or("it has no port")?;
+    let said = |error: tokio_postgres::Error| LabError::database("fill it")(error).to_string();
+    let master = login(port, MASTER, &keys.master, &database).await.map_err(said)?;
+    fill(&master, stand, id, &database, &role, &own, &keys.monitor).await.map_err(said)?;
     // As everywhere, last: nobody ever reads one that does not work.
     let opens = Own { port, database: &database, schema: &schema, role: &role, key: &own };
-    if stage.vault.entrust(&id, &opens).await.is_err() {
-        return;
-    }
+    stage.vault.entrust(id, &opens).await.map_err(|error| error.to_string())?;
     let resource = format!("arn:aws:rds:{}:123456789012:db:{identifier}", stand.spec().region);
     let job = json!({"BackupVaultName": VAULT, "ResourceArn": resource, "IamRoleArn": ROLE});
-    let _ = stand.ask(Service::Backup, "StartBackupJob", job);
-    if place == 2 {
-        share(&stand, &identifier, "for-audit", STRANGER).await;
+    // Tenants work whether there is a backup of them or not.
+    if let Err(said) = stand.ask(Service::Backup, "StartBackupJob", job) {
+        stage.trouble(&format!("{identifier} is not backed up: {said}"));
+    }
+    if place == 2
+        && let Err(said) = share(stand, &identifier, "for-audit", STRANGER).await
+    {
+        stage.trouble(&format!("{identifier} has no snapshot that is shared: {said}"));
     }
     work(port, &role, &own, &database, stage.seed.wrapping_add(place as u64)).await;
+    Ok(())
 }
 
 /// Makes a snapshot of a tenant's own instance and lets everybody in the world restore it.
-pub(super) async fn publish(stand: &AwsStand, id: &TenantId) {
-    share(stand, &identifier(id), PUBLIC, "all").await;
+pub(super) async fn publish(stand: &AwsStand, id: &TenantId) -> Result<(), String> {
+    share(stand, &identifier(id), PUBLIC, "all").await
 }
 
 /// Lets nobody restore it any more.
@@ -285,15 +304,23 @@ pub(super) fn withdraw(stand: &AwsStand, id: &TenantId) {
 }
 
 /// A snapshot that somebody gave to somebody else.
-async fn share(stand: &AwsStand, identifier: &str, what_for: &str, account: &str) {
+async fn share(stand: &AwsStand, identifier: &str, what_for: &str, account: &str) -> Result<(), String> {
     let id = format!("{identifier}-{what_for}");
     let wish = json!({"DBSnapshotIdentifier": id, "DBInstanceIdentifier": identifier});
-    while stand.ask(Service::Rds, "CreateDBSnapshot", wish.clone()).is_err() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    insist(stand, "CreateDBSnapshot", &wish).await?;
     let give = json!({"DBSnapshotIdentifier": id, "AttributeName": "restore", "ValuesToAdd": [account]});
-    while stand.ask(Service::Rds, "ModifyDBSnapshotAttribute", give.clone()).is_err() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    insist(stand, "ModifyDBSnapshotAttribute", &give).await
+}
+
+/// Asks again what is refused while an instance or a snapshot is being made, and not for ever.
+async fn insist(stand: &AwsStand, action: &str, wish: &Value) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        match stand.ask(Service::Rds, action, wish.clone()) {
+            Ok(_) => return Ok(()),
+            Err(said) if begun.elapsed() > PATIENCE => return Err(format!("{action}: {said}")),
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
     }
 }
 
@@ -370,4 +397,28 @@ async fn transaction(client: &Client) -> Result<(), tokio_postgres::Error> {
     let pay = "UPDATE orders SET status = 'paid' WHERE id = (SELECT max(id) FROM orders)";
     client.execute(pay, &[]).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scenario_needs_is_said_and_nothing_is_silently_left_out() {
+        let asked = |name: &str, dedicated| {
+            let mut scenario = Scenario::named(name).unwrap();
+            let all = scenario.incidents.len();
+            within(&mut scenario, dedicated).map(|said| (all - scenario.incidents.len(), said.unwrap_or_default()))
+        };
+        for dedicated in 0..3 {
+            let error = asked("public-snapshot", dedicated).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains("--dedicated 3"), "{error}");
+            let (out, said) = asked("mixed", dedicated).unwrap();
+            assert!(out == 1 && said.contains("--dedicated 3"), "{out}: {said}");
+        }
+        for name in Scenario::names() {
+            assert_eq!(asked(name, 3).unwrap(), (0, String::new()), "{name}");
+        }
+        assert_eq!(asked("calm", 0).unwrap(), (0, String::new()));
+    }
 }

@@ -24,7 +24,7 @@ use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -192,13 +192,18 @@ impl Lab {
     /// The same, unless `stop` comes first: then what it brings, and what was begun is gone. Dropping this future instead
     /// does not wait for a server that is just being made.
     pub async fn start_unless<S>(
-        spec: Spec,
+        mut spec: Spec,
         progress: impl Fn(&str),
         mut stop: Pin<&mut impl Future<Output = S>>,
     ) -> Result<Result<Self, S>, LabError> {
         let most = if spec.layout == Layout::Database { world::MOST_DATABASES } else { 20_000 };
         if !(1..=most).contains(&spec.tenants) {
             return Err(LabError::TooMany { asked: spec.tenants, most });
+        }
+        if let Some(dedicated) = spec.dedicated
+            && let Some(needs) = fleet::within(&mut spec.scenario, dedicated)?
+        {
+            progress(&needs);
         }
         spawn_blocking(sweep).await?;
         // Said before anything is begun.
@@ -248,6 +253,7 @@ impl Lab {
         if let (Some(fleet), Some(dedicated)) = (&mut lab.fleet, spec.dedicated) {
             fleet.raise(&lab.instances[0], &home, major, dedicated, &lab.stage)?;
         }
+        lab.troubles().iter().for_each(|trouble| progress(trouble));
         progress("ready");
         Ok(Ok(lab))
     }
@@ -299,6 +305,7 @@ impl Lab {
             aws: OnceLock::new(),
             seed: spec.seed,
             refused: AtomicU64::new(0),
+            troubles: Mutex::default(),
         };
         Self {
             crew: JoinSet::new(),
@@ -409,6 +416,11 @@ restart_info_seconds = \"0s\"
     /// Who causes which incident of the scenario, in the scenario's order.
     pub fn cast(&self) -> &[(Kind, TenantId)] {
         &self.cast
+    }
+
+    /// What did not come about since somebody last asked: the estate's AWS may refuse what nobody waits for.
+    pub fn troubles(&self) -> Vec<String> {
+        std::mem::take(&mut self.stage.troubles.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How often a tenant's login was refused because there were too many connections (SQLSTATE 53300).

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::Foreign;
-use crate::domain::facts::cloud::{AccountNews, CloudFragment, Snapshot};
+use crate::domain::facts::cloud::{AccountNews, CloudFragment, Oddity, Snapshot, TENANT, TIER};
 use crate::domain::facts::{Content, Fragment, Source};
 use crate::domain::session::CUT;
+use crate::domain::{Foreign, TenantId};
 use crate::poll::News;
 
 /// Takes it out of news.
@@ -30,6 +30,9 @@ pub(super) fn redact(news: &mut News) {
                 snapshot_of(snapshot);
             }
             return;
+        }
+        News::Account { news: AccountNews::Described { odd, .. }, .. } => {
+            return odd.iter_mut().for_each(|(_, oddity)| tag_of(oddity));
         }
         _ => return,
     };
@@ -75,13 +78,9 @@ fn cloud(fragment: &mut CloudFragment) {
         CloudFragment::Rds(rds) => {
             (rds.endpoint, rds.master) = (None, None);
             hide(&mut rds.arn);
-            rds.kms_key
-                .iter_mut()
-                .chain(&mut rds.replica_of)
-                .chain(&mut rds.cluster)
-                .chain(&mut rds.replicas)
-                .for_each(hide);
-            rds.tags.values_mut().for_each(hide);
+            rds.kms_key.iter_mut().for_each(arn);
+            rds.replica_of.iter_mut().chain(&mut rds.cluster).chain(&mut rds.replicas).for_each(hide);
+            rds.tags.iter_mut().for_each(|(key, value)| tag(key, value));
             rds.pending.iter_mut().for_each(|(_, value)| hide(value));
             rds.refused.iter_mut().for_each(|(_, words)| refused(words));
         }
@@ -91,7 +90,7 @@ fn cloud(fragment: &mut CloudFragment) {
                 hide(&mut alarm.reason);
             }
         }
-        CloudFragment::Events(events) => events.events.iter_mut().for_each(|event| hide(&mut event.message)),
+        CloudFragment::Events(events) => events.events.iter_mut().for_each(|event| told(&mut event.message)),
         CloudFragment::Parameters(parameters) => parameters.values.values_mut().for_each(hide),
         CloudFragment::Snapshots(snapshots) => {
             snapshots.snapshots.iter_mut().for_each(snapshot_of);
@@ -99,14 +98,14 @@ fn cloud(fragment: &mut CloudFragment) {
         }
         CloudFragment::Backups(backups) => {
             for protection in backups.protections.iter_mut().flatten() {
-                protection.copies_to.iter_mut().for_each(hide);
+                protection.copies_to.iter_mut().for_each(arn);
             }
-            backups.points.iter_mut().for_each(|point| hide(&mut point.arn));
+            backups.points.iter_mut().for_each(|point| arn(&mut point.arn));
             for copy in &mut backups.copies {
-                hide(&mut copy.to);
-                copy.message.iter_mut().for_each(hide);
+                arn(&mut copy.to);
+                copy.message.iter_mut().for_each(told);
             }
-            backups.jobs.iter_mut().filter_map(|job| job.message.as_mut()).for_each(hide);
+            backups.jobs.iter_mut().filter_map(|job| job.message.as_mut()).for_each(told);
             backups.refused.iter_mut().for_each(|(_, words)| refused(words));
         }
         CloudFragment::Metrics(_) => {}
@@ -115,8 +114,74 @@ fn cloud(fragment: &mut CloudFragment) {
 
 /// Who a snapshot is shared with stays told apart; `all` is nobody's number.
 fn snapshot_of(snapshot: &mut Snapshot) {
-    hide(&mut snapshot.identifier);
+    snapshot.identifier = name(&snapshot.identifier);
     snapshot.shared_with.iter_mut().flatten().for_each(hide);
+}
+
+/// What a tag says is somebody's own, but for what we know an instance and its tenant by.
+fn tag(key: &str, value: &mut Foreign) {
+    let ours = match key {
+        TIER => ["shared", "dedicated"].contains(&value.raw()),
+        TENANT => TenantId::parse(value.raw()).is_ok(),
+        _ => false,
+    };
+    if !ours {
+        *value = name(value);
+    }
+}
+
+/// The same of what is odd about tags.
+fn tag_of(oddity: &mut Oddity) {
+    match oddity {
+        Oddity::NotATenant(value) | Oddity::UnknownTier(value) => *value = name(value),
+        Oddity::NoTier(value) | Oddity::SharedWithTenant(value) | Oddity::ConfiguredOtherwise { tag: value, .. } => {
+            tag(TENANT, value);
+        }
+        Oddity::NoTenant | Oddity::Contested { .. } => {}
+    }
+}
+
+/// An ARN for an ARN: where it is stays, whose it is and what it is called do not.
+fn arn(text: &mut Foreign) {
+    let parts: Vec<&str> = text.raw().splitn(6, ':').collect();
+    *text = match parts[..] {
+        ["arn", partition, service, region, account, of] => {
+            let [account, of] = [account, of].map(|part| name(&Foreign::from(part)).raw().to_owned());
+            Foreign::from(format!("arn:{partition}:{service}:{region}:{account}:{of}"))
+        }
+        _ => name(text),
+    };
+}
+
+/// What AWS says after the word `snapshot` that is not the name of one.
+const NO_NAME: [&str; 14] = [
+    "",
+    "and",
+    "cannot",
+    "completed",
+    "copy",
+    "created",
+    "creation",
+    "deleted",
+    "failed",
+    "for",
+    "has",
+    "is",
+    "of",
+    "was",
+];
+
+/// Words of AWS without accounts, places, and names of snapshots.
+fn told(text: &mut Foreign) {
+    let mut follows = false;
+    let words = places(text.raw());
+    let word = |word: &str| {
+        let plain = word.trim_matches(|char: char| !char.is_alphanumeric());
+        let is_name = follows && !NO_NAME.contains(&plain) || plain.starts_with("awsbackup:");
+        follows = plain.eq_ignore_ascii_case("snapshot");
+        if is_name { word.replace(plain, name(&Foreign::from(plain)).raw()) } else { word.to_owned() }
+    };
+    *text = Foreign::from(words.split(' ').map(word).collect::<Vec<_>>().join(" "));
 }
 
 fn hide(text: &mut Foreign) {
@@ -383,7 +448,10 @@ mod tests {
         let of_account = |news| News::Account { name: "main".into(), news };
         for (mut news, kept) in [
             (delivered(CloudFragment::Rds(rds)), "db:acme-db"),
-            (delivered(CloudFragment::Backups(Backups { points: vec![point], ..Backups::default() })), "job-1"),
+            (
+                delivered(CloudFragment::Backups(Backups { points: vec![point], ..Backups::default() })),
+                "arn:aws:rds:eu-west-1:app-",
+            ),
             (failed, "sts:AssumeRole"),
             (of_account(AccountNews::Failed(trouble)), "assets/iam/watch.json"),
             (of_account(AccountNews::Strays(vec![("gone".into(), snapshot)])), "\"all\""),

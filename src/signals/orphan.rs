@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::domain::facts::cloud::TENANT;
 use crate::domain::facts::{Catalog, Registered, Roles, Source};
 use crate::domain::{Evidence, Layout, Severity, Signal, SubjectKind, TenantId, Tier, Unit};
 
@@ -39,6 +40,7 @@ impl Check for Orphan {
 
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         let secrets = verdicts.secrets(self.signal(), scene);
+        let awaited = awaited(scene);
         for place in places {
             let instance = place.instance;
             let odd = orphan_tags::of(scene, place);
@@ -74,7 +76,7 @@ impl Check for Orphan {
                     wrong.entry(tenant).or_insert_with(Vec::new).push((severity, words));
                 }
             }
-            for (tenant, wrong) in wrong {
+            for (tenant, wrong) in wrong.into_iter().filter(|(tenant, _)| !awaited.contains(tenant)) {
                 let more = by_secrets.contains(&tenant).then_some(Source::Secrets);
                 let rests_on = [Source::Roles, Source::Catalog].into_iter().chain(more).collect();
                 verdicts.raised.push(raise(place, tenant, wrong, rests_on));
@@ -89,6 +91,13 @@ impl Check for Orphan {
             }
         }
     }
+}
+
+/// Tenants whose own instance is being made, as its tag says: one half of them is there before the other, and that is as it should be.
+fn awaited(scene: &Scene<'_>) -> HashSet<TenantId> {
+    let described = scene.instances.iter().filter_map(|it| it.cloud.as_deref()?.rds.fresh(scene.now));
+    let tags = described.filter(|rds| rds.is_being_made()).filter_map(|rds| rds.tags.get(TENANT));
+    tags.filter_map(|tag| TenantId::parse(tag.raw()).ok()).collect()
 }
 
 /// What there is of each tenant.

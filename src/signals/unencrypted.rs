@@ -1,7 +1,8 @@
 //! `unencrypted`: an instance, a snapshot or a recovery point is not encrypted at rest. That of an instance cannot be changed: it is made
 //! anew from an encrypted copy.
 //!
-//! Source: Amazon RDS User Guide, "Encrypting Amazon RDS resources" and its limitations.
+//! Sources: Amazon RDS User Guide, "Encrypting Amazon RDS resources" and its limitations; AWS Backup Developer Guide, "Encryption for
+//! backups" (points of RDS have the encryption of what they are of: that of their vault changes nothing).
 
 use crate::domain::facts::Source;
 use crate::domain::facts::cloud::Part;
@@ -135,6 +136,8 @@ fn advice(told: Told<'_>, open: &Open<'_>) -> String {
     }
     match open.snapshots.first() {
         Some(first) => format!("Copy what is still needed ({}), and delete the open ones.", copy(first)),
-        None => "Give its backup vault a KMS key: points made from then on are encrypted; the open ones go with their lifecycle.".to_owned(),
+        None => "They are of before it was encrypted: points of RDS have the encryption of what they are of, and no key of their vault \
+                 changes that. Those made since are encrypted; delete the open ones that nobody needs, the others go with their lifecycle."
+            .to_owned(),
     }
 }

@@ -14,7 +14,7 @@ use super::support::observer::Observer;
 use super::support::server::Silent;
 use super::support::watcher::{Watcher, shared};
 
-const QUICK: &str = "[poll]\nrds = \"300ms\"\nevents = \"300ms\"\nsnapshots = \"300ms\"\nalarms = \"300ms\"\nparameters = \"300ms\"\nbackups = \"300ms\"\ncloudwatch = \"300ms\"\n";
+pub const QUICK: &str = "[poll]\nrds = \"300ms\"\nevents = \"300ms\"\nsnapshots = \"300ms\"\nalarms = \"300ms\"\nparameters = \"300ms\"\nbackups = \"300ms\"\ncloudwatch = \"300ms\"\n";
 
 fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Instance> {
     snapshot.instances.iter().find(|instance| instance.name.as_str() == name)
@@ -301,4 +301,49 @@ async fn who_snapshots_are_shared_with_is_told_of_each_that_can_be() {
     let [(of, stray)] = &**observer.newest.accounts[0].strays.as_ref().unwrap() else { panic!("not one") };
     assert_eq!((&**of, stray.identifier.raw(), stray.is_public()), ("gone-db", "final", Some(true)));
     assert!(stand.asked("DescribeDBSnapshotAttributes") <= 3, "another engine's are nobody's business here");
+}
+
+/// Members of a cluster carry the same tags, and which of them writes is not told: none of them is the tenant's home, until it is the
+/// only one.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_a_cluster_claim_no_tenant() {
+    let server = shared().await;
+    let port = server.port;
+    let round = Arc::new(AtomicUsize::new(0));
+    let stage = Arc::clone(&round);
+    let stand = Stand::start(move |action| {
+        if action != "DescribeDBInstances" {
+            return Some(result(action, ""));
+        }
+        let of = "<DBClusterIdentifier>acme-cluster</DBClusterIdentifier></DBInstance>";
+        let member =
+            |identifier: &str| instance(identifier, Some(port), &dedicated("stark")).replace("</DBInstance>", of);
+        let mut all = member("acme-1");
+        if stage.load(Ordering::SeqCst) == 0 {
+            all += &member("acme-2");
+            all += &member("acme-3");
+        }
+        Some(result(action, &format!("<DBInstances>{all}</DBInstances>")))
+    })
+    .await;
+    let secret = "password = { file = \"shared.password\" }\n";
+    let way = "[dedicated]\nurl = \"postgresql://tierdeck@{host}:{port}/{database}?sslmode=disable\"\n";
+    let watcher = Watcher::of(&[("shared", port)]).configure(&format!("{}{way}{secret}{QUICK}", stand.table("main")));
+    let mut observer = Observer::of(&watcher);
+    let told = |it: &Snapshot, name: &str| {
+        apart(it, name).is_some_and(|it| it.contains("one of 3 members of cluster acme-cluster"))
+    };
+    observer.until("left alone", move |it| ["acme-1", "acme-2", "acme-3"].iter().all(|name| told(it, name))).await;
+    observer.rounds(&[Source::Activity], 3).await;
+    let stark = TenantId::parse("stark").unwrap();
+    let homes = |it: &Snapshot| it.tenants.iter().filter(|it| it.id == stark).count();
+    assert_eq!(homes(&observer.newest), 0, "{}", observer.picture());
+    assert!(observer.findings(Signal::Orphan).is_empty(), "{}", observer.picture());
+    assert!(observer.poller.found.borrow().is_empty(), "nobody logs in to any of them");
+
+    // The only one that is left is the one that writes.
+    round.store(1, Ordering::SeqCst);
+    observer
+        .until("at home", move |it| homes(it) == 1 && named(it, "acme-1").is_some_and(|it| it.reach == Reach::Up))
+        .await;
 }

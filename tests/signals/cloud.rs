@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::facts::{Words, size};
 use super::scene::span;
 use tierdeck::domain::facts::cloud::{
-    AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Job, JobKind,
-    Maintenance, Metric, MetricUnit, Metrics, Oddity, Part, Protection, Rds, RecoveryPoint, Snapshot, Snapshots,
-    Storage,
+    AccountNews, AccountState, Alarm, AlarmState, Alarms, Backups, Cloud, CopyOfPoint, Datapoint, Event, Events, Job,
+    JobKind, Maintenance, Metric, MetricUnit, Metrics, Oddity, Part, Protection, Rds, RecoveryPoint, Snapshot,
+    Snapshots, Storage,
 };
 use tierdeck::domain::observed::Trouble;
 use tierdeck::domain::{Foreign, Observed, TenantId};
@@ -42,8 +42,13 @@ pub struct CloudSpec {
     #[serde(default)]
     tags: BTreeMap<String, String>,
     host: Option<String>,
-    /// In how long its certificate ends.
+    /// In how long its server certificate ends.
     certificate: Option<String>,
+    /// `CACertificateIdentifier`; left out: not told.
+    ca: Option<String>,
+    /// What was ordered and waits: `WHAT TO`
+    #[serde(default)]
+    ordered: Vec<String>,
     /// `ACTION [in=3d] [forced=3d]`; left out: none is pending.
     #[serde(default)]
     maintenance: Vec<String>,
@@ -53,6 +58,9 @@ pub struct CloudSpec {
     /// `NAME METRIC [ok]`
     #[serde(default)]
     alarms: Vec<String>,
+    /// `AGE WORDS…`
+    #[serde(default)]
+    events: Vec<String>,
     /// `NAME AGE [automated] [open] [shared=all,123456789012] [hidden] [untold] [status=available]`
     #[serde(default)]
     snapshots: Vec<String>,
@@ -101,6 +109,7 @@ impl CloudSpec {
         self.observe(&mut cloud.rds, "rds", self.rds(name, now), now);
         self.observe(&mut cloud.metrics, "cloudwatch", self.metrics(now), now);
         self.observe(&mut cloud.alarms, "alarms", self.alarms(), now);
+        self.observe(&mut cloud.events, "events", self.events(now), now);
         self.observe(&mut cloud.snapshots, "snapshots", self.snapshots(now), now);
         self.observe(&mut cloud.backups, "backups", self.backups(now), now);
         cloud
@@ -136,6 +145,10 @@ impl CloudSpec {
                 chosen: None,
             }
         };
+        let ordered = |line: &String| {
+            let (what, to) = line.split_once(' ').unwrap();
+            (Arc::from(what), Foreign::from(to))
+        };
         let told = |what: &str| !self.untold.iter().any(|it| it == what);
         Rds {
             arn: Foreign::from(format!("arn:aws:rds:eu-west-1:123456789012:db:{name}")),
@@ -156,6 +169,8 @@ impl CloudSpec {
             replica_of: self.replica.then(|| Foreign::from("primary")),
             tags: self.tags.iter().map(|(key, value)| (key.clone(), Foreign::from(value.as_str()))).collect(),
             endpoint: self.host.as_ref().map(|host| (Foreign::from(host.as_str()), 5432)),
+            ca: self.ca.as_deref().map(Foreign::from),
+            pending: self.ordered.iter().map(ordered).collect(),
             certificate_until: self.certificate.as_deref().map(|after| now + span(after)),
             maintenance: Some(self.maintenance.iter().map(maintenance).collect()),
             ..Rds::default()
@@ -187,6 +202,14 @@ impl CloudSpec {
             }
         };
         Alarms { alarms: self.alarms.iter().map(alarm).collect() }
+    }
+
+    fn events(&self, now: Timestamp) -> Events {
+        let event = |line: &String| {
+            let (age, words) = line.split_once(' ').unwrap();
+            Event { at: now - span(age), message: Foreign::from(words), categories: Vec::new() }
+        };
+        Events { events: self.events.iter().map(event).collect() }
     }
 
     fn snapshots(&self, now: Timestamp) -> Snapshots {

@@ -5,7 +5,7 @@ mod incidents;
 mod session;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -20,6 +20,7 @@ use super::scenario::Scenario;
 use super::truth::Truth;
 use super::vault::Keeper;
 use crate::domain::Layout;
+use crate::domain::foreign::sanitise;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Stage {
     pub seed: u64,
     /// How often a login was refused because there were too many connections.
     pub refused: AtomicU64,
+    /// What did not come about, and nobody was told yet.
+    pub troubles: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -42,6 +45,11 @@ impl Stage {
     fn common(&self, table: &str) -> String {
         let schema = if self.layout == Layout::Schema { "platform" } else { "app" };
         format!("{schema}.{table}")
+    }
+
+    /// Something did not come about: whoever runs the estate is told.
+    pub fn trouble(&self, words: &str) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(sanitise(words).into_owned());
     }
 
     /// Randomness of a worker's own.

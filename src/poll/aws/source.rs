@@ -28,6 +28,7 @@ pub(super) struct SourceLane {
     snapshots: snapshots::Book,
     backups: backup::Book,
     alarms: alarms::Book,
+    parameters: parameters::Book,
     figures: Figures,
 }
 
@@ -61,8 +62,8 @@ impl From<Dealt> for Round {
 impl SourceLane {
     pub fn new(source: Source, voice: Voice, seats: watch::Receiver<Seats>, dollars: f64) -> Self {
         let (snapshots, backups) = (snapshots::Book::default(), backup::Book::default());
-        let (alarms, figures) = (alarms::Book::default(), Figures::default());
-        Self { source, voice, seats, dollars, snapshots, backups, alarms, figures }
+        let (alarms, parameters, figures) = (alarms::Book::default(), parameters::Book::default(), Figures::default());
+        Self { source, voice, seats, dollars, snapshots, backups, alarms, parameters, figures }
     }
 
     /// Asks until nobody listens any more.
@@ -130,7 +131,7 @@ impl SourceLane {
                 };
                 seats.iter().map(|seat| (seat.place, of(seat))).collect()
             }
-            Source::Parameters => return Ok(by_group(account, seats).await),
+            Source::Parameters => return Ok(by_group(&mut self.parameters, account, seats).await),
             other => return Err(Trouble::new(format!("{} is not asked here", other.name()))),
         };
         Ok(dealt.into())
@@ -147,7 +148,7 @@ impl SourceLane {
                 metrics.into_iter().map(move |metric| (Arc::clone(&identifier), metric))
             })
             .collect();
-        let fast = wanted.iter().filter(|(_, metric)| cloudwatch::is_fast(*metric)).count();
+        let fast = wanted.iter().filter(|(_, metric)| metric.is_fast()).count();
         let slow = wanted.len() - fast;
         // What charts took of the ceiling in the last hour is not there for rounds.
         let charts = cloudwatch::dollars(self.voice.account.charted());
@@ -166,7 +167,7 @@ impl SourceLane {
         self.figures.round += 1;
         // Who came meanwhile is asked at once, and once: who is not told then waits for their turn, or the ceiling would be none.
         let due = |wanted: &Wanted| {
-            let turn = if cloudwatch::is_fast(wanted.1) { fast } else { slow };
+            let turn = if wanted.1.is_fast() { fast } else { slow };
             turn || !self.figures.until.contains_key(wanted)
         };
         let due: Vec<Wanted> = wanted.into_iter().filter(due).collect();
@@ -241,28 +242,10 @@ fn deal<T: Default>(seats: &[Seat], mut facts: ByInstance<T>, wrap: fn(T) -> Clo
     seats.iter().map(|seat| (seat.place, Ok(of(seat)))).collect()
 }
 
-/// Each parameter group once. One that is refused is missing where it is used, and nowhere else; what the next one would meet as well
-/// ends it: there may be a group for each of hundreds.
-async fn by_group(account: &Account, seats: &[Seat]) -> Round {
-    let mut groups: HashMap<&str, Result<Parameters, Trouble>> = HashMap::new();
-    let mut ended: Option<Trouble> = None;
-    for seat in seats {
-        for (name, _) in seat.rds.iter().flat_map(|rds| &rds.parameter_groups) {
-            if !groups.contains_key(name.raw()) {
-                let answer = match &ended {
-                    Some(trouble) => Err(trouble.clone()),
-                    None => parameters::group(account, name.raw()).await.map_err(|error| {
-                        let trouble = error.trouble();
-                        if error.is_throttled() || error.is_denied() || error.is_about_credentials() {
-                            ended = Some(trouble.clone());
-                        }
-                        trouble
-                    }),
-                };
-                groups.insert(name.raw(), answer);
-            }
-        }
-    }
+/// Each parameter group once, and to each instance what its groups have.
+async fn by_group(book: &mut parameters::Book, account: &Account, seats: &[Seat]) -> Round {
+    let names = seats.iter().flat_map(|seat| &seat.rds).flat_map(|rds| &rds.parameter_groups);
+    let parameters::Answer { groups, pressed } = book.ask(account, names.map(|(name, _)| name.raw()).collect()).await;
     let of = |seat: &Seat| {
         let rds = seat.rds.as_ref().ok_or_else(undescribed)?;
         let mut all = Parameters::default();
@@ -276,7 +259,7 @@ async fn by_group(account: &Account, seats: &[Seat]) -> Round {
         Ok(CloudFragment::Parameters(all))
     };
     let dealt = seats.iter().map(|seat| (seat.place, of(seat))).collect();
-    Round { dealt, pressed: ended.is_some() }
+    Round { dealt, pressed }
 }
 
 fn undescribed() -> Trouble {

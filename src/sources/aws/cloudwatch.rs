@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{ByInstance, DIMENSION, NAMESPACE, asked, moment};
 use crate::clients::aws::{Account, Action, AwsError, Fault};
-use crate::domain::facts::cloud::{Datapoint, KEPT, Metric, Metrics, Rds};
+use crate::domain::facts::cloud::{Datapoint, KEPT, Metric, Metrics, RARELY, Rds};
 use crate::domain::foreign::sanitise;
 
 /// Questions in one call: CloudWatch allows no more.
@@ -41,29 +41,8 @@ const STEPS: [SignedDuration; 4] = [
     SignedDuration::from_mins(150),
 ];
 
-/// What an incident is judged by, before all else.
-const FAST: [Metric; 9] = [
-    Metric::DatabaseConnections,
-    Metric::CpuUtilization,
-    Metric::FreeableMemory,
-    Metric::FreeStorageSpace,
-    Metric::ReadLatency,
-    Metric::WriteLatency,
-    Metric::ReadIops,
-    Metric::WriteIops,
-    Metric::DbLoad,
-];
-
-/// The most rounds that a slow metric is left out of, for the sake of fast ones.
-const RARELY: u32 = 15;
-
 /// How much more rarely slow ones are asked once fast ones are slowed down as well.
 const BOTH: u32 = 5;
-
-/// Whether it is one of those that are asked first.
-pub fn is_fast(metric: Metric) -> bool {
-    FAST.contains(&metric)
-}
 
 /// The metrics that an instance can have; where RDS does not describe it, those that every instance has.
 pub fn which(rds: Option<&Rds>) -> Vec<Metric> {

@@ -84,8 +84,10 @@ pub fn oddities<'a>(instances: impl IntoIterator<Item = (&'a Arc<str>, &'a Rds)>
     let mut claimed: BTreeMap<TenantId, Vec<Arc<str>>> = BTreeMap::new();
     for (identifier, rds) in instances {
         odd.extend(oddity(&rds.tags).map(|oddity| (Arc::clone(identifier), oddity)));
-        // Members of a cluster carry the same tags, and which of them writes is not told. Its replicas carry the same tags, and one that is being deleted has a successor by right.
-        let stands_for_itself = rds.replica_of.is_none() && rds.cluster.is_none() && rds.status.raw() != "deleting";
+        // Members of a cluster carry the same tags, and which of them writes is not told. Its replicas carry the same tags; one that is
+        // being deleted has a successor by right, and one that is being made is nobody's home yet.
+        let stays = rds.status.raw() != "deleting" && !rds.is_being_made();
+        let stands_for_itself = rds.replica_of.is_none() && rds.cluster.is_none() && stays;
         if let (Claim::Dedicated(Some(tenant)), true) = (claim(&rds.tags), stands_for_itself) {
             claimed.entry(tenant).or_default().push(Arc::clone(identifier));
         }
@@ -136,6 +138,9 @@ mod tests {
         };
         assert_eq!(odd, [(Arc::clone(&a), of(&b)), (b, of(&a))]);
         assert_eq!(oddities([(&a, &own), (&c, &replica)]), []);
+        let [made, restored] = ["creating", "restoring"].map(|it| Rds { status: Foreign::from(it), ..own.clone() });
+        let [e, f] = ["e", "f"].map(Arc::<str>::from);
+        assert_eq!(oddities([(&a, &own), (&e, &made), (&f, &restored)]), []);
         let member = Rds { cluster: Some(Foreign::from("cluster")), ..own.clone() };
         let [c, d] = ["c", "d"].map(Arc::<str>::from);
         assert_eq!(oddities([(&c, &member), (&d, &member)]), []);

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Cloud, Datapoint, Metric, Standing};
+use super::{Cloud, Datapoint, Metric, RARELY, Standing};
 use crate::domain::observed::Observed;
 
 /// CloudWatch has figures of RDS one to some minutes late.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
-
-/// Figures that change slowly are asked so much more rarely, where their price wants that.
-const RARELY: u32 = 16;
 
 /// Clocks differ by less.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);
@@ -36,27 +33,10 @@ impl Figure {
     }
 }
 
-impl Metric {
-    /// Whether it is left out first where the ceiling of costs is low: what an incident is judged by never is.
-    fn is_patient(self) -> bool {
-        !matches!(
-            self,
-            Self::CpuUtilization
-                | Self::FreeableMemory
-                | Self::FreeStorageSpace
-                | Self::ReadLatency
-                | Self::WriteLatency
-                | Self::ReadIops
-                | Self::WriteIops
-                | Self::DbLoad
-        )
-    }
-}
-
 impl Datapoint {
     /// How it reads at a moment, where figures are asked for so often.
     pub fn read(self, metric: Metric, every: Duration, moment: Timestamp) -> Figure {
-        let patience = every.saturating_mul(if metric.is_patient() { RARELY } else { 3 });
+        let patience = every.saturating_mul(if metric.is_fast() { 3 } else { RARELY + 1 });
         let patience = SignedDuration::try_from(patience).unwrap_or(LATE).saturating_add(LATE);
         let age = moment.duration_since(self.at);
         let (age, ahead) = (age.as_secs_f64().max(0.0), age < -AHEAD);

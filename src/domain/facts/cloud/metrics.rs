@@ -10,6 +10,9 @@ use crate::domain::foreign::Foreign;
 /// How far back figures are kept beside the newest: what trends and small charts need.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(3);
 
+/// The most rounds that another metric is left out of, for the sake of fast ones.
+pub const RARELY: u32 = 15;
+
 /// What a figure counts, in CloudWatch's own units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -84,6 +87,22 @@ impl Metric {
     /// The metric of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|metric| metric.name() == name)
+    }
+
+    /// Whether an incident is judged by it: then it is asked before all others, and never left out for the sake of costs.
+    pub fn is_fast(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseConnections
+                | Self::CpuUtilization
+                | Self::FreeableMemory
+                | Self::FreeStorageSpace
+                | Self::ReadLatency
+                | Self::WriteLatency
+                | Self::ReadIops
+                | Self::WriteIops
+                | Self::DbLoad
+        )
     }
 }
 

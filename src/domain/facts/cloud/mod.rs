@@ -32,7 +32,7 @@ pub use class::{Class, Credits};
 pub use figure::Figure;
 pub use filling::Filling;
 pub use log::{AuditEntry, LogEntry};
-pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics};
+pub use metrics::{Alarm, AlarmState, Alarms, Datapoint, KEPT, Metric, MetricUnit, Metrics, RARELY};
 pub use rds::{Event, Events, Maintenance, Parameters, Rds, Storage};
 pub use status::{Standing, Status};
 pub use volume::{Iops, STRIPED};

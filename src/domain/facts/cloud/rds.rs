@@ -101,6 +101,11 @@ pub struct Rds {
 }
 
 impl Rds {
+    /// Whether it is being made, anew or from a backup: what belongs to it is not there yet.
+    pub fn is_being_made(&self) -> bool {
+        matches!(self.status.raw(), "creating" | "restoring")
+    }
+
     /// Whether it is a class whose CPU lives on credits.
     pub fn is_burstable(&self) -> bool {
         self.class.raw().starts_with("db.t")

@@ -17,7 +17,9 @@ pub(super) async fn publish(stage: &Stage, rank: usize) {
             None => sleep(Duration::from_secs(1)).await,
         }
     };
-    fleet::publish(stand, &tenant).await;
+    if let Err(said) = fleet::publish(stand, &tenant).await {
+        stage.trouble(&format!("no snapshot of {tenant} was made public: {said}"));
+    }
     pending::<()>().await;
 }
 

@@ -7,6 +7,8 @@
 mod boto;
 #[path = "aws/changes.rs"]
 mod changes;
+#[path = "aws/endpoint.rs"]
+mod endpoint;
 #[path = "aws/estate.rs"]
 mod estate;
 #[path = "aws/findings.rs"]

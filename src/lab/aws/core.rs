@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::faults::Faults;
 use super::keeper::{self, Pace};
 use super::machine::Machine;
-use super::names::ACCOUNT;
+use super::names::{ACCOUNT, REGIONS};
 use super::parameters::Catalogue;
 use super::state::State;
 use crate::lab::LabError;
@@ -67,6 +67,8 @@ pub struct Core {
     pub runner: Runner,
     /// The one access key that is known.
     pub access_key: String,
+    /// The region that things are in unless a call names another.
+    region: String,
     /// How long WAL may wait.
     pub archive_timeout: Duration,
     /// Whether metrics have a past.
@@ -117,6 +119,7 @@ impl Core {
             binaries,
             runner,
             access_key: spec.access_key.clone(),
+            region: spec.region.clone(),
             archive_timeout: spec.archive_timeout,
             past: spec.past,
             faults: Faults::default(),
@@ -134,6 +137,11 @@ impl Core {
     /// What is known.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Whether the account has this region.
+    pub fn offers(&self, region: &str) -> bool {
+        region == self.region || REGIONS.contains(&region)
     }
 
     /// Who calls, as an ARN.

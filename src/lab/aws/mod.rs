@@ -7,6 +7,7 @@
 
 mod alarms;
 mod backup;
+mod berth;
 mod classes;
 mod cloudwatch;
 mod core;

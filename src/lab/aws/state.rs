@@ -107,6 +107,10 @@ pub struct Instance {
     pub planned: InstanceShape,
     /// What it will be called then.
     pub planned_name: Option<String>,
+    /// Whether the master user's password is about to be another.
+    pub new_password: bool,
+    /// Whether its parameter group says what is not in force before a restart.
+    pub wants_reboot: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Its tags.
@@ -124,6 +128,8 @@ impl Instance {
             planned: shape.clone(),
             shape,
             planned_name: None,
+            new_password: false,
+            wants_reboot: false,
             created: Timestamp::now(),
             tags,
         }

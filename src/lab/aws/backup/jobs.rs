@@ -194,7 +194,8 @@ pub fn restore(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         return Err(Refusal::new("InvalidResourceStateException", "The recovery point is not complete."));
     }
     let (id, created) = (uuid(), Timestamp::now());
-    let begun = rds::from_snapshot(core, region, &target, &point.snapshot, &wanted);
+    let inherit = input.flag("CopySourceTagsToRestoredResource").unwrap_or(false);
+    let begun = rds::from_snapshot(core, region, &target, &point.snapshot, &wanted, inherit);
     let made = rds_arn(region, "db", &target);
     let (state, message) = match &begun {
         Ok(_) => ("RUNNING", None),

@@ -106,7 +106,14 @@ fn heeded(action: &str) -> &'static [&'static str] {
         "StartBackupJob" => {
             &["BackupVaultName", "ResourceArn", "IamRoleArn", "IdempotencyToken", "Lifecycle", "RecoveryPointTags"]
         }
-        "StartRestoreJob" => &["RecoveryPointArn", "Metadata", "IamRoleArn", "IdempotencyToken", "ResourceType"],
+        "StartRestoreJob" => &[
+            "RecoveryPointArn",
+            "Metadata",
+            "IamRoleArn",
+            "IdempotencyToken",
+            "ResourceType",
+            "CopySourceTagsToRestoredResource",
+        ],
         "StartCopyJob" => &[
             "RecoveryPointArn",
             "SourceBackupVaultName",

@@ -17,6 +17,8 @@ mod findings;
 mod gate;
 #[path = "aws/moments.rs"]
 mod moments;
+#[path = "aws/plans.rs"]
+mod plans;
 #[path = "aws/restarts.rs"]
 mod restarts;
 mod support;

@@ -381,7 +381,7 @@ def backups(it):
     condition = {"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"}
     backup.create_backup_selection(BackupPlanId=plan, BackupSelection={"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]})
     same("selections", [one["SelectionName"] for one in backup.list_backup_selections(BackupPlanId=plan)["BackupSelectionsList"]], ["by-tag"])
-    refused("what is not heeded", "InvalidParameterValueException", backup.start_backup_job, BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, StartWindowMinutes=60)
+    refused("what is not heeded", "InvalidParameterValueException", backup.start_backup_job, BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, CompleteWindowMinutes=120)
     refused("filters that are not heeded", "InvalidParameterValueException", backup.list_backup_jobs, ByParentJobId="x")
     wanted = dict(BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, IdempotencyToken="once", Lifecycle={"DeleteAfterDays": 35})
     job = backup.start_backup_job(**wanted)

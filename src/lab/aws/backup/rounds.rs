@@ -64,12 +64,12 @@ fn due(region: &mut Region, now: Timestamp) -> Vec<Wish> {
     wishes
 }
 
-fn wish(region: &str, plan: &Plan, rule: &Input, instance: &Instance, role: &str) -> Wish {
+fn wish(region: &str, plan: &Plan, rule: &Input, instance: &Instance, as_whom: &str) -> Wish {
     let text = |name: &str| rule.filled(name).unwrap_or_default().to_owned();
     Wish {
         vault: text("TargetBackupVaultName"),
         resource: rds_arn(region, "db", &instance.id),
-        role: role.to_owned(),
+        role: as_whom.to_owned(),
         lifecycle: rule.0.get("Lifecycle").filter(|it| it.is_object()).cloned(),
         tags: rule.pairs("RecoveryPointTags"),
         window: rule.int("StartWindowMinutes").map(SignedDuration::from_mins),

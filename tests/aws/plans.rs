@@ -123,7 +123,8 @@ async fn a_plan_is_carried_out_and_its_points_go_in_time() {
     let jobs = backup(&stand, "GET", "backup-jobs", Value::Null).await;
     let [job] = &jobs["BackupJobs"].as_array().unwrap()[..] else { panic!("{jobs}") };
     assert_eq!((job["State"].as_str(), &job["CreatedBy"]), (Some("COMPLETED"), &first["CreatedBy"]));
-    assert_eq!(job["StartBy"].as_f64().unwrap() - job["CreationDate"].as_f64().unwrap(), 3_600.0);
+    let millis = |name: &str| (job[name].as_f64().unwrap() * 1_000.0).round() as i64;
+    assert_eq!(millis("StartBy") - millis("CreationDate"), 3_600_000);
     let told = backup(&stand, "GET", &format!("backup/plans/{plan}"), Value::Null).await;
     assert!(told["LastExecutionDate"].is_number(), "{told}");
     // The snapshot behind it is RDS's, and a restore from it is an instance without the tags of its source.

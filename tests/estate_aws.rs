@@ -7,6 +7,8 @@
 mod boto;
 #[path = "aws/changes.rs"]
 mod changes;
+#[path = "aws/endpoint.rs"]
+mod endpoint;
 #[path = "aws/estate.rs"]
 mod estate;
 #[path = "aws/findings.rs"]
@@ -15,6 +17,8 @@ mod findings;
 mod gate;
 #[path = "aws/moments.rs"]
 mod moments;
+#[path = "aws/plans.rs"]
+mod plans;
 #[path = "aws/restarts.rs"]
 mod restarts;
 mod support;

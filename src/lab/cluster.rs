@@ -29,6 +29,9 @@ pub(super) const SMALL_WAL: &str = "--wal-segsize=1";
 /// What the estate sets: a file in the data folder that is written anew at each start, so that nothing of an earlier one stays.
 const SETTINGS: &str = "estate.conf";
 
+/// What a server says whose port somebody else has.
+pub(super) const TAKEN: &str = "could not create any TCP/IP sockets";
+
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long each way to end a server is given.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
@@ -90,20 +93,28 @@ impl Cluster {
         settings: &[(String, String)],
         over: &Arc<AtomicBool>,
     ) -> Result<Self, LabError> {
-        let mut text = String::new();
-        for (name, value) in settings {
-            let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
-        }
+        let text = written(settings);
         // Between finding a free port and the server's bind, somebody else may take it: then another one.
         let mut attempt = 0;
         loop {
             attempt += 1;
             match Self::start_on(free_port()?, binaries, runner, home, &text, over) {
-                Err(LabError::Server { said, .. })
-                    if attempt < 5 && said.contains("could not create any TCP/IP sockets") => {}
+                Err(LabError::Server { said, .. }) if attempt < 5 && said.contains(TAKEN) => {}
                 other => return other,
             }
         }
+    }
+
+    /// Starts it on this very port.
+    pub fn start_at(
+        port: u16,
+        binaries: &Binaries,
+        runner: &Runner,
+        home: &Path,
+        settings: &[(String, String)],
+        over: &Arc<AtomicBool>,
+    ) -> Result<Self, LabError> {
+        Self::start_on(port, binaries, runner, home, &written(settings), over)
     }
 
     fn start_on(
@@ -186,6 +197,15 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Settings as the configuration file has them.
+fn written(settings: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in settings {
+        let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
+    }
+    text
 }
 
 /// The last line of `postmaster.pid`: `starting`, `ready`, `stopping`.

@@ -86,6 +86,8 @@ def identity():
     refused("a key nobody knows", "InvalidClientTokenId", client("rds", aws_access_key_id="AKIANOBODY").describe_db_instances, 403)
     refused("the same of JSON", "UnrecognizedClientException", client("logs", aws_access_key_id="AKIANOBODY").describe_log_groups)
     refused("what is not there", "InvalidAction", rds.describe_db_proxies)
+    refused("a region not opted into", "InvalidClientTokenId", client("rds", "me-south-1").describe_db_instances, 403)
+    refused("the same of JSON", "UnrecognizedClientException", client("backup", "me-south-1").list_backup_vaults)
     saw("who calls")
 
 
@@ -110,6 +112,10 @@ def bad_wishes():
         ("last hyphen", "InvalidParameterValue", {"DBInstanceIdentifier": "a-"}),
         ("digit first", "InvalidParameterValue", {"DBInstanceIdentifier": "1a"}),
         ("64 characters", "InvalidParameterValue", {"DBInstanceIdentifier": "a" * 64}),
+        ("license", "InvalidParameterValue", {"LicenseModel": "license-included"}),
+        ("authority", "CertificateNotFound", {"CACertificateIdentifier": "rds-ca-2015"}),
+        ("key of elsewhere", "KMSKeyNotAccessibleFault", {"KmsKeyId": KEYS[OTHER]}),
+        ("security group", "InvalidParameterValue", {"VpcSecurityGroupIds": ["default"]}),
         ("parameter group", "DBParameterGroupNotFound", {"DBParameterGroupName": "nowhere"}),
         ("subnet group", "DBSubnetGroupNotFoundFault", {"DBSubnetGroupName": "nowhere"}),
         ("what is only pretended elsewhere", "InvalidParameterCombination", {"ManageMasterUserPassword": True}),
@@ -117,7 +123,7 @@ def bad_wishes():
         refused(what, code, create, **over)
     refused("no such instance", "DBInstanceNotFound", rds.describe_db_instances, 404, DBInstanceIdentifier="nowhere")
     same("nothing was made", rds.describe_db_instances()["DBInstances"], [])
-    saw("16 wishes refused")
+    saw("20 wishes refused")
 
 
 def groups():
@@ -193,15 +199,33 @@ def modify():
     it = instance("boto-one")
     same("is so now", (it["DBInstanceClass"], it["AllocatedStorage"], it["PendingModifiedValues"]), ("db.t3.large", 30, {}))
     refused("less storage", "InvalidParameterCombination", rds.modify_db_instance, DBInstanceIdentifier="boto-one", AllocatedStorage=20, ApplyImmediately=True)
+    rds.modify_db_instance(DBInstanceIdentifier="boto-one", MasterUserPassword="another-horse-8")
+    same("a password that is not in force yet", instance("boto-one")["PendingModifiedValues"], {"MasterUserPassword": "****"})
+    available("boto-one")
+    same("in force", instance("boto-one")["PendingModifiedValues"], {})
+    port = listens("boto-one")
+    group = lambda: instance("boto-one")["DBParameterGroups"][0]["ParameterApplyStatus"]
+    same("parameters in force", group(), "in-sync")
+    rds.modify_db_parameter_group(DBParameterGroupName="boto-group", Parameters=[{"ParameterName": "max_connections", "ParameterValue": "70", "ApplyMethod": "pending-reboot"}])
+    same("and not yet", group(), "pending-reboot")
     rds.reboot_db_instance(DBInstanceIdentifier="boto-one")
     same("rebooting", instance("boto-one")["DBInstanceStatus"], "rebooting")
     available("boto-one")
-    listens("boto-one")
-    saw("modified and rebooted")
+    same("where it was", listens("boto-one"), port)
+    same("parameters in force again", group(), "in-sync")
+    rds.stop_db_instance(DBInstanceIdentifier="boto-one")
+    until("it stops", lambda: instance("boto-one")["DBInstanceStatus"], "stopped")
+    same("and keeps its endpoint", instance("boto-one")["Endpoint"]["Port"], port)
+    refused("stopped already", "InvalidDBInstanceState", rds.stop_db_instance, 400, DBInstanceIdentifier="boto-one")
+    rds.start_db_instance(DBInstanceIdentifier="boto-one")
+    available("boto-one")
+    same("where it was", listens("boto-one"), port)
+    saw("modified, rebooted, stopped and started")
 
 
 def by_default_key():
-    rds.copy_db_snapshot(SourceDBSnapshotIdentifier="boto-snap", TargetDBSnapshotIdentifier="boto-default", KmsKeyId=f"arn:aws:kms:{REGION}:123456789012:key/estate")
+    rds.copy_db_snapshot(SourceDBSnapshotIdentifier="boto-snap", TargetDBSnapshotIdentifier="boto-default", KmsKeyId="alias/aws/rds")
+    until("copied", lambda: rds.describe_db_snapshots(DBSnapshotIdentifier="boto-default")["DBSnapshots"][0]["Status"], "available")
     return "boto-default"
 
 
@@ -224,7 +248,9 @@ def snapshots(it):
     away = dict(SourceDBSnapshotIdentifier=arn, TargetDBSnapshotIdentifier="Boto-Copy", SourceRegion=REGION)
     error = refused("copied without a key of that region", "InvalidParameterValue", there.copy_db_snapshot, 400, **away)
     same("as RDS says it", error.response["Error"]["Message"], "Must specify new KMS key for cross region encrypted snapshot copy.")
-    there.copy_db_snapshot(**away, KmsKeyId=KEYS[OTHER])
+    refused("copied with a key of elsewhere", "KMSKeyNotAccessibleFault", there.copy_db_snapshot, **away, KmsKeyId=KEYS[REGION])
+    same("a copy takes its time", there.copy_db_snapshot(**away, KmsKeyId=KEYS[OTHER])["DBSnapshot"]["Status"], "creating")
+    until("copied", lambda: there.describe_db_snapshots(DBSnapshotIdentifier="Boto-copy")["DBSnapshots"][0]["Status"], "available")
     copy = there.describe_db_snapshots(DBSnapshotIdentifier="Boto-copy")["DBSnapshots"][0]
     same("with the key of that region", copy["KmsKeyId"], KEYS[OTHER])
     same("copied", (copy["Status"], copy["SourceRegion"], copy["SourceDBSnapshotIdentifier"]), ("available", REGION, arn))
@@ -234,6 +260,8 @@ def snapshots(it):
     available("boto-two")
     holds("a server of its own", listens("boto-two") != listens("boto-one"))
     two = instance("boto-two")
+    tags = lambda it: {tag["Key"]: tag["Value"] for tag in it["TagList"]}
+    same("without new tags, with those of its source", tags(two), tags(instance("boto-one")))
     same("like the snapshot", (two["DBName"], two["MasterUsername"], two["DBInstanceClass"], two["DeletionProtection"], two["PubliclyAccessible"], two["IAMDatabaseAuthenticationEnabled"]), ("acme", "portarium", "db.t3.small", False, False, False))
     refused("no such snapshot", "DBSnapshotNotFound", rds.restore_db_instance_from_db_snapshot, 404, DBInstanceIdentifier="x", DBSnapshotIdentifier="nowhere")
     refused("no such snapshot", "DBSnapshotNotFound", rds.delete_db_snapshot, DBSnapshotIdentifier="nowhere")
@@ -253,8 +281,9 @@ def point_in_time():
     refused("both", "InvalidParameterCombination", restore, RestoreTime=window["LatestTime"], UseLatestRestorableTime=True)
     refused("neither", "InvalidParameterCombination", restore)
     refused("no such source", "DBInstanceNotFound", restore, SourceDBInstanceIdentifier="nowhere", UseLatestRestorableTime=True)
-    restore(UseLatestRestorableTime=True, BackupRetentionPeriod=0)
+    restore(UseLatestRestorableTime=True, BackupRetentionPeriod=0, Tags=[{"Key": "why", "Value": "test"}])
     available("boto-three")
+    same("only new tags", instance("boto-three")["TagList"], [{"Key": "why", "Value": "test"}])
     listens("boto-three")
     refused("without automated backups", "PointInTimeRestoreNotEnabled", restore, SourceDBInstanceIdentifier="boto-three", TargetDBInstanceIdentifier="x", UseLatestRestorableTime=True)
     saw("point in time")
@@ -352,7 +381,7 @@ def backups(it):
     condition = {"ConditionType": "STRINGEQUALS", "ConditionKey": "StorageTier", "ConditionValue": "dedicated"}
     backup.create_backup_selection(BackupPlanId=plan, BackupSelection={"SelectionName": "by-tag", "IamRoleArn": ROLE, "ListOfTags": [condition]})
     same("selections", [one["SelectionName"] for one in backup.list_backup_selections(BackupPlanId=plan)["BackupSelectionsList"]], ["by-tag"])
-    refused("what is not heeded", "InvalidParameterValueException", backup.start_backup_job, BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, StartWindowMinutes=60)
+    refused("what is not heeded", "InvalidParameterValueException", backup.start_backup_job, BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, CompleteWindowMinutes=120)
     refused("filters that are not heeded", "InvalidParameterValueException", backup.list_backup_jobs, ByParentJobId="x")
     wanted = dict(BackupVaultName="boto-vault", ResourceArn=arn, IamRoleArn=ROLE, IdempotencyToken="once", Lifecycle={"DeleteAfterDays": 35})
     job = backup.start_backup_job(**wanted)
@@ -380,6 +409,7 @@ def backups(it):
     restore = backup.start_restore_job(RecoveryPointArn=point, Metadata=wanted, IamRoleArn=ROLE)["RestoreJobId"]
     until("restore job", lambda: backup.describe_restore_job(RestoreJobId=restore)["Status"], "COMPLETED")
     listens("boto-four")
+    same("nobody asked for its source's tags", instance("boto-four")["TagList"], [])
     failed = backup.start_restore_job(RecoveryPointArn=point, Metadata=wanted, IamRoleArn=ROLE)["RestoreJobId"]
     told = backup.describe_restore_job(RestoreJobId=failed)
     holds("a name that is taken", told["Status"] == "FAILED" and told["StatusMessage"], told)

@@ -53,6 +53,13 @@ fn put(core: &Core, region: &str, input: &Input) -> Answer {
             return Err(Refusal::new("InvalidParameterCombination", message));
         }
     }
+    // There is no SNS here, nor anything else that an alarm could wake.
+    for actions in ["AlarmActions", "InsufficientDataActions", "OKActions"] {
+        if !input.texts(actions).is_empty() {
+            let message = format!("The estate's AWS does not carry out {actions}");
+            return Err(Refusal::new("InvalidParameterCombination", message));
+        }
+    }
     for needed in ["MetricName", "Namespace", "Statistic", "ComparisonOperator"] {
         input.filled(needed).ok_or_else(|| missing(needed))?;
     }
@@ -139,6 +146,10 @@ fn describe(core: &Core, region: &str, input: &Input) -> Answer {
         if let Some(alarm) = region.alarms.get_mut(&name).filter(|alarm| alarm.state != word) {
             (alarm.state, alarm.reason, alarm.since) = (word, reason, now);
         }
+    }
+    let known = ["AlarmNamePrefix", "AlarmNames", "AlarmTypes", "MaxRecords", "NextToken", "StateValue"];
+    if let Some(odd) = input.beyond(|name| known.contains(&name)) {
+        return Err(invalid(format!("The estate's AWS does not implement the parameter {odd}")));
     }
     let wanted = input.texts("AlarmNames");
     let kinds = input.texts("AlarmTypes");

@@ -1,10 +1,11 @@
 //! What all services share: the state, where things lie on disk, the workers behind slow calls, and how all of it ends.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::faults::Faults;
 use super::keeper::{self, Pace};
 use super::machine::Machine;
-use super::names::ACCOUNT;
+use super::names::{ACCOUNT, REGIONS};
 use super::parameters::Catalogue;
 use super::state::State;
 use crate::lab::LabError;
@@ -67,6 +68,10 @@ pub struct Core {
     pub runner: Runner,
     /// The one access key that is known.
     pub access_key: String,
+    /// The region that things are in unless a call names another.
+    region: String,
+    /// How many seconds the clock of AWS Backup is ahead of ours.
+    pub ahead: AtomicI64,
     /// How long WAL may wait.
     pub archive_timeout: Duration,
     /// Whether metrics have a past.
@@ -117,6 +122,8 @@ impl Core {
             binaries,
             runner,
             access_key: spec.access_key.clone(),
+            region: spec.region.clone(),
+            ahead: AtomicI64::default(),
             archive_timeout: spec.archive_timeout,
             past: spec.past,
             faults: Faults::default(),
@@ -134,6 +141,16 @@ impl Core {
     /// What is known.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Whether the account has this region.
+    pub fn offers(&self, region: &str) -> bool {
+        region == self.region || REGIONS.contains(&region)
+    }
+
+    /// What AWS Backup takes for now.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(self.ahead.load(Ordering::SeqCst))
     }
 
     /// Who calls, as an ARN.

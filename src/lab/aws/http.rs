@@ -107,7 +107,8 @@ fn authenticated(core: &Core, service: Service, scope: Result<Option<Scope>, ()>
         Ok(None) => {
             refuse(StatusCode::FORBIDDEN, "MissingAuthenticationToken", "Request is missing Authentication Token")
         }
-        Ok(Some(scope)) if scope.key != core.access_key => {
+        // The account's keys mean nothing where it has not opted in; a region that is none answers nobody, and here alike.
+        Ok(Some(scope)) if scope.key != core.access_key || !core.offers(&scope.region) => {
             let (word, status) = if service.is_query() {
                 ("InvalidClientTokenId", StatusCode::FORBIDDEN)
             } else {

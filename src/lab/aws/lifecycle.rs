@@ -16,6 +16,7 @@ use super::settings;
 use super::state::{Instance, InstanceShape, Snapshot};
 use super::store::Store;
 use crate::lab::LabError;
+use crate::lab::cluster::TAKEN;
 use crate::lab::door::password;
 
 /// Long enough to be seen, short enough to wait for: what AWS takes minutes for.
@@ -23,6 +24,8 @@ const A_MOMENT: Duration = Duration::from_millis(1_500);
 
 /// What RDS calls an instance whose server does not start with its parameter group's values.
 pub const REFUSED: &str = "incompatible-parameters";
+/// What RDS calls an instance that does not get its address.
+pub const NO_NETWORK: &str = "incompatible-network";
 /// What RDS calls an instance whose new storage is not at its best yet.
 const OPTIMISING: &str = "storage-optimization";
 
@@ -208,6 +211,19 @@ impl Core {
         came
     }
 
+    /// Completes a copy of a snapshot that is in the state as `creating`. Nothing is ever written to files that are kept: the
+    /// two share them.
+    pub async fn copied(self: Arc<Self>, region: String, id: String, store: Option<Arc<Store>>) {
+        tokio::time::sleep(A_MOMENT).await;
+        let mut state = self.state();
+        let region = state.region(&region);
+        if let Some(snapshot) = region.snapshots.get_mut(&id) {
+            "available".clone_into(&mut snapshot.status);
+            snapshot.store = store;
+            region.note("db-snapshot", &id, "creation", "Manual snapshot copied");
+        }
+    }
+
     /// A snapshot that somebody asked for: the instance says so meanwhile.
     pub async fn manual_snapshot(self: Arc<Self>, place: Place, id: String) {
         Arc::clone(&self).snapshot(place.clone(), id).await;
@@ -216,11 +232,17 @@ impl Core {
 
     /// Ends an instance that is in the state as `deleting`, with a last snapshot if one is wanted.
     pub async fn delete(self: Arc<Self>, place: Place, last: Option<String>) {
-        if let Some(id) = last
-            && !Arc::clone(&self).snapshot(place.clone(), id).await
-        {
-            self.set_status(&place, "available");
-            return;
+        if let Some(id) = last {
+            // One that is stopped has nobody who could copy it.
+            let asleep = self.with(&place, |it| it.machine.as_ref().is_some_and(|it| it.pid().is_none()));
+            if asleep == Some(true)
+                && let Err(status) = self.restart(&place, "notification", "DB instance started").await
+            {
+                return self.give_up(&place, &id, status);
+            }
+            if !Arc::clone(&self).snapshot(place.clone(), id).await {
+                return self.set_status(&place, "available");
+            }
         }
         let machine = self.with(&place, |instance| instance.machine.take()).flatten();
         if let Some(machine) = machine {
@@ -260,6 +282,7 @@ impl Core {
             } else {
                 self.note(&place, "configuration change", "Reset master credentials");
             }
+            self.with(&place, |instance| instance.new_password = false);
         }
         if let Some(name) = name {
             self.rename(&place, &name);
@@ -269,8 +292,8 @@ impl Core {
         if before.class != after.class {
             self.note(&place, "configuration change", "Applying modification to database instance class");
         }
-        if restart && !self.restart(&place).await {
-            return self.set_status(&place, REFUSED);
+        if restart && let Err(status) = self.restart(&place, "availability", "DB instance restarted").await {
+            return self.set_status(&place, status);
         }
         if before.retention == 0 && after.retention > 0 {
             self.first_backup(&place).await;
@@ -313,11 +336,13 @@ impl Core {
         region.instances.insert(instance.id.clone(), instance);
     }
 
-    /// Restarts a cluster of ours with what is set now; whether it came back.
-    async fn restart(&self, place: &Place) -> bool {
+    /// Restarts a cluster of ours with what is set now, where it was before; or what RDS calls an instance for which that is
+    /// not to be had.
+    async fn restart(&self, place: &Place, category: &'static str, message: &str) -> Result<(), &'static str> {
         let found = self.with(place, |instance| (instance.shape.clone(), instance.machine.clone()));
-        let Some((shape, Some(machine))) = found else { return false };
+        let Some((shape, Some(machine))) = found else { return Err("failed") };
         let settings = settings::of(self, &place.region, &shape, &machine);
+        let port = machine.port();
         let restarted = self
             .blocking(move || {
                 machine.pause();
@@ -326,20 +351,63 @@ impl Core {
             .await;
         match restarted {
             Ok(()) => {
-                self.note(place, "availability", "DB instance restarted");
-                true
+                self.with(place, |instance| instance.wants_reboot = false);
+                self.note(place, category, message);
+                Ok(())
+            }
+            // Nobody who knows the endpoint would find it anywhere else.
+            Err(LabError::Server { said, .. }) if said.contains(TAKEN) => {
+                let message = format!(
+                    "The DB instance is in an incompatible network: another process listens on its endpoint \
+                     127.0.0.1:{port}. End that process, then start the instance."
+                );
+                self.note(place, "failure", &message);
+                Err(NO_NETWORK)
             }
             Err(error) => {
                 self.note(place, "failure", &error.to_string());
-                false
+                Err(REFUSED)
             }
         }
     }
 
     /// Restarts an instance that is in the state as `rebooting`.
     pub async fn reboot(self: Arc<Self>, place: Place) {
-        let status = if self.restart(&place).await { "available" } else { REFUSED };
-        self.set_status(&place, status);
+        let came = self.restart(&place, "availability", "DB instance restarted").await;
+        self.set_status(&place, came.err().unwrap_or("available"));
+    }
+
+    /// Starts an instance that is in the state as `starting`.
+    pub async fn wake(self: Arc<Self>, place: Place) {
+        let came = self.restart(&place, "notification", "DB instance started").await;
+        self.set_status(&place, came.err().unwrap_or("available"));
+    }
+
+    /// Stops an instance that is in the state as `stopping`, after a snapshot if one is wanted. Its archive stays.
+    pub async fn rest(self: Arc<Self>, place: Place, first: Option<String>) {
+        if let Some(id) = first
+            && !Arc::clone(&self).snapshot(place.clone(), id).await
+        {
+            return self.set_status(&place, "available");
+        }
+        if let Some(machine) = self.with(&place, |instance| instance.machine.clone()).flatten() {
+            let _ = self
+                .blocking(move || {
+                    machine.pause();
+                    Ok(())
+                })
+                .await;
+        }
+        self.note(&place, "notification", "DB instance stopped");
+        self.set_status(&place, "stopped");
+    }
+
+    /// A snapshot that was promised cannot be made.
+    fn give_up(&self, place: &Place, snapshot: &str, status: &str) {
+        if let Some(snapshot) = self.state().region(&place.region).snapshots.get_mut(snapshot) {
+            "failed".clone_into(&mut snapshot.status);
+        }
+        self.set_status(place, status);
     }
 
     /// Sees to it that archives do not grow for ever: what only the older copies needed goes when newer ones reach far enough.

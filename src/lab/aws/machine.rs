@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::SecretString;
 
+use super::berth::Berth;
 use super::journal::{self, LogFile};
 use super::keeper::{Kept, Reading};
 use super::store::{Store, folder};
@@ -43,6 +44,8 @@ pub struct Machine {
     pub kept: Mutex<Kept>,
     binaries: Option<Binaries>,
     runner: Runner,
+    /// Its port, from its first start on.
+    berth: OnceLock<Berth>,
     // Asked for at any time, also while the server restarts: so they are not behind its lock.
     port: AtomicU16,
     pid: AtomicU32,
@@ -76,6 +79,7 @@ impl Machine {
             kept: Mutex::default(),
             binaries: Some(binaries.clone()),
             runner: runner.clone(),
+            berth: OnceLock::new(),
             port: AtomicU16::default(),
             pid: AtomicU32::default(),
             over: Arc::default(),
@@ -99,6 +103,7 @@ impl Machine {
             kept: Mutex::default(),
             binaries: None,
             runner: runner.clone(),
+            berth: OnceLock::new(),
             port: AtomicU16::new(theirs.port),
             pid: AtomicU32::new(theirs.pid),
             over: Arc::default(),
@@ -181,12 +186,25 @@ impl Machine {
         let mut server = self.server();
         *server = None;
         let logged = self.newest_log();
-        let started = Cluster::start(binaries, &self.runner, &self.home, &all, &self.over);
-        let cluster = started.map_err(|error| self.explain(error, logged))?;
+        let berth = self.berth()?;
+        berth.make_way();
+        let started = Cluster::start_at(berth.port(), binaries, &self.runner, &self.home, &all, &self.over);
+        let cluster = started.map_err(|error| {
+            berth.hold();
+            self.explain(error, logged)
+        })?;
         self.port.store(cluster.port(), Ordering::SeqCst);
         self.pid.store(cluster.pid(), Ordering::SeqCst);
         *server = Some(cluster);
         Ok(())
+    }
+
+    fn berth(&self) -> Result<&Berth, LabError> {
+        if let Some(berth) = self.berth.get() {
+            return Ok(berth);
+        }
+        let taken = Berth::take()?;
+        Ok(self.berth.get_or_init(|| taken))
     }
 
     fn newest_log(&self) -> Option<LogFile> {
@@ -209,6 +227,9 @@ impl Machine {
     pub fn pause(&self) {
         self.pid.store(0, Ordering::SeqCst);
         *self.server() = None;
+        if let Some(berth) = self.berth.get() {
+            berth.hold();
+        }
     }
 
     /// Stops it for good. Blocking, but not for long: who starts or stops it just then gives up. Nothing is left running.

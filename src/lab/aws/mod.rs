@@ -7,6 +7,7 @@
 
 mod alarms;
 mod backup;
+mod berth;
 mod classes;
 mod cloudwatch;
 mod core;
@@ -33,9 +34,11 @@ mod wire;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -120,6 +123,7 @@ impl AwsStand {
             let _ = axum::serve(listener, routes).await;
         });
         core.spawn(Arc::clone(&core).janitor());
+        core.spawn(backup::rounds(Arc::clone(&core)));
         Ok(Self { server, core, spec, address, claim: None })
     }
 
@@ -136,6 +140,11 @@ impl AwsStand {
     /// What goes wrong on purpose, and how often what was called.
     pub fn faults(&self) -> &Faults {
         &self.core.faults
+    }
+
+    /// Sets the clock by which AWS Backup carries out plans and lifecycles so far ahead of ours.
+    pub fn set_ahead(&self, by: SignedDuration) {
+        self.core.ahead.store(by.as_secs(), Ordering::SeqCst);
     }
 
     /// Has an instance say that it is in this state, whatever it is really in.

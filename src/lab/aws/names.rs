@@ -7,6 +7,27 @@ use super::wire::Refusal;
 /// The estate's account.
 pub const ACCOUNT: &str = "123456789012";
 
+/// Regions that every account has; into any other it must opt first, and the estate's has not.
+pub const REGIONS: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
 /// Checks an identifier of an instance or a snapshot: 1 to 63 (255) letters, digits and single hyphens, a letter first, no
 /// hyphen last. Kept in lower case, as RDS does.
 pub fn identifier(what: &str, text: Option<&str>, longest: usize) -> Result<String, Refusal> {
@@ -57,6 +78,22 @@ pub fn uuid() -> String {
 /// The key that RDS takes where nobody names one.
 pub fn default_key(region: &str) -> String {
     format!("arn:aws:kms:{region}:{ACCOUNT}:key/estate")
+}
+
+/// The key that somebody names, by ARN or id, in a region. There is no KMS here: each that could be is there.
+pub fn key(region: &str, named: &str) -> Result<String, Refusal> {
+    let own = format!("arn:aws:kms:{region}:");
+    match named {
+        "alias/aws/rds" => Ok(default_key(region)),
+        arn if arn.starts_with(&own) => Ok(arn.to_owned()),
+        arn if arn.starts_with("arn:") => {
+            let message = format!(
+                "Specified KMS key [{arn}] does not exist, is not enabled or you do not have permissions to access it."
+            );
+            Err(Refusal::new("KMSKeyNotAccessibleFault", message))
+        }
+        id => Ok(format!("{own}{ACCOUNT}:key/{id}")),
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,11 @@ impl State {
         self.regions.entry(name.to_owned()).or_insert_with(|| Region::new(name))
     }
 
+    /// All regions, to be changed.
+    pub fn regions_mut(&mut self) -> impl Iterator<Item = &mut Region> {
+        self.regions.values_mut()
+    }
+
     /// All regions.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         self.regions.values()
@@ -107,6 +112,10 @@ pub struct Instance {
     pub planned: InstanceShape,
     /// What it will be called then.
     pub planned_name: Option<String>,
+    /// Whether the master user's password is about to be another.
+    pub new_password: bool,
+    /// Whether its parameter group says what is not in force before a restart.
+    pub wants_reboot: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Its tags.
@@ -124,6 +133,8 @@ impl Instance {
             planned: shape.clone(),
             shape,
             planned_name: None,
+            new_password: false,
+            wants_reboot: false,
             created: Timestamp::now(),
             tags,
         }
@@ -308,6 +319,10 @@ pub struct Plan {
     pub document: Value,
     /// When it was made.
     pub created: Timestamp,
+    /// Up to when its rules were carried out.
+    pub looked: Timestamp,
+    /// When one of them last was.
+    pub carried_out: Option<Timestamp>,
     /// By id.
     pub selections: BTreeMap<String, Selection>,
     /// Its tags.
@@ -361,8 +376,23 @@ pub struct RecoveryPoint {
     pub copied_from: Option<String>,
     /// How long it is kept.
     pub lifecycle: Option<Value>,
+    /// The plan that wanted it.
+    pub by: Option<Author>,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// The rule of a plan that made something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The plan: an ARN.
+    pub arn: String,
+    /// Its id.
+    pub plan: String,
+    /// Which of its versions.
+    pub version: String,
+    /// The rule's id.
+    pub rule: String,
 }
 
 /// What a job does.
@@ -407,6 +437,10 @@ pub struct Job {
     pub created: Timestamp,
     /// When it was over.
     pub completed: Option<Timestamp>,
+    /// Until when it must have begun.
+    pub start_by: Option<Timestamp>,
+    /// The plan that wanted it.
+    pub by: Option<Author>,
     /// Bytes.
     pub size: u64,
     /// Who asked.

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::points::name;
-use super::{invalid, missing, paged, required, vault_arn, vaults};
+use super::points::{author, name};
+use super::{invalid, missing, paged, plans, required, vault_arn, vaults};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::Place;
-use crate::lab::aws::names::{ACCOUNT, identifier, parse_rds_arn, rds_arn, uuid};
+use crate::lab::aws::names::{ACCOUNT, identifier, rds_arn, uuid};
 use crate::lab::aws::rds;
-use crate::lab::aws::state::{Job, JobKind, RecoveryPoint, Snapshot};
+use crate::lab::aws::state::{Author, Job, JobKind, RecoveryPoint, Snapshot};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 /// How long a job that waits for something looks for it.
@@ -47,6 +47,8 @@ fn told(region: &str, job: &Job) -> Fields {
             .with("State", job.state)
             .with("PercentDone", done)
             .with("ResourceName", name(&job.resource))
+            .maybe("StartBy", job.start_by)
+            .maybe("CreatedBy", job.by.as_ref().map(author))
             .maybe("MessageCategory", job.message.as_ref().map(|_| "FAILURE")),
         JobKind::Restore { made } => told
             .with("RecoveryPointArn", &job.point)
@@ -60,6 +62,7 @@ fn told(region: &str, job: &Job) -> Fields {
             .with("SourceRecoveryPointArn", &job.point)
             .with("DestinationBackupVaultArn", to)
             .maybe("DestinationRecoveryPointArn", made.as_ref())
+            .maybe("CreatedBy", job.by.as_ref().map(author))
             .with("ResourceArn", &job.resource)
             .with("State", job.state)
             .with("ResourceName", name(&job.resource)),
@@ -74,24 +77,60 @@ fn over(
     message: Option<String>,
     note: impl FnOnce(&mut Job),
 ) {
+    let now = core.now();
     let mut known = core.state();
     if let Some(job) = known.region(region).backup.jobs.iter_mut().find(|job| job.id == id) {
-        (job.state, job.message, job.completed) = (state, message, Some(Timestamp::now()));
+        (job.state, job.message, job.completed) = (state, message, Some(now));
         note(job);
     }
 }
 
+/// A backup that somebody or a plan wants.
+#[derive(Debug)]
+pub struct Wish {
+    /// Where to: a vault's name.
+    pub vault: String,
+    /// Of which instance: an ARN.
+    pub resource: String,
+    /// As whom.
+    pub role: String,
+    /// How long it is kept.
+    pub lifecycle: Option<Value>,
+    /// Tags beside those of the instance.
+    pub tags: Vec<(String, String)>,
+    /// How long it may wait for the instance.
+    pub window: Option<SignedDuration>,
+    /// Where copies of it go: `CopyAction`s.
+    pub copies: Vec<Value>,
+    /// The plan.
+    pub by: Option<Author>,
+}
+
 pub fn backup(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
-    let role = required(input, "IamRoleArn")?;
+    let role = required(input, "IamRoleArn")?.to_owned();
     let (vault, resource) = (required(input, "BackupVaultName")?, required(input, "ResourceArn")?);
-    let lifecycle = input.0.get("Lifecycle").filter(|it| it.is_object()).cloned();
-    let tags = input.pairs("RecoveryPointTags");
+    let wish = Wish {
+        vault: vault.to_owned(),
+        resource: resource.to_owned(),
+        role,
+        lifecycle: input.0.get("Lifecycle").filter(|it| it.is_object()).cloned(),
+        tags: input.pairs("RecoveryPointTags"),
+        window: plans::start_window(input)?,
+        copies: Vec::new(),
+        by: None,
+    };
+    begin(core, region, wish)
+}
+
+/// Puts a job and its recovery point into the state and has them made.
+pub fn begin(core: &Arc<Core>, region: &str, wish: Wish) -> Answer {
     let mut state = core.state();
     let known = state.region(region);
-    known.backup.vaults.get(vault).ok_or_else(|| vaults::none(vault))?;
-    let instance = known.by_arn(resource).cloned();
-    let instance = instance.ok_or_else(|| missing(format!("Resource not found: {resource}")))?;
-    let (id, created) = (uuid(), Timestamp::now());
+    known.backup.vaults.get(&wish.vault).ok_or_else(|| vaults::none(&wish.vault))?;
+    let instance = known.by_arn(&wish.resource).cloned();
+    let instance = instance.ok_or_else(|| missing(format!("Resource not found: {}", wish.resource)))?;
+    let (id, created) = (uuid(), core.now());
+    let start_by = wish.window.and_then(|window| created.checked_add(window).ok());
     let snapshot = format!("awsbackup:job-{id}");
     let arn = rds_arn(region, "snapshot", &snapshot);
     let place = Place { region: region.to_owned(), resource: instance.resource.clone() };
@@ -101,34 +140,38 @@ pub fn backup(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         .insert(snapshot.clone(), Snapshot { kind: "awsbackup", ..Snapshot::of(&instance, &snapshot, port) });
     let point = RecoveryPoint {
         arn: arn.clone(),
-        vault: vault.to_owned(),
-        resource: resource.to_owned(),
+        vault: wish.vault.clone(),
+        resource: wish.resource.clone(),
         snapshot: snapshot.clone(),
         status: "CREATING".to_owned(),
         created,
         completed: None,
         size: 0,
-        role: role.to_owned(),
+        role: wish.role.clone(),
         copied_from: None,
-        lifecycle,
-        tags: instance.tags.iter().map(|(key, value)| (key.clone(), value.clone())).chain(tags).collect(),
+        lifecycle: wish.lifecycle,
+        by: wish.by.clone(),
+        tags: instance.tags.iter().map(|(key, value)| (key.clone(), value.clone())).chain(wish.tags).collect(),
     };
     known.backup.points.insert(arn.clone(), point);
     known.backup.jobs.push(Job {
         id: id.clone(),
         kind: JobKind::Backup,
-        vault: vault.to_owned(),
+        vault: wish.vault,
         point: arn.clone(),
-        resource: resource.to_owned(),
+        resource: wish.resource,
         state: "CREATED",
         message: None,
         created,
         completed: None,
+        start_by,
+        by: wish.by,
         size: 0,
-        role: role.to_owned(),
+        role: wish.role,
     });
     drop(state);
-    core.spawn(back_up(Arc::clone(core), place, id.clone(), snapshot, arn.clone()));
+    let work = Work { place, id: id.clone(), snapshot, point: arn.clone(), start_by, copies: wish.copies };
+    core.spawn(work.carry_out(Arc::clone(core)));
     Ok(Fields::new()
         .with("BackupJobId", id)
         .with("RecoveryPointArn", arn)
@@ -136,47 +179,87 @@ pub fn backup(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         .with("IsParent", false))
 }
 
-async fn back_up(core: Arc<Core>, place: Place, id: String, snapshot: String, arn: String) {
-    let region = place.region.clone();
-    let begun = tokio::time::Instant::now();
-    // A job waits for its instance, and gives up some time.
-    let free = loop {
-        let taken = core.with(&place, |instance| {
-            let free = instance.can_be_copied();
-            if free {
-                "backing-up".clone_into(&mut instance.status);
+/// A backup under way.
+struct Work {
+    place: Place,
+    id: String,
+    snapshot: String,
+    point: String,
+    start_by: Option<Timestamp>,
+    copies: Vec<Value>,
+}
+
+impl Work {
+    async fn carry_out(self, core: Arc<Core>) {
+        let region = &self.place.region;
+        let free = self.free(&core).await;
+        if free {
+            if let Some(job) = core.state().region(region).backup.jobs.iter_mut().find(|job| job.id == self.id) {
+                job.state = "RUNNING";
             }
-            free
-        });
-        match taken {
-            Some(false) if begun.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(200)).await,
-            taken => break taken == Some(true),
+            Arc::clone(&core).manual_snapshot(self.place.clone(), self.snapshot.clone()).await;
         }
-    };
-    if let Some(job) = core.state().region(&region).backup.jobs.iter_mut().find(|job| job.id == id) {
-        job.state = "RUNNING";
+        let size = self.arrived(&core);
+        match size {
+            Some(size) => over(&core, region, &self.id, "COMPLETED", None, |job| job.size = size),
+            None if free => over(&core, region, &self.id, "FAILED", Some("The snapshot failed.".to_owned()), |_| {}),
+            None => {
+                let why = "The instance was not in the available state in time.".to_owned();
+                let state = if self.start_by.is_some() { "EXPIRED" } else { "FAILED" };
+                over(&core, region, &self.id, state, Some(why), |_| {});
+            }
+        }
+        if size.is_some() {
+            for copy in &self.copies {
+                self.copy(&core, copy);
+            }
+        }
     }
-    if free {
-        Arc::clone(&core).manual_snapshot(place, snapshot.clone()).await;
+
+    /// Waits for the instance as long as it may, and takes hold of it. Without a window AWS Backup waits for hours; nobody
+    /// here does.
+    async fn free(&self, core: &Core) -> bool {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let taken = core.with(&self.place, |instance| {
+                let free = instance.can_be_copied();
+                if free {
+                    "backing-up".clone_into(&mut instance.status);
+                }
+                free
+            });
+            let wait = self.start_by.map_or(begun.elapsed() < PATIENCE, |last| core.now() < last);
+            match taken {
+                Some(false) if wait => tokio::time::sleep(Duration::from_millis(200)).await,
+                taken => return taken == Some(true),
+            }
+        }
     }
-    let size = {
+
+    /// Completes the recovery point, or removes it where there is nothing to it; its bytes.
+    fn arrived(&self, core: &Core) -> Option<u64> {
         let mut state = core.state();
-        let known = state.region(&region);
-        let store = known.snapshots.get(&snapshot).and_then(|it| it.store.clone());
-        if let (Some(store), Some(point)) = (&store, known.backup.points.get_mut(&arn)) {
+        let known = state.region(&self.place.region);
+        let store = known.snapshots.get(&self.snapshot).and_then(|it| it.store.clone());
+        if let (Some(store), Some(point)) = (&store, known.backup.points.get_mut(&self.point)) {
             "COMPLETED".clone_into(&mut point.status);
-            (point.completed, point.size) = (Some(Timestamp::now()), store.size);
+            (point.completed, point.size) = (Some(core.now()), store.size);
         } else {
-            known.backup.points.remove(&arn);
-            known.snapshots.remove(&snapshot);
+            known.backup.points.remove(&self.point);
+            known.snapshots.remove(&self.snapshot);
         }
         store.map(|store| store.size)
-    };
-    if let Some(size) = size {
-        over(&core, &region, &id, "COMPLETED", None, |job| job.size = size);
-    } else {
-        let why = if free { "The snapshot failed." } else { "The instance is not in the available state." };
-        over(&core, &region, &id, "FAILED", Some(why.to_owned()), |_| {});
+    }
+
+    /// One of its copies, which is a job of its own.
+    fn copy(&self, core: &Core, action: &Value) {
+        let to = action["DestinationBackupVaultArn"].as_str().unwrap_or_default();
+        let found = core.state().region(&self.place.region).backup.points.get(&self.point).cloned();
+        if let (Some((there, vault)), Some(point)) = (parse_vault(to), found) {
+            let lifecycle = action.get("Lifecycle").filter(|it| it.is_object()).cloned();
+            let voyage = Voyage { role: point.role.clone(), by: point.by.clone(), point, to, there, vault, lifecycle };
+            voyage.carry_out(core, &self.place.region);
+        }
     }
 }
 
@@ -193,8 +276,9 @@ pub fn restore(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     if point.status != "COMPLETED" {
         return Err(Refusal::new("InvalidResourceStateException", "The recovery point is not complete."));
     }
-    let (id, created) = (uuid(), Timestamp::now());
-    let begun = rds::from_snapshot(core, region, &target, &point.snapshot, &wanted);
+    let (id, created) = (uuid(), core.now());
+    let inherit = input.flag("CopySourceTagsToRestoredResource").unwrap_or(false);
+    let begun = rds::from_snapshot(core, region, &target, &point.snapshot, &wanted, inherit);
     let made = rds_arn(region, "db", &target);
     let (state, message) = match &begun {
         Ok(_) => ("RUNNING", None),
@@ -211,6 +295,8 @@ pub fn restore(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         message,
         created,
         completed: begun.is_err().then_some(created),
+        start_by: None,
+        by: None,
         size: point.size,
         role,
     });
@@ -247,53 +333,76 @@ pub fn copy(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let (from, role) = (required(input, "SourceBackupVaultName")?, required(input, "IamRoleArn")?);
     let to = required(input, "DestinationBackupVaultArn")?;
     let (there, vault) = parse_vault(to).ok_or_else(|| invalid(format!("Invalid vault ARN: {to}")))?;
-    let mut state = core.state();
-    let known = state.region(region);
-    let point = known.backup.points.get(arn).filter(|it| it.vault == from).cloned();
+    let point = core.state().region(region).backup.points.get(arn).filter(|it| it.vault == from).cloned();
     let point = point.ok_or_else(|| missing(format!("Recovery point not found: {arn}")))?;
-    let snapshot = known.snapshots.get(&point.snapshot).cloned();
-    let (id, created) = (uuid(), Timestamp::now());
-    let mut job = Job {
-        id: id.clone(),
-        kind: JobKind::Copy { from: vault_arn(region, from), to: to.to_owned(), made: None },
-        vault: vault.to_owned(),
-        point: arn.to_owned(),
-        resource: point.resource.clone(),
-        state: "COMPLETED",
-        message: None,
-        created,
-        completed: Some(created),
-        size: point.size,
-        role: role.to_owned(),
-    };
-    let why = match (&snapshot, point.status.as_str()) {
-        _ if !state.region(there).backup.vaults.contains_key(vault) => Some(format!("Backup vault not found: {vault}")),
-        (Some(_), "COMPLETED") => None,
-        _ => Some("The recovery point is not complete.".to_owned()),
-    };
-    if let (None, Some(mut copy)) = (&why, snapshot) {
-        copy.id = format!("awsbackup:copyjob-{id}");
-        copy.source = Some(parse_rds_arn(arn).map_or_else(String::new, |_| arn.to_owned()));
-        let made = rds_arn(there, "snapshot", &copy.id);
-        job.kind = JobKind::Copy { from: vault_arn(region, from), to: to.to_owned(), made: Some(made.clone()) };
-        let point = RecoveryPoint {
-            arn: made.clone(),
-            vault: vault.to_owned(),
-            snapshot: copy.id.clone(),
+    let lifecycle = input.0.get("Lifecycle").filter(|it| it.is_object()).cloned();
+    let voyage = Voyage { point, to, there, vault, role: role.to_owned(), lifecycle, by: None };
+    let (id, created) = voyage.carry_out(core, region);
+    Ok(Fields::new().with("CopyJobId", id).with("CreationDate", created).with("IsParent", false))
+}
+
+/// A copy to be made of a recovery point.
+struct Voyage<'a> {
+    point: RecoveryPoint,
+    /// The vault as an ARN, and what is in that.
+    to: &'a str,
+    there: &'a str,
+    vault: &'a str,
+    role: String,
+    lifecycle: Option<Value>,
+    by: Option<Author>,
+}
+
+impl Voyage<'_> {
+    /// Makes it, or a job that failed; the job's id, and when it was.
+    fn carry_out(self, core: &Core, region: &str) -> (String, Timestamp) {
+        let (id, created, from) = (uuid(), core.now(), vault_arn(region, &self.point.vault));
+        let mut state = core.state();
+        let snapshot = state.region(region).snapshots.get(&self.point.snapshot).cloned();
+        let vaults = &state.region(self.there).backup.vaults;
+        let why = match (&snapshot, self.point.status.as_str()) {
+            _ if !vaults.contains_key(self.vault) => Some(format!("Backup vault not found: {}", self.vault)),
+            (Some(_), "COMPLETED") => None,
+            _ => Some("The recovery point is not complete.".to_owned()),
+        };
+        let mut job = Job {
+            id: id.clone(),
+            kind: JobKind::Copy { from: from.clone(), to: self.to.to_owned(), made: None },
+            vault: self.vault.to_owned(),
+            point: self.point.arn.clone(),
+            resource: self.point.resource.clone(),
+            state: if why.is_none() { "COMPLETED" } else { "FAILED" },
+            message: why.clone(),
             created,
             completed: Some(created),
-            copied_from: Some(vault_arn(region, from)),
-            lifecycle: input.0.get("Lifecycle").filter(|it| it.is_object()).cloned().or(Some(json!({}))),
-            ..point
+            start_by: None,
+            by: self.by.clone(),
+            size: self.point.size,
+            role: self.role,
         };
-        let other = state.region(there);
-        other.snapshots.insert(copy.id.clone(), copy);
-        other.backup.points.insert(made, point);
-    } else {
-        (job.state, job.message) = ("FAILED", why);
+        if let (None, Some(mut copy)) = (why, snapshot) {
+            copy.id = format!("awsbackup:copyjob-{id}");
+            copy.source = Some(self.point.arn.clone());
+            let made = rds_arn(self.there, "snapshot", &copy.id);
+            job.kind = JobKind::Copy { from: from.clone(), to: self.to.to_owned(), made: Some(made.clone()) };
+            let point = RecoveryPoint {
+                arn: made.clone(),
+                vault: self.vault.to_owned(),
+                snapshot: copy.id.clone(),
+                created,
+                completed: Some(created),
+                copied_from: Some(from),
+                lifecycle: self.lifecycle.or(Some(json!({}))),
+                by: self.by,
+                ..self.point
+            };
+            let other = state.region(self.there);
+            other.snapshots.insert(copy.id.clone(), copy);
+            other.backup.points.insert(made, point);
+        }
+        state.region(region).backup.jobs.push(job);
+        (id, created)
     }
-    state.region(region).backup.jobs.push(job);
-    Ok(Fields::new().with("CopyJobId", id).with("CreationDate", created).with("IsParent", false))
 }
 
 pub fn stop(core: &Arc<Core>, region: &str, input: &Input) -> Answer {

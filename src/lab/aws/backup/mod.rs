@@ -4,6 +4,9 @@
 mod jobs;
 mod plans;
 mod points;
+mod rounds;
+mod schedule;
+mod selection;
 mod vaults;
 
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use super::core::Core;
 use super::http::{Call, unknown};
 use super::names::ACCOUNT;
 use super::wire::{Answer, Fields, Input, Refusal, Shape, page};
+
+pub use self::rounds::rounds;
 
 /// Method, path with its parameters, action: as the service's model has them.
 const ROUTES: [(&str, &str, &str); 34] = [
@@ -103,10 +108,23 @@ fn heeded(action: &str) -> &'static [&'static str] {
         "CreateBackupVault" => &["EncryptionKeyArn", "BackupVaultTags", "CreatorRequestId"],
         "TagResource" => &["Tags"],
         "UntagResource" => &["TagKeyList"],
-        "StartBackupJob" => {
-            &["BackupVaultName", "ResourceArn", "IamRoleArn", "IdempotencyToken", "Lifecycle", "RecoveryPointTags"]
-        }
-        "StartRestoreJob" => &["RecoveryPointArn", "Metadata", "IamRoleArn", "IdempotencyToken", "ResourceType"],
+        "StartBackupJob" => &[
+            "BackupVaultName",
+            "ResourceArn",
+            "IamRoleArn",
+            "IdempotencyToken",
+            "Lifecycle",
+            "RecoveryPointTags",
+            "StartWindowMinutes",
+        ],
+        "StartRestoreJob" => &[
+            "RecoveryPointArn",
+            "Metadata",
+            "IamRoleArn",
+            "IdempotencyToken",
+            "ResourceType",
+            "CopySourceTagsToRestoredResource",
+        ],
         "StartCopyJob" => &[
             "RecoveryPointArn",
             "SourceBackupVaultName",

@@ -1,18 +1,20 @@
-//! Plans and what they are for. Kept, told, and checked; the estate keeps no plan's hours.
+//! Plans and what they are for: kept, told, and checked. Rounds carry them out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::schedule::Schedule;
 use super::{invalid, missing, paged, required};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::names::{ACCOUNT, uuid};
 use crate::lab::aws::state::{Plan, Region, Selection};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal, Shape};
 
-fn arn(region: &str, id: &str) -> String {
+/// A plan's ARN.
+pub fn arn(region: &str, id: &str) -> String {
     format!("arn:aws:backup:{region}:{ACCOUNT}:backup-plan:{id}")
 }
 
@@ -26,11 +28,59 @@ fn told(region: &str, plan: &Plan) -> Fields {
         .with("BackupPlanArn", arn(region, &plan.id))
         .with("CreationDate", plan.created)
         .with("VersionId", &plan.version)
+        .maybe("LastExecutionDate", plan.carried_out)
+}
+
+/// What of a rule is carried out. A backup takes seconds here, so that none is ever beyond its completion window.
+const RULE: [&str; 10] = [
+    "CompletionWindowMinutes",
+    "CopyActions",
+    "Lifecycle",
+    "RecoveryPointTags",
+    "RuleId",
+    "RuleName",
+    "ScheduleExpression",
+    "ScheduleExpressionTimezone",
+    "StartWindowMinutes",
+    "TargetBackupVaultName",
+];
+
+/// Refuses what of a document would only be kept. What says no, or nothing, is no wish.
+fn only(document: &Input, known: &[&str]) -> Result<(), Refusal> {
+    let wished = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let odd = document.beyond(|name| known.contains(&name) || !wished(&document.0[name]));
+    odd.map_or(Ok(()), |name| Err(invalid(format!("The estate's AWS does not carry out {name} of a backup plan"))))
+}
+
+fn timely(rule: &Input) -> Result<(), Refusal> {
+    let schedule = rule.filled("ScheduleExpression");
+    if Schedule::read(schedule).is_none() {
+        return Err(invalid(format!("Invalid cron expression: {}", schedule.unwrap_or_default())));
+    }
+    if let Some(zone) = rule.filled("ScheduleExpressionTimezone").filter(|zone| !["UTC", "Etc/UTC"].contains(zone)) {
+        return Err(invalid(format!("The estate's AWS carries plans out by UTC, not by {zone}")));
+    }
+    start_window(rule).map(drop)
+}
+
+/// How long a job may wait for its beginning.
+pub fn start_window(input: &Input) -> Result<Option<SignedDuration>, Refusal> {
+    if !input.has("StartWindowMinutes") {
+        return Ok(None);
+    }
+    let minutes = input.int("StartWindowMinutes").filter(|minutes| (60..=52_560_000).contains(minutes));
+    let wrong = || invalid("StartWindowMinutes must be at least 60 minutes, and at most 100 years");
+    minutes.map(|minutes| Some(SignedDuration::from_mins(minutes))).ok_or_else(wrong)
 }
 
 /// A plan that can be: with a name, and rules for vaults that there are.
 fn checked(region: &Region, input: &Input) -> Result<Value, Refusal> {
     let plan = input.inner("BackupPlan");
+    only(&plan, &["BackupPlanName", "Rules"])?;
     required(&plan, "BackupPlanName")?;
     let rules = plan.entries("Rules");
     if rules.is_empty() {
@@ -42,10 +92,11 @@ fn checked(region: &Region, input: &Input) -> Result<Value, Refusal> {
         if !region.backup.vaults.contains_key(vault) {
             return Err(missing(format!("Backup vault not found: {vault}")));
         }
-        if let Some(schedule) = rule.filled("ScheduleExpression")
-            && !(schedule.starts_with("cron(") && schedule.ends_with(')') && schedule.split_whitespace().count() == 6)
-        {
-            return Err(invalid(format!("Invalid cron expression: {schedule}")));
+        only(rule, &RULE)?;
+        timely(rule)?;
+        for copy in rule.entries("CopyActions") {
+            only(&copy, &["DestinationBackupVaultArn", "Lifecycle"])?;
+            required(&copy, "DestinationBackupVaultArn")?;
         }
     }
     let mut document = plan.0;
@@ -64,11 +115,14 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
         let message = format!("Backup plan with the same plan document already exists: {}", plan.id);
         return Err(Refusal::new("AlreadyExistsException", message));
     }
+    let created = core.now();
     let plan = Plan {
         id: uuid(),
         version: uuid(),
         document,
-        created: Timestamp::now(),
+        created,
+        looked: created,
+        carried_out: None,
         selections: BTreeMap::new(),
         tags: input.pairs("BackupPlanTags").into_iter().collect(),
     };

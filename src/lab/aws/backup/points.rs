@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{missing, paged, required, vault_arn};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::names::parse_rds_arn;
-use crate::lab::aws::state::{RecoveryPoint, Region};
+use crate::lab::aws::state::{Author, RecoveryPoint, Region};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal, Shape};
 
 fn told(region: &Region, point: &RecoveryPoint) -> Fields {
@@ -29,6 +29,7 @@ fn told(region: &Region, point: &RecoveryPoint) -> Fields {
         .maybe("Lifecycle", point.lifecycle.as_ref().map(Shape::from))
         .maybe("CalculatedLifecycle", point.lifecycle.as_ref().map(|it| calculated(it, point.created)))
         .with("IsEncrypted", snapshot.is_some_and(|it| it.shape.encrypted))
+        .maybe("CreatedBy", point.by.as_ref().map(author))
         .with("StorageClass", "WARM")
         .with("IsParent", false)
         .with("ResourceName", name(&point.resource))
@@ -36,13 +37,29 @@ fn told(region: &Region, point: &RecoveryPoint) -> Fields {
 
 /// When a point goes, and whereto before that.
 fn calculated(lifecycle: &Value, created: Timestamp) -> Fields {
-    let after = |name: &str| {
-        let days = lifecycle[name].as_i64().filter(|days| *days > 0)?;
-        created.checked_add(SignedDuration::from_hours(24 * days)).ok()
-    };
     Fields::new()
-        .maybe("MoveToColdStorageAt", after("MoveToColdStorageAfterDays"))
-        .maybe("DeleteAt", after("DeleteAfterDays"))
+        .maybe("MoveToColdStorageAt", after(lifecycle, "MoveToColdStorageAfterDays", created))
+        .maybe("DeleteAt", after(lifecycle, "DeleteAfterDays", created))
+}
+
+fn after(lifecycle: &Value, name: &str, created: Timestamp) -> Option<Timestamp> {
+    // Less than none means never.
+    let days = lifecycle[name].as_i64().filter(|days| *days > 0)?;
+    created.checked_add(SignedDuration::from_hours(days.checked_mul(24)?)).ok()
+}
+
+/// When a point that is whole goes by itself.
+pub fn goes(point: &RecoveryPoint) -> Option<Timestamp> {
+    after(point.lifecycle.as_ref()?, "DeleteAfterDays", point.created).filter(|_| point.status == "COMPLETED")
+}
+
+/// The plan that made something.
+pub fn author(by: &Author) -> Fields {
+    Fields::new()
+        .with("BackupPlanId", &by.plan)
+        .with("BackupPlanArn", &by.arn)
+        .with("BackupPlanVersion", &by.version)
+        .with("BackupRuleId", &by.rule)
 }
 
 /// What an ARN names last.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{combination, filter, paged};
+use super::{combination, filter, listed, paged};
 use crate::lab::aws::classes::CLASSES;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::settings::major;
@@ -14,6 +14,9 @@ fn matching(core: &Core, wanted: Option<&str>) -> Vec<String> {
 }
 
 pub fn versions(core: &Arc<Core>, input: &Input) -> Answer {
+    let asked = ["DBParameterGroupFamily", "DefaultOnly", "Engine", "EngineVersion"];
+    listed(input, &[&asked[..], &["IncludeAll", "ListSupportedCharacterSets", "ListSupportedTimezones"]].concat())?;
+    super::filters(input, &["status"])?;
     let engine = input.filled("Engine").is_none_or(|engine| engine == "postgres");
     let mut versions = if engine { matching(core, input.filled("EngineVersion")) } else { Vec::new() };
     if input.flag("DefaultOnly") == Some(true) {
@@ -46,6 +49,8 @@ pub fn versions(core: &Arc<Core>, input: &Input) -> Answer {
 }
 
 pub fn options(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBInstanceClass", "Engine", "EngineVersion", "Vpc"])?;
+    super::filters(input, &[])?;
     let engine = super::required(input, "Engine")?;
     if engine != "postgres" {
         return Err(combination(format!("Invalid DB engine: {engine}")));

@@ -49,7 +49,9 @@ pub fn instance(region: &Region, it: &Instance) -> Fields {
         .list(
             "DBParameterGroups",
             "DBParameterGroup",
-            [Fields::new().with("DBParameterGroupName", &shape.parameters).with("ParameterApplyStatus", "in-sync")],
+            [Fields::new()
+                .with("DBParameterGroupName", &shape.parameters)
+                .with("ParameterApplyStatus", if it.wants_reboot { "pending-reboot" } else { "in-sync" })],
         )
         .with("AvailabilityZone", zone(&region.name, &shape.zone))
         .with("DBSubnetGroup", subnets(region, &shape.subnets))
@@ -108,6 +110,7 @@ fn pending(it: &Instance) -> Fields {
         .maybe("StorageType", change(&is.storage_type, &planned.storage_type))
         .maybe("Iops", change(&is.iops, &planned.iops).copied().flatten())
         .maybe("StorageThroughput", change(&is.throughput, &planned.throughput).copied().flatten())
+        .maybe("MasterUserPassword", it.new_password.then_some("****"))
         .maybe("MultiAZ", change(&is.multi_az, &planned.multi_az).copied())
         .maybe("BackupRetentionPeriod", change(&is.retention, &planned.retention).copied())
         .maybe("DBInstanceIdentifier", it.planned_name.as_ref())

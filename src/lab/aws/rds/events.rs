@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{filter, invalid, paged};
+use super::{filter, invalid, listed, paged};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::state::Maintenance;
 use crate::lab::aws::wire::{Answer, Fields, Input};
@@ -13,6 +13,9 @@ use crate::lab::aws::wire::{Answer, Fields, Input};
 const KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    let asked = ["Duration", "EndTime", "EventCategories", "SourceIdentifier", "SourceType", "StartTime"];
+    listed(input, &asked)?;
+    super::filters(input, &[])?;
     let now = Timestamp::now();
     let minutes = input.int("Duration").unwrap_or(60).clamp(1, 20_160);
     let end = input.time("EndTime").unwrap_or(now);
@@ -50,6 +53,7 @@ pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 }
 
 pub fn maintenance(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["ResourceIdentifier"])?;
     super::filters(input, &["db-instance-id", "db-cluster-id"])?;
     let one = input.filled("ResourceIdentifier");
     let among = filter(input, "db-instance-id");

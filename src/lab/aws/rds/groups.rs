@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::describe::{self, default_parameters, default_subnets, is_default_parameters};
 use super::make::tags;
-use super::{combination, invalid, only, paged, required};
+use super::{combination, invalid, listed, only, paged, required};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::names::identifier;
 use crate::lab::aws::parameters::{self, family};
-use crate::lab::aws::state::{ParameterGroup, SubnetGroup};
+use crate::lab::aws::state::{ParameterGroup, Region, SubnetGroup};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
 
 fn no_group(name: &str) -> Refusal {
@@ -47,6 +47,8 @@ fn parameters(core: &Core, region: &str, name: &str) -> Result<ParameterGroup, R
 }
 
 pub fn list_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBParameterGroupName"])?;
+    super::filters(input, &[])?;
     let found: Vec<ParameterGroup> = if let Some(name) = input.filled("DBParameterGroupName") {
         vec![parameters(core, region, name)?]
     } else {
@@ -58,6 +60,8 @@ pub fn list_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer 
 }
 
 pub fn describe_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBParameterGroupName", "Source"])?;
+    super::filters(input, &["parameter-name"])?;
     let group = parameters(core, region, required(input, "DBParameterGroupName")?)?;
     let source = input.filled("Source");
     let names = super::filter(input, "parameter-name");
@@ -85,7 +89,7 @@ pub fn set_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let group = parameters(core, region, &name)?;
     let binaries = family(&group.family).and_then(|major| core.major(major)).ok_or_else(|| no_group(&name))?;
     let all = core.catalogue.of(core, binaries);
-    let (mut values, mut live) = (Vec::new(), Vec::new());
+    let (mut values, mut live, mut later) = (Vec::new(), Vec::new(), false);
     for wanted in input.entries("Parameters") {
         let (Some(key), Some(value)) = (wanted.text("ParameterName"), wanted.text("ParameterValue")) else {
             return Err(invalid("A parameter needs ParameterName and ParameterValue"));
@@ -104,15 +108,29 @@ pub fn set_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
             return Err(combination("cannot use immediate apply method for static parameter"));
         }
         values.push((key.to_owned(), value.to_owned()));
+        later |= !immediate;
         if immediate && parameters::reaches_server(key) {
             live.push((key.to_owned(), Some(parameters::as_server_has_it(key, value))));
         }
     }
-    if let Some(group) = core.state().region(region).parameters.get_mut(&name) {
+    let mut state = core.state();
+    let known = state.region(region);
+    if let Some(group) = known.parameters.get_mut(&name) {
         group.values.extend(values);
     }
+    if later {
+        await_reboot(known, &name);
+    }
+    drop(state);
     core.spawn(parameters::apply(Arc::clone(core), region.to_owned(), name.clone(), live));
     Ok(Fields::new().with("DBParameterGroupName", name))
+}
+
+/// What is not in force yet is told of the group's instances.
+fn await_reboot(region: &mut Region, group: &str) {
+    for instance in region.instances.values_mut().filter(|it| it.shape.parameters == group) {
+        instance.wants_reboot = true;
+    }
 }
 
 /// Default groups are as they are.
@@ -133,6 +151,9 @@ pub fn reset_parameters(core: &Arc<Core>, region: &str, input: &Input) -> Answer
     let all = input.flag("ResetAllParameters").unwrap_or(false);
     let gone: Vec<String> = group.values.keys().filter(|key| all || named.contains(key)).cloned().collect();
     group.values.retain(|key, _| !gone.contains(key));
+    if !gone.is_empty() {
+        await_reboot(state.region(region), &name);
+    }
     drop(state);
     let live = gone.into_iter().filter(|key| parameters::reaches_server(key)).map(|key| (key, None)).collect();
     core.spawn(parameters::apply(Arc::clone(core), region.to_owned(), name.clone(), live));
@@ -184,6 +205,8 @@ fn no_subnets(name: &str) -> Refusal {
 }
 
 pub fn list_subnets(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBSubnetGroupName"])?;
+    super::filters(input, &[])?;
     let mut state = core.state();
     let region = state.region(region);
     let all: Vec<String> = [default_subnets().name].into_iter().chain(region.subnets.keys().cloned()).collect();

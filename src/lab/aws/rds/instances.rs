@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::describe::{self, tags};
-use super::{filter, filters, no_instance, paged};
+use super::{filter, filters, listed, no_instance, paged};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::names::rds_arn;
 use crate::lab::aws::state::{Instance, Region};
@@ -15,6 +15,7 @@ fn is_meant(region: &Region, it: &Instance, wanted: &str) -> bool {
 }
 
 pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBInstanceIdentifier"])?;
     filters(input, &["db-cluster-id", "db-instance-id", "dbi-resource-id", "domain", "engine"])?;
     let mut state = core.state();
     let region = state.region(region);
@@ -39,6 +40,7 @@ pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 }
 
 pub fn automated_backups(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBInstanceIdentifier", "DbiResourceId"])?;
     filters(input, &["db-instance-id", "dbi-resource-id", "status"])?;
     let mut state = core.state();
     let region = state.region(region);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{no_instance, paged, required};
+use super::{listed, no_instance, paged, required};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::journal::{self, LogFile};
 use crate::lab::aws::wire::{Answer, Fields, Input, Refusal};
@@ -22,6 +22,8 @@ fn files(core: &Core, region: &str, input: &Input) -> Result<Vec<LogFile>, Refus
 }
 
 pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    listed(input, &["DBInstanceIdentifier", "FileLastWritten", "FileSize", "FilenameContains"])?;
+    super::filters(input, &[])?;
     let contains = input.filled("FilenameContains");
     let since = input.int("FileLastWritten").unwrap_or(0);
     let least = input.int("FileSize").unwrap_or(0);
@@ -40,6 +42,7 @@ pub fn list(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
 }
 
 pub fn download(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
+    super::only(input, &["DBInstanceIdentifier", "LogFileName", "Marker", "NumberOfLines"])?;
     let name = required(input, "LogFileName")?;
     let all = files(core, region, input)?;
     let file = all.iter().find(|it| it.name == name);

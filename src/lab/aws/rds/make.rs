@@ -11,7 +11,7 @@ use crate::lab::aws::classes::class;
 use crate::lab::aws::core::Core;
 use crate::lab::aws::lifecycle::{Origin, Place};
 use crate::lab::aws::machine::{Machine, Master, Theirs};
-use crate::lab::aws::names::{default_key, identifier};
+use crate::lab::aws::names::{default_key, identifier, key};
 use crate::lab::aws::parameters::{check_group, default_group};
 use crate::lab::aws::settings::major;
 use crate::lab::aws::state::{Instance, InstanceShape, Region, Tags};
@@ -58,6 +58,13 @@ const NEW: [&str; 11] = [
     "PreferredMaintenanceWindow",
     "StorageEncrypted",
 ];
+
+/// When backups are made where nobody says; RDS draws lots.
+pub const BACKUP_WINDOW: &str = "03:00-03:30";
+/// The same of maintenance.
+pub const MAINTENANCE_WINDOW: &str = "sun:04:00-sun:04:30";
+/// Certificate authorities, the usual one first.
+pub const AUTHORITIES: [&str; 4] = ["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1", "rds-ca-2019"];
 
 /// Names that the engine or RDS has for itself.
 const RESERVED: [&str; 9] = [
@@ -120,7 +127,8 @@ pub fn create(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let mut shape = plain(class, version, master.clone(), database.clone());
     shape.encrypted = input.flag("StorageEncrypted").unwrap_or(false) || input.has("KmsKeyId");
     if shape.encrypted {
-        shape.key = Some(input.filled("KmsKeyId").map_or_else(|| default_key(region), str::to_owned));
+        let named = input.filled("KmsKeyId");
+        shape.key = Some(named.map_or_else(|| Ok(default_key(region)), |named| key(region, named))?);
     }
     if !input.has("AllocatedStorage") {
         return Err(Refusal::new("MissingParameter", "The request must contain the parameter AllocatedStorage."));
@@ -149,13 +157,13 @@ fn plain(class: String, version: String, master: String, database: Option<String
         public: false,
         protected: false,
         retention: 1,
-        backup_window: "03:00-03:30".to_owned(),
-        maintenance_window: "sun:04:00-sun:04:30".to_owned(),
+        backup_window: BACKUP_WINDOW.to_owned(),
+        maintenance_window: MAINTENANCE_WINDOW.to_owned(),
         zone: "a".to_owned(),
         subnets: "default".to_owned(),
         security: vec!["sg-0estate".to_owned()],
         exports: Vec::new(),
-        authority: "rds-ca-rsa2048-g1".to_owned(),
+        authority: AUTHORITIES[0].to_owned(),
         iam: false,
         insights: false,
         auto_minor: true,
@@ -201,6 +209,9 @@ pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result
     {
         return Err(invalid(format!("Invalid DB engine: {engine}")));
     }
+    if let Some(odd) = input.filled("LicenseModel").filter(|model| *model != "postgresql-license") {
+        return Err(invalid(format!("Invalid license model '{odd}' for engine 'postgres'")));
+    }
     let text = |name: &str, into: &mut String| {
         if let Some(value) = input.filled(name) {
             value.clone_into(into);
@@ -211,6 +222,9 @@ pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result
     text("PreferredMaintenanceWindow", &mut shape.maintenance_window);
     text("DBParameterGroupName", &mut shape.parameters);
     text("DBSubnetGroupName", &mut shape.subnets);
+    for group in [&mut shape.parameters, &mut shape.subnets] {
+        group.make_ascii_lowercase();
+    }
     text("CACertificateIdentifier", &mut shape.authority);
     let flag = |name: &str, into: &mut bool| *into = input.flag(name).unwrap_or(*into);
     flag("MultiAZ", &mut shape.multi_az);
@@ -225,6 +239,10 @@ pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result
         letter.ok_or_else(|| invalid(format!("Invalid availability zone: {zone}")))?.clone_into(&mut shape.zone);
     }
     let groups = input.texts("VpcSecurityGroupIds");
+    // There is no EC2 here: each that could be is there.
+    if let Some(odd) = groups.iter().find(|group| !group.starts_with("sg-")) {
+        return Err(invalid(format!("Invalid security group , groupId= {odd}, groupName=.")));
+    }
     if !groups.is_empty() {
         shape.security = groups;
     }
@@ -241,6 +259,10 @@ pub fn heed(region: &Region, input: &Input, shape: &mut InstanceShape) -> Result
 fn check(region: &Region, shape: &InstanceShape) -> Result<(), Refusal> {
     if class(&shape.class).is_none() {
         return Err(invalid(format!("Invalid DB Instance class: {}", shape.class)));
+    }
+    if !AUTHORITIES.contains(&shape.authority.as_str()) {
+        let message = format!("Certificate not found: {}", shape.authority);
+        return Err(Refusal::missing("CertificateNotFound", message));
     }
     check_group(region, &shape.parameters, major(&shape.version))?;
     if shape.subnets != "default" && !region.subnets.contains_key(&shape.subnets) {

@@ -31,6 +31,8 @@ pub fn answer(core: &Arc<Core>, call: &Call) -> Answer {
         "DescribeDBInstanceAutomatedBackups" => instances::automated_backups(core, region, input),
         "ModifyDBInstance" => modify::modify(core, region, input),
         "RebootDBInstance" => modify::reboot(core, region, input),
+        "StopDBInstance" => modify::stop(core, region, input),
+        "StartDBInstance" => modify::start(core, region, input),
         "DeleteDBInstance" => modify::delete(core, region, input),
         "CreateDBSnapshot" => snapshots::create(core, region, input),
         "DescribeDBSnapshots" => snapshots::list(core, region, input),
@@ -75,6 +77,11 @@ fn only(input: &Input, known: &[&str]) -> Result<(), Refusal> {
         let message = format!("The estate's AWS does not implement the parameter {name}");
         Err(Refusal::new("InvalidParameterCombination", message))
     })
+}
+
+/// The same of a list, with what all lists have.
+fn listed(input: &Input, known: &[&str]) -> Result<(), Refusal> {
+    only(input, &[&["Filters", "Marker", "MaxRecords"][..], known].concat())
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::make::{COMMON, Wanted, heed, tags};
+use super::make::{AUTHORITIES, BACKUP_WINDOW, COMMON, MAINTENANCE_WINDOW, Wanted, heed, tags};
 use super::snapshots::find;
-use super::{combination, invalid, no_instance, only, required};
+use super::{combination, invalid, no_instance, no_snapshot, only, required};
 use crate::lab::aws::core::Core;
 use crate::lab::aws::keeper::Reading;
 use crate::lab::aws::lifecycle::Origin;
@@ -17,7 +17,9 @@ use crate::lab::aws::settings::major;
 use crate::lab::aws::state::{InstanceShape, Tags};
 use crate::lab::aws::wire::{Answer, Input, Refusal};
 
-/// What a restore does not take over: who may reach it and how, and that it may not be deleted.
+/// What a restore does not take over: who may reach it and how, that it may not be deleted, its hours, and what its snapshots
+/// are tagged with. RDS's reference says of the storage's type that it becomes gp3 unless one is named; whether that is so for
+/// a source of another type is not known, and it is kept here.
 fn anew(shape: &InstanceShape) -> InstanceShape {
     InstanceShape {
         protected: false,
@@ -30,27 +32,44 @@ fn anew(shape: &InstanceShape) -> InstanceShape {
         security: vec!["sg-0estate".to_owned()],
         multi_az: false,
         exports: Vec::new(),
+        backup_window: BACKUP_WINDOW.to_owned(),
+        maintenance_window: MAINTENANCE_WINDOW.to_owned(),
+        authority: AUTHORITIES[0].to_owned(),
+        copy_tags: false,
         ..shape.clone()
     }
 }
 
 pub fn snapshot(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let id = identifier("DBInstanceIdentifier", Some(required(input, "DBInstanceIdentifier")?), 63)?;
-    from_snapshot(core, region, &id, required(input, "DBSnapshotIdentifier")?, input)
+    // With no new tags, RDS looks for those of the snapshot's source.
+    let inherit = !input.has("Tags");
+    from_snapshot(core, region, &id, required(input, "DBSnapshotIdentifier")?, input, inherit)
 }
 
-/// The same for whoever else restores snapshots.
-pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, input: &Input) -> Answer {
+/// The same for whoever else restores snapshots; whether the source's tags come along.
+pub fn from_snapshot(core: &Arc<Core>, region: &str, id: &str, wanted: &str, input: &Input, inherit: bool) -> Answer {
     let known: Vec<&str> = COMMON.iter().copied().chain(["DBInstanceIdentifier", "DBSnapshotIdentifier"]).collect();
     only(input, &known)?;
-    let (store, mut shape, mut kept) = {
+    let mut kept = Tags::new();
+    let (store, mut shape) = {
         let mut state = core.state();
-        let (found, _) = find(&mut state, region, wanted)?;
+        let (found, of) = find(&mut state, region, wanted)?;
+        if of != region {
+            // A snapshot is restored where it is.
+            return Err(no_snapshot(wanted));
+        }
         let store = found.store.clone().filter(|_| found.status == "available").ok_or_else(|| {
             let message = format!("The snapshot {wanted} is not available for restore: {}.", found.status);
             Refusal::new("InvalidDBSnapshotState", message)
         })?;
-        (store, anew(&found.shape), if found.shape.copy_tags { found.tags.clone() } else { Tags::new() })
+        let (shape, resource, marked) = (anew(&found.shape), found.resource.clone(), found.tags.clone());
+        if inherit {
+            // What becomes of them when the source is gone is not known: here those that the snapshot bears.
+            let mut instances = state.region(region).instances.values();
+            kept = instances.find(|it| it.resource == resource).map_or(marked, |it| it.tags.clone());
+        }
+        (store, shape)
     };
     heed(core.state().region(region), input, &mut shape)?;
     kept.extend(tags(input)?);
@@ -109,8 +128,8 @@ pub fn point_in_time(core: &Arc<Core>, region: &str, input: &Input) -> Answer {
     let (base, reading) = begun.ok_or_else(|| out_of_reach(format!("There is no backup before {at}.")))?;
     let mut shape = anew(&source.shape);
     heed(core.state().region(region), input, &mut shape)?;
-    let mut kept = if source.shape.copy_tags { source.tags.clone() } else { Tags::new() };
-    kept.extend(tags(input)?);
+    // Tags come along from snapshots alone, as far as the reference says.
+    let kept = tags(input)?;
     let origin = Origin::Copy(base, Some(Target { at, reading: Arc::new(reading) }));
     Wanted { id, shape, tags: kept, origin }.begin(core, region)
 }

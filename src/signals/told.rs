@@ -214,7 +214,7 @@ mod tests {
     fn figures(points: &[(i64, f64)], test: impl FnOnce(Figures<'_>)) {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let points = points.iter().map(|(minute, value)| Datapoint { at: at(*minute), value: *value }).collect();
-        let metrics = Metrics { series: BTreeMap::from([(Metric::FreeStorageSpace, points)]) };
+        let metrics = Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)]));
         test(Figures { metrics: &metrics, every: Duration::from_secs(60), now: at(100) });
     }
 

@@ -128,7 +128,7 @@ fn charts_look_back_on_demand_and_a_key_never_waits_for_aws() {
     console.update(Message::Report(Report::Figures(inquiry, Err("late".to_owned()))));
     assert!(screen(&mut console, (160, 48)).contains("asking CloudWatch …"));
     let points = |value: f64| (0..300).map(|step| Datapoint { at: ago(600_000 - step * 1_800), value }).collect();
-    let answer = Metrics { series: BTreeMap::from([(Metric::CpuUtilization, points(42.0))]) };
+    let answer = Metrics::of(BTreeMap::from([(Metric::CpuUtilization, points(42.0))]));
     console.update(Message::Report(Report::Figures(week.clone(), Ok(Arc::new(answer)))));
     let shown = screen(&mut console, (160, 48));
     assert!(shown.contains("THE LAST 7 D") && shown.contains("CPU  ━ 15%") && shown.contains("Nov 1"), "{shown}");

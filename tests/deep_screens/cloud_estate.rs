@@ -57,7 +57,7 @@ fn metrics(free: impl Fn(f64) -> f64, load: f64) -> Metrics {
     all.insert(Metric::MaximumUsedTransactionIds, series(&|minute| 1e8 + 1e5 * minute));
     // Asked for, and there are none.
     all.insert(Metric::OldestReplicationSlotLag, Vec::new());
-    Metrics { series: all }
+    Metrics::of(all)
 }
 
 fn rds(identifier: &str, status: &str) -> Rds {

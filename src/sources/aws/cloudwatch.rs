@@ -159,7 +159,7 @@ impl<'a> Told<'a> {
                 continue;
             }
             // Late and double datapoints find their place.
-            let more = Metrics { series: BTreeMap::from([(*metric, points)]) };
+            let more = Metrics::of(BTreeMap::from([(*metric, points)]));
             answer.metrics.entry(Arc::clone(of)).or_default().take(more);
         }
     }

@@ -72,5 +72,5 @@ pub async fn ask(account: &Account, inquiry: &FigureInquiry, ceiling: f64) -> Re
         points.sort_by_key(|point| point.at);
         points.dedup_by_key(|point| point.at);
     }
-    Ok(Metrics { series })
+    Ok(Metrics::of(series))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::trend::Reckoned;
 use crate::domain::foreign::Foreign;
 
 /// How far back figures are kept beside the newest: what trends and small charts need.
@@ -120,9 +121,17 @@ pub struct Datapoint {
 pub struct Metrics {
     /// By metric. One that has no datapoints is there and empty where it was asked for, and missing where it was not.
     pub series: BTreeMap<Metric, Vec<Datapoint>>,
+    /// How storage is used up, once somebody asked: it is asked for of every instance in every snapshot.
+    #[serde(skip)]
+    pub(super) reckoned: Reckoned,
 }
 
 impl Metrics {
+    /// These figures.
+    pub fn of(series: BTreeMap<Metric, Vec<Datapoint>>) -> Self {
+        Self { series, reckoned: Reckoned::default() }
+    }
+
     /// The newest figure of a metric, however old.
     pub fn newest(&self, metric: Metric) -> Option<Datapoint> {
         self.series.get(&metric)?.last().copied()
@@ -130,6 +139,7 @@ impl Metrics {
 
     /// Takes what came later: a late datapoint goes to its place, one of a moment that is known replaces it.
     pub fn take(&mut self, newer: Self) {
+        self.reckoned = Reckoned::default();
         for (metric, points) in newer.series {
             let known = self.series.entry(metric).or_default();
             for point in points.into_iter().filter(|point| point.value.is_finite()) {
@@ -185,7 +195,7 @@ mod tests {
     }
 
     fn some(points: &[Datapoint]) -> Metrics {
-        Metrics { series: BTreeMap::from([(Metric::CpuUtilization, points.to_vec())]) }
+        Metrics::of(BTreeMap::from([(Metric::CpuUtilization, points.to_vec())]))
     }
 
     #[test]
@@ -196,7 +206,7 @@ mod tests {
         assert_eq!(metrics.newest(Metric::CpuUtilization), Some(at(3, 3.5)));
         metrics.take(some(&[at(182, 9.0)]));
         assert_eq!(metrics, some(&[at(2, 2.0), at(3, 3.5), at(182, 9.0)]), "three hours are kept");
-        metrics.take(Metrics { series: BTreeMap::from([(Metric::ReadIops, Vec::new())]) });
+        metrics.take(Metrics::of(BTreeMap::from([(Metric::ReadIops, Vec::new())])));
         assert_eq!(metrics.newest(Metric::ReadIops), None);
         assert!(metrics.series.contains_key(&Metric::ReadIops), "asked for, and it has none");
     }

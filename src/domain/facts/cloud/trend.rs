@@ -1,5 +1,7 @@
 //! Where figures go if they go on like this.
 
+use std::sync::OnceLock;
+
 use jiff::SignedDuration;
 
 use super::{Datapoint, Metric, Metrics};
@@ -86,6 +88,16 @@ fn since_jump(points: &[Datapoint], jump: f64) -> Option<&[Datapoint]> {
     (last <= first + STEEPEST).then_some(&points[last..])
 }
 
+/// A trend that was reckoned out before: of which metric and jump, and what came of it. It says nothing that the figures do not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reckoned(OnceLock<(Metric, f64, Option<f64>)>);
+
+impl PartialEq for Reckoned {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 impl Metrics {
     fn points(&self, metric: Metric) -> &[Datapoint] {
         self.series.get(&metric).map(Vec::as_slice).unwrap_or_default()
@@ -104,6 +116,12 @@ impl Metrics {
     /// How what is left of something is used up in a second, over all that is known, or the newest hour; `jump`: by how much it is more
     /// at once only where more was given. `None`: it is not, or nobody can say.
     pub fn shrinks(&self, metric: Metric, jump: f64) -> Option<f64> {
+        let (of, by, slope) = *self.reckoned.0.get_or_init(|| (metric, jump, self.shrink(metric, jump)));
+        // The same bits: the jump goes by what is allocated, and that rarely changes.
+        if of == metric && by.to_bits() == jump.to_bits() { slope } else { self.shrink(metric, jump) }
+    }
+
+    fn shrink(&self, metric: Metric, jump: f64) -> Option<f64> {
         let points = since_jump(self.points(metric), jump)?;
         let newest = points.last()?.at;
         let hour = points.partition_point(|point| newest.duration_since(point.at) > HOUR);
@@ -128,7 +146,7 @@ mod tests {
     fn shrinks(minutes: i64, figure: impl Fn(f64) -> f64) -> Option<f64> {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let points = (0..minutes).map(|minute| Datapoint { at: at(minute), value: figure(minute as f64) }).collect();
-        let metrics = Metrics { series: BTreeMap::from([(Metric::FreeStorageSpace, points)]) };
+        let metrics = Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)]));
         // What is used up in a minute.
         metrics.shrinks(Metric::FreeStorageSpace, 5.0).map(|slope| (slope * 60.0 * 1e3).round() / 1e3)
     }
@@ -200,7 +218,7 @@ mod tests {
     fn empty_in(points: impl Iterator<Item = (i64, f64)>) -> Option<f64> {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
         let points = points.map(|(minute, value)| Datapoint { at: at(minute), value }).collect();
-        Metrics { series: BTreeMap::from([(Metric::FreeStorageSpace, points)]) }.empty_in(Metric::FreeStorageSpace)
+        Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)])).empty_in(Metric::FreeStorageSpace)
     }
 
     #[test]

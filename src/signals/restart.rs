@@ -23,7 +23,7 @@ impl Check for Restart {
     }
 
     fn about(&self) -> &'static str {
-        "The server started less than 15 minutes ago (a warning where we saw it), RDS will, or its certificate ends"
+        "It restarted less than 15 minutes ago (a warning where we saw it), RDS will, or its certificate ends"
     }
 
     fn subjects(&self) -> &'static [SubjectKind] {

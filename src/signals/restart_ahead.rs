@@ -43,7 +43,7 @@ pub(super) fn ahead(scene: &Scene<'_>, told: Told<'_>, rds: &Rds) -> Option<Rais
     if let Some((severity, left)) = certificate {
         let when = if left > 0.0 { format!("ends in {}", duration(left)) } else { "has ended".to_owned() };
         let late = if renews(rds) { ", and RDS has not renewed it" } else { "" };
-        let refused = "clients that verify it are refused from then on";
+        let refused = "clients that verify it are then refused";
         wrong.push((severity, format!("its server certificate {when}{late}: {refused}")));
         evidence.push(Evidence::fact("server certificate is good for", left.max(0.0), Unit::Seconds));
         advice.push(renewal(told, rds));

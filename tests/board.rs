@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tierdeck::domain::facts::cloud::{CloudFragment, Discovered, Rds};
 use tierdeck::domain::facts::{
     Activity, Catalog, Churn, Content, Database, Fragment, Leads, Pointing, Role, Roles, Schema, SchemaChurn,
     SecretVersion, Secrets, Server, Sizes, Source, TenantSecret,
@@ -15,7 +16,7 @@ use tierdeck::domain::session::Wait;
 use tierdeck::domain::snapshot::{LimitScope, Reach};
 use tierdeck::domain::{
     Acknowledgement, Attention, Attribution, Foreign, InstanceName, Layout, Limits, Naming, Policy, Session,
-    SessionKey, SessionState, Signal, Snapshot, Tenant, Thresholds, Tier,
+    SessionKey, SessionState, Signal, Snapshot, Tenant, TenantId, Thresholds, Tier,
 };
 use tierdeck::poll::{Board, InstancePlan, News, Origin, Rules};
 use tierdeck::signals::Evaluator;
@@ -863,6 +864,51 @@ fn what_rarely_changes_is_judged_anew_when_it_does_and_when_it_is_not_seen_any_m
     let snapshot = story.snapshot();
     let doubted = |signal| snapshot.unknown.iter().any(|it| it.signal == signal);
     assert!(doubted(Signal::Orphan) && doubted(Signal::LimitDrift), "nobody has looked for a minute");
+}
+
+#[test]
+fn an_orphan_is_none_while_its_instance_is_being_made_and_one_again_when_that_is_there() {
+    let mut story = Story::begin();
+    let role = Role {
+        name: Foreign::from("role_acme"),
+        can_login: true,
+        connection_limit: Some(40),
+        superuser: false,
+        settings: Arc::default(),
+        in_databases: std::collections::BTreeMap::new(),
+    };
+    let orphans = |story: &mut Story| {
+        let found = story.snapshot().findings.into_iter();
+        let found = found.filter(|it| it.signal == Signal::Orphan && it.over_for.is_none());
+        found.map(|it| it.subject.id).collect::<Vec<_>>()
+    };
+    let described = |story: &mut Story, status: &str| {
+        let tags = [("TenantId", "acme"), ("StorageTier", "dedicated")];
+        let rds = Rds {
+            status: Foreign::from(status),
+            tags: tags.iter().map(|(key, value)| ((*key).to_owned(), Foreign::from(*value))).collect(),
+            ..Rds::default()
+        };
+        let fragment = Fragment::Cloud(Box::new(CloudFragment::Rds(rds)));
+        let news = News::Delivered { fragment, took: Duration::from_millis(2), every: Duration::from_secs(10) };
+        story.board.take(story.now, 1, news);
+    };
+    story.sessions(Vec::new());
+    story.deliver(Fragment::Roles(Roles { roles: vec![role], ..Roles::default() }));
+    story.deliver(Fragment::Catalog(Catalog::default()));
+    assert_eq!(orphans(&mut story), ["acme"], "a role without a schema");
+    let found = Discovered {
+        name: InstanceName::new("acme-prod"),
+        tenant: TenantId::parse("acme").ok(),
+        account: "production".into(),
+        region: "eu-central-1".into(),
+        identifier: "acme-prod".into(),
+    };
+    story.board.take(story.now, 1, News::Found(found));
+    for (status, expected) in [("creating", [].as_slice()), ("available", &["acme"]), ("restoring", &[])] {
+        described(&mut story, status);
+        assert_eq!(orphans(&mut story), *expected, "{status}");
+    }
 }
 
 /// A secret of acme's that opens globex's schema.

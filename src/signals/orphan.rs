@@ -94,7 +94,7 @@ impl Check for Orphan {
 }
 
 /// Tenants whose own instance is being made, as its tag says: one half of them is there before the other, and that is as it should be.
-fn awaited(scene: &Scene<'_>) -> HashSet<TenantId> {
+pub(super) fn awaited(scene: &Scene<'_>) -> HashSet<TenantId> {
     let described = scene.instances.iter().filter_map(|it| it.cloud.as_deref()?.rds.fresh(scene.now));
     let tags = described.filter(|rds| rds.is_being_made()).filter_map(|rds| rds.tags.get(TENANT));
     tags.filter_map(|tag| TenantId::parse(tag.raw()).ok()).collect()

@@ -1,15 +1,16 @@
 //! What checks said, for those that are judged by what rarely changes: a catalogue of ten thousand schemas is not read anew
 //! each second to say the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::domain::facts::cloud::Oddity;
 use crate::domain::facts::{Catalog, Roles, Secrets, Server, Source};
-use crate::domain::{InstanceName, Signal};
+use crate::domain::{InstanceName, Signal, TenantId};
 
+use super::orphan;
 use super::orphan_tags;
 use super::{Check, Doubt, Place, Raised, Scene, Verdicts};
 
@@ -30,14 +31,22 @@ struct Grounds {
     secrets: Option<Arc<Secrets>>,
     /// Why there are none. Orphans are looked for without them as well: that must not be dear while a Vault is away.
     unseen: Option<String>,
-    /// Where secrets count, so does who lives elsewhere.
-    elsewhere: u64,
-    /// And which instances AWS knows of at all.
-    described: Vec<Arc<Vec<Arc<str>>>>,
+    everywhere: Arc<Everywhere>,
     /// What is odd about tags that concern it.
     odd: Vec<(String, String, Vec<Oddity>)>,
     /// And when the catalogue was read: what was written after that is not in it.
     read: Option<Timestamp>,
+}
+
+/// What it said it by, of all instances: the same for each, and so found once for all of them.
+#[derive(Debug)]
+struct Everywhere {
+    /// Where secrets count, so does who lives elsewhere.
+    elsewhere: u64,
+    /// And which instances AWS knows of at all.
+    described: Vec<Arc<Vec<Arc<str>>>>,
+    /// Where RDS counts, so do tenants whose instance is being made.
+    awaited: HashSet<TenantId>,
 }
 
 /// See the module.
@@ -48,9 +57,10 @@ impl Sayings {
     /// What a check says now.
     pub fn ask(&mut self, check: &dyn Check, scene: &Scene<'_>, places: &[Place<'_>]) -> Vec<Arc<Said>> {
         let Some(sources) = check.grounds() else { return vec![say(check, scene, places)] };
+        let everywhere = Arc::new(Everywhere::of(sources, scene));
         let each = |place: &Place<'_>| {
             let key = (check.signal(), place.instance.name.clone());
-            let Some(grounds) = Grounds::of(place, sources, scene) else {
+            let Some(grounds) = Grounds::of(place, sources, scene, &everywhere) else {
                 self.0.remove(&key);
                 return say(check, scene, std::slice::from_ref(place));
             };
@@ -73,9 +83,29 @@ fn say(check: &dyn Check, scene: &Scene<'_>, places: &[Place<'_>]) -> Arc<Said> 
     Arc::new(Said { raised: verdicts.raised.into_iter().map(Arc::new).collect(), doubts: verdicts.doubts })
 }
 
+impl Everywhere {
+    fn of(sources: &[Source], scene: &Scene<'_>) -> Self {
+        let (by_secrets, by_rds) = (sources.contains(&Source::Secrets), sources.contains(&Source::Rds));
+        let described = scene.accounts.iter().filter(|_| by_secrets);
+        Self {
+            elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
+            described: described.map(|it| Arc::clone(&it.identifiers)).collect(),
+            awaited: if by_rds { orphan::awaited(scene) } else { HashSet::new() },
+        }
+    }
+
+    /// Whether they are the same. Lists are compared by what they are, not by what is in them.
+    fn is(&self, other: &Self) -> bool {
+        self.elsewhere == other.elsewhere
+            && self.awaited == other.awaited
+            && self.described.len() == other.described.len()
+            && self.described.iter().zip(&other.described).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
 impl Grounds {
     /// `None` while something is not seen: how old it is says something else each second.
-    fn of(place: &Place<'_>, sources: &[Source], scene: &Scene<'_>) -> Option<Self> {
+    fn of(place: &Place<'_>, sources: &[Source], scene: &Scene<'_>, everywhere: &Arc<Everywhere>) -> Option<Self> {
         let instance = place.instance;
         let (roles, catalog) = (instance.roles.fresh(scene.now), instance.catalog.fresh(scene.now));
         let needs = |source| sources.contains(&source);
@@ -94,17 +124,12 @@ impl Grounds {
             secrets: told.cloned(),
             unseen: secrets.and_then(|secrets| secrets.missing(scene.now)),
             read: instance.catalog.at.filter(|_| by_secrets && needs(Source::Catalog)),
-            described: if by_secrets {
-                scene.accounts.iter().map(|it| Arc::clone(&it.identifiers)).collect()
-            } else {
-                Vec::new()
-            },
             odd: if needs(Source::Rds) {
                 orphan_tags::of(scene, place).iter().map(orphan_tags::Odd::key).collect()
             } else {
                 Vec::new()
             },
-            elsewhere: if by_secrets { scene.instances.iter().map(|it| it.settled).sum() } else { 0 },
+            everywhere: Arc::clone(everywhere),
         })
     }
 
@@ -118,12 +143,10 @@ impl Grounds {
             }
         }
         self.settled == other.settled
-            && self.elsewhere == other.elsewhere
+            && self.everywhere.is(&other.everywhere)
             && self.unseen == other.unseen
             && self.read == other.read
             && self.odd == other.odd
-            && self.described.len() == other.described.len()
-            && self.described.iter().zip(&other.described).all(|(one, other)| Arc::ptr_eq(one, other))
             && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())
             && same(self.roles.as_ref(), other.roles.as_ref())

@@ -370,17 +370,17 @@ fn nothing_is_called_fine_that_is_not_known() {
     assert!(shown.contains("nothing found · 1 signal cannot be judged: wraparound"), "{shown}");
     // What only wants time is no reason to worry anybody: it is counted, and told where there is room.
     let mut waiting = estate::fine();
-    waiting.unknown = vec![estate::waiting()];
+    waiting.unknown = vec![estate::waiting().into()];
     let shown = screen(&mut model(waiting), (120, 40));
     assert!(shown.contains("✔") && shown.contains("not known yet: tier-misfit by 2026-11-2"), "{shown}");
     let mut busy = estate::firing();
-    busy.unknown = vec![estate::waiting()];
+    busy.unknown = vec![estate::waiting().into()];
     let shown = screen(&mut model(busy), (80, 24));
     assert!(shown.contains(" 1 not known yet ") && !shown.contains("tier-misfit"), "{shown}");
     // What hurts somebody is told though it only wants time.
     let mut hidden = estate::fine();
     hidden.unknown =
-        vec![tierdeck::domain::Unknown { signal: tierdeck::domain::Signal::AutovacuumDebt, ..estate::waiting() }];
+        vec![tierdeck::domain::Unknown { signal: tierdeck::domain::Signal::AutovacuumDebt, ..estate::waiting() }.into()];
     let shown = screen(&mut model(hidden), (120, 40));
     assert!(!shown.contains("✔") && shown.contains("1 signal cannot be judged: autovacuum-debt"), "{shown}");
     // Just gone: the last sessions are fresh and no finding has been raised yet.

@@ -328,7 +328,7 @@ impl Findings {
             taken_at: moment(snapshot.taken_at),
             environment: snapshot.environment.to_string(),
             findings: snapshot.findings.iter().map(Finding::of).collect(),
-            unknown: snapshot.unknown.iter().map(Unknown::of).collect(),
+            unknown: snapshot.unknown.iter().map(|unknown| Unknown::of(unknown)).collect(),
         }
     }
 }

@@ -85,6 +85,12 @@ impl From<&str> for Foreign {
     }
 }
 
+impl From<Arc<str>> for Foreign {
+    fn from(text: Arc<str>) -> Self {
+        if text.len() <= LONGEST { Self(text) } else { Self::new(&text) }
+    }
+}
+
 impl From<String> for Foreign {
     fn from(text: String) -> Self {
         Self::new(&text)

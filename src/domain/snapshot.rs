@@ -376,7 +376,7 @@ pub struct Snapshot {
     /// ([`Finding::is_muted`]): whoever shows these counts those.
     pub findings: Vec<Finding>,
     /// What cannot be judged.
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<Arc<Unknown>>,
     /// What watching costs.
     pub cost: Cost,
 }

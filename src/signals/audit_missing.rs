@@ -27,6 +27,10 @@ impl Check for AuditMissing {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Catalog])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let observed = &place.instance.catalog;

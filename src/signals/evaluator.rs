@@ -75,7 +75,7 @@ impl Evaluator {
     }
 
     /// The findings, the worst first, and what cannot be judged.
-    pub fn evaluate(&mut self, scene: &Scene<'_>) -> (Vec<Finding>, Vec<Unknown>) {
+    pub fn evaluate(&mut self, scene: &Scene<'_>) -> (Vec<Finding>, Vec<Arc<Unknown>>) {
         let mut passing = Memory::default();
         let immediate = self.memory.is_none();
         let memory = self.memory.as_mut().unwrap_or(&mut passing);
@@ -85,7 +85,7 @@ impl Evaluator {
         for &check in REGISTRY {
             let said = self.sayings.ask(check, scene, &places);
             memory.take(check, &moment, &said, immediate);
-            unknown.extend(said.iter().flat_map(|said| &said.doubts).map(|doubt| doubt.unknown.clone()));
+            unknown.extend(said.iter().flat_map(|said| &said.doubts).map(|doubt| Arc::clone(&doubt.unknown)));
         }
         let instances: BTreeSet<&InstanceName> = scene.instances.iter().map(|instance| &instance.name).collect();
         // What is about an instance that nobody polls is there for as long as it is said.

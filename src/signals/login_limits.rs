@@ -59,7 +59,7 @@ impl Login {
             let names = hidden.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
             let reason = format!("{names} of {} cannot be found out", self.who);
             let unknown = Unknown { signal, subject: self.subject.clone(), reason, known_at: None };
-            verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
+            verdicts.doubts.push(Doubt::of(unknown, Some(Source::Roles)));
         }
         self
     }
@@ -155,7 +155,7 @@ pub(super) fn logins(
                     let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
                     let reason = format!("the login of {} was not found among the roles", tenant.id);
                     let unknown = Unknown { signal, subject, reason, known_at: None };
-                    verdicts.doubts.push(Doubt { unknown, source: Some(Source::Roles) });
+                    verdicts.doubts.push(Doubt::of(unknown, Some(Source::Roles)));
                 }
                 continue;
             };

@@ -58,6 +58,7 @@ mod words;
 mod wraparound;
 mod xmin_horizon;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -142,9 +143,16 @@ pub struct Raised {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// What the operator is told.
-    pub unknown: Unknown,
+    pub unknown: Arc<Unknown>,
     /// The input; `None`: the instance as a whole is not seen.
     pub source: Option<Source>,
+}
+
+impl Doubt {
+    /// This, for want of that.
+    fn of(unknown: Unknown, source: Option<Source>) -> Self {
+        Self { unknown: Arc::new(unknown), source }
+    }
 }
 
 /// What a check says.
@@ -168,7 +176,7 @@ impl Verdicts {
     ) -> Option<&'o T> {
         if let Some(reason) = place.unseen() {
             let unknown = Unknown { signal, subject: place.subject(), reason, known_at: None };
-            self.doubts.push(Doubt { unknown, source: None });
+            self.doubts.push(Doubt::of(unknown, None));
             return None;
         }
         // A login without pg_read_all_stats sees who is connected, not what anybody does.
@@ -187,7 +195,7 @@ impl Verdicts {
             let first = observed.error.is_none() && observed.at.is_none();
             let known_at = now.checked_add(observed.every).ok().filter(|_| first);
             let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
-            self.doubts.push(Doubt { unknown, source: Some(source) });
+            self.doubts.push(Doubt::of(unknown, Some(source)));
         }
         observed.fresh(now)
     }
@@ -215,7 +223,7 @@ impl Verdicts {
         let subject = Subject { kind: SubjectKind::Estate, id: VAULT.to_owned(), instance };
         let unknown = Unknown { signal, subject, reason, known_at };
         let source = if rests { Source::Secrets } else { Source::Databases };
-        self.doubts.push(Doubt { unknown, source: Some(source) });
+        self.doubts.push(Doubt::of(unknown, Some(source)));
     }
 
     /// Where tenants have databases those are visited one after the other: what was not seen yet, or never will be.
@@ -224,10 +232,8 @@ impl Verdicts {
         if seen < of {
             let reason = format!("{seen} of {of} databases seen so far");
             let known_at = now.checked_add(tour.rest()).ok();
-            self.doubts.push(Doubt {
-                unknown: Unknown { signal, subject: place.subject(), reason, known_at },
-                source: Some(source),
-            });
+            let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
+            self.doubts.push(Doubt::of(unknown, Some(source)));
         }
         if !closed.is_empty() {
             let names = closed.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -244,13 +250,13 @@ impl Verdicts {
     /// Says what cannot be judged before a moment, for want of time alone. Nothing rests on that part.
     fn not_before(&mut self, signal: Signal, place: &Place<'_>, reason: String, known_at: Option<Timestamp>) {
         let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
-        self.doubts.push(Doubt { unknown, source: Some(Source::Databases) });
+        self.doubts.push(Doubt::of(unknown, Some(Source::Databases)));
     }
 
     /// Says that a signal cannot be judged on an instance.
     fn doubt(&mut self, signal: Signal, place: &Place<'_>, source: Source, reason: &str) {
         let unknown = Unknown { signal, subject: place.subject(), reason: reason.to_owned(), known_at: None };
-        self.doubts.push(Doubt { unknown, source: Some(source) });
+        self.doubts.push(Doubt::of(unknown, Some(source)));
     }
 }
 
@@ -296,9 +302,9 @@ pub trait Check: Sync {
     fn is_of_minutes(&self) -> bool {
         false
     }
-    /// Of roles, catalogue and secrets, what it is judged by, where that and who lives where and is bound by what
-    /// ([`Instance::settled`]) is all: it says the same until one of these says something else. `None`: it looks at what is
-    /// another at each look. Such a check looks at each instance by itself.
+    /// Of roles, catalogue, secrets and what AWS tells of instance, snapshots and backups, what it is judged by, where that and
+    /// who lives where and is bound by what ([`Instance::settled`]) is all: it says the same until one of these says something
+    /// else. `None`: it looks at what is another at each look. Such a check looks at each instance by itself.
     fn grounds(&self) -> Option<&'static [Source]> {
         None
     }

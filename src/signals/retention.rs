@@ -37,6 +37,10 @@ impl Check for Retention {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Rds, Source::Backups])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let Some(told) = Told::of(self.signal(), scene, place, verdicts) else { continue };

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::facts::cloud::Oddity;
+use crate::domain::facts::cloud::{Backups, Oddity, Rds, Snapshots};
 use crate::domain::facts::{Catalog, Roles, Secrets, Server, Source};
-use crate::domain::{InstanceName, Signal, TenantId};
+use crate::domain::{InstanceName, Observed, Signal, TenantId};
 
 use super::orphan;
 use super::orphan_tags;
@@ -32,6 +32,9 @@ struct Grounds {
     /// Why there are none. Orphans are looked for without them as well: that must not be dear while a Vault is away.
     unseen: Option<String>,
     everywhere: Arc<Everywhere>,
+    rds: Option<Arc<Rds>>,
+    snapshots: Option<Arc<Snapshots>>,
+    backups: Option<Arc<Backups>>,
     /// What is odd about tags that concern it.
     odd: Vec<(String, String, Vec<Oddity>)>,
     /// And when the catalogue was read: what was written after that is not in it.
@@ -83,6 +86,13 @@ fn say(check: &dyn Check, scene: &Scene<'_>, places: &[Place<'_>]) -> Arc<Said> 
     Arc::new(Said { raised: verdicts.raised.into_iter().map(Arc::new).collect(), doubts: verdicts.doubts })
 }
 
+/// What AWS said, where that is asked for and it is asked at all; `None`: it is, and has not said it lately.
+#[expect(clippy::option_option, reason = "nothing to see and nothing seen are two things")]
+fn aws<T>(observed: Option<&Observed<Arc<T>>>, now: Timestamp) -> Option<Option<Arc<T>>> {
+    let Some(observed) = observed else { return Some(None) };
+    observed.fresh(now).map(|value| Some(Arc::clone(value)))
+}
+
 impl Everywhere {
     fn of(sources: &[Source], scene: &Scene<'_>) -> Self {
         let (by_secrets, by_rds) = (sources.contains(&Source::Secrets), sources.contains(&Source::Rds));
@@ -112,10 +122,14 @@ impl Grounds {
         let by_secrets = needs(Source::Secrets);
         let secrets = scene.estate.secrets.as_ref().filter(|_| by_secrets);
         let told = secrets.and_then(|secrets| secrets.fresh(scene.now));
+        // What AWS tells of an instance that it knows of.
+        let cloud = instance.cloud.as_deref();
+        let rds = aws(cloud.map(|it| &it.rds).filter(|_| needs(Source::Rds)), scene.now)?;
+        let snapshots = aws(cloud.map(|it| &it.snapshots).filter(|_| needs(Source::Snapshots)), scene.now)?;
+        let backups = aws(cloud.map(|it| &it.backups).filter(|_| needs(Source::Backups)), scene.now)?;
         let seen = place.unseen().is_none()
             && (roles.is_some() || !needs(Source::Roles))
-            && (catalog.is_some() || !needs(Source::Catalog))
-            && (!needs(Source::Rds) || instance.cloud.as_ref().is_none_or(|it| it.rds.fresh(scene.now).is_some()));
+            && (catalog.is_some() || !needs(Source::Catalog));
         seen.then(|| Self {
             settled: instance.settled,
             server: instance.server.clone(),
@@ -130,6 +144,9 @@ impl Grounds {
                 Vec::new()
             },
             everywhere: Arc::clone(everywhere),
+            rds,
+            snapshots,
+            backups,
         })
     }
 
@@ -147,6 +164,9 @@ impl Grounds {
             && self.unseen == other.unseen
             && self.read == other.read
             && self.odd == other.odd
+            && same(self.rds.as_ref(), other.rds.as_ref())
+            && same(self.snapshots.as_ref(), other.snapshots.as_ref())
+            && same(self.backups.as_ref(), other.backups.as_ref())
             && same(self.secrets.as_ref(), other.secrets.as_ref())
             && same(self.server.as_ref(), other.server.as_ref())
             && same(self.roles.as_ref(), other.roles.as_ref())

@@ -81,7 +81,7 @@ impl Check for SecretMismatch {
                     let subject = place.about(SubjectKind::Tenant, tenant.id.as_str());
                     let reason = format!("{} could not be read", secrets.path_of(&tenant.id));
                     let unknown = Unknown { signal: self.signal(), subject, reason, known_at: None };
-                    verdicts.doubts.push(Doubt { unknown, source: Some(Source::Secrets) });
+                    verdicts.doubts.push(Doubt::of(unknown, Some(Source::Secrets)));
                 }
                 let found = around.judge(tenant, secret);
                 if !found.wrong.is_empty() {

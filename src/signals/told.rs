@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::facts::Source;
-use crate::domain::facts::cloud::{Alarm, AlarmState, Class, Cloud, Datapoint, Metric, Metrics, Rds};
+use crate::domain::facts::cloud::{Alarm, AlarmState, Class, Cloud, Datapoint, Metric, Metrics, Points, Rds};
 use crate::domain::foreign::sanitise;
 use crate::domain::quantity::duration;
 use crate::domain::{Observed, Signal, Unknown};
@@ -103,7 +103,7 @@ impl Verdicts {
         known_at: Option<Timestamp>,
     ) {
         let unknown = Unknown { signal, subject: place.subject(), reason, known_at };
-        self.doubts.push(Doubt { unknown, source: Some(source) });
+        self.doubts.push(Doubt::of(unknown, Some(source)));
     }
 }
 
@@ -136,16 +136,16 @@ impl<'a> Figures<'a> {
         if !read.fresh {
             return Err(format!("CloudWatch's newest {name} is {} old", duration(read.age)));
         }
-        Ok(*newest)
+        Ok(newest)
     }
 
     /// The mean of its newest figures.
     pub fn mean(self, metric: Metric, seconds: f64) -> Result<f64, String> {
         let newest = self.newest(metric)?;
-        let points = self.metrics.series.get(&metric).map(Vec::as_slice).unwrap_or_default();
-        let since = |point: &&Datapoint| newest.at.duration_since(point.at).as_secs_f64() < seconds.max(1.0);
+        let points = self.metrics.series.get(&metric).into_iter().flat_map(Points::iter);
+        let since = |point: &Datapoint| newest.at.duration_since(point.at).as_secs_f64() < seconds.max(1.0);
         let (mut sum, mut count) = (0.0, 0.0);
-        for point in points.iter().rev().take_while(since) {
+        for point in points.rev().take_while(since) {
             sum += point.value;
             count += 1.0;
         }
@@ -213,7 +213,7 @@ mod tests {
 
     fn figures(points: &[(i64, f64)], test: impl FnOnce(Figures<'_>)) {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        let points = points.iter().map(|(minute, value)| Datapoint { at: at(*minute), value: *value }).collect();
+        let points = points.iter().map(|(minute, value)| Datapoint { at: at(*minute), value: *value });
         let metrics = Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)]));
         test(Figures { metrics: &metrics, every: Duration::from_secs(60), now: at(100) });
     }

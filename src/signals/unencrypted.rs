@@ -34,6 +34,10 @@ impl Check for Unencrypted {
         false
     }
 
+    fn grounds(&self) -> Option<&'static [Source]> {
+        Some(&[Source::Rds, Source::Snapshots, Source::Backups])
+    }
+
     fn check(&self, scene: &Scene<'_>, places: &[Place<'_>], verdicts: &mut Verdicts) {
         for place in places {
             let signal = self.signal();

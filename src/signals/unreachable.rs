@@ -50,15 +50,11 @@ impl Check for Unreachable {
                     let raised = by_rds(scene, place, verdicts);
                     verdicts.raised.extend(raised);
                 }
-                Reach::Connecting => verdicts.doubts.push(Doubt {
-                    unknown: Unknown {
-                        signal: self.signal(),
-                        subject: place.subject(),
-                        reason: "the first connection is still being made".to_owned(),
-                        known_at: None,
-                    },
-                    source: None,
-                }),
+                Reach::Connecting => {
+                    let reason = "the first connection is still being made".to_owned();
+                    let (signal, subject) = (self.signal(), place.subject());
+                    verdicts.doubts.push(Doubt::of(Unknown { signal, subject, reason, known_at: None }, None));
+                }
                 // A server that is full answers: connection-saturation says so, in better words.
                 Reach::Down { trouble, .. } if trouble.is_server_full() => {}
                 Reach::Down { since, trouble } => {

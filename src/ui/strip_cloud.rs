@@ -6,7 +6,7 @@ use ratatui::text::Span;
 
 use super::pen::Pen;
 use super::widgets::chart;
-use crate::domain::facts::cloud::{Cloud, Figure, Metric, Standing};
+use crate::domain::facts::cloud::{Cloud, Figure, Metric, Points, Standing};
 use crate::domain::policy::Thresholds;
 use crate::domain::quantity::{bytes, duration, latency, short};
 
@@ -64,7 +64,7 @@ fn looks(pen: &Pen<'_>, figure: Option<Figure>) -> (Style, Style) {
 
 /// The last quarter of an hour: a cell is some minutes.
 fn spark(pen: &Pen<'_>, cloud: &Cloud, metric: Metric, top: Option<f64>) -> String {
-    let points = cloud.metrics.value.iter().filter_map(|metrics| metrics.series.get(&metric)).flatten();
+    let points = cloud.metrics.value.iter().filter_map(|metrics| metrics.series.get(&metric)).flat_map(Points::iter);
     let minute = std::time::Duration::from_secs(60);
     let newest = cloud.metrics.value.as_ref().and_then(|metrics| metrics.newest(metric)).map(|point| point.at);
     // It ends at the newest figure: that those are late is told where they are old.

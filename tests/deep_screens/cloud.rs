@@ -127,7 +127,7 @@ fn charts_look_back_on_demand_and_a_key_never_waits_for_aws() {
     let week = figures(&type_keys(&mut console, ">", (160, 48))).unwrap().clone();
     console.update(Message::Report(Report::Figures(inquiry, Err("late".to_owned()))));
     assert!(screen(&mut console, (160, 48)).contains("asking CloudWatch …"));
-    let points = |value: f64| (0..300).map(|step| Datapoint { at: ago(600_000 - step * 1_800), value }).collect();
+    let points = |value: f64| (0..300).map(move |step| Datapoint { at: ago(600_000 - step * 1_800), value });
     let answer = Metrics::of(BTreeMap::from([(Metric::CpuUtilization, points(42.0))]));
     console.update(Message::Report(Report::Figures(week.clone(), Ok(Arc::new(answer)))));
     let shown = screen(&mut console, (160, 48));
@@ -287,9 +287,8 @@ fn what_is_old_is_told_as_old() {
             cloud.metrics.every = Duration::from_secs(60);
             if let Some(metrics) = &mut cloud.metrics.value {
                 for points in Arc::make_mut(metrics).series.values_mut() {
-                    for point in points {
-                        point.at -= jiff::SignedDuration::from_hours(2);
-                    }
+                    let earlier = |point: Datapoint| Datapoint { at: point.at - jiff::SignedDuration::from_hours(2), ..point };
+                    *points = points.iter().map(earlier).collect();
                 }
             }
         }

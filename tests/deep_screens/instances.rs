@@ -110,7 +110,7 @@ pub fn several() -> Snapshot {
     if let Some(source) = shared.sources.iter_mut().find(|source| source.source == Source::Statements) {
         source.error = Some(refused);
     }
-    snapshot.unknown.push(estate::waiting());
+    snapshot.unknown.push(estate::waiting().into());
     let mut own = estate::instance(now());
     own.name = InstanceName::new("globex-dedicated");
     own.tier = Tier::Dedicated;

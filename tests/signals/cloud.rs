@@ -184,7 +184,8 @@ impl CloudSpec {
         for (name, line) in lines {
             let metric = Metric::named(name).unwrap_or_else(|| panic!("no such metric: {name}"));
             if line != "-" {
-                metrics.series.insert(metric, if line == "none" { Vec::new() } else { points(metric, line, now) });
+                let points = if line == "none" { Vec::new() } else { points(metric, line, now) };
+                metrics.series.insert(metric, points.into_iter().collect());
             }
         }
         metrics

@@ -424,12 +424,12 @@ pub fn waiting() -> Unknown {
 pub fn firing() -> Snapshot {
     let mut snapshot = fine();
     snapshot.findings = findings();
-    snapshot.unknown = vec![Unknown {
+    snapshot.unknown = vec![Arc::new(Unknown {
         signal: Signal::Wraparound,
         subject: subject(SubjectKind::Instance, "shared"),
         reason: "not seen yet".into(),
         known_at: None,
-    }];
+    })];
     for tenant in &mut snapshot.tenants {
         match tenant.id.as_str() {
             "acme" => {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::desk::Desk;
-use super::text::Text;
+use super::text::{Text, Texts, Words};
 use crate::clients::postgres::{APPLICATION_NAME, QueryError};
 use crate::domain::facts::{Activity, Wal};
 use crate::domain::session::{BackendUsage, Blocking, Relation, Wait};
@@ -15,6 +15,14 @@ use crate::domain::{Attribution, Foreign, InstanceName, Session, SessionKey, Ses
 
 pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity, QueryError> {
     let rows = desk.rows(include_str!("../../../assets/sql/activity.sql"), &[&APPLICATION_NAME]).await?;
+    let mut activity = read(&rows, instance, &mut desk.texts())?;
+    if desk.major() >= COUNTS_BACKENDS {
+        count_backends(desk, &mut activity).await?;
+    }
+    Ok(activity)
+}
+
+fn read(rows: &[Row], instance: &InstanceName, texts: &mut Texts) -> Result<Activity, QueryError> {
     let mut activity = Activity {
         server_now: Timestamp::now(),
         sessions: Vec::with_capacity(rows.len()),
@@ -25,17 +33,17 @@ pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity
     let mut workers: HashMap<i32, u32> = HashMap::new();
     let mut blockers: HashMap<String, Vec<i32>> = HashMap::new();
     let mut targets: HashMap<i32, String> = HashMap::new();
-    for row in &rows {
+    for row in rows {
         activity.server_now = row.try_get("now")?;
         activity.sees_all = row.try_get("sees_all")?;
-        if row.try_get::<_, Option<Text>>("backend_type")?.is_some_and(|kind| kind.0 == "parallel worker") {
+        if row.try_get::<_, Option<Words<'_>>>("backend_type")?.is_some_and(|kind| kind.0 == "parallel worker") {
             if let Some(leader) = row.try_get::<_, Option<i32>>("leader_pid")? {
                 *workers.entry(leader).or_default() += 1;
             }
         } else if row.try_get::<_, Option<bool>>("own")?.unwrap_or(false) {
             activity.own += 1;
         } else {
-            let session = session(row, instance, activity.server_now)?;
+            let session = session(row, instance, activity.server_now, texts)?;
             if let (Some(target), Some(blocking)) = (row.try_get::<_, Option<Text>>("target")?, &session.blocking) {
                 if !blocking.by.is_empty() {
                     blockers.entry(target.0.clone()).or_insert_with(|| blocking.by.clone());
@@ -56,9 +64,6 @@ pub(super) async fn ask(desk: &Desk, instance: &InstanceName) -> Result<Activity
             blocking.by = by.iter().copied().filter(|pid| *pid != session.key.pid).collect();
             blocking.inferred = true;
         }
-    }
-    if desk.major() >= COUNTS_BACKENDS {
-        count_backends(desk, &mut activity).await?;
     }
     Ok(activity)
 }
@@ -107,12 +112,21 @@ async fn count_backends(desk: &Desk, activity: &mut Activity) -> Result<(), Quer
 /// What PostgreSQL shows in place of a query that our login may not see.
 const HIDDEN: &str = "<insufficient privilege>";
 
-fn session(row: &Row, instance: &InstanceName, server_now: Timestamp) -> Result<Session, QueryError> {
-    let text = |name| row.try_get::<_, Option<Text>>(name).map(Option::unwrap_or_default);
+fn session(
+    row: &Row,
+    instance: &InstanceName,
+    server_now: Timestamp,
+    texts: &mut Texts,
+) -> Result<Session, QueryError> {
+    let mut text = |name| -> Result<Option<Arc<str>>, QueryError> {
+        Ok(row.try_get::<_, Option<Words<'_>>>(name)?.map(|words| texts.keep(&words.0)))
+    };
+    let mut named = |name| text(name).map(|text| text.map(Foreign::from).unwrap_or_default());
+    let (role, database, application) = (named("role")?, named("database")?, named("application_name")?);
+    let query = text("query")?.filter(|query| **query != *HIDDEN).map(Foreign::from);
+    let (wait_kind, wait_event, client) = (text("wait_event_type")?, text("wait_event")?, text("client")?);
     // Not shown to a login without pg_read_all_stats: the session counts, but nobody can tell it from a later one.
     let started = row.try_get::<_, Option<Timestamp>>("backend_start")?.unwrap_or(Timestamp::UNIX_EPOCH);
-    let wait_kind = row.try_get::<_, Option<Text>>("wait_event_type")?;
-    let wait_event = row.try_get::<_, Option<Text>>("wait_event")?;
     let touched = row.try_get::<_, Option<Vec<Text>>>("schemas")?.unwrap_or_default();
     let began: Option<Timestamp> = row.try_get("xact_start")?;
     let asked: Timestamp = row.try_get("asked")?;
@@ -121,16 +135,16 @@ fn session(row: &Row, instance: &InstanceName, server_now: Timestamp) -> Result<
         instance: instance.clone(),
         key: SessionKey { pid: row.try_get("pid")?, started },
         attribution: Attribution::None,
-        role: text("role")?.into(),
-        database: text("database")?.into(),
-        application: text("application_name")?.into(),
-        client: row.try_get::<_, Option<Text>>("client")?.map(Into::into),
-        state: SessionState::parse(row.try_get::<_, Option<Text>>("state")?.as_ref().map(|state| state.0.as_str())),
-        wait: wait_kind.zip(wait_event).map(|(kind, event)| Wait { kind: kind.into(), event: event.into() }),
+        role,
+        database,
+        application,
+        client,
+        state: SessionState::parse(row.try_get::<_, Option<Words<'_>>>("state")?.as_ref().map(|state| &*state.0)),
+        wait: wait_kind.zip(wait_event).map(|(kind, event)| Wait { kind, event }),
         transaction_started: began,
         query_started: row.try_get("query_start")?,
         state_changed: row.try_get("state_change")?,
-        query: row.try_get::<_, Option<Text>>("query")?.filter(|query| query.0 != HIDDEN).map(Foreign::from),
+        query,
         blocking: row.try_get::<_, bool>("waits")?.then(|| blocking(row)).transpose()?,
         workers: 0,
         touched: touched.into_iter().map(Arc::from).collect(),

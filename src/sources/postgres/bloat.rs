@@ -1,5 +1,7 @@
 //! Source `bloat`: the tables and indexes that waste most space, estimated from the planner's statistics.
 
+use std::sync::LazyLock;
+
 use super::desk::Desk;
 use super::text::Text;
 use crate::clients::postgres::QueryError;
@@ -31,14 +33,21 @@ pub fn narrow_grant(login: &str, database: &str) -> String {
     include_str!("../../../assets/sql/column_widths.sql").replace("{login}", login).replace("{database}", database)
 }
 
+/// The question by each of them: one text for all connections, which keep it beside what they prepared.
+static BY_VIEW: LazyLock<String> = LazyLock::new(|| question(VIEW));
+static BY_FUNCTION: LazyLock<String> = LazyLock::new(|| question(FUNCTION));
+
+fn question(statistics: &str) -> String {
+    include_str!("../../../assets/sql/bloat.sql").replace("{statistics}", statistics)
+}
+
 /// Asks about what has at least so many pages.
 pub async fn ask(desk: &Desk, min_pages: i32) -> Result<Bloat, QueryError> {
     let place = desk.rows(include_str!("../../../assets/sql/bloat_place.sql"), &[]).await?;
     let by_function = place.first().is_some_and(|row| row.get("by_function"));
-    let sql = include_str!("../../../assets/sql/bloat.sql")
-        .replace("{statistics}", if by_function { FUNCTION } else { VIEW });
+    let sql: &'static str = if by_function { &BY_FUNCTION } else { &BY_VIEW };
     let mut bloat = Bloat::default();
-    for row in desk.rows_of(sql, &[&min_pages, &i64::from(WORST), &JUDGED]).await? {
+    for row in desk.rows(sql, &[&min_pages, &i64::from(WORST), &JUDGED]).await? {
         let count = |name| row.try_get::<_, i32>(name).map(|count| u32::try_from(count).unwrap_or_default());
         (bloat.judged, bloat.hidden) = (count("judged")?, count("hidden")?);
         // The one row of a database in which nothing is wasted.

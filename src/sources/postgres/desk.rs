@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
+use super::text::Texts;
 use crate::clients::postgres::{Connection, QueryError};
 
 /// How many pings say what the network takes: the quickest of them, because a busy machine makes any one of them late.
@@ -21,6 +23,8 @@ const PINGS: usize = 3;
 pub struct Desk {
     connection: Connection,
     prepared: Mutex<HashMap<Cow<'static, str>, Statement>>,
+    /// What sessions said last.
+    texts: std::sync::Mutex<Texts>,
     /// Microseconds that the server worked for us.
     worked: AtomicU64,
     /// Microseconds that the network takes for a question; 0 until that was measured.
@@ -35,7 +39,13 @@ pub(super) fn hidden(message: &str) -> QueryError {
 impl Desk {
     /// Takes a connection.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, prepared: Mutex::default(), worked: AtomicU64::new(0), round_trip: AtomicU64::new(0) }
+        Self {
+            connection,
+            prepared: Mutex::default(),
+            texts: std::sync::Mutex::default(),
+            worked: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
+        }
     }
 
     /// The rows that answer a question.
@@ -67,15 +77,6 @@ impl Desk {
             statement
         };
         self.timed(self.connection.run(self.connection.client().query(&statement, parameters))).await
-    }
-
-    /// As [`Desk::rows`], for one of the few forms that a question has.
-    pub(super) async fn rows_of(
-        &self,
-        sql: String,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, QueryError> {
-        self.prepared_rows(sql.into(), parameters).await
     }
 
     /// As [`Desk::rows`], for a question that is put together from names found before, and not kept.
@@ -112,6 +113,13 @@ impl Desk {
     pub fn major(&self) -> u32 {
         let digits = |version: &str| version.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok();
         digits(self.connection.server_version()).unwrap_or_default()
+    }
+
+    /// What sessions said last, with another answer begun.
+    pub(super) fn texts(&self) -> std::sync::MutexGuard<'_, Texts> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.turn();
+        texts
     }
 
     /// The database that we are connected to.

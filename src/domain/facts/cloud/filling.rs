@@ -132,7 +132,7 @@ mod tests {
         let mut cloud = Cloud::named("main".into(), "eu-west-1".into(), "one".into());
         let storage = Storage { allocated_gib: Some(100), max_allocated_gib: most, ..Storage::default() };
         cloud.rds.set(Arc::new(Rds { storage, status: Foreign::from("available"), ..Rds::default() }), at(now));
-        let points = (0..30).map(|minute| Datapoint { at: at(minute), value: left(minute as f64) * GIB }).collect();
+        let points = (0..30).map(|minute| Datapoint { at: at(minute), value: left(minute as f64) * GIB });
         let metrics = Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)]));
         cloud.metrics.set(Arc::new(metrics), at(now));
         cloud.events.set(Arc::new(Events::default()), at(now));

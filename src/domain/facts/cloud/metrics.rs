@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Points;
 use super::trend::Reckoned;
 use crate::domain::foreign::Foreign;
 
@@ -120,7 +121,7 @@ pub struct Datapoint {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Metrics {
     /// By metric. One that has no datapoints is there and empty where it was asked for, and missing where it was not.
-    pub series: BTreeMap<Metric, Vec<Datapoint>>,
+    pub series: BTreeMap<Metric, Points>,
     /// How storage is used up, once somebody asked: it is asked for of every instance in every snapshot.
     #[serde(skip)]
     pub(super) reckoned: Reckoned,
@@ -128,29 +129,22 @@ pub struct Metrics {
 
 impl Metrics {
     /// These figures.
-    pub fn of(series: BTreeMap<Metric, Vec<Datapoint>>) -> Self {
+    pub fn of<P: IntoIterator<Item = Datapoint>>(series: BTreeMap<Metric, P>) -> Self {
+        let series = series.into_iter().map(|(metric, points)| (metric, points.into_iter().collect())).collect();
         Self { series, reckoned: Reckoned::default() }
     }
 
     /// The newest figure of a metric, however old.
     pub fn newest(&self, metric: Metric) -> Option<Datapoint> {
-        self.series.get(&metric)?.last().copied()
+        self.series.get(&metric)?.last()
     }
 
     /// Takes what came later: a late datapoint goes to its place, one of a moment that is known replaces it.
     pub fn take(&mut self, newer: Self) {
         self.reckoned = Reckoned::default();
         for (metric, points) in newer.series {
-            let known = self.series.entry(metric).or_default();
-            for point in points.into_iter().filter(|point| point.value.is_finite()) {
-                match known.binary_search_by(|it| it.at.cmp(&point.at)) {
-                    Ok(place) => known[place] = point,
-                    Err(place) => known.insert(place, point),
-                }
-            }
-            if let Some(newest) = known.last().map(|point| point.at) {
-                known.retain(|point| newest.duration_since(point.at) <= KEPT);
-            }
+            let told = points.iter().filter(|point| point.value.is_finite()).collect();
+            self.series.entry(metric).or_default().take(&told, KEPT);
         }
     }
 }
@@ -206,7 +200,7 @@ mod tests {
         assert_eq!(metrics.newest(Metric::CpuUtilization), Some(at(3, 3.5)));
         metrics.take(some(&[at(182, 9.0)]));
         assert_eq!(metrics, some(&[at(2, 2.0), at(3, 3.5), at(182, 9.0)]), "three hours are kept");
-        metrics.take(Metrics::of(BTreeMap::from([(Metric::ReadIops, Vec::new())])));
+        metrics.take(Metrics::of(BTreeMap::from([(Metric::ReadIops, [])])));
         assert_eq!(metrics.newest(Metric::ReadIops), None);
         assert!(metrics.series.contains_key(&Metric::ReadIops), "asked for, and it has none");
     }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use jiff::SignedDuration;
 
-use super::{Datapoint, Metric, Metrics};
+use super::{Datapoint, Metric, Metrics, Points};
 
 /// The fewest figures that show a trend, and the least time that they are of, in seconds.
 const FEWEST: usize = 10;
@@ -99,18 +99,18 @@ impl PartialEq for Reckoned {
 }
 
 impl Metrics {
-    fn points(&self, metric: Metric) -> &[Datapoint] {
-        self.series.get(&metric).map(Vec::as_slice).unwrap_or_default()
+    fn points(&self, metric: Metric) -> Vec<Datapoint> {
+        self.series.get(&metric).into_iter().flat_map(Points::iter).collect()
     }
 
     /// Whether its figures are enough to show a trend, if there is one.
     pub fn is_watched(&self, metric: Metric) -> bool {
-        is_watched(self.points(metric))
+        is_watched(&self.points(metric))
     }
 
     /// How a figure changes in a second; `None`: it does not, or nobody can say.
     pub fn trend(&self, metric: Metric) -> Option<f64> {
-        slope(self.points(metric))
+        slope(&self.points(metric))
     }
 
     /// How what is left of something is used up in a second, over all that is known, or the newest hour; `jump`: by how much it is more
@@ -122,7 +122,8 @@ impl Metrics {
     }
 
     fn shrink(&self, metric: Metric, jump: f64) -> Option<f64> {
-        let points = since_jump(self.points(metric), jump)?;
+        let points = self.points(metric);
+        let points = since_jump(&points, jump)?;
         let newest = points.last()?.at;
         let hour = points.partition_point(|point| newest.duration_since(point.at) > HOUR);
         let slope = steady(points).or_else(|| steady(&points[hour..]))?;
@@ -145,7 +146,7 @@ mod tests {
     /// A figure a minute.
     fn shrinks(minutes: i64, figure: impl Fn(f64) -> f64) -> Option<f64> {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        let points = (0..minutes).map(|minute| Datapoint { at: at(minute), value: figure(minute as f64) }).collect();
+        let points = (0..minutes).map(|minute| Datapoint { at: at(minute), value: figure(minute as f64) });
         let metrics = Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)]));
         // What is used up in a minute.
         metrics.shrinks(Metric::FreeStorageSpace, 5.0).map(|slope| (slope * 60.0 * 1e3).round() / 1e3)
@@ -217,7 +218,7 @@ mod tests {
 
     fn empty_in(points: impl Iterator<Item = (i64, f64)>) -> Option<f64> {
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        let points = points.map(|(minute, value)| Datapoint { at: at(minute), value }).collect();
+        let points = points.map(|(minute, value)| Datapoint { at: at(minute), value });
         Metrics::of(BTreeMap::from([(Metric::FreeStorageSpace, points)])).empty_in(Metric::FreeStorageSpace)
     }
 

@@ -379,8 +379,9 @@ fn nothing_is_called_fine_that_is_not_known() {
     assert!(shown.contains(" 1 not known yet ") && !shown.contains("tier-misfit"), "{shown}");
     // What hurts somebody is told though it only wants time.
     let mut hidden = estate::fine();
-    hidden.unknown =
-        vec![tierdeck::domain::Unknown { signal: tierdeck::domain::Signal::AutovacuumDebt, ..estate::waiting() }.into()];
+    hidden.unknown = vec![
+        tierdeck::domain::Unknown { signal: tierdeck::domain::Signal::AutovacuumDebt, ..estate::waiting() }.into(),
+    ];
     let shown = screen(&mut model(hidden), (120, 40));
     assert!(!shown.contains("✔") && shown.contains("1 signal cannot be judged: autovacuum-debt"), "{shown}");
     // Just gone: the last sessions are fresh and no finding has been raised yet.

@@ -16,6 +16,7 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use instance::InstanceSpec;
 use scene::{Case, Expected, File, Full, Round, START, TenantSpec};
@@ -38,7 +39,12 @@ fn files() -> Vec<(String, File)> {
 }
 
 /// One round's findings of one signal (or of all), and what is unknown.
-fn play(case: &Case, round: &Round, evaluator: &mut Evaluator, only: Option<&str>) -> (Vec<Finding>, Vec<Unknown>) {
+fn play(
+    case: &Case,
+    round: &Round,
+    evaluator: &mut Evaluator,
+    only: Option<&str>,
+) -> (Vec<Finding>, Vec<Arc<Unknown>>) {
     let now = scene::time(round.at);
     let calm = BTreeMap::from([("shared".to_owned(), InstanceSpec::default())]);
     let on = if round.on.is_empty() { &calm } else { &round.on };
@@ -173,7 +179,7 @@ fn scenarios_find_what_they_say_and_nothing_else() {
                     findings.iter().enumerate().map(|(at, finding)| shown(finding, asked_of(at))).collect();
                 let expected: Vec<String> = asked.iter().map(wanted).collect();
                 let known = |at: jiff::Timestamp| at.duration_since(scene::time(round.at)).as_secs_f64();
-                let doubt = |it: &Unknown| match it.known_at.map(known) {
+                let doubt = |it: &Arc<Unknown>| match it.known_at.map(known) {
                     Some(wait) => format!("{}: {}; known in {}", it.subject.id, it.reason, quantity::duration(wait)),
                     None => format!("{}: {}", it.subject.id, it.reason),
                 };
@@ -199,7 +205,7 @@ fn scenarios_find_what_they_say_and_nothing_else() {
 }
 
 /// The findings of one signal in the rounds of one edge.
-fn at_edge(name: &str, file: &File, edge: &str) -> Vec<(Vec<Finding>, Vec<Unknown>)> {
+fn at_edge(name: &str, file: &File, edge: &str) -> Vec<(Vec<Finding>, Vec<Arc<Unknown>>)> {
     let mut played = Vec::new();
     for case in &file.case {
         for round in case.round.iter().filter(|round| round.edge.as_deref() == Some(edge)) {
@@ -233,7 +239,7 @@ fn every_signal_is_tested_under_at_and_over_its_threshold_and_without_its_input(
     for check in REGISTRY {
         let name = check.signal().name();
         let file = files.get(name).unwrap_or_else(|| panic!("no scenarios for {name}"));
-        let worst = |played: &[(Vec<Finding>, Vec<Unknown>)]| {
+        let worst = |played: &[(Vec<Finding>, Vec<Arc<Unknown>>)]| {
             played.iter().flat_map(|(findings, _)| findings).map(|finding| finding.severity).max()
         };
         let [under, at, over, missing] = edges.map(|edge| at_edge(name, file, edge));

@@ -95,7 +95,8 @@ pub(super) fn words(snapshot: &Snapshot) -> String {
     // One missing input leaves several signals out: it is told once.
     let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     // What merely wants time comes last, and says until when.
-    let (waits, stuck): (Vec<&Unknown>, Vec<&Unknown>) = snapshot.unknown.iter().map(|it| &**it).partition(|it| it.known_at.is_some());
+    let (waits, stuck): (Vec<&Unknown>, Vec<&Unknown>) =
+        snapshot.unknown.iter().map(|it| &**it).partition(|it| it.known_at.is_some());
     for unknown in stuck {
         let (about, reason, name) = (unknown.subject.id.as_str(), unknown.reason.as_str(), unknown.signal.name());
         match reasons.iter_mut().find(|known| known.0 == about && known.1 == reason) {

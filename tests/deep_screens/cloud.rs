@@ -287,7 +287,8 @@ fn what_is_old_is_told_as_old() {
             cloud.metrics.every = Duration::from_secs(60);
             if let Some(metrics) = &mut cloud.metrics.value {
                 for points in Arc::make_mut(metrics).series.values_mut() {
-                    let earlier = |point: Datapoint| Datapoint { at: point.at - jiff::SignedDuration::from_hours(2), ..point };
+                    let earlier =
+                        |point: Datapoint| Datapoint { at: point.at - jiff::SignedDuration::from_hours(2), ..point };
                     *points = points.iter().map(earlier).collect();
                 }
             }

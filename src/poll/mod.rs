@@ -53,9 +53,9 @@ const QUEUE: usize = 256;
 /// Facts other than sessions wait this long for company before a snapshot is made of them.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// After a snapshot there is none for so many times as long as it took, and a second at most: with hundreds of instances
-/// there are hundreds of reasons a second for one, and each is asked once a second.
-const BREATH: (u32, Duration) = (20, Duration::from_secs(1));
+/// After a snapshot there is none for so many times as long as it took, and two seconds at most: with hundreds of instances
+/// there are hundreds of reasons a second for one, and each is asked every few seconds.
+const BREATH: (u32, Duration) = (40, Duration::from_secs(2));
 
 /// With no news at all, ages and holds still move on.
 const IDLE: Duration = Duration::from_secs(1);

@@ -79,6 +79,11 @@ impl Drop for Other {
 #[tokio::test]
 async fn moto_describes_instances_snapshots_and_groups_as_we_read_them() {
     let Some(moto) = Other::start("moto_server", "RDS against moto").await else { return };
+    // Its first answer takes as long as loading everything: a question that is tried again does no harm, a creation would.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while let Err(error) = rds::instances(&moto.account).await {
+        assert!(Instant::now() < deadline, "moto does not answer: {error}");
+    }
     let clients = moto.account.clients().await;
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
     // More than a page.

@@ -153,7 +153,10 @@ fn acknowledgements_are_kept_listed_and_cleared() {
     let first = &kept[0];
     assert_eq!((&first["subject"]["kind"], &first["acknowledged"]["why"]), (&"tenant".into(), &"on ␛[31mit".into()));
     assert!(first["acknowledged"]["by"].as_str().unwrap().contains('@'), "{first}");
-    assert!(stdout(&ack(&["list"])).contains("lock-chain acme on shared, 2h 00m more"), "{:?}", ack(&["list"]));
+    // Of two hours; how much of that is over by now is the machine's business.
+    let told = stdout(&ack(&["list"]));
+    let left = told.split_once("lock-chain acme on shared, ").and_then(|(_, rest)| rest.split_once(" more"));
+    assert!(left.is_some_and(|(left, _)| left == "2h 00m" || left.starts_with("1h 5")), "{told}");
     // What is known of one environment is nobody's business in another, whose instances bear the same names.
     assert!(stdout(&ack_in("staging", &["list"])).contains("nothing"));
     let output = ack(&["lock-chain", "acme", "--instance", "sharde", "--for", "2h", "--why", "x"]);

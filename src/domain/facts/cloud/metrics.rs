@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(metrics.newest(Metric::CpuUtilization), Some(at(3, 3.5)));
         metrics.take(some(&[at(182, 9.0)]));
         assert_eq!(metrics, some(&[at(2, 2.0), at(3, 3.5), at(182, 9.0)]), "three hours are kept");
-        metrics.take(Metrics::of(BTreeMap::from([(Metric::ReadIops, [])])));
+        metrics.take(Metrics::of(BTreeMap::from([(Metric::ReadIops, None)])));
         assert_eq!(metrics.newest(Metric::ReadIops), None);
         assert!(metrics.series.contains_key(&Metric::ReadIops), "asked for, and it has none");
     }

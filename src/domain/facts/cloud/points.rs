@@ -114,9 +114,8 @@ mod tests {
     #[test]
     fn what_is_packed_is_the_same_when_it_is_read() {
         let values = [0.0, -1.5, f64::MIN_POSITIVE, f64::MAX, 1e-300, 64.0 * 1_099_511_627_776.0 + 1.0];
-        let at = |place: usize| Timestamp::from_second(1_700_000_000 + place as i64 * 60).unwrap();
-        let points: Vec<_> =
-            values.iter().enumerate().map(|(place, &value)| Datapoint { at: at(place), value }).collect();
+        let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).unwrap();
+        let points: Vec<_> = (0..).map(at).zip(values).map(|(at, value)| Datapoint { at, value }).collect();
         let packed: Points = points.iter().copied().collect();
         assert_eq!(packed.iter().collect::<Vec<_>>(), points);
         assert_eq!((packed.first(), packed.last()), (points.first().copied(), points.last().copied()));
